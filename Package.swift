@@ -1,0 +1,56 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+// Modules in dependency order. Arrows only go up this list: `Checkpoints` (other people's formats) and
+// `ArchiveFormat` (our container) never see each other; they meet at `TensorKit`'s `TensorSource`.
+let package = Package(
+  name: "tmpack",
+  platforms: [.macOS(.v15)],
+  products: [
+    .library(name: "TMPack", targets: ["TMPack"]),
+    .executable(name: "tmpack", targets: ["TMPackTool"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+  ],
+  targets: [
+    .systemLibrary(
+      name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"]), .brew(["zstd"])]),
+    .systemLibrary(
+      name: "COpenBLAS", pkgConfig: "openblas",
+      providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
+    .systemLibrary(
+      name: "CLAPACKE", pkgConfig: "lapacke",
+      providers: [.apt(["liblapacke-dev"]), .brew(["lapack"])]),
+    .systemLibrary(name: "CSystem"),
+    .target(name: "CKernels"),
+
+    .target(name: "ByteIO", dependencies: ["CSystem"]),
+    .target(name: "Parallel", dependencies: ["ByteIO"]),
+    .target(name: "Digests", dependencies: [.product(name: "Crypto", package: "swift-crypto")]),
+    .target(name: "Zstandard", dependencies: ["CZstd", "ByteIO"]),
+    .target(name: "TensorKit", dependencies: ["ByteIO"]),
+    .target(
+      name: "Factorization",
+      dependencies: ["COpenBLAS", "CLAPACKE", "CKernels", "ByteIO", "TensorKit"]),
+    .target(name: "Checkpoints", dependencies: ["ByteIO", "Parallel", "TensorKit"]),
+    .target(name: "ArchiveFormat", dependencies: ["ByteIO", "Digests", "Zstandard", "TensorKit"]),
+    .target(
+      name: "TMPack",
+      dependencies: [
+        "ByteIO", "Parallel", "Digests", "TensorKit", "Factorization", "Checkpoints",
+        "ArchiveFormat",
+      ]),
+    .executableTarget(
+      name: "TMPackTool",
+      dependencies: [
+        "TMPack", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+
+    .testTarget(name: "ByteIOTests", dependencies: ["ByteIO", "Parallel"]),
+    .testTarget(name: "FactorizationTests", dependencies: ["Factorization"]),
+    .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints"]),
+  ],
+  swiftLanguageModes: [.v6]
+)

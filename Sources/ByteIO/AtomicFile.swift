@@ -1,0 +1,84 @@
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// A file that appears whole or not at all: written beside its name, synced, then renamed.
+///
+/// Dropped before `commit()`, it removes what it wrote.
+public final class AtomicFile: ByteSink {
+  public let path: String
+  public private(set) var position: UInt64 = 0
+  private let temporary: String
+  private var descriptor: Int32
+  private let replacing: Bool
+
+  /// - Parameter replacing: whether an existing file may be replaced.
+  /// - Throws: `outputExists`, `notFound` (no such folder) or `inputOutput`.
+  public init(_ path: String, replacing: Bool = false) throws(StorageError) {
+    if !replacing, FileTree.kind(of: path, followingLinks: false) != nil {
+      throw StorageError(.outputExists, "exists already; --force replaces it", file: path)
+    }
+    if FileTree.kind(of: path) == .folder {
+      throw StorageError(.outputExists, "is a folder", file: path)
+    }
+    self.path = path
+    self.replacing = replacing
+    temporary = TemporaryPaths.register(siblingOf: path)
+    descriptor = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+    guard descriptor >= 0 else {
+      let error = systemError("create", file: path)
+      TemporaryPaths.forget(temporary)
+      throw error
+    }
+  }
+
+  deinit { discard() }
+
+  public func write(_ bytes: UnsafeRawBufferPointer) throws(StorageError) {
+    try writeAll(bytes, to: descriptor, at: position, path: path)
+    position += UInt64(bytes.count)
+  }
+
+  /// Replaces bytes already written, such as a header that could not be known before.
+  public func overwrite(_ bytes: [UInt8], at offset: UInt64) throws(StorageError) {
+    precondition(offset + UInt64(bytes.count) <= position, "overwrites only what was written")
+    try bytes.withBytes { raw throws(StorageError) in
+      try writeAll(raw, to: descriptor, at: offset, path: path)
+    }
+  }
+
+  /// Makes the file appear under its name, durably.
+  public func commit() throws(StorageError) {
+    precondition(descriptor >= 0, "commits once")
+    guard fsync(descriptor) == 0 else { throw systemError("sync", file: path) }
+    let closed = close(descriptor)
+    descriptor = -1
+    guard closed == 0 else { throw systemError("close", file: path) }
+    if replacing {
+      guard rename(temporary, path) == 0 else { throw systemError("rename into place", file: path) }
+    } else {
+      // link() refuses an existing name, which rename() would silently replace.
+      if link(temporary, path) == 0 {
+        unlink(temporary)
+      } else if errno == EEXIST {
+        throw StorageError(.outputExists, "appeared while it was being written; --force replaces it", file: path)
+      } else {
+        // A file system without hard links.
+        guard rename(temporary, path) == 0 else { throw systemError("rename into place", file: path) }
+      }
+    }
+    TemporaryPaths.forget(temporary)
+    try FileTree.sync(folder: FileTree.parent(path))
+  }
+
+  private func discard() {
+    if descriptor >= 0 { close(descriptor) }
+    descriptor = -1
+    unlink(temporary)
+    TemporaryPaths.forget(temporary)
+  }
+}

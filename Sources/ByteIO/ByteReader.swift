@@ -1,0 +1,40 @@
+/// A cursor over little-endian bytes that can only move forward and never past the end.
+public struct ByteReader {
+  private let bytes: UnsafeRawBufferPointer
+  /// Where `bytes` begins in its file, so that errors can name the byte.
+  private let base: UInt64
+  private var position = 0
+
+  /// - Parameter bytes: must outlive the reader.
+  public init(_ bytes: UnsafeRawBufferPointer, at base: UInt64 = 0) {
+    self.bytes = bytes
+    self.base = base
+  }
+
+  public var remaining: Int { bytes.count - position }
+  public var offset: UInt64 { base + UInt64(position) }
+
+  public mutating func integer<Value: FixedWidthInteger>(_: Value.Type = Value.self) throws(StorageError) -> Value {
+    let raw = try take(MemoryLayout<Value>.size)
+    return Value(littleEndian: raw.loadUnaligned(as: Value.self))
+  }
+
+  /// The next `count` bytes, not copied.
+  public mutating func take(_ count: Int) throws(StorageError) -> UnsafeRawBufferPointer {
+    guard count >= 0, count <= remaining else {
+      throw StorageError(
+        .truncated, "needs \(count) more bytes, \(remaining) are left", offset: offset)
+    }
+    defer { position += count }
+    return UnsafeRawBufferPointer(rebasing: bytes[position..<position + count])
+  }
+
+  /// Skips `count` bytes that must all be zero.
+  public mutating func zeros(_ count: Int) throws(StorageError) {
+    let start = offset
+    let raw = try take(count)
+    if let index = raw.firstIndex(where: { $0 != 0 }) {
+      throw StorageError(.malformed, "a reserved byte is not zero", offset: start + UInt64(index))
+    }
+  }
+}

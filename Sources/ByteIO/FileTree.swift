@@ -1,0 +1,80 @@
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// Questions about paths, and folders' contents.
+public enum FileTree {
+  public enum Kind: Sendable { case file, folder, link, other }
+
+  /// What is at `path`; nil when nothing is. A link is followed unless `followingLinks` is false.
+  public static func kind(of path: String, followingLinks: Bool = true) -> Kind? {
+    var status = stat()
+    guard (followingLinks ? stat(path, &status) : lstat(path, &status)) == 0 else { return nil }
+    return switch status.st_mode & S_IFMT {
+    case S_IFREG: .file
+    case S_IFDIR: .folder
+    case S_IFLNK: .link
+    default: .other
+    }
+  }
+
+  /// Names in a folder, sorted by their bytes, without `.` and `..`.
+  public static func names(in folder: String) throws(StorageError) -> [String] {
+    guard let stream = opendir(folder) else { throw systemError("list", file: folder) }
+    defer { closedir(stream) }
+    var names: [String] = []
+    while let entry = readdir(stream) {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      }
+      if name != "." && name != ".." { names.append(name) }
+    }
+    return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+  }
+
+  public static func makeFolder(_ path: String) throws(StorageError) {
+    guard mkdir(path, 0o777) == 0 else { throw systemError("make the folder", file: path) }
+  }
+
+  /// Removes a file, or a folder with all that is in it; links are removed, not followed.
+  public static func remove(_ path: String) throws(StorageError) {
+    switch kind(of: path, followingLinks: false) {
+    case nil: return
+    case .folder:
+      for name in try names(in: path) { try remove(join(path, name)) }
+      guard rmdir(path) == 0 else { throw systemError("remove", file: path) }
+    default:
+      guard unlink(path) == 0 else { throw systemError("remove", file: path) }
+    }
+  }
+
+  public static func join(_ folder: String, _ name: String) -> String {
+    folder.hasSuffix("/") ? folder + name : folder + "/" + name
+  }
+
+  /// The last component of a path, trailing slashes ignored.
+  public static func lastComponent(_ path: String) -> String {
+    path.split(separator: "/").last.map(String.init) ?? path
+  }
+
+  /// The folder that holds `path`.
+  public static func parent(_ path: String) -> String {
+    var trimmed = Substring(path)
+    while trimmed.count > 1, trimmed.hasSuffix("/") { trimmed.removeLast() }
+    guard let slash = trimmed.lastIndex(of: "/") else { return "." }
+    return slash == trimmed.startIndex ? "/" : String(trimmed[..<slash])
+  }
+
+  /// Makes a rename in `folder` survive a power cut.
+  static func sync(folder: String) throws(StorageError) {
+    let descriptor = open(folder, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw systemError("open", file: folder) }
+    defer { close(descriptor) }
+    // Some file systems cannot sync a folder and say EINVAL; there is nothing better to do there.
+    guard fsync(descriptor) == 0 || errno == EINVAL else { throw systemError("sync", file: folder) }
+  }
+}

@@ -1,0 +1,116 @@
+/// A JSON value. Objects keep the order of their members.
+public enum JSONValue: Sendable, Equatable {
+  case null
+  case bool(Bool)
+  /// A number written without fraction or exponent, within 64 bits.
+  case integer(Int64)
+  /// Any other number.
+  case number(Double)
+  case string(String)
+  case array([JSONValue])
+  case object(JSONObject)
+}
+
+/// The members of an object: unique names, in order.
+public struct JSONObject: Sendable, Equatable {
+  public private(set) var members: [(name: String, value: JSONValue)] = []
+  private var positions: [String: Int] = [:]
+
+  public init() {}
+
+  public subscript(name: String) -> JSONValue? {
+    get { positions[name].map { members[$0].value } }
+    set {
+      if let position = positions[name] {
+        if let newValue {
+          members[position].value = newValue
+        } else {
+          members.remove(at: position)
+          positions = [:]
+          for (index, member) in members.enumerated() { positions[member.name] = index }
+        }
+      } else if let newValue {
+        positions[name] = members.count
+        members.append((name, newValue))
+      }
+    }
+  }
+
+  public var names: [String] { members.map(\.name) }
+
+  /// Adds a member; false when the name is taken.
+  mutating func insert(_ name: String, _ value: JSONValue) -> Bool {
+    guard positions[name] == nil else { return false }
+    positions[name] = members.count
+    members.append((name, value))
+    return true
+  }
+
+  public static func == (left: Self, right: Self) -> Bool {
+    left.members.elementsEqual(right.members) { $0.name == $1.name && $0.value == $1.value }
+  }
+}
+
+extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral,
+  ExpressibleByFloatLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
+{
+  public init(stringLiteral value: String) { self = .string(value) }
+  public init(integerLiteral value: Int64) { self = .integer(value) }
+  public init(booleanLiteral value: Bool) { self = .bool(value) }
+  public init(floatLiteral value: Double) { self = .number(value) }
+  public init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
+  public init(dictionaryLiteral elements: (String, JSONValue)...) {
+    var object = JSONObject()
+    for (name, value) in elements { object[name] = value }
+    self = .object(object)
+  }
+
+  public init(_ value: some BinaryInteger) { self = .integer(Int64(value)) }
+}
+
+// Accessors for decoding: each names what it wanted, and where, when the value is something else.
+extension JSONValue {
+  public func asObject(_ what: @autoclosure () -> String) throws(StorageError) -> JSONObject {
+    guard case .object(let object) = self else { throw wrongType(what(), "an object") }
+    return object
+  }
+
+  public func asArray(_ what: @autoclosure () -> String) throws(StorageError) -> [JSONValue] {
+    guard case .array(let array) = self else { throw wrongType(what(), "an array") }
+    return array
+  }
+
+  public func asString(_ what: @autoclosure () -> String) throws(StorageError) -> String {
+    guard case .string(let string) = self else { throw wrongType(what(), "a string") }
+    return string
+  }
+
+  /// A whole number that is not negative.
+  public func asCount(_ what: @autoclosure () -> String) throws(StorageError) -> Int {
+    guard case .integer(let integer) = self, integer >= 0 else {
+      throw wrongType(what(), "a non-negative integer")
+    }
+    return Int(integer)
+  }
+
+  private func wrongType(_ what: String, _ expected: String) -> StorageError {
+    StorageError(.malformed, "\(what) must be \(expected)")
+  }
+}
+
+extension JSONObject {
+  /// The member `name`, which must be there.
+  public func required(_ name: String, of what: @autoclosure () -> String) throws(StorageError) -> JSONValue {
+    guard let value = self[name] else {
+      throw StorageError(.malformed, "\(what()) has no \"\(name)\"")
+    }
+    return value
+  }
+
+  /// Throws when a member is not one of `known`.
+  public func allowOnly(_ known: Set<String>, in what: @autoclosure () -> String) throws(StorageError) {
+    for member in members where !known.contains(member.name) {
+      throw StorageError(.malformed, "\(what()) has an unknown member \"\(member.name)\"")
+    }
+  }
+}

@@ -1,0 +1,35 @@
+/// Every bound that is put on a number from a file, before anything proportional to it is allocated.
+///
+/// `Spec/format.md` section 9 states the ones of the archive; the rest belong to the format named.
+public enum Limits {
+  // Archive (TMP-9)
+  public static let indexBytes = 64 << 20
+  public static let sectionBytes = 256 << 20
+  public static let experts = 65_536
+  public static let tensors = 1 << 20
+  public static let frames = 1 << 22
+  public static let frameBytes = 4 << 20
+  public static let nameBytes = 1024
+  public static let dimensions = 16
+  public static let jsonDepth = 16
+  public static let carriedFiles = 4096
+  public static let carriedFileBytes: UInt64 = 64 << 20
+  /// Raw bytes that a section may expand to: a floor plus a multiple of the archive's size.
+  public static let expansionFloor: UInt64 = 64 << 20
+  public static let expansionFactor: UInt64 = 16_384
+
+  // safetensors
+  public static let safetensorsHeaderBytes: UInt64 = 100_000_000
+  // model.safetensors.index.json
+  public static let shardIndexBytes: UInt64 = 100_000_000
+
+  /// Throws `limitExceeded`, naming the limit, when `value` is above `maximum`.
+  @inlinable
+  public static func check<Value: BinaryInteger>(
+    _ value: Value, atMost maximum: some BinaryInteger, _ what: @autoclosure () -> String
+  ) throws(StorageError) {
+    guard value <= maximum else {
+      throw StorageError(.limitExceeded, "\(what()) is \(value), above the limit of \(maximum)")
+    }
+  }
+}

@@ -1,0 +1,132 @@
+import CSystem
+
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// How the bytes of a file come into memory.
+public enum InputMode: String, Sendable, CaseIterable {
+  /// `mmap`, but `read` on network file systems, where page faults are tens of times slower.
+  case automatic
+  case mmap
+  case read
+}
+
+/// A regular file, open for positional reads from any thread.
+public final class ReadableFile: Sendable {
+  public let path: String
+  public let size: UInt64
+  private let descriptor: Int32
+  nonisolated(unsafe) private let mapping: UnsafeRawBufferPointer?
+
+  /// - Throws: `notFound` or `inputOutput`; `invalidArgument` for anything that is not a regular file.
+  public init(_ path: String, mode: InputMode = .automatic) throws(StorageError) {
+    // O_NONBLOCK: opening a named pipe must not wait for a writer; it means nothing to a regular file.
+    descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    guard descriptor >= 0 else { throw systemError("open", file: path) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else {
+      let error = systemError("examine", file: path)
+      close(descriptor)
+      throw error
+    }
+    guard status.st_mode & S_IFMT == S_IFREG else {
+      close(descriptor)
+      throw StorageError(.invalidArgument, "is not a regular file", file: path)
+    }
+    self.path = path
+    size = UInt64(status.st_size)
+    let maps = mode == .mmap || (mode == .automatic && !isOnNetwork(descriptor))
+    guard maps, size > 0, let count = Int(exactly: size) else {
+      mapping = nil
+      return
+    }
+    let start = mmap(nil, count, PROT_READ, MAP_PRIVATE, descriptor, 0)
+    guard let start, start != MAP_FAILED else {
+      let error = systemError("map", file: path)
+      close(descriptor)
+      throw error
+    }
+    mapping = UnsafeRawBufferPointer(start: start, count: count)
+  }
+
+  deinit {
+    if let mapping { munmap(UnsafeMutableRawPointer(mutating: mapping.baseAddress), mapping.count) }
+    close(descriptor)
+  }
+
+  public var isMapped: Bool { mapping != nil }
+
+  /// Fills `destination` with the bytes from `offset` on.
+  /// - Throws: `truncated` when the file ends before.
+  public func read(at offset: UInt64, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+    try checkRange(offset, destination.count)
+    if let mapping {
+      let start = Int(offset)
+      destination.copyMemory(
+        from: UnsafeRawBufferPointer(rebasing: mapping[start..<start + destination.count]))
+      return
+    }
+    var done = 0
+    while done < destination.count {
+      let count = retrying {
+        pread(
+          descriptor, destination.baseAddress! + done, destination.count - done,
+          off_t(offset) + off_t(done))
+      }
+      if count < 0 { throw systemError("read", file: path) }
+      if count == 0 {
+        throw StorageError(.truncated, "the file shrank while it was read", file: path, offset: offset + UInt64(done))
+      }
+      done += count
+    }
+  }
+
+  /// Calls `body` with `count` bytes from `offset` on: a view of the mapping, or a copy that lives for the call.
+  public func withBytes<Result>(
+    at offset: UInt64, count: Int, _ body: (UnsafeRawBufferPointer) throws(StorageError) -> Result
+  ) throws(StorageError) -> Result {
+    try checkRange(offset, count)
+    if let mapping {
+      let start = Int(offset)
+      return try body(UnsafeRawBufferPointer(rebasing: mapping[start..<start + count]))
+    }
+    let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 64)
+    defer { copy.deallocate() }
+    try read(at: offset, into: copy)
+    return try body(UnsafeRawBufferPointer(copy))
+  }
+
+  public func bytes(at offset: UInt64, count: Int) throws(StorageError) -> [UInt8] {
+    try withBytes(at: offset, count: count) { raw in [UInt8](raw) }
+  }
+
+  private func checkRange(_ offset: UInt64, _ count: Int) throws(StorageError) {
+    guard count >= 0, offset <= size, UInt64(count) <= size - offset else {
+      throw StorageError(
+        .truncated, "needs \(count) bytes, the file ends at byte \(size)", file: path, offset: offset)
+    }
+  }
+}
+
+private func isOnNetwork(_ descriptor: Int32) -> Bool {
+  #if os(Linux)
+    var status = statfs()
+    guard fstatfs(descriptor, &status) == 0 else { return false }
+    // NFS, SMB, SMB2, CIFS, CODA, AFS, 9P, FUSE (sshfs, s3fs, …), Ceph, Lustre, BeeGFS, GPFS: linux/magic.h and the vendors'.
+    let magics: Set<UInt32> = [
+      0x6969, 0x517B, 0xFE53_4D42, 0xFF53_4D42, 0x7375_7245, 0x5346_414F, 0x0102_1997, 0x6573_5546,
+      0x00C3_6400, 0x0BD0_0BD0, 0x1983_0326, 0x4750_4653,
+    ]
+    return magics.contains(UInt32(truncatingIfNeeded: status.f_type))
+  #elseif canImport(Darwin)
+    var status = statfs()
+    return fstatfs(descriptor, &status) == 0 && status.f_flags & UInt32(MNT_LOCAL) == 0
+  #else
+    return false
+  #endif
+}

@@ -1,0 +1,35 @@
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// What the last failed system call said, as a `StorageError` that names the file.
+func systemError(_ action: String, file: String) -> StorageError {
+  let number = errno
+  let code: StorageError.Code = number == ENOENT || number == ENOTDIR ? .notFound : .inputOutput
+  return StorageError(code, "cannot \(action): \(String(cString: strerror(number)))", file: file)
+}
+
+/// Repeats a system call while a signal interrupts it.
+func retrying(_ call: () -> Int) -> Int {
+  while true {
+    let result = call()
+    if result >= 0 || errno != EINTR { return result }
+  }
+}
+
+func writeAll(
+  _ bytes: UnsafeRawBufferPointer, to descriptor: Int32, at offset: UInt64, path: String
+) throws(StorageError) {
+  var done = 0
+  while done < bytes.count {
+    let count = retrying {
+      pwrite(descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(offset) + off_t(done))
+    }
+    guard count >= 0 else { throw systemError("write", file: path) }
+    done += count
+  }
+}

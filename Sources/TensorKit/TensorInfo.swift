@@ -1,0 +1,21 @@
+import ByteIO
+
+/// What is known of a tensor without reading it.
+public struct TensorInfo: Sendable, Hashable {
+  public let name: String
+  public let dtype: DType
+  public let shape: Shape
+  public let byteCount: Int
+
+  /// - Throws: `limitExceeded` for a long name; what `Shape.byteCount(of:)` throws.
+  public init(name: String, dtype: DType, shape: Shape) throws(StorageError) {
+    try Limits.check(name.utf8.count, atMost: Limits.nameBytes, "the length of a tensor's name in bytes")
+    self.name = name
+    self.dtype = dtype
+    self.shape = shape
+    byteCount = try located(tensor: name) { () throws(StorageError) in try shape.byteCount(of: dtype) }
+  }
+
+  /// Whether `other` has the same dtype and shape.
+  public func matches(_ other: TensorInfo) -> Bool { dtype == other.dtype && shape == other.shape }
+}

@@ -1,0 +1,58 @@
+import ByteIO
+
+/// Named tensors that can be read one at a time: a checkpoint in any format, an archive's selection, or memory.
+///
+/// It is where formats and the archive meet: readers provide one, writers and the packer take one.
+public protocol TensorSource: Sendable {
+  /// The tensors, sorted by the UTF-8 bytes of their names, which are unique.
+  var tensors: [TensorInfo] { get }
+
+  /// Free-form strings of the checkpoint (safetensors' `__metadata__`).
+  var metadata: [String: String] { get }
+
+  /// What to call the source in messages: usually its path.
+  var label: String { get }
+
+  /// Fills `destination` (exactly `info.byteCount` bytes) with the tensor's elements: little-endian, row-major.
+  ///
+  /// Safe to call from several threads at once.
+  /// - Parameter info: one of `tensors`.
+  func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError)
+}
+
+extension TensorSource {
+  public var metadata: [String: String] { [:] }
+
+  /// The tensor of that name. O(log n).
+  public func tensor(named name: String) -> TensorInfo? {
+    let index = tensors.partitioningIndex { !$0.name.utf8.lexicographicallyPrecedes(name.utf8) }
+    return index < tensors.count && tensors[index].name == name ? tensors[index] : nil
+  }
+
+  /// A copy of the tensor in memory.
+  public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
+    try located(file: label, tensor: info.name) { () throws(StorageError) in
+      try TensorBytes(count: info.byteCount) { buffer throws(StorageError) in try read(info, into: buffer) }
+    }
+  }
+}
+
+extension Array {
+  /// The first index whose element satisfies `predicate`, in an array where those that do all come last. O(log n).
+  public func partitioningIndex(where predicate: (Element) -> Bool) -> Int {
+    var low = 0
+    var high = count
+    while low < high {
+      let middle = low + (high - low) / 2
+      if predicate(self[middle]) { high = middle } else { low = middle + 1 }
+    }
+    return low
+  }
+}
+
+extension Array where Element == TensorInfo {
+  /// In the order that `TensorSource.tensors` promises.
+  public func sortedByName() -> [TensorInfo] {
+    sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+  }
+}
