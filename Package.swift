@@ -27,7 +27,7 @@ let package = Package(
     .target(name: "CKernels"),
 
     .target(name: "ByteIO", dependencies: ["CSystem"]),
-    .target(name: "Parallel", dependencies: ["ByteIO"]),
+    .target(name: "Parallel", dependencies: ["CSystem", "ByteIO"]),
     .target(name: "Digests", dependencies: [.product(name: "Crypto", package: "swift-crypto")]),
     .target(name: "Zstandard", dependencies: ["CZstd", "ByteIO"]),
     .target(name: "TensorKit", dependencies: ["ByteIO"]),
