@@ -1,0 +1,171 @@
+import ByteIO
+import Digests
+import Synchronization
+import Zstandard
+
+/// An archive, open for reading: its index at once, sections when asked for, payloads one by one.
+///
+/// Safe to use from several threads.
+public final class ArchiveFile: Sendable {
+  public let path: String
+  public let slots: HeaderSlots
+  public let index: ArchiveIndex
+  let file: ReadableFile
+  private let cache: Mutex<Cache>
+
+  private struct Cache: Sendable {
+    var shared: Section<SharedManifest>?
+    var experts: [Int: Section<ExpertManifest>] = [:]
+  }
+
+  /// Reads the header and the index.
+  public convenience init(_ path: String, mode: InputMode = .automatic) throws(StorageError) {
+    try self.init(ReadableFile(path, mode: mode))
+  }
+
+  public init(_ file: ReadableFile) throws(StorageError) {
+    self.file = file
+    path = file.path
+    let slots = try HeaderSlots(of: file)
+    self.slots = slots
+    index = try located(file: file.path) { () throws(StorageError) in
+      try Self.withRaw(slots.active.index, rawSize: slots.active.indexRawSize, "the index", of: file) {
+        raw throws(StorageError) in try ArchiveIndex(parsing: raw, archiveEnd: slots.active.archiveEnd)
+      }
+    }
+    cache = Mutex(Cache())
+  }
+
+  public var slot: HeaderSlot { slots.active }
+
+  /// Names the whole content (TMP-3-6).
+  public var rootDigest: Digest { slot.index.digest }
+
+  /// Bytes of the active generation.
+  public var size: UInt64 { slot.archiveEnd }
+
+  /// The position of an expert in declaration order.
+  /// - Throws: `unknownName`, with the names there are.
+  public func expertIndex(named name: String) throws(StorageError) -> Int {
+    if let position = index.experts.firstIndex(where: { $0.name == name }) { return position }
+    let names = index.experts.map(\.name).joined(separator: ", ")
+    let note = slots.residue.isEmpty ? "" : " (the file has the remains of an interrupted append)"
+    throw StorageError(.unknownName, "has no expert '\(name)'; it has: \(names)\(note)", file: path)
+  }
+
+  // MARK: Sections
+
+  public func sharedSection() throws(StorageError) -> Section<SharedManifest> {
+    if let section = cache.withLock({ $0.shared }) { return section }
+    let section: Section<SharedManifest> = try readSection(index.shared, "the shared model's section", context: index.storage)
+    cache.withLock { $0.shared = section }
+    return section
+  }
+
+  public func expertSection(_ position: Int) throws(StorageError) -> Section<ExpertManifest> {
+    if let section = cache.withLock({ $0.experts[position] }) { return section }
+    let shared = try sharedSection().manifest
+    let expert = index.experts[position]
+    let section: Section<ExpertManifest> = try located(expert: expert.name) { () throws(StorageError) in
+      try readSection(expert.section, "the expert's section", context: shared)
+    }
+    cache.withLock { $0.experts[position] = section }
+    return section
+  }
+
+  private func readSection<Manifest: SectionManifest>(
+    _ reference: SectionReference, _ what: String, context: Manifest.Context
+  ) throws(StorageError) -> Section<Manifest> {
+    try located(file: path) { () throws(StorageError) in
+      try Self.withRaw(reference.extent, rawSize: reference.rawSize, what, of: file) { raw throws(StorageError) in
+        do throws(StorageError) { return try Section(parsing: raw, context: context, archiveEnd: slot.archiveEnd) } catch {
+          // Offsets inside a compressed section mean nothing in the file: name the section's place.
+          throw StorageError(
+            error.code, "\(what): \(error.message)", offset: reference.extent.offset, expert: error.expert, tensor: error.tensor)
+        }
+      }
+    }
+  }
+
+  /// Checks the digest of a compressed extent (TMP-4-1, TMP-5-6), decompresses it and lends it to `body`.
+  private static func withRaw<Result>(
+    _ extent: Extent, rawSize: Int, _ what: String, of file: ReadableFile,
+    _ body: (UnsafeRawBufferPointer) throws(StorageError) -> Result
+  ) throws(StorageError) -> Result {
+    let raw = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, rawSize), alignment: 64)
+    defer { raw.deallocate() }
+    let used = UnsafeMutableRawBufferPointer(rebasing: raw[0..<rawSize])
+    try file.withBytes(at: extent.offset, count: extent.storedSize) { stored throws(StorageError) in
+      try extent.check(stored, what)
+      do throws(StorageError) { try Zstandard.decompress(stored, into: used) } catch { throw error.at(file: file.path, offset: extent.offset) }
+    }
+    return try body(UnsafeRawBufferPointer(used))
+  }
+
+  // MARK: Payloads
+
+  /// Fills `destination` with a payload (TMP-5-8).
+  ///
+  /// Memory: one frame or two, of at most 4 MiB, beside `destination`.
+  /// - Parameter checkingDigests: also check zstd frames by digest, not only by checksum.
+  public func read<Manifest>(
+    _ payload: PayloadReference, of section: Section<Manifest>, into destination: UnsafeMutableRawBufferPointer,
+    checkingDigests: Bool = false
+  ) throws(StorageError) {
+    precondition(destination.count == payload.size, "room for exactly the payload")
+    var done = 0
+    var skip = payload.skip
+    for number in payload.frames {
+      let frame = section.frames[number]
+      let count = min(frame.rawSize - skip, payload.size - done)
+      let target = UnsafeMutableRawBufferPointer(rebasing: destination[done..<done + count])
+      do throws(StorageError) {
+        try file.withBytes(at: frame.extent.offset, count: frame.extent.storedSize) { stored throws(StorageError) in
+          if count == frame.rawSize {
+            try frame.decode(stored, into: target, checkingDigest: checkingDigests)
+          } else {
+            let whole = UnsafeMutableRawBufferPointer.allocate(byteCount: frame.rawSize, alignment: 64)
+            defer { whole.deallocate() }
+            try frame.decode(stored, into: whole, checkingDigest: checkingDigests)
+            target.copyMemory(from: UnsafeRawBufferPointer(rebasing: whole[skip..<skip + count]))
+          }
+        }
+      } catch {
+        let place = "frame \(number), bytes \(frame.extent.offset) to \(frame.extent.end - 1)"
+        throw StorageError(
+          error.code, "\(place): \(error.message)", file: path, offset: frame.extent.offset)
+      }
+      done += count
+      skip = 0
+    }
+  }
+
+  /// A payload in memory. See `read`.
+  public func bytes<Manifest>(
+    of payload: PayloadReference, in section: Section<Manifest>, checkingDigests: Bool = false
+  ) throws(StorageError) -> [UInt8] {
+    var failure: StorageError?
+    let bytes = [UInt8](unsafeUninitializedCapacity: payload.size) { buffer, count in
+      let target = UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[0..<payload.size])
+      do throws(StorageError) {
+        try read(payload, of: section, into: target, checkingDigests: checkingDigests)
+        count = payload.size
+      } catch {
+        failure = error
+        count = 0
+      }
+    }
+    if let failure { throw failure }
+    return bytes
+  }
+
+  /// The stored bytes of a frame, checked by digest.
+  func storedBytes(of frame: FrameRecord) throws(StorageError) -> [UInt8] {
+    try located(file: path) { () throws(StorageError) in
+      try file.withBytes(at: frame.extent.offset, count: frame.extent.storedSize) { stored throws(StorageError) in
+        try frame.extent.check(stored, "a frame")
+        return [UInt8](stored)
+      }
+    }
+  }
+}

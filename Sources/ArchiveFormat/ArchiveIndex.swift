@@ -1,0 +1,177 @@
+import ByteIO
+import TensorKit
+
+/// How the shared model was made. It says nothing about decoding.
+public struct SharedMethod: Sendable, Hashable {
+  public enum Name: String, Sendable, CaseIterable {
+    case base
+    case average
+    case taskArithmetic = "task-arithmetic"
+    /// Merged elsewhere.
+    case given
+  }
+  public let name: Name
+  public let parameters: [String: String]
+
+  public init(_ name: Name, parameters: [String: String] = [:]) {
+    self.name = name
+    self.parameters = parameters
+  }
+}
+
+/// What an expert's section holds, known without reading it (TMP-4-10).
+public struct ExpertSummary: Sendable, Hashable {
+  public let bytes: UInt64
+  public let factors: [String: Int]
+  public let tensors: Int
+  public let parameters: UInt64
+  public let error: Measure?
+  public let worstError: Measure?
+  public let worstTensor: String?
+}
+
+/// An expert as the index lists it.
+public struct ExpertReference: Sendable, Hashable {
+  public let name: String
+  public let section: SectionReference
+  public let summary: ExpertSummary
+}
+
+/// The index: what the root digest names (TMP-4).
+public struct ArchiveIndex: Sendable {
+  public let shared: SectionReference
+  public let storage: SharedStorage
+  public let method: SharedMethod
+  /// In declaration order.
+  public let experts: [ExpertReference]
+}
+
+/// Rules for the name of an expert (TMP-4-7): what a command line can quote in `name=weight,…` and `FILE#NAME`.
+public enum ExpertName {
+  public static func check(_ name: String) throws(StorageError) {
+    try Limits.check(name.utf8.count, atMost: Limits.nameBytes, "the length of an expert's name")
+    let isPlain = name.unicodeScalars.allSatisfy { scalar in
+      scalar.properties.generalCategory != .control && !"=,#/".unicodeScalars.contains(scalar)
+    }
+    guard !name.isEmpty, isPlain else {
+      throw StorageError(.malformed, "the expert name \"\(name)\" is empty or has one of = , # / or a control character")
+    }
+  }
+}
+
+extension ArchiveIndex {
+  /// Features that this build knows. Version 1.0 has none (TMP-4-5).
+  static let knownFeatures: Set<String> = []
+
+  init(parsing raw: UnsafeRawBufferPointer, archiveEnd: UInt64) throws(StorageError) {
+    let object = try JSONValue(parsingCanonical: raw).asObject("the index")
+    // Features first: they explain what else may look wrong.
+    let features = try object.required("features", of: "the index").asObject("features")
+    try features.allowOnly(["optional", "required"], in: "features")
+    for kind in ["optional", "required"] {
+      let names = try features.required(kind, of: "features").asArray("\(kind) features").map {
+        value throws(StorageError) in try value.asString("a feature")
+      }
+      try names.checkSorted("\(kind) features")
+      if kind == "required", let unknown = names.first(where: { !Self.knownFeatures.contains($0) }) {
+        throw StorageError(.unsupportedFeature, "needs the feature \"\(unknown)\", which this build does not have")
+      }
+    }
+    try object.allowOnly(["experts", "extensions", "features", "shared"], in: "the index")
+    _ = try object["extensions"]?.asObject("extensions")  // TMP-4-6
+
+    let shared = try object.required("shared", of: "the index").asObject("shared")
+    try shared.allowOnly(["method", "parameters", "section", "storage"], in: "shared")
+    self.shared = try SectionReference(json: try shared.required("section", of: "shared"), archiveEnd: archiveEnd)
+    let storageName = try shared.required("storage", of: "shared").asString("the storage")
+    guard let storage = SharedStorage(rawValue: storageName) else {
+      throw StorageError(.malformed, "the shared model has the unknown storage \"\(storageName)\"")
+    }
+    self.storage = storage
+    let methodName = try shared.required("method", of: "shared").asString("the method")
+    guard let method = SharedMethod.Name(rawValue: methodName) else {
+      throw StorageError(.malformed, "the shared model has the unknown method \"\(methodName)\"")
+    }
+    self.method = SharedMethod(
+      method, parameters: try shared.required("parameters", of: "shared").asStringMap("the parameters"))
+
+    let list = try object.required("experts", of: "the index").asArray("experts")
+    try Limits.check(list.count, atMost: Limits.experts, "the number of experts")  // TMP-9-3
+    var names: Set<String> = []
+    experts = try list.map { value throws(StorageError) in
+      let expert = try ExpertReference(json: value, archiveEnd: archiveEnd)
+      guard names.insert(expert.name).inserted else {
+        throw StorageError(.malformed, "two experts have the name \"\(expert.name)\"")
+      }
+      return expert
+    }
+  }
+
+  func encoded() throws(StorageError) -> [UInt8] {
+    let json: JSONValue = [
+      "experts": .array(experts.map(\.json)), "features": ["optional": [], "required": []],
+      "shared": [
+        "method": .string(method.name.rawValue), "parameters": JSONValue(method.parameters),
+        "section": shared.json, "storage": .string(storage.rawValue),
+      ],
+    ]
+    let text = json.canonicalText
+    try Limits.check(text.count, atMost: Limits.indexBytes, "the raw size of the index")
+    return text
+  }
+}
+
+extension ExpertReference {
+  init(json: JSONValue, archiveEnd: UInt64) throws(StorageError) {
+    let object = try json.asObject("an expert")
+    try object.allowOnly(["name", "section", "summary"], in: "an expert")
+    let name = try object.required("name", of: "an expert").asString("an expert's name")
+    try ExpertName.check(name)
+    self = try located(expert: name) { () throws(StorageError) in
+      ExpertReference(
+        name: name,
+        section: try SectionReference(json: try object.required("section", of: "the expert"), archiveEnd: archiveEnd),
+        summary: try ExpertSummary(json: try object.required("summary", of: "the expert")))
+    }
+  }
+
+  var json: JSONValue { ["name": .string(name), "section": section.json, "summary": summary.json] }
+}
+
+extension ExpertSummary {
+  init(json: JSONValue) throws(StorageError) {
+    let object = try json.asObject("the summary")
+    try object.allowOnly(
+      ["bytes", "error", "factors", "parameters", "tensors", "worst_error", "worst_tensor"], in: "the summary")
+    bytes = UInt64(try object.required("bytes", of: "the summary").asCount("bytes"))
+    parameters = UInt64(try object.required("parameters", of: "the summary").asCount("parameters"))
+    tensors = try object.required("tensors", of: "the summary").asCount("tensors")
+    var factors: [String: Int] = [:]
+    for (name, value) in try object.required("factors", of: "the summary").asObject("factors").members {
+      guard StoredFactor.Kind(rawValue: name) != nil else {
+        throw StorageError(.malformed, "the summary counts the unknown factor \"\(name)\"")
+      }
+      factors[name] = try value.asCount("factors")
+    }
+    self.factors = factors
+    error = try object["error"].map { value throws(StorageError) in try Measure(json: value, "the error") }
+    worstError = try object["worst_error"].map { value throws(StorageError) in try Measure(json: value, "the worst error") }
+    worstTensor = try object["worst_tensor"]?.asString("the worst tensor")
+    guard (error == nil) == (worstError == nil), (error == nil) == (worstTensor == nil) else {
+      throw StorageError(.malformed, "the summary has only some of its errors")
+    }
+  }
+
+  var json: JSONValue {
+    var object: JSONObject = [
+      "bytes": JSONValue(bytes), "parameters": JSONValue(parameters), "tensors": JSONValue(tensors),
+      "factors": .object(JSONObject(factors.sorted { $0.key < $1.key }.map { ($0.key, JSONValue($0.value)) })),
+    ]
+    if let error, let worstError, let worstTensor {
+      object["error"] = error.json
+      object["worst_error"] = worstError.json
+      object["worst_tensor"] = .string(worstTensor)
+    }
+    return .object(object)
+  }
+}

@@ -1,0 +1,48 @@
+import ByteIO
+
+/// Where an archive is written to: a new file or the end of an existing one.
+///
+/// Frames, sections and the index go to `write`; `finish` then makes the generation the active one.
+public protocol ArchiveOutput: ByteSink {
+  /// Makes the generation that `slot` names durable and active, in this order (TMP-2-9).
+  func finish(slot: [UInt8], at offset: UInt64) throws(StorageError)
+}
+
+/// A new archive, which appears whole or not at all.
+final class NewArchiveOutput: ArchiveOutput {
+  private let file: AtomicFile
+
+  init(path: String, replacing: Bool) throws(StorageError) {
+    file = try AtomicFile(path, replacing: replacing)
+    try file.write([UInt8](repeating: 0, count: Int(Layout.contentStart)))
+  }
+
+  var position: UInt64 { file.position }
+
+  func write(_ bytes: UnsafeRawBufferPointer) throws(StorageError) { try file.write(bytes) }
+
+  func finish(slot: [UInt8], at offset: UInt64) throws(StorageError) {
+    try file.overwrite(slot, at: offset)
+    try file.commit()
+  }
+}
+
+/// The next generation of an existing archive. Until its slot is written, the file is the old archive with residue.
+final class AppendedArchiveOutput: ArchiveOutput {
+  private let file: UpdatableFile
+
+  init(path: String, archiveEnd: UInt64) throws(StorageError) {
+    file = try UpdatableFile(path, end: archiveEnd)
+  }
+
+  var position: UInt64 { file.position }
+
+  func write(_ bytes: UnsafeRawBufferPointer) throws(StorageError) { try file.write(bytes) }
+
+  func finish(slot: [UInt8], at offset: UInt64) throws(StorageError) {
+    try file.truncate()
+    try file.sync()
+    try file.overwrite(slot, at: offset)
+    try file.sync()
+  }
+}

@@ -1,0 +1,285 @@
+import ByteIO
+import Digests
+import Zstandard
+
+/// Writes archives: first the shared model's section, then the experts', then the index.
+///
+/// A section is written by placing its payloads in any order and then finishing it with a manifest that refers to them.
+/// Memory: the frames being placed, one pool of at most 1 MiB a filter, and 56 bytes for each frame of the section.
+public final class ArchiveWriter {
+  private let output: any ArchiveOutput
+  private let generation: UInt64
+  private let level: Int
+  /// Everything stored so far, by digest, for TMP-5-4.
+  private var extents: [Digest: Extent] = [:]
+  private var section = OpenSection()
+
+  private var shared: (section: SectionReference, storage: SharedStorage, method: SharedMethod)?
+  private var experts: [ExpertReference] = []
+  private var sharedManifest: SharedManifest?
+
+  /// - Parameters:
+  ///   - output: stands at the archive end of the generation before, or at the start of the content.
+  ///   - generation: of what will be written.
+  ///   - level: zstd's, for shared frames, sections and the index.
+  init(output: any ArchiveOutput, generation: UInt64, level: Int) {
+    self.output = output
+    self.generation = generation
+    self.level = level
+  }
+
+  /// A new archive at `path`.
+  public convenience init(creating path: String, replacing: Bool = false, level: Int = 3) throws(StorageError) {
+    self.init(output: try NewArchiveOutput(path: path, replacing: replacing), generation: 1, level: level)
+  }
+
+  /// The next generation of `archive`, with all that it holds.
+  public convenience init(appendingTo archive: ArchiveFile, level: Int = 3) throws(StorageError) {
+    let output = try AppendedArchiveOutput(path: archive.path, archiveEnd: archive.slot.archiveEnd)
+    // Under the lock now: nobody may have appended since `archive` was opened.
+    let current = try HeaderSlots(of: try ReadableFile(archive.path, mode: .read)).active
+    guard current == archive.slot else {
+      throw StorageError(.inputOutput, "was changed by another process; try again", file: archive.path)
+    }
+    self.init(output: output, generation: archive.slot.generation + 1, level: level)
+    let sharedSection = try archive.sharedSection()
+    shared = (archive.index.shared, archive.index.storage, archive.index.method)
+    sharedManifest = sharedSection.manifest
+    remember(sharedSection.frames)
+    for (index, expert) in archive.index.experts.enumerated() {
+      remember(try archive.expertSection(index).frames)
+      experts.append(expert)
+    }
+  }
+
+  private func remember(_ frames: [FrameRecord]) {
+    for frame in frames { extents[frame.extent.digest] = frame.extent }
+    _ = counted.add(frames.map(\.extent))
+  }
+
+  /// Bytes of the archive so far.
+  public var position: UInt64 { output.position }
+
+  // MARK: Payloads
+
+  /// Writes a payload of the section that is open. The reference is good for this section's manifest only.
+  public func place(_ payload: EncodedPayload) throws(StorageError) -> PayloadReference {
+    switch payload.content {
+    case .frames(let frames):
+      let first = section.frames.count
+      for frame in frames { section.frames.append(try store(frame)) }
+      return PayloadReference(first: first, count: frames.count, skip: 0, size: payload.size)
+    case .pooled(let bytes, let filter):
+      guard !bytes.isEmpty else { return .empty }
+      if let pool = section.pools[filter], pool.bytes.count + bytes.count > EncodedPayload.frameSize {
+        try close(pool, filter)
+      }
+      var pool = section.pools[filter] ?? section.openPool()
+      let reference = PayloadReference(first: pool.frame, count: 1, skip: pool.bytes.count, size: bytes.count)
+      pool.bytes += bytes
+      section.pools[filter] = pool
+      return reference
+    }
+  }
+
+  private func close(_ pool: OpenSection.Pool, _ filter: FrameFilter) throws(StorageError) {
+    let frame = pool.bytes.withUnsafeBytes { EncodedFrame($0, filter: filter, level: level) }
+    section.frames[pool.frame] = try store(frame)
+    section.pools[filter] = nil
+  }
+
+  private func store(_ frame: EncodedFrame) throws(StorageError) -> FrameRecord {
+    let extent = try store(frame.stored, digest: frame.digest, aligned: frame.codec == .raw)
+    return FrameRecord(extent: extent, rawSize: frame.rawSize, codec: frame.codec, filter: frame.filter)
+  }
+
+  /// Writes bytes, unless the archive has them already.
+  private func store(_ bytes: [UInt8], digest: Digest, aligned: Bool) throws(StorageError) -> Extent {
+    if let known = extents[digest], !aligned || known.offset.isMultiple(of: Layout.rawAlignment) { return known }
+    if aligned {
+      let padding = output.position.roundedUp(toMultipleOf: Layout.rawAlignment) - output.position
+      if padding > 0 { try output.write([UInt8](repeating: 0, count: Int(padding))) }
+    }
+    let extent = Extent(written: output.position, storedSize: bytes.count, digest: digest)
+    try output.write(bytes)
+    extents[digest] = extent
+    return extent
+  }
+
+  // MARK: Sections
+
+  /// Ends the section that is open as the shared model's. It must be the first.
+  public func finishShared(_ manifest: SharedManifest, storage: SharedStorage, method: SharedMethod) throws(StorageError) {
+    precondition(shared == nil && experts.isEmpty, "the shared model comes first, once")
+    let (reference, _) = try finishSection(manifest)
+    shared = (reference, storage, method)
+    sharedManifest = manifest
+  }
+
+  /// Ends the section that is open as that of an expert.
+  public func finishExpert(named name: String, _ manifest: ExpertManifest) throws(StorageError) {
+    let (reference, newBytes) = try finishSection(manifest)
+    try list(name, manifest, reference, bytes: newBytes)
+  }
+
+  private func list(
+    _ name: String, _ manifest: ExpertManifest, _ reference: SectionReference, bytes: UInt64
+  ) throws(StorageError) {
+    precondition(sharedManifest != nil, "the shared model comes first")
+    try ExpertName.check(name)
+    guard !experts.contains(where: { $0.name == name }) else {
+      throw StorageError(.invalidArgument, "there is an expert of that name already", expert: name)
+    }
+    try Limits.check(experts.count + 1, atMost: Limits.experts, "the number of experts")
+    let summary = ExpertSummary(of: manifest, shared: sharedManifest!, bytes: bytes)
+    experts.append(ExpertReference(name: name, section: reference, summary: summary))
+  }
+
+  /// Numbers the frames by first use, as TMP-5-9 wants them, and writes the section.
+  private func finishSection<Manifest: SectionManifest>(
+    _ manifest: Manifest
+  ) throws(StorageError) -> (SectionReference, newBytes: UInt64) {
+    for (filter, pool) in section.pools.sorted(by: { $0.value.frame < $1.value.frame }) { try close(pool, filter) }
+    var numbers: [Int: Int] = [:]
+    var records: [FrameRecord] = []
+    var numbered = manifest
+    let placed = section.frames
+    try numbered.mapPayloads { payload in
+      guard payload.count > 0 else { return payload }
+      if numbers[payload.first] == nil {
+        for frame in payload.frames {
+          numbers[frame] = records.count
+          records.append(placed[frame]!)
+        }
+      }
+      return PayloadReference(first: numbers[payload.first]!, count: payload.count, skip: payload.skip, size: payload.size)
+    }
+    section = OpenSection()
+    return try writeSection(Section(manifest: numbered, frames: records))
+  }
+
+  private func writeSection<Manifest: SectionManifest>(
+    _ section: Section<Manifest>
+  ) throws(StorageError) -> (SectionReference, newBytes: UInt64) {
+    let raw = try section.encoded()
+    let stored = raw.withUnsafeBytes { Zstandard.compress($0, level: level) }
+    let extent = try store(stored, digest: Digest(of: stored), aligned: false)
+    let newBytes = counted.add(section.frames.map(\.extent)) + UInt64(extent.storedSize)
+    return (SectionReference(extent: extent, rawSize: raw.count), newBytes)
+  }
+
+  /// Extents that a summary has counted already (TMP-4-10).
+  private var counted = CountedExtents()
+
+  // MARK: Copying
+
+  /// Copies the shared model's section of another archive, frames as they are.
+  public func copyShared(of archive: ArchiveFile) throws(StorageError) {
+    precondition(shared == nil && experts.isEmpty, "the shared model comes first, once")
+    let section = try archive.sharedSection()
+    let (reference, _) = try writeSection(Section(manifest: section.manifest, frames: try copy(section.frames, of: archive)))
+    shared = (reference, archive.index.storage, archive.index.method)
+    sharedManifest = section.manifest
+  }
+
+  /// Copies an expert's section of another archive with the same shared model, frames as they are.
+  public func copyExpert(_ index: Int, of archive: ArchiveFile) throws(StorageError) {
+    let section = try archive.expertSection(index)
+    let copied = Section(manifest: section.manifest, frames: try copy(section.frames, of: archive))
+    let (reference, newBytes) = try writeSection(copied)
+    try list(archive.index.experts[index].name, section.manifest, reference, bytes: newBytes)
+  }
+
+  private func copy(_ frames: [FrameRecord], of archive: ArchiveFile) throws(StorageError) -> [FrameRecord] {
+    try frames.map { frame throws(StorageError) in
+      let stored = try archive.storedBytes(of: frame)
+      let extent = try store(stored, digest: frame.extent.digest, aligned: frame.codec == .raw)
+      return FrameRecord(extent: extent, rawSize: frame.rawSize, codec: frame.codec, filter: frame.filter)
+    }
+  }
+
+  // MARK: The end
+
+  /// Writes the index and makes the archive durable.
+  /// - Returns: the root digest.
+  @discardableResult
+  public func commit() throws(StorageError) -> Digest {
+    guard let shared else { preconditionFailure("an archive has a shared model") }
+    let index = ArchiveIndex(
+      shared: shared.section, storage: shared.storage, method: shared.method, experts: experts)
+    let raw = try index.encoded()
+    let stored = raw.withUnsafeBytes { Zstandard.compress($0, level: level) }
+    let extent = try store(stored, digest: Digest(of: stored), aligned: false)
+    let slot = HeaderSlot(
+      generation: generation, archiveEnd: output.position, index: extent, indexRawSize: raw.count)
+    try output.finish(slot: slot.encoded(), at: Layout.slotOffsets[HeaderSlot.slot(ofGeneration: generation)])
+    return extent.digest
+  }
+}
+
+/// The section that payloads are being placed in. Frames have provisional numbers, in the order of placing.
+private struct OpenSection {
+  struct Pool {
+    let frame: Int
+    var bytes: [UInt8] = []
+  }
+  /// Nil for the frame of a pool that is still open.
+  var frames: [FrameRecord?] = []
+  var pools: [FrameFilter: Pool] = [:]
+
+  mutating func openPool() -> Pool {
+    frames.append(nil)
+    return Pool(frame: frames.count - 1)
+  }
+}
+
+/// Counts stored bytes, each extent once.
+struct CountedExtents {
+  private var seen: Set<UInt64> = []
+
+  /// The stored bytes of those extents that were not there before.
+  mutating func add(_ extents: [Extent]) -> UInt64 {
+    extents.reduce(0) { sum, extent in
+      seen.insert(extent.offset).inserted ? sum + UInt64(extent.storedSize) : sum
+    }
+  }
+}
+
+extension ExpertSummary {
+  /// TMP-4-10
+  /// - Parameter bytes: what no earlier section has stored.
+  init(of manifest: ExpertManifest, shared: SharedManifest, bytes: UInt64) {
+    self.bytes = bytes
+    var factors: [String: Int] = [:]
+    var parameters: UInt64 = 0
+    var newTensors = 0
+    var squaredNorm = 0.0
+    var squaredError = 0.0
+    var worst: (error: Measure, name: String)?
+    for entry in manifest.tensors {
+      factors[entry.factor.kind.rawValue, default: 0] += 1
+      let base = shared.entry(named: entry.name)?.info
+      if base == nil { newTensors += 1 }
+      if case .replaced(_, let shape, _) = entry.factor {
+        // Wrapping: a hostile manifest may declare any sizes; the sum is then compared with what it says.
+        parameters &+= UInt64(shape.elementCount)
+        parameters &-= UInt64(base?.shape.elementCount ?? 0)
+      }
+      if let measures = entry.measures {
+        let norm = measures.norm.value
+        squaredNorm += norm * norm
+        squaredError += norm * norm * measures.error.value * measures.error.value
+        if worst.map({ measures.error.value > $0.error.value }) ?? true { worst = (measures.error, entry.name) }
+      }
+    }
+    for entry in shared.tensors { parameters &+= UInt64(entry.info.shape.elementCount) }
+    for name in manifest.absent { parameters &-= UInt64(shared.entry(named: name)?.info.shape.elementCount ?? 0) }
+    self.factors = factors
+    self.parameters = parameters
+    tensors = shared.tensors.count - manifest.absent.count + newTensors
+    let total = squaredNorm > 0 ? (squaredError / squaredNorm).squareRoot() : 0
+    error = worst == nil ? nil : Measure(total.isFinite ? total : 0)
+    worstError = worst?.error
+    worstTensor = worst?.name
+  }
+}

@@ -1,0 +1,52 @@
+import ByteIO
+import Digests
+
+/// A contiguous range of the archive file and what its bytes must hash to (TMP-1-3).
+public struct Extent: Sendable, Hashable {
+  public let offset: UInt64
+  public let storedSize: Int
+  public let digest: Digest
+
+  /// One past the last byte.
+  public var end: UInt64 { offset + UInt64(storedSize) }
+
+  /// - Throws: `malformed` when the range does not lie between the header and `archiveEnd` (TMP-2-1).
+  init(offset: UInt64, storedSize: Int, digest: Digest, archiveEnd: UInt64) throws(StorageError) {
+    guard offset >= Layout.contentStart, storedSize > 0, offset <= archiveEnd,
+      UInt64(storedSize) <= archiveEnd - offset
+    else {
+      throw StorageError(
+        .malformed, "an extent of \(storedSize) bytes lies outside the archive, which ends at byte \(archiveEnd)",
+        offset: offset)
+    }
+    self.offset = offset
+    self.storedSize = storedSize
+    self.digest = digest
+  }
+
+  /// An extent that was just written.
+  init(written offset: UInt64, storedSize: Int, digest: Digest) {
+    self.offset = offset
+    self.storedSize = storedSize
+    self.digest = digest
+  }
+
+  /// Throws `digestMismatch`, naming both digests, unless `stored` hashes to `digest`.
+  func check(_ stored: UnsafeRawBufferPointer, _ what: String) throws(StorageError) {
+    let actual = Digest(of: stored)
+    guard actual == digest else {
+      throw StorageError(
+        .digestMismatch,
+        "\(what), \(storedSize) bytes, is damaged: expected digest \(digest), found \(actual)", offset: offset)
+    }
+  }
+}
+
+/// Fixed places in the file (TMP-2-1).
+enum Layout {
+  static let slotSize = 4096
+  static let slotOffsets: [UInt64] = [0, 4096]
+  static let contentStart: UInt64 = 8192
+  /// Where raw frames begin: multiples of it (TMP-5-3).
+  static let rawAlignment: UInt64 = 64
+}

@@ -1,0 +1,129 @@
+import ByteIO
+import Digests
+import TensorKit
+
+/// What a lossy factor lost (TMP-6-6).
+public struct FactorMeasures: Sendable, Hashable {
+  /// ‖v‖, the Frobenius norm of the exclusive vector.
+  public let norm: Measure
+  /// ‖v − decoded‖ ÷ ‖v‖.
+  public let error: Measure
+
+  public init(norm: Measure, error: Measure) {
+    self.norm = norm
+    self.error = error
+  }
+}
+
+/// One tensor of one expert that is not the shared model's.
+public struct ExpertEntry: Sendable, Hashable {
+  public let name: String
+  /// Of the expert's own tensor bytes.
+  public let source: Digest
+  public var factor: StoredFactor
+  /// For lossy factors.
+  public let measures: FactorMeasures?
+
+  public init(name: String, source: Digest, factor: StoredFactor, measures: FactorMeasures?) {
+    precondition(factor.isLossy == (measures != nil), "lossy factors are measured")
+    self.name = name
+    self.source = source
+    self.factor = factor
+    self.measures = measures
+  }
+
+  init(json: JSONValue, shared: SharedManifest) throws(StorageError) {
+    let object = try json.asObject("a tensor")
+    let name = try object.required("name", of: "a tensor").asString("a tensor's name")
+    self = try located(tensor: name) { () throws(StorageError) in
+      let factor = try StoredFactor(entry: object, name: name)
+      try factor.check(against: shared.entry(named: name)?.info, name: name)
+      var measures: FactorMeasures?
+      if factor.isLossy {
+        measures = FactorMeasures(
+          norm: try Measure(json: try object.required("norm", of: "the entry"), "the norm"),
+          error: try Measure(json: try object.required("error", of: "the entry"), "the error"))
+      }
+      let source = try object.required("source", of: "the entry").asDigest("the source digest")
+      return ExpertEntry(name: name, source: source, factor: factor, measures: measures)
+    }
+  }
+
+  var json: JSONValue {
+    var object: JSONObject = ["name": .string(name), "source": .string(source.hexadecimal)]
+    if let measures {
+      object["norm"] = measures.norm.json
+      object["error"] = measures.error.json
+    }
+    factor.write(to: &object)
+    return .object(object)
+  }
+}
+
+/// The table of contents of one expert's section (TMP-6).
+public struct ExpertManifest: Sendable {
+  /// Without the unchanged ones.
+  public var tensors: [ExpertEntry]
+  /// Shared tensors that the expert lacks (TMP-6-5), sorted.
+  public var absent: [String]
+  public var files: [CarriedFileEntry]
+  public var metadata: [String: String]
+  public var provenance: Provenance
+
+  public init(
+    tensors: [ExpertEntry], absent: [String], files: [CarriedFileEntry], metadata: [String: String],
+    provenance: Provenance
+  ) {
+    self.tensors = tensors
+    self.absent = absent
+    self.files = files
+    self.metadata = metadata
+    self.provenance = provenance
+  }
+
+  /// The entry of that name; nil for unchanged and absent tensors. O(log n).
+  public func entry(named name: String) -> ExpertEntry? {
+    let index = tensors.partitioningIndex { !$0.name.utf8.lexicographicallyPrecedes(name.utf8) }
+    return index < tensors.count && tensors[index].name == name ? tensors[index] : nil
+  }
+
+  /// Whether the expert has no tensor of that name although the shared model has. O(log n).
+  public func lacks(_ name: String) -> Bool {
+    let index = absent.partitioningIndex { !$0.utf8.lexicographicallyPrecedes(name.utf8) }
+    return index < absent.count && absent[index] == name
+  }
+}
+
+extension ExpertManifest: SectionManifest {
+  init(json: JSONValue, context shared: SharedManifest) throws(StorageError) {
+    let object = try json.asObject("the expert manifest")
+    try object.allowOnly(SharedManifest.members.union(["absent"]), in: "the expert manifest")
+    let common = try CommonManifest(object, kind: "expert")
+    files = common.files
+    metadata = common.metadata
+    provenance = common.provenance
+    tensors = try common.tensors.map { value throws(StorageError) in try ExpertEntry(json: value, shared: shared) }
+    try tensors.lazy.map(\.name).checkSorted("the expert's tensors")
+    absent = try object.required("absent", of: "the expert manifest").asArray("absent").map {
+      value throws(StorageError) in try value.asString("an absent tensor's name")
+    }
+    try absent.checkSorted("the absent tensors")
+    for name in absent {  // TMP-6-5
+      guard shared.entry(named: name) != nil, entry(named: name) == nil else {
+        throw StorageError(.malformed, "is absent, but not a shared tensor or stored all the same", tensor: name)
+      }
+    }
+  }
+
+  var json: JSONValue {
+    var object = CommonManifest(files: files, metadata: metadata, provenance: provenance, tensors: tensors.map(\.json))
+      .object(kind: "expert")
+    object["absent"] = .array(absent.map { .string($0) })
+    return .object(object)
+  }
+
+  mutating func mapPayloads(_ body: (PayloadReference) throws(StorageError) -> PayloadReference) throws(StorageError) {
+    for index in files.indices { files[index].payload = try body(files[index].payload) }
+    for index in tensors.indices { try tensors[index].factor.mapPayloads(body) }
+  }
+}

@@ -1,0 +1,44 @@
+import ByteIO
+
+/// A measured number in a manifest: a decimal string, since canonical JSON holds no floating-point numbers (TMP-4-3).
+public struct Measure: Sendable, Hashable {
+  public let text: String
+  public let value: Double
+
+  /// - Precondition: `value` is finite and not negative.
+  public init(_ value: Double) {
+    precondition(value.isFinite && value >= 0, "measures are finite and not negative")
+    self.value = value
+    text = String(describing: value)
+  }
+
+  init(json: JSONValue, _ what: @autoclosure () -> String) throws(StorageError) {
+    text = try json.asString(what())
+    guard Self.isDecimal(text), let value = Double(text), value.isFinite else {
+      throw StorageError(.malformed, "\(what()) is not a decimal number")
+    }
+    self.value = value
+  }
+
+  var json: JSONValue { .string(text) }
+
+  private static func isDecimal(_ text: String) -> Bool {
+    var rest = Substring(text)
+    func digits() -> Bool {
+      let count = rest.prefix { $0.isASCII && $0.isNumber }.count
+      rest = rest.dropFirst(count)
+      return count > 0
+    }
+    guard text.utf8.count <= 32, digits() else { return false }
+    if rest.first == "." {
+      rest = rest.dropFirst()
+      guard digits() else { return false }
+    }
+    if rest.first == "e" {
+      rest = rest.dropFirst()
+      if rest.first == "+" || rest.first == "-" { rest = rest.dropFirst() }
+      guard digits() else { return false }
+    }
+    return rest.isEmpty
+  }
+}

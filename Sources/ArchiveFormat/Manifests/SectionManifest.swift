@@ -1,0 +1,56 @@
+import ByteIO
+
+/// A manifest that can stand in a section: JSON with references to payloads.
+protocol SectionManifest: Sendable {
+  /// What else is needed to check it.
+  associatedtype Context
+
+  init(json: JSONValue, context: Context) throws(StorageError)
+  var json: JSONValue { get }
+
+  /// Calls `body` with each payload in the order of the canonical text (TMP-5-9), and keeps what it makes of it.
+  mutating func mapPayloads(_ body: (PayloadReference) throws(StorageError) -> PayloadReference) throws(StorageError)
+}
+
+/// The members that both kinds of manifest have.
+struct CommonManifest {
+  let files: [CarriedFileEntry]
+  let metadata: [String: String]
+  let provenance: Provenance
+  let tensors: [JSONValue]
+
+  init(files: [CarriedFileEntry], metadata: [String: String], provenance: Provenance, tensors: [JSONValue]) {
+    self.files = files
+    self.metadata = metadata
+    self.provenance = provenance
+    self.tensors = tensors
+  }
+
+  init(_ object: JSONObject, kind: String) throws(StorageError) {
+    let what = "the \(kind) manifest"
+    guard try object.required("kind", of: what).asString("the kind") == kind else {
+      throw StorageError(.malformed, "\(what) says that it is of another kind")
+    }
+    let files = try object.required("files", of: what).asArray("the files")
+    try Limits.check(files.count, atMost: Limits.carriedFiles, "the number of files")  // TMP-9-10
+    self.files = try files.map { value throws(StorageError) in try CarriedFileEntry(json: value) }
+    try self.files.lazy.map(\.name).checkSorted("the files")
+    metadata = try object.required("metadata", of: what).asStringMap("the metadata")
+    provenance = try Provenance(json: try object.required("provenance", of: what))
+    tensors = try object.required("tensors", of: what).asArray("the tensors")
+    try Limits.check(tensors.count, atMost: Limits.tensors, "the number of tensors")  // TMP-9-4
+  }
+
+  func object(kind: String) -> JSONObject {
+    [
+      "files": .array(files.map(\.json)), "kind": .string(kind), "metadata": JSONValue(metadata),
+      "provenance": provenance.json, "tensors": .array(tensors),
+    ]
+  }
+}
+
+/// How the shared model's tensors are stored (TMP-4-9).
+public enum SharedStorage: String, Sendable {
+  case embedded
+  case detached
+}

@@ -1,0 +1,194 @@
+import ByteIO
+import TensorKit
+
+/// How one tensor of one expert is stored: the members of a manifest entry that depend on the factor (TMP-6-8 to TMP-6-15).
+public enum StoredFactor: Sendable, Hashable {
+  case lowRank(
+    rank: Int, dtype: FactorDType, left: PayloadReference, right: PayloadReference, scales: PayloadReference)
+  case sparse(
+    count: Int, dtype: FactorDType, positions: PayloadReference, values: PayloadReference, scales: PayloadReference)
+  case dense(dtype: FactorDType, values: PayloadReference, scales: PayloadReference)
+  case difference(payload: PayloadReference)
+  case replaced(dtype: DType, shape: Shape, payload: PayloadReference)
+
+  public enum Kind: String, Sendable, CaseIterable {
+    case lowRank = "low-rank"
+    case sparse
+    case dense
+    case difference
+    case replaced
+  }
+
+  public var kind: Kind {
+    switch self {
+    case .lowRank: .lowRank
+    case .sparse: .sparse
+    case .dense: .dense
+    case .difference: .difference
+    case .replaced: .replaced
+    }
+  }
+
+  public var isLossy: Bool {
+    switch self {
+    case .lowRank, .sparse, .dense: true
+    case .difference, .replaced: false
+    }
+  }
+
+  /// Calls `body` with each payload, in the order of the canonical manifest (TMP-5-9), and keeps what it makes of it.
+  mutating func mapPayloads(_ body: (PayloadReference) throws(StorageError) -> PayloadReference) throws(StorageError) {
+    switch self {
+    case .lowRank(let rank, let dtype, let left, let right, let scales):
+      self = .lowRank(rank: rank, dtype: dtype, left: try body(left), right: try body(right), scales: try body(scales))
+    case .sparse(let count, let dtype, var positions, var values, var scales):
+      positions = try body(positions)
+      scales = try body(scales)
+      values = try body(values)
+      self = .sparse(count: count, dtype: dtype, positions: positions, values: values, scales: scales)
+    case .dense(let dtype, var values, var scales):
+      scales = try body(scales)
+      values = try body(values)
+      self = .dense(dtype: dtype, values: values, scales: scales)
+    case .difference(let payload): self = .difference(payload: try body(payload))
+    case .replaced(let dtype, let shape, let payload):
+      self = .replaced(dtype: dtype, shape: shape, payload: try body(payload))
+    }
+  }
+
+  public var payloads: [PayloadReference] {
+    switch self {
+    case .lowRank(_, _, let left, let right, let scales): [left, right, scales]
+    case .sparse(_, _, let positions, let values, let scales): [positions, scales, values]
+    case .dense(_, let values, let scales): [scales, values]
+    case .difference(let payload), .replaced(_, _, let payload): [payload]
+    }
+  }
+}
+
+extension StoredFactor {
+  static let commonMembers: Set<String> = ["factor", "name", "source"]
+  static let measureMembers: Set<String> = ["error", "norm"]
+
+  /// - Parameter entry: the whole entry; the members common to all factors are skipped.
+  init(entry: JSONObject, name: String) throws(StorageError) {
+    let kindName = try entry.required("factor", of: "the entry").asString("the factor")
+    guard let kind = Kind(rawValue: kindName) else {
+      throw StorageError(.malformed, "has the unknown factor \"\(kindName)\"")
+    }
+    func payload(_ member: String) throws(StorageError) -> PayloadReference {
+      try PayloadReference(json: try entry.required(member, of: "the entry"), "the payload \"\(member)\"")
+    }
+    func factorDType() throws(StorageError) -> FactorDType {
+      let text = try entry.required("dtype", of: "the entry").asString("the dtype")
+      guard let dtype = FactorDType(rawValue: text) else {
+        throw StorageError(.malformed, "has the unknown factor dtype \"\(text)\"")
+      }
+      return dtype
+    }
+    func allow(_ members: Set<String>, lossy: Bool) throws(StorageError) {
+      try entry.allowOnly(
+        members.union(Self.commonMembers).union(lossy ? Self.measureMembers : []), in: "the entry")
+    }
+    switch kind {
+    case .lowRank:
+      try allow(["dtype", "left", "rank", "right", "scales"], lossy: true)
+      let rank = try entry.required("rank", of: "the entry").asCount("the rank")
+      self = .lowRank(
+        rank: rank, dtype: try factorDType(), left: try payload("left"), right: try payload("right"),
+        scales: try payload("scales"))
+    case .sparse:
+      try allow(["count", "dtype", "positions", "scales", "values"], lossy: true)
+      let count = try entry.required("count", of: "the entry").asCount("the count")
+      self = .sparse(
+        count: count, dtype: try factorDType(), positions: try payload("positions"), values: try payload("values"),
+        scales: try payload("scales"))
+    case .dense:
+      try allow(["dtype", "scales", "values"], lossy: true)
+      self = .dense(dtype: try factorDType(), values: try payload("values"), scales: try payload("scales"))
+    case .difference:
+      try allow(["payload"], lossy: false)
+      self = .difference(payload: try payload("payload"))
+    case .replaced:
+      try allow(["dtype", "payload", "shape"], lossy: false)
+      let dtype = try entry.required("dtype", of: "the entry").asDType("the entry")
+      let shape = try entry.required("shape", of: "the entry").asShape("the shape")
+      self = .replaced(dtype: dtype, shape: shape, payload: try payload("payload"))
+    }
+  }
+
+  func write(to entry: inout JSONObject) {
+    entry["factor"] = .string(kind.rawValue)
+    switch self {
+    case .lowRank(let rank, let dtype, let left, let right, let scales):
+      entry["rank"] = JSONValue(rank)
+      entry["dtype"] = .string(dtype.rawValue)
+      entry["left"] = left.json
+      entry["right"] = right.json
+      entry["scales"] = scales.json
+    case .sparse(let count, let dtype, let positions, let values, let scales):
+      entry["count"] = JSONValue(count)
+      entry["dtype"] = .string(dtype.rawValue)
+      entry["positions"] = positions.json
+      entry["values"] = values.json
+      entry["scales"] = scales.json
+    case .dense(let dtype, let values, let scales):
+      entry["dtype"] = .string(dtype.rawValue)
+      entry["values"] = values.json
+      entry["scales"] = scales.json
+    case .difference(let payload): entry["payload"] = payload.json
+    case .replaced(let dtype, let shape, let payload):
+      entry["dtype"] = .string(dtype.rawValue)
+      entry["shape"] = shape.json
+      entry["payload"] = payload.json
+    }
+  }
+
+  /// Throws unless the sizes agree with the tensor (TMP-6-7, TMP-6-10 to TMP-6-15).
+  ///
+  /// - Parameter shared: the shared tensor of that name, if there is one.
+  func check(against shared: TensorInfo?, name: String) throws(StorageError) {
+    func expect(_ payload: PayloadReference, _ bytes: Int?, _ what: String) throws(StorageError) {
+      guard let bytes, payload.size == bytes else {
+        throw StorageError(.malformed, "the \(what) have \(payload.size) bytes, which do not fit the tensor")
+      }
+    }
+    if case .replaced(let dtype, let shape, let payload) = self {
+      let info = try TensorInfo(name: name, dtype: dtype, shape: shape)
+      return try expect(payload, info.byteCount, "bytes")
+    }
+    guard let shared else { throw StorageError(.malformed, "is stored against a shared tensor that does not exist") }
+    if isLossy, shared.dtype.floatFormat == nil {
+      throw StorageError(.malformed, "has a lossy factor, and dtype \(shared.dtype.rawValue)")
+    }
+    switch self {
+    case .lowRank(let rank, let dtype, let left, let right, let scales):
+      guard let (rows, columns) = shared.shape.matrix, rank >= 1, rank <= min(rows, columns) else {
+        throw StorageError(.malformed, "rank \(rank) does not fit shape \(shared.shape)")
+      }
+      try expect(left, dtype.componentBytes(rows).product(rank), "left factors")
+      try expect(right, dtype.componentBytes(columns).product(rank), "right factors")
+      try expect(scales, rank.product(4), "scales")
+    case .sparse(let count, let dtype, let positions, let values, let scales):
+      guard count >= 1, count <= shared.shape.elementCount, positions.size >= count, positions.size / 10 <= count else {
+        throw StorageError(.malformed, "\(count) sparse entries do not fit shape \(shared.shape)")
+      }
+      try expect(values, dtype.componentBytes(count), "values")
+      try expect(scales, 4, "scales")
+    case .dense(let dtype, let values, let scales):
+      guard shared.shape.elementCount > 0 else { throw StorageError(.malformed, "is dense without an element") }
+      try expect(values, dtype.componentBytes(shared.shape.elementCount), "values")
+      try expect(scales, 4, "scales")
+    case .difference(let payload): try expect(payload, shared.byteCount, "bytes")
+    case .replaced: break
+    }
+  }
+}
+
+extension Int {
+  /// The product; nil when it overflows.
+  fileprivate func product(_ other: Int) -> Int? {
+    let (product, overflow) = multipliedReportingOverflow(by: other)
+    return overflow ? nil : product
+  }
+}

@@ -1,0 +1,124 @@
+import ByteIO
+import Digests
+import Zstandard
+
+/// A section that has been read and checked: a manifest and the frames that its payloads refer to (TMP-5).
+public struct Section<Manifest: Sendable>: Sendable {
+  public let manifest: Manifest
+  public let frames: [FrameRecord]
+}
+
+/// Where a section is (TMP-4-8).
+public struct SectionReference: Sendable, Hashable {
+  public let extent: Extent
+  let rawSize: Int
+
+  init(extent: Extent, rawSize: Int) {
+    self.extent = extent
+    self.rawSize = rawSize
+  }
+
+  init(json: JSONValue, archiveEnd: UInt64) throws(StorageError) {
+    let object = try json.asObject("a section")
+    try object.allowOnly(["digest", "offset", "raw", "stored"], in: "a section")
+    let offset = try object.required("offset", of: "a section").asCount("a section's offset")
+    let stored = try object.required("stored", of: "a section").asCount("a section's stored size")
+    rawSize = try object.required("raw", of: "a section").asCount("a section's raw size")
+    try Limits.check(rawSize, atMost: Limits.sectionBytes, "the raw size of a section")  // TMP-9-2
+    try Limits.check(stored, atMost: Limits.sectionBytes, "the stored size of a section")
+    extent = try Extent(
+      offset: UInt64(offset), storedSize: stored,
+      digest: try object.required("digest", of: "a section").asDigest("a section's digest"), archiveEnd: archiveEnd)
+  }
+
+  var json: JSONValue {
+    [
+      "digest": .string(extent.digest.hexadecimal), "offset": JSONValue(extent.offset), "raw": JSONValue(rawSize),
+      "stored": JSONValue(extent.storedSize),
+    ]
+  }
+}
+
+extension Section where Manifest: SectionManifest {
+  /// Reads the raw bytes of a section (TMP-5-1).
+  init(parsing raw: UnsafeRawBufferPointer, context: Manifest.Context, archiveEnd: UInt64) throws(StorageError) {
+    var reader = ByteReader(raw)
+    let manifestSize = Int(try reader.integer(UInt32.self))
+    let frameCount = Int(try reader.integer(UInt32.self))
+    try Limits.check(frameCount, atMost: Limits.frames, "the number of frames")  // TMP-9-5
+    let text = try reader.take(manifestSize)
+    try reader.zeros((8 + manifestSize).roundedUp(toMultipleOf: 8) - 8 - manifestSize)
+    guard reader.remaining == frameCount * FrameRecord.byteCount else {
+      throw StorageError(.malformed, "a section's size does not fit its \(frameCount) frames")
+    }
+    var frames: [FrameRecord] = []
+    frames.reserveCapacity(frameCount)
+    for _ in 0..<frameCount { frames.append(try FrameRecord(parsing: &reader, archiveEnd: archiveEnd)) }
+    self.frames = frames
+    var manifest = try Manifest(json: try JSONValue(parsingCanonical: text), context: context)
+    try Self.check(&manifest, frames: frames, archiveEnd: archiveEnd)
+    self.manifest = manifest
+  }
+
+  /// TMP-5-8, TMP-5-9 and TMP-9-11.
+  private static func check(_ manifest: inout Manifest, frames: [FrameRecord], archiveEnd: UInt64) throws(StorageError) {
+    var used = 0
+    var total: UInt64 = 0
+    let (scaled, overflow) = archiveEnd.multipliedReportingOverflow(by: Limits.expansionFactor)
+    let bound = overflow ? .max : scaled &+ min(Limits.expansionFloor, .max - scaled)
+    try manifest.mapPayloads { payload throws(StorageError) in
+      guard payload.count > 0 else { return payload }
+      guard payload.first <= used, payload.first <= frames.count, payload.count <= frames.count - payload.first,
+        payload.first == used || payload.first + payload.count <= used
+      else {
+        throw StorageError(.malformed, "a payload names frames out of order or beyond the last")
+      }
+      used = max(used, payload.first + payload.count)
+      let rawSize = frames[payload.frames].reduce(0) { $0 + $1.rawSize }
+      let end = try payload.skip.adding(payload.size, "a payload's size")
+      guard payload.skip < frames[payload.first].rawSize, end <= rawSize,
+        end > rawSize - frames[payload.frames.upperBound - 1].rawSize
+      else { throw StorageError(.malformed, "a payload does not fit its frames") }
+      total = try total.adding(UInt64(payload.size), "the payloads' size")
+      try Limits.check(total, atMost: bound, "the size of a section's payloads together")
+      return payload
+    }
+    guard used == frames.count else { throw StorageError(.malformed, "a section has frames that nothing uses") }
+  }
+
+  /// The raw bytes of a section.
+  func encoded() throws(StorageError) -> [UInt8] {
+    let text = manifest.json.canonicalText
+    var writer = ByteWriter(capacity: 16 + text.count + frames.count * FrameRecord.byteCount)
+    writer.integer(UInt32(text.count))
+    writer.integer(UInt32(frames.count))
+    writer.append(text)
+    writer.zeros(writer.bytes.count.roundedUp(toMultipleOf: 8) - writer.bytes.count)
+    for frame in frames { frame.write(to: &writer) }
+    try Limits.check(frames.count, atMost: Limits.frames, "the number of frames")
+    try Limits.check(writer.bytes.count, atMost: Limits.sectionBytes, "the raw size of a section")
+    return writer.bytes
+  }
+}
+
+extension JSONValue {
+  /// Parses a text that must be the canonical encoding of its value, with integers only (TMP-4-2).
+  init(parsingCanonical text: UnsafeRawBufferPointer) throws(StorageError) {
+    self = try JSONValue(parsing: text)
+    try checkCanonical()
+    guard canonicalText.elementsEqual(text) else {
+      throw StorageError(.malformed, "JSON: not in canonical form")
+    }
+  }
+
+  private func checkCanonical() throws(StorageError) {
+    switch self {
+    case .number: throw StorageError(.malformed, "JSON: a number that is not a canonical integer")
+    case .integer(let integer):
+      guard integer >= 0, integer < 1 << 53 else { throw StorageError(.malformed, "JSON: an integer beyond 2⁵³ − 1, or negative") }
+    case .array(let elements): for element in elements { try element.checkCanonical() }
+    case .object(let object): for member in object.members { try member.value.checkCanonical() }
+    case .null, .bool, .string: break
+    }
+  }
+}

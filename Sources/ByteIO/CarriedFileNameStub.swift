@@ -1,0 +1,1 @@
+public enum CarriedFileName { public static func check(_ name: String) throws(StorageError) {} }

@@ -1,0 +1,95 @@
+import ByteIO
+import CZstd
+
+/// Independent zstd frames of a known raw size, as the archive stores them (TMP-5-5).
+public enum Zstandard {
+  /// The version of the library in use, such as "1.5.4".
+  public static var version: String { String(cString: ZSTD_versionString()) }
+
+  /// 8 MiB: what any decoder accepts by default.
+  static let maximumWindowLog = 23
+
+  /// Compresses `raw` into one frame with content size and checksum. The same bytes for the same input, level and library.
+  public static func compress(_ raw: UnsafeRawBufferPointer, level: Int) -> [UInt8] {
+    let context = ZSTD_createCCtx()!
+    defer { ZSTD_freeCCtx(context) }
+    for (parameter, value) in [
+      (ZSTD_c_compressionLevel, level), (ZSTD_c_checksumFlag, 1), (ZSTD_c_contentSizeFlag, 1),
+    ] {
+      precondition(ZSTD_isError(ZSTD_CCtx_setParameter(context, parameter, Int32(value))) == 0)
+    }
+    // Only the highest levels want more than 8 MiB; naming the log for others would change their choice.
+    if raw.count > 1 << maximumWindowLog {
+      precondition(ZSTD_isError(ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, Int32(maximumWindowLog))) == 0)
+    }
+    return [UInt8](unsafeUninitializedCapacity: ZSTD_compressBound(raw.count)) { buffer, count in
+      count = ZSTD_compress2(context, buffer.baseAddress, buffer.count, raw.baseAddress, raw.count)
+      precondition(ZSTD_isError(count) == 0, "the bound suffices")
+    }
+  }
+
+  /// Decompresses exactly one frame that fills `raw` exactly.
+  ///
+  /// - Throws: `malformed` for a frame of another kind or size, or one that is damaged. Nothing is written beyond `raw`.
+  public static func decompress(_ stored: UnsafeRawBufferPointer, into raw: UnsafeMutableRawBufferPointer) throws(StorageError) {
+    try ZstandardFrameHeader(parsing: stored).check(rawSize: raw.count)
+    let frameSize = ZSTD_findFrameCompressedSize(stored.baseAddress, stored.count)
+    guard ZSTD_isError(frameSize) == 0, frameSize == stored.count else {
+      throw StorageError(.malformed, "zstd: the stored bytes are not exactly one frame")
+    }
+    let context = ZSTD_createDCtx()!
+    defer { ZSTD_freeDCtx(context) }
+    let result = ZSTD_decompressDCtx(context, raw.baseAddress, raw.count, stored.baseAddress, stored.count)
+    guard ZSTD_isError(result) == 0 else {
+      let code: StorageError.Code =
+        ZSTD_getErrorCode(result) == ZSTD_error_checksum_wrong ? .digestMismatch : .malformed
+      throw StorageError(code, "zstd: \(String(cString: ZSTD_getErrorName(result)))")
+    }
+    guard result == raw.count else { throw StorageError(.malformed, "zstd: gave \(result) of \(raw.count) bytes") }
+  }
+}
+
+/// The header of a zstd frame (RFC 8878, section 3.1.1.1), read by hand because the rules of TMP-5-5 are stricter than
+/// what the library's stable interface can be asked to enforce.
+struct ZstandardFrameHeader {
+  let contentSize: UInt64?
+  let windowSize: UInt64
+  let hasChecksum: Bool
+  let hasDictionary: Bool
+
+  init(parsing stored: UnsafeRawBufferPointer) throws(StorageError) {
+    var reader = ByteReader(stored)
+    guard try reader.integer(UInt32.self) == 0xFD2F_B528 else { throw StorageError(.malformed, "zstd: not a frame") }
+    let descriptor = try reader.integer(UInt8.self)
+    guard descriptor & 0b1000 == 0 else { throw StorageError(.malformed, "zstd: a reserved bit is set") }
+    let isSingleSegment = descriptor & 0b10_0000 != 0
+    hasChecksum = descriptor & 0b100 != 0
+    hasDictionary = descriptor & 0b11 != 0
+    var window: UInt64 = 0
+    if !isSingleSegment {
+      let byte = UInt64(try reader.integer(UInt8.self))
+      let base = UInt64(1) << (10 + (byte >> 3))
+      window = base + base / 8 * (byte & 7)
+    }
+    _ = try reader.take([0, 1, 2, 4][Int(descriptor & 0b11)])
+    contentSize =
+      switch descriptor >> 6 {
+      case 0: isSingleSegment ? UInt64(try reader.integer(UInt8.self)) : nil
+      case 1: UInt64(try reader.integer(UInt16.self)) + 256
+      case 2: UInt64(try reader.integer(UInt32.self))
+      default: try reader.integer(UInt64.self)
+      }
+    windowSize = isSingleSegment ? contentSize! : window
+  }
+
+  func check(rawSize: Int) throws(StorageError) {
+    guard contentSize == UInt64(rawSize) else {
+      throw StorageError(.malformed, "zstd: declares \(contentSize.map(String.init) ?? "no") raw bytes instead of \(rawSize)")
+    }
+    guard hasChecksum else { throw StorageError(.malformed, "zstd: no content checksum") }
+    guard !hasDictionary else { throw StorageError(.malformed, "zstd: needs a dictionary") }
+    guard windowSize <= 1 << UInt64(Zstandard.maximumWindowLog) else {
+      throw StorageError(.limitExceeded, "zstd: the window is \(windowSize) bytes, above the limit of 8 MiB")
+    }
+  }
+}
