@@ -35,7 +35,7 @@ let package = Package(
       name: "Factorization",
       dependencies: ["COpenBLAS", "CLAPACKE", "CKernels", "ByteIO", "TensorKit"]),
     .target(name: "Checkpoints", dependencies: ["ByteIO", "Parallel", "TensorKit"]),
-    .target(name: "ArchiveFormat", dependencies: ["ByteIO", "Digests", "Zstandard", "TensorKit"]),
+    .target(name: "ArchiveFormat", dependencies: ["ByteIO", "Parallel", "Digests", "Zstandard", "TensorKit"]),
     .target(
       name: "TMPack",
       dependencies: [
