@@ -3,7 +3,10 @@ import ByteIO
 /// Where an archive is written to: a new file or the end of an existing one.
 ///
 /// Frames, sections and the index go to `write`; `finish` then makes the generation the active one.
-public protocol ArchiveOutput: ByteSink {
+protocol ArchiveOutput: ByteSink {
+  /// Where what has been written can be read back.
+  var readablePath: String { get }
+
   /// Makes the generation that `slot` names durable and active, in this order (TMP-2-9).
   func finish(slot: [UInt8], at offset: UInt64) throws(StorageError)
 }
@@ -18,6 +21,7 @@ final class NewArchiveOutput: ArchiveOutput {
   }
 
   var position: UInt64 { file.position }
+  var readablePath: String { file.readablePath }
 
   func write(_ bytes: UnsafeRawBufferPointer) throws(StorageError) { try file.write(bytes) }
 
@@ -36,6 +40,7 @@ final class AppendedArchiveOutput: ArchiveOutput {
   }
 
   var position: UInt64 { file.position }
+  var readablePath: String { file.path }
 
   func write(_ bytes: UnsafeRawBufferPointer) throws(StorageError) { try file.write(bytes) }
 

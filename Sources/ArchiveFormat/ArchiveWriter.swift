@@ -16,7 +16,8 @@ public final class ArchiveWriter {
 
   private var shared: (section: SectionReference, storage: SharedStorage, method: SharedMethod)?
   private var experts: [ExpertReference] = []
-  private var sharedManifest: SharedManifest?
+  /// The shared model's section, once it is finished.
+  public private(set) var sharedSection: Section<SharedManifest>?
 
   /// - Parameters:
   ///   - output: stands at the archive end of the generation before, or at the start of the content.
@@ -44,7 +45,7 @@ public final class ArchiveWriter {
     self.init(output: output, generation: archive.slot.generation + 1, level: level)
     let sharedSection = try archive.sharedSection()
     shared = (archive.index.shared, archive.index.storage, archive.index.method)
-    sharedManifest = sharedSection.manifest
+    self.sharedSection = sharedSection
     remember(sharedSection.frames)
     for (index, expert) in archive.index.experts.enumerated() {
       remember(try archive.expertSection(index).frames)
@@ -111,40 +112,44 @@ public final class ArchiveWriter {
   /// Ends the section that is open as the shared model's. It must be the first.
   public func finishShared(_ manifest: SharedManifest, storage: SharedStorage, method: SharedMethod) throws(StorageError) {
     precondition(shared == nil && experts.isEmpty, "the shared model comes first, once")
-    let (reference, _) = try finishSection(manifest)
-    shared = (reference, storage, method)
-    sharedManifest = manifest
+    try closePools()
+    let section = numbered(manifest)
+    shared = (try writeSection(section).reference, storage, method)
+    sharedSection = section
   }
 
   /// Ends the section that is open as that of an expert.
   public func finishExpert(named name: String, _ manifest: ExpertManifest) throws(StorageError) {
-    let (reference, newBytes) = try finishSection(manifest)
+    try closePools()
+    let (reference, newBytes) = try writeSection(numbered(manifest))
     try list(name, manifest, reference, bytes: newBytes)
   }
 
   private func list(
     _ name: String, _ manifest: ExpertManifest, _ reference: SectionReference, bytes: UInt64
   ) throws(StorageError) {
-    precondition(sharedManifest != nil, "the shared model comes first")
+    guard let shared = sharedSection else { preconditionFailure("the shared model comes first") }
     try ExpertName.check(name)
     guard !experts.contains(where: { $0.name == name }) else {
       throw StorageError(.invalidArgument, "there is an expert of that name already", expert: name)
     }
     try Limits.check(experts.count + 1, atMost: Limits.experts, "the number of experts")
-    let summary = ExpertSummary(of: manifest, shared: sharedManifest!, bytes: bytes)
+    let summary = ExpertSummary(of: manifest, shared: shared.manifest, bytes: bytes)
     experts.append(ExpertReference(name: name, section: reference, summary: summary))
   }
 
-  /// Numbers the frames by first use, as TMP-5-9 wants them, and writes the section.
-  private func finishSection<Manifest: SectionManifest>(
-    _ manifest: Manifest
-  ) throws(StorageError) -> (SectionReference, newBytes: UInt64) {
+  private func closePools() throws(StorageError) {
     for (filter, pool) in section.pools.sorted(by: { $0.value.frame < $1.value.frame }) { try close(pool, filter) }
+  }
+
+  /// The section that was open, its frames numbered by first use, as TMP-5-9 wants them.
+  private func numbered<Manifest: SectionManifest>(_ manifest: Manifest) -> Section<Manifest> {
+    let placed = section.frames
+    section = OpenSection()
     var numbers: [Int: Int] = [:]
     var records: [FrameRecord] = []
-    var numbered = manifest
-    let placed = section.frames
-    try numbered.mapPayloads { payload in
+    var manifest = manifest
+    manifest.mapPayloads { payload in
       guard payload.count > 0 else { return payload }
       if numbers[payload.first] == nil {
         for frame in payload.frames {
@@ -154,13 +159,12 @@ public final class ArchiveWriter {
       }
       return PayloadReference(first: numbers[payload.first]!, count: payload.count, skip: payload.skip, size: payload.size)
     }
-    section = OpenSection()
-    return try writeSection(Section(manifest: numbered, frames: records))
+    return Section(manifest: manifest, frames: records)
   }
 
   private func writeSection<Manifest: SectionManifest>(
     _ section: Section<Manifest>
-  ) throws(StorageError) -> (SectionReference, newBytes: UInt64) {
+  ) throws(StorageError) -> (reference: SectionReference, newBytes: UInt64) {
     let raw = try section.encoded()
     let stored = raw.withUnsafeBytes { Zstandard.compress($0, level: level) }
     let extent = try store(stored, digest: Digest(of: stored), aligned: false)
@@ -177,9 +181,9 @@ public final class ArchiveWriter {
   public func copyShared(of archive: ArchiveFile) throws(StorageError) {
     precondition(shared == nil && experts.isEmpty, "the shared model comes first, once")
     let section = try archive.sharedSection()
-    let (reference, _) = try writeSection(Section(manifest: section.manifest, frames: try copy(section.frames, of: archive)))
-    shared = (reference, archive.index.storage, archive.index.method)
-    sharedManifest = section.manifest
+    let copied = Section(manifest: section.manifest, frames: try copy(section.frames, of: archive))
+    shared = (try writeSection(copied).reference, archive.index.storage, archive.index.method)
+    sharedSection = copied
   }
 
   /// Copies an expert's section of another archive with the same shared model, frames as they are.
@@ -192,10 +196,15 @@ public final class ArchiveWriter {
 
   private func copy(_ frames: [FrameRecord], of archive: ArchiveFile) throws(StorageError) -> [FrameRecord] {
     try frames.map { frame throws(StorageError) in
-      let stored = try archive.storedBytes(of: frame)
+      let stored = try archive.payloads.storedBytes(of: frame)
       let extent = try store(stored, digest: frame.extent.digest, aligned: frame.codec == .raw)
       return FrameRecord(extent: extent, rawSize: frame.rawSize, codec: frame.codec, filter: frame.filter)
     }
+  }
+
+  /// Reads what has been written so far.
+  public func payloads() throws(StorageError) -> PayloadReader {
+    PayloadReader(file: try ReadableFile(output.readablePath, mode: .read))
   }
 
   // MARK: The end

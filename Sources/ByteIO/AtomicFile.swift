@@ -51,6 +51,9 @@ public final class AtomicFile: ByteSink {
     }
   }
 
+  /// Where what has been written can be read back until `commit()`.
+  public var readablePath: String { temporary }
+
   /// Makes the file appear under its name, durably.
   public func commit() throws(StorageError) {
     precondition(descriptor >= 0, "commits once")

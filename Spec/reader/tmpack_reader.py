@@ -13,6 +13,7 @@ result. Exit status 0, or 2 with one line that names the broken rule. Where the 
 import argparse
 import functools
 import hashlib
+import itertools
 import json
 import math
 import mmap
@@ -53,7 +54,7 @@ def sha256(data):  # TMP-1-2
 
 
 def tensor_size(dtype, shape, where):  # TMP-1-6; TMP-9-8
-    require(dtype in BITS, "TMP-1-6", f"{where}: unknown dtype {dtype!r}")
+    require(isinstance(dtype, str) and dtype in BITS, "TMP-1-6", f"{where}: unknown dtype {dtype!r}")
     require(isinstance(shape, list), "TMP-1-6", f"{where}: the shape is not an array")
     require(len(shape) <= 16, "TMP-9-8", f"{where}: {len(shape)} dimensions, the limit is 16")
     bits = math.prod(integer(d, where) for d in shape) * BITS[dtype]
@@ -97,7 +98,7 @@ def read_header(file):
     slots = [read_slot(file[4096 * i:4096 * i + 4096]) for i in (0, 1)]
     require(MAGIC in (file[:8], file[4096:4104]), "TMP-3-1", "not a tmpack archive")
     valid = [(slot["generation"], i) for i, slot in enumerate(slots) if isinstance(slot, dict)]
-    require(valid, "TMP-2-3", f"no valid header slot ({'; '.join(s for s in slots if s)})")
+    require(valid, "TMP-2-3", f"no valid header slot ({'; '.join(s for s in slots if isinstance(s, str))})")
     generation, place = max(valid)
     require(place == (generation - 1) % 2, "TMP-2-4", f"generation {generation} lies in slot {place}")
     require(len(valid) == 1 or generation - min(valid)[0] == 1, "TMP-2-4", "the generations do not differ by one")
@@ -353,7 +354,7 @@ class Section:
 
     def check_payloads(self):
         """Every payload's numbers, without reading a frame: TMP-5-8, TMP-5-9, TMP-9-11."""
-        used = total = 0
+        ends, used, total = [0, *itertools.accumulate(record[2] for record in self.records)], 0, 0
         for owner in self.manifest["files"] + self.manifest["tensors"]:
             for member in (m for m in PAYLOADS if m in owner):
                 where = f"{member} of {owner['name']!r} of {self.where}"
@@ -366,8 +367,8 @@ class Section:
                     require(first == size == skip == 0, "TMP-5-8", f"{where}: an empty payload has only zeros")
                     continue
                 require(first + count <= len(self.records), "TMP-5-8", f"{where}: no such frames")
-                sizes = [record[2] for record in self.records[first:first + count]]
-                require(size > 0 and skip < sizes[0] and sum(sizes[:-1]) < skip + size <= sum(sizes), "TMP-5-8",
+                begin, last = ends[first] + skip, first + count - 1  # the first and the last frame give a byte
+                require(size > 0 and begin < ends[first + 1] and ends[last] < begin + size <= ends[last + 1], "TMP-5-8",
                         f"{where}: {size} bytes after {skip} do not fit its {count} frames")
                 require(first <= used, "TMP-5-9", f"{where}: frame {used} comes before its first use")
                 used = max(used, first + count)
@@ -533,7 +534,7 @@ def to_odd(rounded, error):
     from the exact value rounded + error (Boldo and Melquiond 2008)."""
     bits = rounded.view(np.uint64 if rounded.dtype == np.float64 else np.uint32)
     move = (error != 0) & np.isfinite(error) & (bits & 1 == 0)
-    away = (error > 0) == (rounded > 0)
+    away = (error < 0) == np.signbit(rounded)
     one = bits.dtype.type(1)
     return np.where(move, np.where(away, bits + one, bits - one), bits).view(rounded.dtype)
 
@@ -552,7 +553,7 @@ def fma(a, b, c):
 
 
 def significant(x):  # 24 where every value is a binary32 number, else 53
-    return 24 if (x.astype(np.float32).astype(np.float64) == x)[np.isfinite(x)].all() else 53
+    return 24 if np.all((x.astype(np.float32).astype(np.float64) == x) | np.isnan(x)) else 53
 
 
 def exact_fma(a, b, c):
@@ -562,7 +563,7 @@ def exact_fma(a, b, c):
     try:
         return float(exact)
     except OverflowError:
-        return math.copysign(math.inf, exact)
+        return math.inf if exact > 0 else -math.inf
 
 
 def narrow(acc, dtype):
@@ -682,14 +683,19 @@ class Model:
 
 # --- 8. Verification --------------------------------------------------------------------------------------------
 
+def extents_of(section):
+    return {(r[0], r[1]) for r in section.records} | {(section.ref["offset"], section.ref["stored"])}
+
+
 def check_summary(index, name, section, shared, counted):  # TMP-4-10
-    records = {(r[0], r[1]) for r in section.records} | {(section.ref["offset"], section.ref["stored"])}
+    records = extents_of(section) - counted
+    counted |= records
     entries = section.tensors.values()
     own = [e["shape"] if e["factor"] == "replaced" else shared.tensors[e["name"]]["shape"] for e in entries]
     absent = set(section.manifest["absent"])
     own += [e["shape"] for n, e in shared.tensors.items() if n not in section.tensors and n not in absent]
     factors = [e["factor"] for e in entries]
-    found = {"bytes": sum(stored for _, stored in records - counted), "parameters": sum(map(math.prod, own)),
+    found = {"bytes": sum(stored for _, stored in records), "parameters": sum(map(math.prod, own)),
              "factors": {f: factors.count(f) for f in sorted(set(factors))}, "tensors": len(own)}
     lossy = [(float(e["error"]), float(e["norm"]), e["name"]) for e in entries if "error" in e]
     given = dict(index.experts[name]["summary"])
@@ -700,8 +706,8 @@ def check_summary(index, name, section, shared, counted):  # TMP-4-10
         require(close, "TMP-4-10", f"summary of {name}: error is not {error}")
         worst = max(lossy, key=lambda x: x[0])  # Reading: the first of equals
         found["worst_error"], found["worst_tensor"] = section.tensors[worst[2]]["error"], worst[2]
-    require(given == found, "TMP-4-10", f"summary of {name} is {given}, the section says {found}")
-    counted |= records
+    require(json.dumps(given, sort_keys=True) == json.dumps(found, sort_keys=True), "TMP-4-10",
+            f"summary of {name} is {given}, the section says {found}")
 
 
 def check_contents(model, section):  # TMP-8-2 and TMP-8-3 of one section
@@ -751,10 +757,9 @@ def check_extents(index, sections):
 
 def verify(index, base):
     """Deep verification: TMP-8-3. Prints a line per expert, and one per other fault. True if all is well."""
-    faults, counted = list(index.faults), set()
-    model = Model(index, (), base)
+    faults, model = list(index.faults), Model(index, (), base)
     shared = model.shared
-    counted |= {(r[0], r[1]) for r in shared.records} | {(shared.ref["offset"], shared.ref["stored"])}
+    counted = extents_of(shared)
     sections, lines = [shared], []
     try:
         check_contents(model, shared)

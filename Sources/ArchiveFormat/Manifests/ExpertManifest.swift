@@ -122,7 +122,7 @@ extension ExpertManifest: SectionManifest {
     return .object(object)
   }
 
-  mutating func mapPayloads(_ body: (PayloadReference) throws(StorageError) -> PayloadReference) throws(StorageError) {
+  mutating func mapPayloads<Failure>(_ body: (PayloadReference) throws(Failure) -> PayloadReference) throws(Failure) {
     for index in files.indices { files[index].payload = try body(files[index].payload) }
     for index in tensors.indices { try tensors[index].factor.mapPayloads(body) }
   }

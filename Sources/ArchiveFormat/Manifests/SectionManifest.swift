@@ -9,7 +9,7 @@ protocol SectionManifest: Sendable {
   var json: JSONValue { get }
 
   /// Calls `body` with each payload in the order of the canonical text (TMP-5-9), and keeps what it makes of it.
-  mutating func mapPayloads(_ body: (PayloadReference) throws(StorageError) -> PayloadReference) throws(StorageError)
+  mutating func mapPayloads<Failure>(_ body: (PayloadReference) throws(Failure) -> PayloadReference) throws(Failure)
 }
 
 /// The members that both kinds of manifest have.

@@ -92,7 +92,7 @@ extension SharedManifest: SectionManifest {
         .object(kind: "shared"))
   }
 
-  mutating func mapPayloads(_ body: (PayloadReference) throws(StorageError) -> PayloadReference) throws(StorageError) {
+  mutating func mapPayloads<Failure>(_ body: (PayloadReference) throws(Failure) -> PayloadReference) throws(Failure) {
     for index in files.indices { files[index].payload = try body(files[index].payload) }
     for index in tensors.indices {
       if let payload = tensors[index].payload { tensors[index].payload = try body(payload) }

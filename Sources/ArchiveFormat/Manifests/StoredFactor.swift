@@ -37,7 +37,7 @@ public enum StoredFactor: Sendable, Hashable {
   }
 
   /// Calls `body` with each payload, in the order of the canonical manifest (TMP-5-9), and keeps what it makes of it.
-  mutating func mapPayloads(_ body: (PayloadReference) throws(StorageError) -> PayloadReference) throws(StorageError) {
+  mutating func mapPayloads<Failure>(_ body: (PayloadReference) throws(Failure) -> PayloadReference) throws(Failure) {
     switch self {
     case .lowRank(let rank, let dtype, let left, let right, let scales):
       self = .lowRank(rank: rank, dtype: dtype, left: try body(left), right: try body(right), scales: try body(scales))
