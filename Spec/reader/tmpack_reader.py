@@ -395,7 +395,8 @@ class Section:
             string(source["name"], "source", "TMP-6-1", 1024)
         require(len(array(manifest["files"], "files", "TMP-6-1")) <= 4096, "TMP-9-10", "files of a manifest: 4096")
         for file in manifest["files"]:
-            name = string(members(file, "file", ("digest", "name", "payload"), rule="TMP-6-1")["name"], "file", "TMP-6-2", 1024)
+            members(file, "file", ("digest", "name", "payload"), rule="TMP-6-1")
+            name = string(file["name"], "file", "TMP-6-2", 1024)
             digest(file["digest"], f"file {name!r}")
             bad = re.search(r"[\\\x00-\x1f\x7f-\x9f]", name) or {"", ".", ".."} & set(name.split("/"))
             require(not bad, "TMP-6-2", f"{self.where}: file name {name!r}")
@@ -448,7 +449,8 @@ class Section:
         components = 1
         if factor == "low-rank":  # TMP-6-11
             (rows, columns), components = matrix(of["shape"]), integer(entry["rank"], where)
-            require(1 <= components <= min(rows, columns), "TMP-6-11", f"{where}: rank {components} of {rows} × {columns}")
+            fits = 1 <= components <= min(rows, columns)
+            require(fits, "TMP-6-11", f"{where}: rank {components} of {rows} × {columns}")
             self.size_of(entry, "left", components * ((rows * width + 7) // 8), where)
             self.size_of(entry, "right", components * ((columns * width + 7) // 8), where)
         elif factor == "dense":  # TMP-6-12
@@ -557,8 +559,10 @@ def significant(x):  # 24 where every value is a binary32 number, else 53
 
 
 def exact_fma(a, b, c):
-    if not all(map(math.isfinite, (a, b, c))) or a * b == 0 == min(abs(a), abs(b)):
+    if not (math.isfinite(a) and math.isfinite(b)) or a == 0 or b == 0:
         return a * b + c
+    if not math.isfinite(c):
+        return c
     exact = Fraction(a) * Fraction(b) + Fraction(c)
     try:
         return float(exact)
@@ -616,7 +620,8 @@ class Model:
             require((dtype, shape) == (entry["dtype"], entry["shape"]), "TMP-6-4",
                     f"tensor {name!r} of the given model is {dtype} {shape}, not {entry['dtype']} {entry['shape']}")
             rule = "TMP-6-4"
-        require(sha256(data) == entry["digest"], rule, f"shared tensor {name!r}: digest {sha256(data)}, expected {entry['digest']}")
+        require(sha256(data) == entry["digest"], rule,
+                f"shared tensor {name!r}: digest {sha256(data)}, expected {entry['digest']}")
         return data
 
     def expert_bytes(self, section, entry):

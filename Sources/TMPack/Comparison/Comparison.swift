@@ -1,0 +1,149 @@
+import ByteIO
+import Parallel
+import TensorKit
+
+/// How the tensors of two checkpoints differ, one tensor at a time.
+public struct Comparison: Sendable {
+  /// One tensor that both have.
+  public struct Tensor: Sendable, Hashable {
+    public let left: TensorInfo
+    public let right: TensorInfo
+    /// Nil when the shapes differ.
+    public let difference: Difference?
+  }
+
+  /// Measured in binary64, in the order of the elements. NaN where an element is not finite, unless both are equal to the bit.
+  public struct Difference: Sendable, Hashable {
+    public let elementCount: Int
+    /// Elements whose bits, after exact widening to a common type, are the same.
+    public let equalCount: Int
+    /// ‖a‖², ‖b‖², ‖a − b‖², a·b and max |a − b|. Zero for tensors that are not of a float dtype.
+    public let leftSquares: Double
+    public let rightSquares: Double
+    public let differenceSquares: Double
+    public let product: Double
+    public let maximum: Double
+
+    /// ‖a − b‖ ÷ ‖a‖; 0 when both are zero, infinite when only a is.
+    public var relativeError: Double {
+      differenceSquares == 0 ? 0 : (differenceSquares / leftSquares).squareRoot()
+    }
+
+    /// a·b ÷ ‖a‖‖b‖; 1 for equal tensors, zero ones included.
+    public var cosine: Double {
+      differenceSquares == 0 ? 1 : product / (leftSquares.squareRoot() * rightSquares.squareRoot())
+    }
+
+    public var isEqual: Bool { equalCount == elementCount }
+  }
+
+  public let tensors: [Tensor]
+  public let onlyLeft: [String]
+  public let onlyRight: [String]
+
+  /// Compares all tensors of two sources.
+  ///
+  /// Memory: two tensors for each thread.
+  /// - Parameter progress: called with the bytes of `left` done and to do.
+  public init(
+    _ left: any TensorSource, _ right: any TensorSource, pipeline: OrderedPipeline = .automatic,
+    progress: (UInt64, UInt64) -> Void = { _, _ in }
+  ) throws(StorageError) {
+    let pairs = left.tensors.compactMap { info in right.tensor(named: info.name).map { (info, $0) } }
+    onlyLeft = left.tensors.filter { right.tensor(named: $0.name) == nil }.map(\.name)
+    onlyRight = right.tensors.filter { left.tensor(named: $0.name) == nil }.map(\.name)
+    let total = pairs.reduce(0) { $0 + UInt64($1.0.byteCount) }
+    var done: UInt64 = 0
+    var tensors: [Tensor] = []
+    try pipeline.run(pairs.count) { index throws(StorageError) in
+      let (a, b) = pairs[index]
+      guard a.shape == b.shape else { return Tensor(left: a, right: b, difference: nil) }
+      let difference = try left.bytes(of: a).withBytes { leftBytes throws(StorageError) in
+        try right.bytes(of: b).withBytes { Difference(a, leftBytes, b, $0) }
+      }
+      return Tensor(left: a, right: b, difference: difference)
+    } consume: { index, tensor in
+      done += UInt64(pairs[index].0.byteCount)
+      progress(done, total)
+      tensors.append(tensor)
+    }
+    self.tensors = tensors
+  }
+
+  /// Whether both hold the same tensors, bit for bit.
+  public var isEqual: Bool {
+    onlyLeft.isEmpty && onlyRight.isEmpty
+      && tensors.allSatisfy { $0.left.matches($0.right) && $0.difference?.isEqual == true }
+  }
+
+  /// ‖a − b‖ ÷ ‖a‖ over all tensors of equal shape and float dtype.
+  public var relativeError: Double {
+    let differences = tensors.compactMap(\.difference)
+    let squares = differences.reduce(0) { $0 + $1.differenceSquares }
+    return squares == 0 ? 0 : (squares / differences.reduce(0) { $0 + $1.leftSquares }).squareRoot()
+  }
+}
+
+extension Comparison.Difference {
+  init(_ a: TensorInfo, _ aBytes: UnsafeRawBufferPointer, _ b: TensorInfo, _ bBytes: UnsafeRawBufferPointer) {
+    let count = a.shape.elementCount
+    elementCount = count
+    guard let aFormat = a.dtype.floatFormat, let bFormat = b.dtype.floatFormat else {
+      leftSquares = 0
+      rightSquares = 0
+      differenceSquares = 0
+      product = 0
+      maximum = 0
+      equalCount = a.dtype == b.dtype ? Self.equalElements(aBytes, bBytes, bits: a.dtype.bitWidth, count: count) : 0
+      return
+    }
+    var squares = (left: 0.0, right: 0.0, difference: 0.0)
+    var product = 0.0
+    var maximum = 0.0
+    var equal = 0
+    let step = 1 << 16
+    let values = UnsafeMutableBufferPointer<Double>.allocate(capacity: 2 * step)
+    defer { values.deallocate() }
+    for start in stride(from: 0, to: count, by: step) {
+      let n = min(step, count - start)
+      let x = UnsafeMutableBufferPointer(rebasing: values[0..<n])
+      let y = UnsafeMutableBufferPointer(rebasing: values[step..<step + n])
+      aFormat.widen(UnsafeRawBufferPointer(rebasing: aBytes[start * aFormat.byteWidth..<(start + n) * aFormat.byteWidth]), into: x)
+      bFormat.widen(UnsafeRawBufferPointer(rebasing: bBytes[start * bFormat.byteWidth..<(start + n) * bFormat.byteWidth]), into: y)
+      for i in 0..<n {
+        let (p, q) = (x[i], y[i])
+        if p.bitPattern == q.bitPattern {
+          equal += 1
+          // Equal infinities and NaNs differ by nothing.
+          guard p.isFinite else { continue }
+        }
+        let delta = p - q
+        squares.left += p * p
+        squares.right += q * q
+        squares.difference += delta * delta
+        product += p * q
+        // Written so that a NaN stays.
+        maximum = abs(delta) <= maximum ? maximum : abs(delta)
+      }
+    }
+    leftSquares = squares.left
+    rightSquares = squares.right
+    differenceSquares = squares.difference
+    self.product = product
+    self.maximum = maximum
+    equalCount = equal
+  }
+
+  private static func equalElements(
+    _ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer, bits: Int, count: Int
+  ) -> Int {
+    guard bits >= 8 else {
+      // Elements of less than a byte: only whole tensors are told apart.
+      return a.elementsEqual(b) ? count : 0
+    }
+    let width = bits / 8
+    var equal = 0
+    for i in 0..<count where a[i * width..<(i + 1) * width].elementsEqual(b[i * width..<(i + 1) * width]) { equal += 1 }
+    return equal
+  }
+}

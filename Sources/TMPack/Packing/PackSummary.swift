@@ -1,0 +1,47 @@
+import ArchiveFormat
+import Digests
+
+/// What a packing run has made.
+public struct PackSummary: Sendable {
+  /// Something that a user should know about how an expert was stored.
+  public struct Note: Sendable, Hashable {
+    public enum Reason: String, Sendable, CaseIterable {
+      case absentFromBase = "absent from the shared model, stored whole"
+      case otherShape = "of another shape, stored whole"
+      case otherDType = "of another dtype, stored whole"
+      case integer = "not floating-point, stored exactly"
+      case absentFromExpert = "of the shared model that the expert lacks"
+    }
+    public let expert: String
+    public let reason: Reason
+    public let count: Int
+    /// The first such tensor.
+    public let example: String
+  }
+
+  public let archiveBytes: UInt64
+  /// Bytes of the weight files of the experts packed in this run.
+  public let inputBytes: UInt64
+  public let rootDigest: Digest
+  /// All experts of the archive, in declaration order.
+  public let experts: [ExpertReference]
+  public let notes: [Note]
+
+  /// Size of the input checkpoints over that of the archive.
+  public var ratio: Double { Double(inputBytes) / Double(archiveBytes) }
+}
+
+/// Counts why tensors were not packed as factors.
+struct NoteCounter {
+  private var counts: [PackSummary.Note.Reason: (count: Int, example: String)] = [:]
+
+  mutating func add(_ reason: PackSummary.Note.Reason, _ tensor: String) {
+    counts[reason, default: (0, tensor)].count += 1
+  }
+
+  func notes(expert: String) -> [PackSummary.Note] {
+    PackSummary.Note.Reason.allCases.compactMap { reason in
+      counts[reason].map { PackSummary.Note(expert: expert, reason: reason, count: $0.count, example: $0.example) }
+    }
+  }
+}

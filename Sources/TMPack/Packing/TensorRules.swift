@@ -1,0 +1,39 @@
+import ByteIO
+import Factorization
+import TensorKit
+
+/// What is done with a tensor of an expert that differs from the shared one.
+public enum TensorTreatment: Sendable, Hashable {
+  /// Approximated by a factor, if its dtype is float; kept exactly otherwise.
+  case factor(FactorPlan)
+  /// Kept bit for bit.
+  case exact
+}
+
+/// Which treatment each tensor gets: a default, exceptions by pattern, and patterns of tensors that stay exact.
+public struct TensorRules: Sendable {
+  public let standard: TensorTreatment
+  /// The last pattern that matches wins.
+  public let overrides: [(pattern: Glob, treatment: TensorTreatment)]
+  /// When there are any, tensors that match none of them are kept exactly.
+  public let included: [Glob]
+  /// Tensors that match one of them are kept exactly.
+  public let excluded: [Glob]
+
+  public init(
+    _ standard: TensorTreatment, overrides: [(pattern: Glob, treatment: TensorTreatment)] = [], including: [Glob] = [],
+    excluding: [Glob] = []
+  ) {
+    self.standard = standard
+    self.overrides = overrides
+    included = including
+    excluded = excluding
+  }
+
+  public func treatment(of name: String) -> TensorTreatment {
+    if let override = overrides.last(where: { $0.pattern.matches(name) }) { return override.treatment }
+    if excluded.contains(where: { $0.matches(name) }) { return .exact }
+    if !included.isEmpty, !included.contains(where: { $0.matches(name) }) { return .exact }
+    return standard
+  }
+}

@@ -1,0 +1,58 @@
+import ArchiveFormat
+import ByteIO
+import Factorization
+import TensorKit
+
+/// What an archive stores for one tensor, decoded as far as does not depend on router weights.
+enum DecodedPart: Sendable {
+  /// A lossy factor, to be added.
+  case factor(Factor)
+  /// A tensor's own bytes: the shared model's, or an expert's.
+  case bytes(TensorBytes)
+
+  /// - Parameters:
+  ///   - payloads: reads a payload of the entry's section.
+  ///   - info: of the shared tensor of the same name, which every factor but `replaced` has (TMP-6-7).
+  ///   - shared: reads that tensor.
+  init(
+    _ entry: ExpertEntry, info: TensorInfo?, payloads: (PayloadReference) throws(StorageError) -> [UInt8],
+    shared: () throws(StorageError) -> TensorBytes
+  ) throws(StorageError) {
+    if case .replaced(_, _, let payload) = entry.factor {
+      let bytes = try payloads(payload)
+      self = .bytes(TensorBytes(count: bytes.count) { target in bytes.withUnsafeBytes { target.copyMemory(from: $0) } })
+      return
+    }
+    guard let info else { preconditionFailure("the manifest was checked (TMP-6-7)") }
+    switch entry.factor {
+    case .lowRank(let rank, let dtype, let left, let right, let scales):
+      guard let (rows, columns) = info.shape.matrix else { preconditionFailure("the manifest was checked (TMP-6-11)") }
+      self = .factor(
+        .lowRank(
+          try LowRankFactor(
+            rows: rows, columns: columns, rank: rank, dtype: dtype, left: try payloads(left), right: try payloads(right),
+            scales: try payloads(scales))))
+    case .sparse(let count, let dtype, let positions, let values, let scales):
+      self = .factor(
+        .sparse(
+          try SparseFactor(
+            elementCount: info.shape.elementCount, count: count, dtype: dtype, positions: try payloads(positions),
+            values: try payloads(values), scales: try payloads(scales))))
+    case .dense(let dtype, let values, let scales):
+      self = .factor(
+        .dense(
+          try DenseFactor(
+            count: info.shape.elementCount, dtype: dtype, values: try payloads(values), scales: try payloads(scales))))
+    case .difference(let payload):
+      let reference = try shared()
+      let difference = try payloads(payload)
+      self = .bytes(
+        try TensorBytes(count: info.byteCount) { target throws(StorageError) in
+          try difference.withBytes { raw throws(StorageError) in
+            try reference.withBytes { ExactDifference.decode(raw, reference: $0, dtype: info.dtype, into: target) }
+          }
+        })
+    case .replaced: preconditionFailure("handled above")
+    }
+  }
+}

@@ -1,0 +1,189 @@
+import ArchiveFormat
+import ByteIO
+import Factorization
+import TensorKit
+
+/// One expert, a weighted mix of several, or the shared model: tensors that are rebuilt as they are read.
+public struct Mix: TensorSource {
+  public let tensors: [TensorInfo]
+  public let metadata: [String: String]
+  public let label: String
+  /// The non-tensor files that go with it (TMP-7-11).
+  public let files: [MixFile]
+
+  private let reconstructor: Reconstructor
+  private let recipes: [String: Recipe]
+  private let dtype: FloatFormat?
+
+  /// How one tensor comes about.
+  private enum Recipe: Sendable {
+    /// The shared tensor, bit for bit.
+    case shared(SharedEntry)
+    /// One expert's tensor, bit for bit.
+    case exact(WeightedExpert, ExpertEntry)
+    /// The shared tensor and what experts add to it, in declaration order.
+    case sum(SharedEntry, [(expert: WeightedExpert, entry: ExpertEntry)])
+  }
+
+  /// - Parameters:
+  ///   - selection: by position, weights not 0.
+  ///   - manifests: of the selection.
+  init(
+    of reconstructor: Reconstructor, _ selection: [WeightedExpert], _ manifests: [ExpertManifest], dtype: FloatFormat?
+  ) throws(StorageError) {
+    self.reconstructor = reconstructor
+    self.dtype = dtype
+    let archive = reconstructor.archive
+    let shared = reconstructor.shared.manifest
+    let heaviest = selection.indices.max { first, second in
+      // `max` keeps the last of equals; TMP-7-11 wants the first.
+      (selection[first].weight, second) < (selection[second].weight, first)
+    }
+    metadata = heaviest.map { manifests[$0].metadata } ?? shared.metadata
+    files = try MixFile.list(of: archive, expert: heaviest.map { selection[$0].position })
+    let names = selection.map { archive.experts[$0.position].name }
+    label = names.isEmpty ? archive.path : "\(archive.path)#\(names.joined(separator: "+"))"
+
+    var recipes: [String: Recipe] = [:]
+    var infos: [TensorInfo] = []
+    func add(_ info: TensorInfo, _ recipe: Recipe) throws(StorageError) {
+      let converted = info.dtype.floatFormat == nil ? info.dtype : dtype?.dtype ?? info.dtype
+      infos.append(try TensorInfo(name: info.name, dtype: converted, shape: info.shape))
+      recipes[info.name] = recipe
+    }
+    for entry in shared.tensors {
+      if let recipe = Self.recipe(entry, selection, manifests) {
+        try add(Self.info(of: recipe), recipe)
+      }
+    }
+    var fresh: Set<String> = []
+    for manifest in manifests {
+      for entry in manifest.tensors where shared.entry(named: entry.name) == nil { fresh.insert(entry.name) }
+    }
+    for name in fresh {
+      if let recipe = Self.recipe(freshTensor: name, selection, manifests) { try add(Self.info(of: recipe), recipe) }
+    }
+    tensors = infos.sortedByName()
+    self.recipes = recipes
+  }
+
+  /// TMP-7-2 to TMP-7-4 and TMP-7-10 for a tensor of the shared model; nil when no expert of the selection has it.
+  private static func recipe(
+    _ base: SharedEntry, _ selection: [WeightedExpert], _ manifests: [ExpertManifest]
+  ) -> Recipe? {
+    guard !selection.isEmpty else { return .shared(base) }
+    let name = base.info.name
+    let holders = selection.indices.filter { !manifests[$0].lacks(name) }
+    guard let decider = firstHeaviest(holders, selection) else { return nil }
+    let isFloat = base.info.dtype.floatFormat != nil
+    if let entry = manifests[decider].entry(named: name) {
+      let aloneAtOne = selection.count == 1 && selection[decider].weight == 1
+      switch entry.factor.kind {
+      case .replaced: return .exact(selection[decider], entry)
+      case .difference where !isFloat || aloneAtOne: return .exact(selection[decider], entry)
+      default: break
+      }
+    }
+    let addends = holders.compactMap { index in
+      manifests[index].entry(named: name).map { (expert: selection[index], entry: $0) }
+    }.filter { $0.entry.factor.kind != .replaced && (isFloat || $0.entry.factor.kind != .difference) }
+    return addends.isEmpty ? .shared(base) : .sum(base, addends)
+  }
+
+  /// A tensor that the shared model lacks: it can only be replaced.
+  private static func recipe(
+    freshTensor name: String, _ selection: [WeightedExpert], _ manifests: [ExpertManifest]
+  ) -> Recipe? {
+    let holders = selection.indices.filter { manifests[$0].entry(named: name) != nil }
+    guard let decider = firstHeaviest(holders, selection), let entry = manifests[decider].entry(named: name) else { return nil }
+    return .exact(selection[decider], entry)
+  }
+
+  /// The decider (TMP-7-3).
+  private static func firstHeaviest(_ indices: [Int], _ selection: [WeightedExpert]) -> Int? {
+    indices.max { (selection[$0].weight, $1) < (selection[$1].weight, $0) }
+  }
+
+  private static func info(of recipe: Recipe) throws(StorageError) -> TensorInfo {
+    switch recipe {
+    case .shared(let base), .sum(let base, _): return base.info
+    case .exact(_, let entry):
+      guard case .replaced(let dtype, let shape, _) = entry.factor else { preconditionFailure("only replaced tensors are fresh") }
+      return try TensorInfo(name: entry.name, dtype: dtype, shape: shape)
+    }
+  }
+
+  // MARK: Reading
+
+  /// Rebuilds one tensor in the caller's memory.
+  ///
+  /// Memory: its elements in binary32 (F64: binary64), and its decoded parts, unless they are kept already.
+  public func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+    guard let recipe = recipes[info.name] else { preconditionFailure("not a tensor of this mix: \(info.name)") }
+    switch recipe {
+    case .shared(let base):
+      try convert(base.info, try reconstructor.sharedBytes(base), to: info, destination)
+    case .exact(let expert, let entry):
+      guard case .bytes(let bytes) = try reconstructor.part(entry, ofExpert: expert.position) else {
+        preconditionFailure("exact entries decode to bytes")
+      }
+      let own: TensorInfo
+      if case .replaced(let dtype, let shape, _) = entry.factor {
+        own = try TensorInfo(name: entry.name, dtype: dtype, shape: shape)
+      } else {
+        own = try Self.sharedInfo(entry.name, reconstructor)
+      }
+      try convert(own, bytes, to: info, destination)
+    case .sum(let base, let addends):
+      guard let format = base.info.dtype.floatFormat, let output = info.dtype.floatFormat else {
+        preconditionFailure("only float tensors are summed")
+      }
+      if format == .f64 {
+        try sum(base, format, addends, as: Double.self, output, destination)
+      } else {
+        try sum(base, format, addends, as: Float.self, output, destination)
+      }
+    }
+  }
+
+  private static func sharedInfo(_ name: String, _ reconstructor: Reconstructor) throws(StorageError) -> TensorInfo {
+    guard let entry = reconstructor.shared.manifest.entry(named: name) else {
+      preconditionFailure("a difference has a shared tensor (TMP-6-7)")
+    }
+    return entry.info
+  }
+
+  /// TMP-7-4 to TMP-7-9
+  private func sum<Scalar: FactorAccumulator>(
+    _ base: SharedEntry, _ format: FloatFormat, _ addends: [(expert: WeightedExpert, entry: ExpertEntry)], as _: Scalar.Type,
+    _ output: FloatFormat, _ destination: UnsafeMutableRawBufferPointer
+  ) throws(StorageError) {
+    let count = base.info.shape.elementCount
+    let accumulator = UnsafeMutableBufferPointer<Scalar>.allocate(capacity: count)
+    defer { accumulator.deallocate() }
+    let sharedBytes = try reconstructor.sharedBytes(base)
+    try sharedBytes.withBytes { format.widen($0, into: accumulator) }
+    for (expert, entry) in addends {
+      switch try reconstructor.part(entry, ofExpert: expert.position) {
+      case .factor(let factor): Scalar.add(factor, weight: expert.weight, to: accumulator)
+      case .bytes(let own):
+        try sharedBytes.withBytes { sharedRaw throws(StorageError) in
+          try own.withBytes { Scalar.addDifference($0, sharedRaw, format, weight: expert.weight, to: accumulator) }
+        }
+      }
+    }
+    output.round(UnsafeBufferPointer(accumulator), into: destination)
+  }
+
+  private func convert(
+    _ info: TensorInfo, _ bytes: TensorBytes, to output: TensorInfo, _ destination: UnsafeMutableRawBufferPointer
+  ) throws(StorageError) {
+    try bytes.withBytes { raw in
+      guard info.dtype != output.dtype, let from = info.dtype.floatFormat, let to = output.dtype.floatFormat else {
+        destination.copyMemory(from: raw)
+        return
+      }
+      from.convert(raw, to: to, into: destination)
+    }
+  }
+}

@@ -1,0 +1,88 @@
+import ArchiveFormat
+import ByteIO
+import Synchronization
+import TensorKit
+
+/// Rebuilds experts and mixes of them from an archive (TMP-7).
+///
+/// What has been decoded is kept, so that mixing again with other weights reads nothing twice: at most the shared model and the
+/// factors of the experts used, at the size they have decoded. Safe to use from several threads.
+///
+/// Source: Lu et al., Twin-Merging, NeurIPS 2024, arXiv 2406.15479: θ = θ_shared + Σ wₜ · decode(factorₜ).
+public final class Reconstructor: Sendable {
+  public let archive: Archive
+  let shared: SharedTensors
+  private let keepsDecoded: Bool
+  private let decoded = Mutex<[PartName: DecodedPart]>([:])
+
+  /// What the cache is keyed by.
+  private enum PartName: Hashable {
+    case shared(tensor: String)
+    case expert(Int, tensor: String)
+  }
+
+  /// - Parameter keepsDecoded: false for one pass over a large archive in memory bounded by a few tensors.
+  public init(_ archive: Archive, keepsDecoded: Bool = true) throws(StorageError) {
+    self.archive = archive
+    self.keepsDecoded = keepsDecoded
+    shared = try SharedTensors(of: archive)
+  }
+
+  /// The model for some router weights, whose tensors are rebuilt when they are read.
+  ///
+  /// Reads the manifests of the experts of a weight other than 0, and nothing else yet.
+  /// - Parameter dtype: for tensors of float dtypes; nil leaves each its own.
+  /// - Throws: `unknownName` for an expert that the archive does not have.
+  public func mix(_ weights: RouterWeights, dtype: FloatFormat? = nil) throws(StorageError) -> Mix {
+    var selection: [WeightedExpert] = []
+    for (name, weight) in weights.entries {
+      let position = try archive.file.expertIndex(named: name)
+      if weight != 0 { selection.append(WeightedExpert(position: position, weight: weight)) }  // TMP-7-1
+    }
+    selection.sort { $0.position < $1.position }
+    let manifests = try selection.map { expert throws(StorageError) in
+      try archive.file.expertSection(expert.position).manifest
+    }
+    return try Mix(of: self, selection, manifests, dtype: dtype)
+  }
+
+  /// The bytes of a shared tensor.
+  func sharedBytes(_ entry: SharedEntry) throws(StorageError) -> TensorBytes {
+    let part = try keeping(.shared(tensor: entry.info.name)) { () throws(StorageError) in
+      .bytes(try shared.bytes(of: entry))
+    }
+    guard case .bytes(let bytes) = part else { preconditionFailure("shared tensors are bytes") }
+    return bytes
+  }
+
+  /// What an expert stores for a tensor, decoded.
+  func part(_ entry: ExpertEntry, ofExpert position: Int) throws(StorageError) -> DecodedPart {
+    try keeping(.expert(position, tensor: entry.name)) { () throws(StorageError) in
+      let section = try archive.file.expertSection(position)
+      let expert = archive.experts[position].name
+      return try located(file: archive.path, expert: expert, tensor: entry.name) { () throws(StorageError) in
+        let base = shared.manifest.entry(named: entry.name)
+        return try DecodedPart(
+          entry, info: base?.info,
+          payloads: { payload throws(StorageError) in try archive.file.payloads.bytes(of: payload, in: section) },
+          shared: { () throws(StorageError) in try sharedBytes(base!) })
+      }
+    }
+  }
+
+  private func keeping(
+    _ name: PartName, _ decode: () throws(StorageError) -> DecodedPart
+  ) throws(StorageError) -> DecodedPart {
+    guard keepsDecoded else { return try decode() }
+    if let part = decoded.withLock({ $0[name] }) { return part }
+    let part = try decode()
+    decoded.withLock { $0[name] = part }
+    return part
+  }
+}
+
+/// An expert of the archive, by position, and its router weight, which is not 0.
+struct WeightedExpert: Sendable {
+  let position: Int
+  let weight: Float
+}
