@@ -11,28 +11,43 @@ public final class AtomicFolder {
   public let path: String
   /// Where to write the files until `commit()`.
   public let staging: String
+  /// `path` without links, dots and slashes at its end, which a rename could not replace.
+  private let target: String
   private let replacing: Bool
+  private var subfolders: [String] = []
   private var finished = false
 
-  /// - Throws: `outputExists` when `path` holds something and `replacing` is false.
+  /// - Throws: `outputExists` when `path` holds something and `replacing` is false; `invalidArgument` when nothing
+  ///   can ever be put in its place. Both now, not after hours of work.
   public init(_ path: String, replacing: Bool = false) throws(StorageError) {
-    var name = path
-    while name.count > 1, name.hasSuffix("/") { name.removeLast() }
-    switch FileTree.kind(of: name) {
-    case nil: break
+    self.path = path
+    self.replacing = replacing
+    target = try Self.target(path, replacing: replacing)
+    staging = TemporaryPaths.register(siblingOf: target)
+    // Not `makeFolder`: its error would name the staging folder, which the caller has not heard of.
+    guard mkdir(staging, 0o777) == 0 else { throw systemError("make the folder", file: path) }
+  }
+
+  private static func target(_ path: String, replacing: Bool) throws(StorageError) -> String {
+    switch FileTree.kind(of: path) {
+    case nil:
+      guard FileTree.kind(of: path, followingLinks: false) == nil else {
+        throw StorageError(.outputExists, "is a link to nothing", file: path)
+      }
+      guard !path.isEmpty else { throw StorageError(.invalidArgument, "an output needs a name") }
+      return FileTree.join(FileTree.parent(path), FileTree.lastComponent(path))
     case .folder:
-      if !replacing, try !FileTree.names(in: name).isEmpty {
+      if !replacing, try !FileTree.names(in: path).isEmpty {
         throw StorageError(.outputExists, "is a folder with files in it; --force replaces it", file: path)
       }
+      let target = try FileTree.resolved(path)
+      guard !FileTree.isMountPoint(target) else {
+        throw StorageError(
+          .invalidArgument, "is a mount point, which cannot be replaced whole; name a folder inside it", file: path)
+      }
+      return target
     default:
       throw StorageError(.outputExists, "exists and is not a folder", file: path)
-    }
-    self.path = name
-    self.replacing = replacing
-    staging = TemporaryPaths.register(siblingOf: name)
-    do { try FileTree.makeFolder(staging) } catch {
-      TemporaryPaths.forget(staging)
-      throw error
     }
   }
 
@@ -43,28 +58,42 @@ public final class AtomicFolder {
     }
   }
 
+  /// A file of the folder, to be written and committed by itself; the sub-folders in its name are made.
+  public func makeFile(_ name: CarriedFileName) throws(StorageError) -> AtomicFile {
+    var folder = staging
+    for component in name.components.dropLast() {
+      folder = FileTree.join(folder, String(component))
+      if FileTree.kind(of: folder, followingLinks: false) == nil {
+        try FileTree.makeFolder(folder)
+        subfolders.append(folder)
+      }
+    }
+    return try AtomicFile(FileTree.join(staging, name.text))
+  }
+
   /// Puts the folder in place. An older one of that name is set aside first and removed last.
   public func commit() throws(StorageError) {
+    for folder in subfolders.reversed() { try FileTree.sync(folder: folder) }
+    try FileTree.sync(folder: staging)
     var aside: String?
-    if FileTree.kind(of: path) != nil, try !FileTree.names(in: path).isEmpty {
+    if FileTree.kind(of: target) != nil, try !FileTree.names(in: target).isEmpty {
       guard replacing else {
         throw StorageError(.outputExists, "appeared while it was being written; --force replaces it", file: path)
       }
-      let old = TemporaryPaths.register(siblingOf: path)
+      let old = TemporaryPaths.register(siblingOf: target)
       // Not ours to delete on an interrupt: it is the user's until the new folder is in place.
       TemporaryPaths.forget(old)
-      guard rename(path, old) == 0 else { throw systemError("set aside", file: path) }
+      guard rename(target, old) == 0 else { throw systemError("set aside", file: path) }
       aside = old
     }
-    try FileTree.sync(folder: staging)
-    guard rename(staging, path) == 0 else {
+    guard rename(staging, target) == 0 else {
       let error = systemError("rename into place", file: path)
-      if let aside { _ = rename(aside, path) }
+      if let aside { _ = rename(aside, target) }
       throw error
     }
     finished = true
     TemporaryPaths.forget(staging)
     if let aside { try FileTree.remove(aside) }
-    try FileTree.sync(folder: FileTree.parent(path))
+    try FileTree.sync(folder: FileTree.parent(target))
   }
 }

@@ -27,13 +27,42 @@ public enum FileTree {
     guard let stream = opendir(folder) else { throw systemError("list", file: folder) }
     defer { closedir(stream) }
     var names: [String] = []
-    while let entry = readdir(stream) {
+    while true {
+      errno = 0
+      guard let entry = readdir(stream) else {
+        guard errno == 0 else { throw systemError("list", file: folder) }
+        break
+      }
       let name = withUnsafePointer(to: &entry.pointee.d_name) {
         $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
       }
       if name != "." && name != ".." { names.append(name) }
     }
     return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+  }
+
+  /// What the link at `path` says, unresolved; nil when it is no link.
+  public static func linkTarget(of path: String) -> String? {
+    var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
+    let count = buffer.withUnsafeMutableBytes {
+      readlink(path, $0.baseAddress!.assumingMemoryBound(to: CChar.self), $0.count)
+    }
+    return count < 0 ? nil : String(validating: buffer[..<count], as: UTF8.self)
+  }
+
+  /// The absolute path of what is at `path`, without links and dots.
+  static func resolved(_ path: String) throws(StorageError) -> String {
+    guard let absolute = realpath(path, nil) else { throw systemError("resolve", file: path) }
+    defer { free(absolute) }
+    return String(cString: absolute)
+  }
+
+  /// Whether another file system begins at the folder `path`, which then cannot be renamed or replaced.
+  static func isMountPoint(_ path: String) -> Bool {
+    var own = stat()
+    var above = stat()
+    guard stat(path, &own) == 0, stat(join(path, ".."), &above) == 0 else { return false }
+    return own.st_dev != above.st_dev || own.st_ino == above.st_ino
   }
 
   public static func makeFolder(_ path: String) throws(StorageError) {

@@ -14,6 +14,8 @@ public enum Limits {
   public static let jsonDepth = 16
   public static let carriedFiles = 4096
   public static let carriedFileBytes: UInt64 = 64 << 20
+  /// Components of a carried file's name.
+  public static let carriedFileDepth = 8
   /// Raw bytes that a section may expand to: a floor plus a multiple of the archive's size.
   public static let expansionFloor: UInt64 = 64 << 20
   public static let expansionFactor: UInt64 = 16_384

@@ -101,6 +101,20 @@ public final class ReadableFile: Sendable {
     return try body(UnsafeRawBufferPointer(copy))
   }
 
+  /// `count` bytes of the mapping, valid as long as the file object; nil when it is not mapped.
+  ///
+  /// The system is told that they will be needed, so that it reads ahead while the caller goes on.
+  package func mappedBytes(at offset: UInt64, count: Int) throws(StorageError) -> UnsafeRawBufferPointer? {
+    try checkRange(offset, count)
+    guard let mapping else { return nil }
+    let start = Int(offset)
+    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+    let aligned = start - start % page
+    madvise(
+      UnsafeMutableRawPointer(mutating: mapping.baseAddress! + aligned), start + count - aligned, MADV_WILLNEED)
+    return UnsafeRawBufferPointer(rebasing: mapping[start..<start + count])
+  }
+
   public func bytes(at offset: UInt64, count: Int) throws(StorageError) -> [UInt8] {
     try withBytes(at: offset, count: count) { raw in [UInt8](raw) }
   }

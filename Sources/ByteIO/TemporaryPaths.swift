@@ -1,37 +1,26 @@
 import Synchronization
 
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
-
 /// Unfinished outputs of this process, so that an interrupt can leave nothing behind.
 public enum TemporaryPaths {
-  private struct State { var paths: Set<String> = []; var counter = 0 }
-  private static let state = Mutex(State())
+  private static let registered = Mutex<Set<String>>([])
 
   /// A name beside `path` that no other writer uses, registered until `forget`.
   static func register(siblingOf path: String) -> String {
-    state.withLock { state in
-      state.counter += 1
-      let folder = FileTree.parent(path)
-      let temporary = FileTree.join(
-        folder, ".\(FileTree.lastComponent(path)).\(getpid()).\(state.counter).tmp")
-      state.paths.insert(temporary)
-      return temporary
-    }
+    // Random, not the process's number: on a shared disk the writers are on several machines, and in containers every
+    // one of them is process 1.
+    let unique = String(UInt64.random(in: 0...UInt64.max), radix: 36)
+    let temporary = FileTree.join(FileTree.parent(path), ".\(FileTree.lastComponent(path)).\(unique).tmp")
+    registered.withLock { _ = $0.insert(temporary) }
+    return temporary
   }
 
   static func forget(_ path: String) {
-    state.withLock { _ = $0.paths.remove(path) }
+    registered.withLock { _ = $0.remove(path) }
   }
 
   /// Deletes every unfinished output. For a handler of SIGINT or SIGTERM, just before it exits.
   public static func removeAll() {
-    let paths = state.withLock { $0.paths }
+    let paths = registered.withLock { $0 }
     for path in paths { try? FileTree.remove(path) }
   }
 }

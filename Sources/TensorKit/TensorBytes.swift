@@ -1,34 +1,46 @@
 import ByteIO
 
-/// Memory for one tensor: 64-byte aligned, owned by reference, filled once and then only read.
+/// Memory for one tensor, filled once and then only read: its own, or a view of a mapped file.
+///
+/// Its own is 64-byte aligned; a view is aligned for its elements.
 public final class TensorBytes: @unchecked Sendable {
-  private let storage: UnsafeMutableRawBufferPointer
+  private let storage: UnsafeRawBufferPointer
+  /// What a view keeps alive; nil for memory of its own.
+  private let owner: AnyObject?
 
   /// Allocates `count` bytes and has `fill` set every one of them.
-  public init(
-    count: Int, filledBy fill: (UnsafeMutableRawBufferPointer) throws(StorageError) -> Void
-  ) throws(StorageError) {
-    storage = .allocate(byteCount: count, alignment: 64)
-    do { try fill(storage) } catch {
-      storage.deallocate()
-      throw error
-    }
+  public init<Failure: Error>(
+    count: Int, filledBy fill: (UnsafeMutableRawBufferPointer) throws(Failure) -> Void
+  ) throws(Failure) {
+    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 64)
+    storage = UnsafeRawBufferPointer(memory)
+    owner = nil
+    // `self` is complete: when this throws, `deinit` frees the memory.
+    try fill(memory)
   }
 
-  deinit { storage.deallocate() }
+  /// A view of `bytes`, which must stay valid and unchanged as long as `owner` lives.
+  public init(viewing bytes: UnsafeRawBufferPointer, keeping owner: AnyObject) {
+    storage = bytes
+    self.owner = owner
+  }
+
+  deinit {
+    if owner == nil { storage.deallocate() }
+  }
 
   public var count: Int { storage.count }
 
   public func withBytes<Result>(
     _ body: (UnsafeRawBufferPointer) throws(StorageError) -> Result
   ) throws(StorageError) -> Result {
-    try body(UnsafeRawBufferPointer(storage))
+    try body(storage)
   }
 
-  /// The elements as `Element`s, which must be a trivial type.
+  /// The elements as `Element`s: a trivial type, no wider than the tensor's elements.
   public func withElements<Element, Result>(
     of _: Element.Type, _ body: (UnsafeBufferPointer<Element>) throws(StorageError) -> Result
   ) throws(StorageError) -> Result {
-    try body(UnsafeBufferPointer(storage.bindMemory(to: Element.self)))
+    try body(storage.bindMemory(to: Element.self))
   }
 }

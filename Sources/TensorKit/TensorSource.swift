@@ -18,6 +18,12 @@ public protocol TensorSource: Sendable {
   /// Safe to call from several threads at once.
   /// - Parameter info: one of `tensors`.
   func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError)
+
+  /// The tensor in memory: by default a copy; a source that is mapped or in memory already gives a view.
+  ///
+  /// Safe to call from several threads at once.
+  /// - Parameter info: one of `tensors`.
+  func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes
 }
 
 extension TensorSource {
@@ -25,11 +31,9 @@ extension TensorSource {
 
   /// The tensor of that name. O(log n).
   public func tensor(named name: String) -> TensorInfo? {
-    let index = tensors.partitioningIndex { !$0.name.utf8.lexicographicallyPrecedes(name.utf8) }
-    return index < tensors.count && tensors[index].name == name ? tensors[index] : nil
+    tensors.index(ofTensor: name).map { tensors[$0] }
   }
 
-  /// A copy of the tensor in memory.
   public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
     try located(file: label, tensor: info.name) { () throws(StorageError) in
       try TensorBytes(count: info.byteCount) { buffer throws(StorageError) in try read(info, into: buffer) }
@@ -51,6 +55,12 @@ extension Array {
 }
 
 extension Array where Element == TensorInfo {
+  /// Where the tensor of that name is, in the order that `TensorSource.tensors` promises. O(log n).
+  public func index(ofTensor name: String) -> Int? {
+    let index = partitioningIndex { !$0.name.utf8.lexicographicallyPrecedes(name.utf8) }
+    return index < count && self[index].name.hasSameBytes(as: name) ? index : nil
+  }
+
   /// In the order that `TensorSource.tensors` promises.
   public func sortedByName() -> [TensorInfo] {
     sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }

@@ -11,26 +11,26 @@ public enum JSONValue: Sendable, Equatable {
   case object(JSONObject)
 }
 
-/// The members of an object: unique names, in order.
+/// The members of an object: unique names (compared by their bytes), in order.
 public struct JSONObject: Sendable, Equatable {
   public private(set) var members: [(name: String, value: JSONValue)] = []
-  private var positions: [String: Int] = [:]
+  private var positions: [ExactString: Int] = [:]
 
   public init() {}
 
   public subscript(name: String) -> JSONValue? {
-    get { positions[name].map { members[$0].value } }
+    get { positions[ExactString(name)].map { members[$0].value } }
     set {
-      if let position = positions[name] {
+      if let position = positions[ExactString(name)] {
         if let newValue {
           members[position].value = newValue
         } else {
           members.remove(at: position)
           positions = [:]
-          for (index, member) in members.enumerated() { positions[member.name] = index }
+          for (index, member) in members.enumerated() { positions[ExactString(member.name)] = index }
         }
       } else if let newValue {
-        positions[name] = members.count
+        positions[ExactString(name)] = members.count
         members.append((name, newValue))
       }
     }
@@ -38,10 +38,10 @@ public struct JSONObject: Sendable, Equatable {
 
   public var names: [String] { members.map(\.name) }
 
-  /// Adds a member; false when the name is taken.
+  /// Adds a member; false when the name is taken, and then the object is no longer to be used.
   mutating func insert(_ name: String, _ value: JSONValue) -> Bool {
-    guard positions[name] == nil else { return false }
-    positions[name] = members.count
+    let inserted = positions.updateValue(members.count, forKey: ExactString(name)) == nil
+    guard inserted else { return false }
     members.append((name, value))
     return true
   }
@@ -51,7 +51,7 @@ public struct JSONObject: Sendable, Equatable {
   }
 
   public static func == (left: Self, right: Self) -> Bool {
-    left.members.elementsEqual(right.members) { $0.name == $1.name && $0.value == $1.value }
+    left.members.elementsEqual(right.members) { $0.name.hasSameBytes(as: $1.name) && $0.value == $1.value }
   }
 }
 

@@ -1,0 +1,24 @@
+/// A string that equals another only if their bytes are the same.
+///
+/// `String`'s own equality is Unicode's canonical equivalence: it takes "é" written as one scalar and as two for the
+/// same. In a file these are two names, whose tensors may differ.
+package struct ExactString: Hashable, Sendable {
+  package let text: String
+
+  package init(_ text: String) { self.text = text }
+
+  package static func == (left: Self, right: Self) -> Bool { left.text.hasSameBytes(as: right.text) }
+
+  package func hash(into hasher: inout Hasher) {
+    var text = text
+    text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+  }
+}
+
+extension String {
+  /// Whether the UTF-8 bytes are equal; see `ExactString`.
+  package func hasSameBytes(as other: String) -> Bool {
+    // Equal bytes imply `==`, which is quick to say no.
+    self == other && utf8.elementsEqual(other.utf8)
+  }
+}

@@ -1,0 +1,52 @@
+import ByteIO
+
+/// A file of a model folder that holds no weights and travels with them: `config.json`, a tokenizer, a licence.
+public struct CarriedFile: Sendable, Hashable {
+  /// Its path in the folder.
+  public let name: CarriedFileName
+  /// Where it is now.
+  public let path: String
+  public let size: UInt64
+}
+
+/// A file of a model folder that stays behind.
+public struct SkippedFile: Sendable, Hashable {
+  public enum Reason: String, Sendable, CaseIterable {
+    case hidden = "its name begins with a dot"
+    case weights = "it holds weights that are not the checkpoint's"
+    case link = "it is a link"
+    case notRegular = "it is no regular file"
+    case unusualName = "its name is not portable"
+    case tooLarge = "it is too large to be carried"
+    case tooMany = "there are too many files"
+    case tooDeep = "it is nested too deeply"
+  }
+
+  /// Its path in the folder.
+  public let name: String
+  public let reason: Reason
+}
+
+/// What to write for a carried file; its bytes are asked for once, when their turn comes.
+public struct CarriedContent: Sendable {
+  public let name: CarriedFileName
+  public let bytes: @Sendable () throws(StorageError) -> [UInt8]
+
+  public init(_ name: CarriedFileName, bytes: @escaping @Sendable () throws(StorageError) -> [UInt8]) {
+    self.name = name
+    self.bytes = bytes
+  }
+}
+
+extension CarriedFile {
+  /// The file itself, read when asked.
+  public var content: CarriedContent {
+    CarriedContent(name) { [path, size] () throws(StorageError) in
+      let file = try ReadableFile(path, mode: .read)
+      guard file.size == size else {
+        throw StorageError(.inputOutput, "changed while it was in use", file: path)
+      }
+      return try file.bytes(at: 0, count: Int(size))
+    }
+  }
+}

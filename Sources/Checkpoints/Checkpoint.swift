@@ -1,0 +1,42 @@
+import ByteIO
+import TensorKit
+
+/// What a path holds: tensors, and the files that travel with them.
+///
+/// ```swift
+/// let checkpoint = try Checkpoint.open("models/minilm")
+/// print(checkpoint.source.tensors.count, checkpoint.carriedFiles.map(\.name))
+/// ```
+public struct Checkpoint: Sendable {
+  public enum Layout: Sendable, Hashable {
+    case file
+    case folder
+  }
+
+  /// As the caller gave it.
+  public let path: String
+  public let layout: Layout
+  public let source: any TensorSource
+  /// Paths of the files with tensors, in the order in which a digest of the checkpoint takes them.
+  public let weightFiles: [String]
+  /// Sorted by name; none beside a single file.
+  public let carriedFiles: [CarriedFile]
+  /// Files of the folder that are left out, with the reason, so that nobody misses them silently.
+  public let skippedFiles: [SkippedFile]
+
+  /// Opens a file or a folder. What it is depends on its content, never on its name.
+  ///
+  /// - Throws: `notFound`; what `ModelFolder.init` throws; `unknownFormat` or `unsupportedFeature`, saying what the
+  ///   file looks like; what the reader of its format throws.
+  public static func open(_ path: String, mode: InputMode = .automatic) throws(StorageError) -> Checkpoint {
+    if FileTree.kind(of: path) == .folder {
+      let folder = try ModelFolder(path, mode: mode)
+      return Checkpoint(
+        path: path, layout: .folder, source: folder.source, weightFiles: folder.weightFiles,
+        carriedFiles: folder.carriedFiles, skippedFiles: folder.skippedFiles)
+    }
+    return Checkpoint(
+      path: path, layout: .file, source: try CheckpointFormat.open(path, mode: mode), weightFiles: [path],
+      carriedFiles: [], skippedFiles: [])
+  }
+}

@@ -1,0 +1,94 @@
+import ByteIO
+import TensorKit
+
+/// A folder as model hubs and `transformers` keep them: weights in safetensors, whole or in shards, and the small
+/// files that belong to them.
+///
+/// Which weights:
+/// 1. `model.safetensors`, or the shards of `model.safetensors.index.json`; both only if the index means that file.
+/// 2. Otherwise the only index of shards of another name, as in `diffusion_pytorch_model.safetensors.index.json`.
+/// 3. Otherwise the only safetensors file of another name.
+///
+/// A choice that two files would do for is an error rather than a guess. An adapter of PEFT is no checkpoint.
+public struct ModelFolder: Sendable {
+  public let path: String
+  public let source: any TensorSource
+  /// Paths of the files with tensors, sorted by name.
+  public let weightFiles: [String]
+  /// Sorted by name.
+  public let carriedFiles: [CarriedFile]
+  /// Sorted by name.
+  public let skippedFiles: [SkippedFile]
+
+  /// Opens the weights and lists the rest.
+  ///
+  /// - Throws: `unknownFormat` when there are no weights, `unsupportedFeature` when they are in a format that cannot
+  ///   be read, `invalidArgument` when it is not clear which are meant, `malformed` when index and shards disagree.
+  public init(_ path: String, mode: InputMode = .automatic) throws(StorageError) {
+    self.path = path
+    let names = try FileTree.names(in: path)
+    let weights = try located(file: path) { () throws(StorageError) in try Weights(amongst: names) }
+    let used: [String]
+    switch weights {
+    case .file(let name):
+      source = try CheckpointFormat.open(FileTree.join(path, name), mode: mode)
+      weightFiles = [FileTree.join(path, name)]
+      used = [name]
+    case .index(let name):
+      let indexPath = FileTree.join(path, name)
+      let index = try ShardIndex(contentsOf: indexPath)
+      let whole = String(name.dropLast(WeightFileName.index.count))
+      guard index.shards == [whole] || !names.contains(whole) else {
+        throw StorageError(
+          .invalidArgument, "holds both \(whole) and an index of other shards; remove one, or name a file", file: path)
+      }
+      source = try ShardedSource(index, at: indexPath, mode: mode)
+      weightFiles = index.shards.map { FileTree.join(path, $0) }
+      used = [name] + index.shards
+    }
+    (carriedFiles, skippedFiles) = try Self.otherFiles(in: path, used: Set(used))
+  }
+
+  /// The file that leads to the weights.
+  private enum Weights {
+    case file(String)
+    case index(String)
+
+    private static let usual = "model" + WeightFileName.safetensors
+
+    init(amongst names: [String]) throws(StorageError) {
+      let visible = names.filter { !$0.hasPrefix(".") }
+      let indexes = visible.filter { $0.hasSuffix(WeightFileName.safetensors + WeightFileName.index) }
+      let files = visible.filter { $0.hasSuffix(WeightFileName.safetensors) }
+      let models = files.filter { !Self.isAdapter($0) }
+      if indexes.contains(Self.usual + WeightFileName.index) {
+        self = .index(Self.usual + WeightFileName.index)
+      } else if files.contains(Self.usual) {
+        self = .file(Self.usual)
+      } else if let index = try Self.only(indexes) {
+        self = .index(index)
+      } else if let file = try Self.only(models) {
+        self = .file(file)
+      } else if let adapter = files.first {
+        throw StorageError(.unsupportedFeature, "holds only an adapter (\(adapter)), not a whole checkpoint")
+      } else if let other = visible.first(where: WeightFileName.isWeights) {
+        throw StorageError(
+          .unsupportedFeature, "holds no safetensors weights, only \(other); convert it to safetensors")
+      } else {
+        throw StorageError(.unknownFormat, "holds no weights")
+      }
+    }
+
+    private static func isAdapter(_ name: String) -> Bool {
+      name.hasPrefix("adapter_model.") || name.hasPrefix("adapters.")
+    }
+
+    private static func only(_ names: [String]) throws(StorageError) -> String? {
+      guard names.count <= 1 else {
+        throw StorageError(
+          .invalidArgument, "holds several checkpoints (\(names.prefix(4).joined(separator: ", "))…); name the file")
+      }
+      return names.first
+    }
+  }
+}

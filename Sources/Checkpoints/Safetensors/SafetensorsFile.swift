@@ -1,0 +1,73 @@
+import ByteIO
+import TensorKit
+
+/// A safetensors file, open for reading: its header is in memory, its tensors are read when asked for.
+///
+/// ```swift
+/// let file = try SafetensorsFile("model.safetensors")
+/// for info in file.tensors {
+///   try file.bytes(of: info).withBytes { print(info.name, info.shape, $0.count) }
+/// }
+/// ```
+///
+/// Mapped, `bytes(of:)` gives views of the mapping and copies nothing. A file that another program cuts short while
+/// it is mapped ends the process with SIGBUS; `InputMode.read` reports it as an error instead.
+public struct SafetensorsFile: TensorSource {
+  public let tensors: [TensorInfo]
+  public let metadata: [String: String]
+  private let file: ReadableFile
+  /// Where each tensor begins in the file, in the order of `tensors`.
+  private let begins: [UInt64]
+
+  public var label: String { file.path }
+  public var path: String { file.path }
+
+  /// Reads and checks the header; see `SafetensorsHeader.init(parsing:fileSize:)`.
+  public init(_ path: String, mode: InputMode = .automatic) throws(StorageError) {
+    try self.init(ReadableFile(path, mode: mode))
+  }
+
+  init(_ file: ReadableFile) throws(StorageError) {
+    let (header, dataStart) = try located(file: file.path) { () throws(StorageError) in
+      let lengthBytes = SafetensorsKey.lengthBytes
+      let length = try file.withBytes(at: 0, count: lengthBytes) { bytes throws(StorageError) in
+        var input = ByteReader(bytes)
+        return try SafetensorsHeader.length(parsing: &input, fileSize: file.size)
+      }
+      return try file.withBytes(at: 0, count: lengthBytes + length) { bytes throws(StorageError) in
+        var input = ByteReader(bytes)
+        return (try SafetensorsHeader(parsing: &input, fileSize: file.size), input.offset)
+      }
+    }
+    self.file = file
+    metadata = header.metadata
+    let byName = header.entries.sorted { $0.info.name.utf8.lexicographicallyPrecedes($1.info.name.utf8) }
+    tensors = byName.map(\.info)
+    begins = byName.map { dataStart + $0.begin }
+  }
+
+  public func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+    precondition(destination.count == info.byteCount, "room for exactly the tensor")
+    try file.read(at: begin(of: info), into: destination)
+  }
+
+  public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
+    let begin = begin(of: info)
+    // Old files have headers of any length; a tensor that is not aligned for its elements is copied.
+    if begin.isMultiple(of: UInt64(info.dtype.planeWidth)),
+      let view = try file.mappedBytes(at: begin, count: info.byteCount)
+    {
+      return TensorBytes(viewing: view, keeping: file)
+    }
+    return try TensorBytes(count: info.byteCount) { memory throws(StorageError) in
+      try located(tensor: info.name) { () throws(StorageError) in try file.read(at: begin, into: memory) }
+    }
+  }
+
+  private func begin(of info: TensorInfo) -> UInt64 {
+    guard let index = tensors.index(ofTensor: info.name) else {
+      preconditionFailure("'\(info.name)' is not a tensor of \(path)")
+    }
+    return begins[index]
+  }
+}

@@ -1,0 +1,30 @@
+import ByteIO
+
+/// Some of another source's tensors, as if the rest were not there.
+public struct TensorSelection: TensorSource {
+  public let tensors: [TensorInfo]
+  private let source: any TensorSource
+
+  /// The tensors for which `predicate` holds.
+  public init(of source: any TensorSource, where predicate: (TensorInfo) -> Bool) {
+    tensors = source.tensors.filter(predicate)
+    self.source = source
+  }
+
+  /// The tensors whose names match a pattern of `included` (all, when there is none) and none of `excluded`.
+  public init(of source: any TensorSource, including included: [Glob] = [], excluding excluded: [Glob] = []) {
+    self.init(of: source) { info in
+      (included.isEmpty || included.contains { $0.matches(info.name) })
+        && !excluded.contains { $0.matches(info.name) }
+    }
+  }
+
+  public var metadata: [String: String] { source.metadata }
+  public var label: String { source.label }
+
+  public func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+    try source.read(info, into: destination)
+  }
+
+  public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes { try source.bytes(of: info) }
+}

@@ -1,0 +1,230 @@
+import ByteIO
+import Testing
+
+#if canImport(Darwin)
+  import Darwin
+#else
+  import Glibc
+#endif
+
+@Suite struct ReadableFileTests {
+  @Test(arguments: InputMode.allCases) func readsTheSameBytesInEveryMode(_ mode: InputMode) throws {
+    let folder = TemporaryFolder()
+    var random = SeededGenerator(seed: 2)
+    let bytes = (0..<70_000).map { _ in UInt8.random(in: 0...255, using: &random) }
+    try put(bytes, at: folder("f"))
+    let file = try ReadableFile(folder("f"), mode: mode)
+    #expect(file.isMapped == (mode != .read))
+    for (start, count) in [(0, 70_000), (0, 0), (70_000, 0), (1, 3), (4095, 4098), (69_999, 1)] {
+      let expected = Array(bytes[start..<start + count])
+      #expect(try file.bytes(at: UInt64(start), count: count) == expected)
+      var copy = [UInt8](repeating: 0, count: count)
+      try copy.withUnsafeMutableBytes { try file.read(at: UInt64(start), into: $0) }
+      #expect(copy == expected)
+      let view = try file.mappedBytes(at: UInt64(start), count: count)
+      #expect(view.map { [UInt8]($0) } == (mode == .read ? nil : expected))
+    }
+    for (start, count): (UInt64, Int) in [(70_000, 1), (0, 70_001), (.max, 1), (70_001, 0), (1, .max)] {
+      #expect(code { _ = try file.bytes(at: start, count: count) } == .truncated)
+      #expect(code { _ = try file.mappedBytes(at: start, count: count) } == .truncated)
+    }
+  }
+
+  @Test(arguments: InputMode.allCases) func opensAnEmptyFile(_ mode: InputMode) throws {
+    let folder = TemporaryFolder()
+    try put([], at: folder("f"))
+    let file = try ReadableFile(folder("f"), mode: mode)
+    #expect(file.size == 0)
+    #expect(try file.bytes(at: 0, count: 0) == [])
+  }
+
+  @Test func refusesWhatIsNotARegularFile() {
+    let folder = TemporaryFolder()
+    #expect(code { _ = try ReadableFile(folder("absent")) } == .notFound)
+    #expect(code { _ = try ReadableFile(folder.path) } == .invalidArgument)
+    #expect(mkfifo(folder("pipe"), 0o600) == 0)
+    #expect(code { _ = try ReadableFile(folder("pipe")) } == .invalidArgument)
+  }
+
+  @Test func reportsAFileThatShrank() throws {
+    let folder = TemporaryFolder()
+    try put([1, 2, 3, 4], at: folder("f"))
+    let file = try ReadableFile(folder("f"), mode: .read)
+    #expect(truncate(folder("f"), 2) == 0)
+    #expect(code { _ = try file.bytes(at: 0, count: 4) } == .truncated)
+  }
+}
+
+@Suite struct AtomicFileTests {
+  @Test func appearsOnlyWhenCommitted() throws {
+    let folder = TemporaryFolder()
+    let file = try AtomicFile(folder("f"))
+    try file.write([1, 2, 3])
+    try file.overwrite([9], at: 1)
+    #expect(!folder.names.contains("f"))
+    try file.commit()
+    #expect(folder.names == ["f"])
+    #expect(try contents(folder("f")) == [1, 9, 3])
+  }
+
+  @Test func leavesNothingWhenDropped() throws {
+    let folder = TemporaryFolder()
+    do {
+      let file = try AtomicFile(folder("f"))
+      try file.write([1])
+    }
+    #expect(folder.names.isEmpty)
+  }
+
+  @Test func refusesAnExistingFileUnlessReplacing() throws {
+    let folder = TemporaryFolder()
+    try put([1], at: folder("f"))
+    #expect(code { _ = try AtomicFile(folder("f")) } == .outputExists)
+    let file = try AtomicFile(folder("f"), replacing: true)
+    try file.write([2])
+    #expect(try contents(folder("f")) == [1])
+    try file.commit()
+    #expect(try contents(folder("f")) == [2])
+    #expect(folder.names == ["f"])
+  }
+
+  @Test func refusesAFileThatAppearedMeanwhile() throws {
+    let folder = TemporaryFolder()
+    do {
+      let file = try AtomicFile(folder("f"))
+      try put([1], at: folder("f"))
+      #expect(code { try file.commit() } == .outputExists)
+    }
+    #expect(try contents(folder("f")) == [1])
+    #expect(folder.names == ["f"])
+  }
+
+  @Test func refusesFoldersAndMissingFolders() throws {
+    let folder = TemporaryFolder()
+    #expect(code { _ = try AtomicFile(folder.path, replacing: true) } == .outputExists)
+    #expect(code { _ = try AtomicFile(folder("no/f")) } == .notFound)
+  }
+}
+
+@Suite struct AtomicFolderTests {
+  @Test func appearsWholeWithItsSubfolders() throws {
+    let folder = TemporaryFolder()
+    let output = try AtomicFolder(folder("out/"))
+    for name in ["a", "b/c", "b/d/e"] {
+      let file = try output.makeFile(CarriedFileName(name))
+      try file.write(Array(name.utf8))
+      try file.commit()
+    }
+    #expect(!folder.names.contains("out"))
+    try output.commit()
+    #expect(folder.names == ["out"])
+    #expect(try FileTree.names(in: folder("out")) == ["a", "b"])
+    #expect(try contents(folder("out/b/d/e")) == Array("b/d/e".utf8))
+  }
+
+  @Test func leavesNothingWhenDropped() throws {
+    let folder = TemporaryFolder()
+    do {
+      let output = try AtomicFolder(folder("out"))
+      try put([1], at: FileTree.join(output.staging, "f"))
+    }
+    #expect(folder.names.isEmpty)
+  }
+
+  @Test func replacesAFolderOnlyWhenAsked() throws {
+    let folder = TemporaryFolder()
+    try FileTree.makeFolder(folder("out"))
+    try AtomicFolder(folder("out")).commit()  // An empty one may be replaced.
+    try put([1], at: folder("out/old"))
+    #expect(code { _ = try AtomicFolder(folder("out")) } == .outputExists)
+    let output = try AtomicFolder(folder("out"), replacing: true)
+    try put([2], at: FileTree.join(output.staging, "new"))
+    #expect(try FileTree.names(in: folder("out")) == ["old"])
+    try output.commit()
+    #expect(try FileTree.names(in: folder("out")) == ["new"])
+    #expect(folder.names == ["out"])
+  }
+
+  @Test func keepsAFolderThatAppearedMeanwhile() throws {
+    let folder = TemporaryFolder()
+    do {
+      let output = try AtomicFolder(folder("out"))
+      try FileTree.makeFolder(folder("out"))
+      try put([1], at: folder("out/theirs"))
+      #expect(code { try output.commit() } == .outputExists)
+    }
+    #expect(folder.names == ["out"])
+    #expect(try FileTree.names(in: folder("out")) == ["theirs"])
+  }
+
+  @Test func goesWhereALinkLeads() throws {
+    let folder = TemporaryFolder()
+    try FileTree.makeFolder(folder("real"))
+    #expect(symlink("real", folder("link")) == 0)
+    let output = try AtomicFolder(folder("link"))
+    try put([1], at: FileTree.join(output.staging, "f"))
+    try output.commit()
+    #expect(folder.names == ["link", "real"])
+    #expect(try FileTree.names(in: folder("real")) == ["f"])
+  }
+
+  @Test func refusesAtOnceWhatCannotBeReplaced() throws {
+    let folder = TemporaryFolder()
+    try put([1], at: folder("file"))
+    #expect(symlink("nowhere", folder("dangling")) == 0)
+    #expect(code { _ = try AtomicFolder(folder("file"), replacing: true) } == .outputExists)
+    #expect(code { _ = try AtomicFolder(folder("dangling")) } == .outputExists)
+    #expect(code { _ = try AtomicFolder("/", replacing: true) } == .invalidArgument)
+    #expect(code { _ = try AtomicFolder("") } == .invalidArgument)
+    #expect(code { _ = try AtomicFolder(folder("no/out")) } == .notFound)
+    #if os(Linux)
+      #expect(code { _ = try AtomicFolder("/proc", replacing: true) } == .invalidArgument)
+    #endif
+    #expect(folder.names == ["dangling", "file"])
+  }
+}
+
+@Suite struct FileTreeTests {
+  @Test func splitsPaths() {
+    for (path, parent, last) in [
+      ("a", ".", "a"), ("a/", ".", "a"), ("/a", "/", "a"), ("a/b", "a", "b"), ("/a/b//", "/a", "b"), ("/", "/", "/"),
+    ] {
+      #expect(FileTree.parent(path) == parent, "\(path)")
+      #expect(FileTree.lastComponent(path) == last, "\(path)")
+    }
+  }
+
+  @Test func removesLinksWithoutFollowingThem() throws {
+    let folder = TemporaryFolder()
+    try FileTree.makeFolder(folder("kept"))
+    try put([1], at: folder("kept/f"))
+    try FileTree.makeFolder(folder("gone"))
+    #expect(symlink("../kept", folder("gone/link")) == 0)
+    #expect(FileTree.linkTarget(of: folder("gone/link")) == "../kept")
+    #expect(FileTree.linkTarget(of: folder("kept")) == nil)
+    try FileTree.remove(folder("gone"))
+    #expect(folder.names == ["kept"])
+    #expect(try contents(folder("kept/f")) == [1])
+  }
+}
+
+@Suite struct CarriedFileNameTests {
+  @Test(arguments: ["config.json", "1_Pooling/config.json", "a b", "é/😀", "..a", "a..", ".hidden", "a:b"])
+  func accepts(_ name: String) throws {
+    #expect(try CarriedFileName(name).text == name)
+  }
+
+  @Test(arguments: [
+    "", "/", "/etc/passwd", ".", "..", "a/..", "../a", "a/../b", "./a", "a/", "a//b", "a\\b", "..\\a", "a\0", "a\nb",
+    "\u{7F}", "\u{85}",
+  ])
+  func refuses(_ name: String) {
+    #expect(code { _ = try CarriedFileName(name) } == .malformed)
+  }
+
+  @Test func boundsLengthAndDepth() throws {
+    _ = try CarriedFileName(String(repeating: "a", count: Limits.nameBytes))
+    #expect(code { _ = try CarriedFileName(String(repeating: "a", count: Limits.nameBytes + 1)) } == .limitExceeded)
+    #expect(code { _ = try CarriedFileName(String(repeating: "a/", count: 8) + "a") } == .limitExceeded)
+  }
+}
