@@ -1,5 +1,13 @@
 import COpenBLAS
 
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
 extension SingularVectors {
   /// Through a random subspace that power iterations turn towards the leading left vectors.
   ///
@@ -21,24 +29,23 @@ extension SingularVectors {
   }
 
   private init(rangeOf matrix: MatrixView, rank: Int, scale: Double) {
-    let total = matrix.energy()
     var finder = RangeFinder(matrix, dimension: rank + max(rank, 16))
-    var convergence = Convergence(total: total)
+    var convergence = Convergence(total: matrix.energy())
     while true {
-      let gram = finder.image.withView { $0.gram() }
-      let captured = SymmetricEigen.largestValues(
-        min(rank, finder.range.count), of: gram, order: finder.range.count)
-      if convergence.isReached(captured: captured.reduce(0, +)) {
-        var gram = gram
-        let count = min(rank, finder.range.count)
-        let mixing = SymmetricEigen.largest(count, of: &gram, order: finder.range.count).vectors
-        self.init(
-          rows: matrix.rows, columns: matrix.columns,
-          unitVectors: finder.range.withView { $0.multiplied(by: mixing, count: count) }, areLeft: true,
-          scaledVectors: finder.image.withView { $0.multiplied(by: mixing, count: count) }, scale: scale)
-        return
+      var gram = finder.image.withView { $0.gram() }
+      let dimension = finder.range.count
+      let energies = SymmetricEigen.largestValues(dimension, of: gram, order: dimension)
+      let count = min(rank, dimension)
+      guard convergence.isReached(captured: energies.prefix(count).reduce(0, +)) else {
+        finder.iterate(imageGram: gram, energies: energies)
+        continue
       }
-      finder.iterate(imageGram: gram)
+      let mixing = SymmetricEigen.largest(count, of: &gram, order: dimension).vectors
+      self.init(
+        rows: matrix.rows, columns: matrix.columns,
+        unitVectors: finder.range.withView { $0.multiplied(by: mixing, count: count) }, areLeft: true,
+        scaledVectors: finder.image.withView { $0.multiplied(by: mixing, count: count) }, scale: scale)
+      return
     }
   }
 }
@@ -50,7 +57,7 @@ private struct Convergence {
   private var captured: [Double] = []
 
   /// How much larger than the best the error may be, relative to it.
-  private static let excess = 1e-4
+  private static let excess = 5e-5
   /// A relative error that is as good as none.
   private static let negligible = 3e-5
   private static let maximumIterations = 16
@@ -91,14 +98,41 @@ private struct RangeFinder {
     image = range.times(matrix)
   }
 
-  /// One power iteration.
-  /// - Parameter imageGram: the Gram matrix of `image`.
-  mutating func iterate(imageGram: [Double]) {
-    image.orthonormalize(gram: imageGram)
-    range = image.timesTransposed(matrix)
+  /// Turns the range towards the leading vectors.
+  ///
+  /// A steep spectrum gets a power iteration, with a change of basis after each half of it so that small singular
+  /// values do not drown in the rounding errors of large ones. A flat one, where that would converge slowly, gets a
+  /// Chebyshev polynomial of A Aᵀ that is small below the last captured energy and grows as fast as any can above it
+  /// (Zhou, Saad, Tiago and Chelikowsky, 2006); of degree 1 it is a shifted power iteration.
+  /// - Parameters:
+  ///   - imageGram: the Gram matrix of `image`.
+  ///   - energies: its eigenvalues, descending.
+  mutating func iterate(imageGram: [Double], energies: [Double]) {
+    let edge = energies.last!
+    // The polynomial's value at the largest energy is cosh(degree · growth).
+    let growth = edge > 0 ? acosh(2 * energies[0] / edge - 1) : .infinity
+    let degree = min(Self.maximumDegree, Int(log(2 * Self.maximumSpread) / growth))
+    if degree < 1 {
+      image.orthonormalize(gram: imageGram)
+      range = image.timesTransposed(matrix)
+    } else {
+      var before = range
+      range = image.timesTransposed(matrix)
+      range.combine(Float(2 / edge), before, -1)
+      for _ in 1..<degree {
+        var next = range.times(matrix).timesTransposed(matrix)
+        next.combine(Float(4 / edge), range, -2)
+        next.combine(1, before, -1)
+        (before, range) = (range, next)
+      }
+    }
     range.orthonormalize()
     image = range.times(matrix)
   }
+
+  private static let maximumDegree = 4
+  /// How much more the largest energy may be amplified than the smallest before float32 loses the latter.
+  private static let maximumSpread = 1e5
 }
 
 extension RowVectors {
@@ -112,6 +146,11 @@ extension RowVectors {
   fileprivate func timesTransposed(_ matrix: MatrixView) -> RowVectors {
     precondition(length == matrix.columns)
     return product(with: matrix, CblasTrans, length: matrix.rows)
+  }
+
+  /// X becomes a · X + b · Y.
+  fileprivate mutating func combine(_ a: Float, _ other: RowVectors, _ b: Float) {
+    cblas_saxpby(Int32(values.count), b, other.values, 1, a, &values, 1)
   }
 
   private func product(with matrix: MatrixView, _ transposed: CBLAS_TRANSPOSE, length newLength: Int) -> RowVectors {

@@ -3,7 +3,7 @@ import COpenBLAS
 
 /// A few long vectors, one after another: the rows of a wide matrix.
 struct RowVectors {
-  private(set) var values: [Float]
+  var values: [Float]
   private(set) var count: Int
   let length: Int
 
