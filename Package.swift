@@ -49,7 +49,9 @@ let package = Package(
       ]),
 
     .testTarget(name: "ByteIOTests", dependencies: ["ByteIO", "Parallel"]),
-    .testTarget(name: "FactorizationTests", dependencies: ["Factorization"]),
+    .testTarget(
+      name: "FactorizationTests",
+      dependencies: ["Factorization", "CLAPACKE", "COpenBLAS", "CKernels", "TensorKit", "ByteIO"]),
     .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints"]),
   ],
   swiftLanguageModes: [.v6]

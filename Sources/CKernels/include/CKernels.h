@@ -1,1 +1,46 @@
 #pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// Kernels that add decoded factors to an accumulator.
+//
+// Every element's sum is defined to the bit: fused multiply-adds in one fixed order, each rounded once to the
+// accumulator's type. All instruction sets give identical bits, so a reconstruction can be verified by its hash.
+// Each kernel takes the instruction set to use, which must be one that the CPU has.
+
+typedef enum tmpack_isa {
+  // Whatever the compiler's target guarantees. Without fused multiply-add in hardware (x86-64 before 2013) it
+  // calls the C library's: right, and slow.
+  TMPACK_ISA_PORTABLE = 0,
+  TMPACK_ISA_AVX2 = 1,  // AVX2 and FMA
+  TMPACK_ISA_AVX512 = 2,  // AVX-512F
+} tmpack_isa;
+
+/// Whether this CPU, and this build, can run the kernels of `isa`.
+bool tmpack_isa_is_available(tmpack_isa isa);
+
+/// acc[i][j] = fma(left[i][k], right[k][j], acc[i][j]) for k = 0, 1, …, rank - 1 in this order.
+///
+/// acc: rows x columns; left: rows x rank, with weight and scale already multiplied in; right: rank x columns.
+/// All row-major and not overlapping. Holds 128 KiB of stack.
+void tmpack_accumulate_low_rank_f32(
+    tmpack_isa isa, float *acc, size_t rows, size_t columns, const float *left, const float *right, size_t rank);
+
+/// The same in binary64; `left` and `right` are converted exactly.
+void tmpack_accumulate_low_rank_f64(
+    tmpack_isa isa, double *acc, size_t rows, size_t columns, const float *left, const float *right, size_t rank);
+
+/// acc[i] = fma(gain, values[i], acc[i]) for every i < count.
+void tmpack_accumulate_dense_f32(tmpack_isa isa, float *acc, const float *values, size_t count, float gain);
+void tmpack_accumulate_dense_f64(tmpack_isa isa, double *acc, const float *values, size_t count, float gain);
+
+/// acc[positions[i]] = fma(gain, values[i], acc[positions[i]]) for every i < count.
+void tmpack_accumulate_sparse_f32(
+    tmpack_isa isa, float *acc, const size_t *positions, const float *values, size_t count, float gain);
+void tmpack_accumulate_sparse_f64(
+    tmpack_isa isa, double *acc, const size_t *positions, const float *values, size_t count, float gain);
+
+/// Names of the vector extensions that the CPU and the operating system support, separated by spaces.
+const char *tmpack_cpu_features(void);

@@ -1,0 +1,181 @@
+import COpenBLAS
+
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+extension SingularVectors {
+  /// Through a random subspace that power iterations turn towards the leading left vectors.
+  ///
+  /// Halko, Martinsson and Tropp, “Finding structure with randomness” (SIAM Review 53, 2011), algorithms 4.4 and 5.1,
+  /// with a fixed seed. The number of iterations is not fixed: they go on until the energy that the subspace
+  /// captures stops growing.
+  package init(rangeOf matrix: MatrixView, rank: Int, largest: Float) {
+    // Far from 1, squares of float32 products would overflow or vanish. A power of two changes no digit.
+    guard largest > 0x1p-40 && largest < 0x1p40 else {
+      let exponent = Double(largest).exponent
+      let factor = Double(sign: .plus, exponent: -Int(exponent), significand: 1)
+      let copy = matrix.values.map { Float(Double($0) * factor) }
+      self = copy.withUnsafeBufferPointer { values in
+        Self(rangeOf: MatrixView(values, rows: matrix.rows, columns: matrix.columns), rank: rank, scale: 1 / factor)
+      }
+      return
+    }
+    self.init(rangeOf: matrix, rank: rank, scale: 1)
+  }
+
+  private init(rangeOf matrix: MatrixView, rank: Int, scale: Double) {
+    var finder = RangeFinder(matrix, dimension: rank + max(rank, 16))
+    var convergence = Convergence(total: matrix.energy())
+    while true {
+      var gram = finder.image.withView { $0.gram() }
+      let dimension = finder.range.count
+      let energies = SymmetricEigen.largestValues(dimension, of: gram, order: dimension)
+      let count = min(rank, dimension)
+      guard convergence.isReached(captured: energies.prefix(count).reduce(0, +)) else {
+        finder.iterate(imageGram: gram, energies: energies)
+        continue
+      }
+      let mixing = SymmetricEigen.largest(count, of: &gram, order: dimension).vectors
+      self.init(
+        rows: matrix.rows, columns: matrix.columns,
+        unitVectors: finder.range.withView { $0.multiplied(by: mixing, count: count) }, areLeft: true,
+        scaledVectors: finder.image.withView { $0.multiplied(by: mixing, count: count) }, scale: scale)
+      return
+    }
+  }
+}
+
+/// Decides when more power iterations would not pay.
+private struct Convergence {
+  /// ‖A‖².
+  let total: Double
+  private var captured: [Double] = []
+
+  /// How much larger than the best the error may be, relative to it.
+  private static let excess = 5e-5
+  /// A relative error that is as good as none.
+  private static let negligible = 3e-5
+  private static let maximumIterations = 16
+
+  init(total: Double) { self.total = total }
+
+  /// - Parameter captured: what of `total` the best approximation within the subspace keeps.
+  mutating func isReached(captured energy: Double) -> Bool {
+    captured.append(energy)
+    let lost = total - energy
+    if lost <= Self.negligible * Self.negligible * total { return true }
+    guard captured.count > 2 else { return false }
+    if captured.count > Self.maximumIterations { return true }
+    // The gains shrink geometrically, more slowly as they go on; what is still to come is judged by the last two.
+    let gain = captured[captured.count - 1] - captured[captured.count - 2]
+    let before = captured[captured.count - 2] - captured[captured.count - 3]
+    guard gain > 0, before > 0 else { return true }
+    let ratio = min(gain / before, 0.9)
+    // The error is the root of what is lost.
+    return gain * ratio / (1 - ratio) <= 2 * Self.excess * lost
+  }
+}
+
+/// Orthonormal vectors and their products with a matrix.
+private struct RangeFinder {
+  let matrix: MatrixView
+  /// Orthonormal rows of length `matrix.rows`.
+  private(set) var range: RowVectors
+  /// `range` times the matrix: rows of length `matrix.columns`.
+  private(set) var image: RowVectors
+
+  init(_ matrix: MatrixView, dimension: Int) {
+    self.matrix = matrix
+    var random = RandomBits(seed: 0x746D_7061_636B)
+    let probes = RowVectors(random.signs(dimension * matrix.columns), count: dimension, length: matrix.columns)
+    range = probes.timesTransposed(matrix)
+    range.orthonormalize()
+    image = range.times(matrix)
+  }
+
+  /// Turns the range towards the leading vectors.
+  ///
+  /// A steep spectrum gets a power iteration, with a change of basis after each half of it so that small singular
+  /// values do not drown in the rounding errors of large ones. A flat one, where that would converge slowly, gets a
+  /// Chebyshev polynomial of A Aᵀ that is small below the last captured energy and grows as fast as any can above it
+  /// (Zhou, Saad, Tiago and Chelikowsky, 2006); of degree 1 it is a shifted power iteration.
+  /// - Parameters:
+  ///   - imageGram: the Gram matrix of `image`.
+  ///   - energies: its eigenvalues, descending.
+  mutating func iterate(imageGram: [Double], energies: [Double]) {
+    let edge = energies.last!
+    // The polynomial's value at the largest energy is cosh(degree · growth).
+    let growth = edge > 0 ? acosh(2 * energies[0] / edge - 1) : .infinity
+    let degree = min(Self.maximumDegree, Int(log(2 * Self.maximumSpread) / growth))
+    if degree < 1 {
+      image.orthonormalize(gram: imageGram)
+      range = image.timesTransposed(matrix)
+    } else {
+      var before = range
+      range = image.timesTransposed(matrix)
+      range.combine(Float(2 / edge), before, -1)
+      for _ in 1..<degree {
+        var next = range.times(matrix).timesTransposed(matrix)
+        next.combine(Float(4 / edge), range, -2)
+        next.combine(1, before, -1)
+        (before, range) = (range, next)
+      }
+    }
+    range.orthonormalize()
+    image = range.times(matrix)
+  }
+
+  private static let maximumDegree = 4
+  /// How much more the largest energy may be amplified than the smallest before float32 loses the latter.
+  private static let maximumSpread = 1e5
+}
+
+extension RowVectors {
+  /// X A.
+  fileprivate func times(_ matrix: MatrixView) -> RowVectors {
+    precondition(length == matrix.rows)
+    return product(with: matrix, CblasNoTrans, length: matrix.columns)
+  }
+
+  /// X Aᵀ.
+  fileprivate func timesTransposed(_ matrix: MatrixView) -> RowVectors {
+    precondition(length == matrix.columns)
+    return product(with: matrix, CblasTrans, length: matrix.rows)
+  }
+
+  /// X becomes a · X + b · Y.
+  fileprivate mutating func combine(_ a: Float, _ other: RowVectors, _ b: Float) {
+    cblas_saxpby(Int32(values.count), b, other.values, 1, a, &values, 1)
+  }
+
+  private func product(with matrix: MatrixView, _ transposed: CBLAS_TRANSPOSE, length newLength: Int) -> RowVectors {
+    let products = [Float](unsafeUninitializedCapacity: count * newLength) { result, initialized in
+      cblas_sgemm(
+        CblasRowMajor, CblasNoTrans, transposed, Int32(count), Int32(newLength), Int32(length), 1, values,
+        Int32(length), matrix.base, Int32(matrix.columns), 0, result.baseAddress, Int32(newLength))
+      initialized = count * newLength
+    }
+    return RowVectors(products, count: count, length: newLength)
+  }
+}
+
+extension MatrixView {
+  /// ‖A‖², summed in float64.
+  func energy() -> Double {
+    // Several partial sums: one alone would wait for each addition.
+    var sums = SIMD8<Double>()
+    let whole = values.count & ~7
+    for i in stride(from: 0, to: whole, by: 8) {
+      let eight = UnsafeRawPointer(base + i).loadUnaligned(as: SIMD8<Float>.self)
+      let wide = SIMD8<Double>(eight)
+      sums += wide * wide
+    }
+    for i in whole..<values.count { sums[0] += Double(values[i]) * Double(values[i]) }
+    return sums.sum()
+  }
+}
