@@ -104,14 +104,14 @@ public struct ArchiveVerifier: Sendable {
   private func readableSections() -> [SectionView] {
     var views: [SectionView] = []
     guard let shared = try? archive.sharedSection() else { return [] }
-    var users = shared.manifest.files.map { (name: $0.name, isTensor: false, payload: $0.payload) }
+    var users = shared.manifest.files.map { (name: $0.name.text, isTensor: false, payload: $0.payload) }
     for entry in shared.manifest.tensors {
       if let payload = entry.payload { users.append((entry.info.name, true, payload)) }
     }
     views.append(SectionView(expert: nil, frames: shared.frames, users: users))
     for position in archive.index.experts.indices {
       guard let section = try? archive.expertSection(position) else { continue }
-      var users = section.manifest.files.map { (name: $0.name, isTensor: false, payload: $0.payload) }
+      var users = section.manifest.files.map { (name: $0.name.text, isTensor: false, payload: $0.payload) }
       for entry in section.manifest.tensors {
         for payload in entry.factor.payloads { users.append((entry.name, true, payload)) }
       }
@@ -195,7 +195,7 @@ extension ExpertSummary {
   func agrees(with other: ExpertSummary) -> Bool {
     func close(_ a: Measure?, _ b: Measure?) -> Bool {
       guard let a, let b else { return a == nil && b == nil }
-      return abs(a.value - b.value) <= 1e-6 * max(a.value, b.value)
+      return a.agrees(with: b)
     }
     return bytes == other.bytes && factors == other.factors && tensors == other.tensors
       && parameters == other.parameters && worstTensor == other.worstTensor && close(error, other.error)

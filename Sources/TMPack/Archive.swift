@@ -1,7 +1,7 @@
-@_exported import ArchiveFormat
-@_exported import ByteIO
-@_exported import Digests
-@_exported import TensorKit
+import ArchiveFormat
+import ByteIO
+import Digests
+import TensorKit
 
 /// A tmpack archive, open for reading: where everything that looks at one begins.
 ///

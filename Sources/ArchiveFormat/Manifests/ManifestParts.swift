@@ -55,12 +55,11 @@ public struct Provenance: Sendable, Hashable {
 
 /// A file of the model folder that is not a checkpoint: `config.json`, the tokenizer, …
 public struct CarriedFileEntry: Sendable, Hashable {
-  /// A checked relative path.
-  public let name: String
+  public let name: CarriedFileName
   public let digest: Digest
   public var payload: PayloadReference
 
-  public init(name: String, digest: Digest, payload: PayloadReference) {
+  public init(name: CarriedFileName, digest: Digest, payload: PayloadReference) {
     self.name = name
     self.digest = digest
     self.payload = payload
@@ -69,16 +68,14 @@ public struct CarriedFileEntry: Sendable, Hashable {
   init(json: JSONValue) throws(StorageError) {
     let object = try json.asObject("a file")
     try object.allowOnly(["digest", "name", "payload"], in: "a file")
-    let name = try object.required("name", of: "a file").asString("a file's name")
-    try CarriedFileName.check(name)  // TMP-6-2
-    self.name = name
-    digest = try object.required("digest", of: "file \(name)").asDigest("the digest of file \(name)")
+    name = try CarriedFileName(try object.required("name", of: "a file").asString("a file's name"))  // TMP-6-2
+    digest = try object.required("digest", of: "a file").asDigest("the digest of file \(name)")
     payload = try PayloadReference(json: try object.required("payload", of: "file \(name)"), "file \(name)")
     try Limits.check(payload.size, atMost: Limits.carriedFileBytes, "the size of file \(name)")  // TMP-9-10
   }
 
   var json: JSONValue {
-    ["digest": .string(digest.hexadecimal), "name": .string(name), "payload": payload.json]
+    ["digest": .string(digest.hexadecimal), "name": .string(name.text), "payload": payload.json]
   }
 }
 

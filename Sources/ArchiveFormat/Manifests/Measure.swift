@@ -22,6 +22,11 @@ public struct Measure: Sendable, Hashable {
 
   var json: JSONValue { .string(text) }
 
+  /// Equality to one part in 10⁶ (TMP-4-10), the more generous for what is rounding noise itself.
+  public func agrees(with other: Measure) -> Bool {
+    abs(value - other.value) <= max(1e-6 * max(value, other.value), 1e-12)
+  }
+
   private static func isDecimal(_ text: String) -> Bool {
     var rest = Substring(text)
     func digits() -> Bool {

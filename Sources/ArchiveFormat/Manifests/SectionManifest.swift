@@ -34,7 +34,7 @@ struct CommonManifest {
     let files = try object.required("files", of: what).asArray("the files")
     try Limits.check(files.count, atMost: Limits.carriedFiles, "the number of files")  // TMP-9-10
     self.files = try files.map { value throws(StorageError) in try CarriedFileEntry(json: value) }
-    try self.files.lazy.map(\.name).checkSorted("the files")
+    try self.files.lazy.map(\.name.text).checkSorted("the files")
     metadata = try object.required("metadata", of: what).asStringMap("the metadata")
     provenance = try Provenance(json: try object.required("provenance", of: what))
     tensors = try object.required("tensors", of: what).asArray("the tensors")

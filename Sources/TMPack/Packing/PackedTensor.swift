@@ -49,7 +49,7 @@ struct PackedTensor: Sendable {
     }
     let reference = try baseBytes()
     let difference = try TensorBytes(count: info.byteCount) { target throws(StorageError) in
-      try reference.withBytes { ExactDifference.encode(bytes, reference: $0, dtype: info.dtype, into: target) }
+      try reference.withBytes { ExactDifference.encode(bytes, against: $0, dtype: info.dtype, into: target) }
     }
     content = .difference(
       try difference.withBytes { EncodedPayload($0, elementWidth: info.dtype.planeWidth, level: level) })
@@ -103,11 +103,11 @@ struct EncodedFactor: Sendable {
       dtype = factor.dtype
       form = .sparse(
         count: factor.count, positions: encoded(factor.positions, width: 1), values: encoded(factor.values, width: dtype.planeWidth))
-      scales = encoded(factor.scales, width: 4)
+      scales = encoded(factor.scale.littleEndianBytes, width: 4)
     case .dense(let factor):
       dtype = factor.dtype
       form = .dense(values: encoded(factor.values, width: dtype.planeWidth))
-      scales = encoded(factor.scales, width: 4)
+      scales = encoded(factor.scale.littleEndianBytes, width: 4)
     }
   }
 
@@ -125,4 +125,9 @@ struct EncodedFactor: Sendable {
       .dense(dtype: dtype, values: try writer.place(values), scales: try writer.place(scales))
     }
   }
+}
+
+extension Float {
+  /// As a payload of one scale (TMP-6-10).
+  fileprivate var littleEndianBytes: [UInt8] { withUnsafeBytes(of: bitPattern.littleEndian) { [UInt8]($0) } }
 }

@@ -267,7 +267,7 @@ public struct Packer: Sendable {
 
   private func place(_ files: [CarriedFile], in writer: ArchiveWriter) throws(StorageError) -> [CarriedFileEntry] {
     try files.map { file throws(StorageError) in
-      try place(try file.content.bytes(), name: file.name.text, in: writer)
+      try place(try file.content.bytes(), name: file.name, in: writer)
     }
   }
 
@@ -277,7 +277,7 @@ public struct Packer: Sendable {
     }
   }
 
-  private func place(_ bytes: [UInt8], name: String, in writer: ArchiveWriter) throws(StorageError) -> CarriedFileEntry {
+  private func place(_ bytes: [UInt8], name: CarriedFileName, in writer: ArchiveWriter) throws(StorageError) -> CarriedFileEntry {
     let payload = try writer.place(EncodedPayload(bytes, elementWidth: 1, level: level))
     return CarriedFileEntry(name: name, digest: Digest(of: bytes), payload: payload)
   }

@@ -30,29 +30,38 @@ enum DecodedPart: Sendable {
       self = .factor(
         .lowRank(
           try LowRankFactor(
-            rows: rows, columns: columns, rank: rank, dtype: dtype, left: try payloads(left), right: try payloads(right),
-            scales: try payloads(scales))))
+            left: try payloads(left), right: try payloads(right), scales: try payloads(scales), dtype: dtype, rows: rows,
+            columns: columns, rank: rank)))
     case .sparse(let count, let dtype, let positions, let values, let scales):
       self = .factor(
         .sparse(
           try SparseFactor(
-            elementCount: info.shape.elementCount, count: count, dtype: dtype, positions: try payloads(positions),
-            values: try payloads(values), scales: try payloads(scales))))
+            positions: try payloads(positions), values: try payloads(values), scale: try Self.scale(try payloads(scales)),
+            dtype: dtype, count: count, elementCount: info.shape.elementCount)))
     case .dense(let dtype, let values, let scales):
       self = .factor(
         .dense(
           try DenseFactor(
-            count: info.shape.elementCount, dtype: dtype, values: try payloads(values), scales: try payloads(scales))))
+            values: try payloads(values), scale: try Self.scale(try payloads(scales)), dtype: dtype,
+            count: info.shape.elementCount)))
     case .difference(let payload):
       let reference = try shared()
       let difference = try payloads(payload)
       self = .bytes(
         try TensorBytes(count: info.byteCount) { target throws(StorageError) in
           try difference.withBytes { raw throws(StorageError) in
-            try reference.withBytes { ExactDifference.decode(raw, reference: $0, dtype: info.dtype, into: target) }
+            try reference.withBytes { ExactDifference.decode(raw, against: $0, dtype: info.dtype, into: target) }
           }
         })
     case .replaced: preconditionFailure("handled above")
+    }
+  }
+
+  /// The one scale of a sparse or dense factor; its size was checked with the manifest (TMP-6-10).
+  private static func scale(_ bytes: [UInt8]) throws(StorageError) -> Float {
+    try bytes.withBytes { raw throws(StorageError) in
+      var reader = ByteReader(raw)
+      return Float(bitPattern: try reader.integer())
     }
   }
 }

@@ -154,7 +154,7 @@ public struct Mix: TensorSource {
   }
 
   /// TMP-7-4 to TMP-7-9
-  private func sum<Scalar: FactorAccumulator>(
+  private func sum<Scalar: ReconstructionScalar>(
     _ base: SharedEntry, _ format: FloatFormat, _ addends: [(expert: WeightedExpert, entry: ExpertEntry)], as _: Scalar.Type,
     _ output: FloatFormat, _ destination: UnsafeMutableRawBufferPointer
   ) throws(StorageError) {

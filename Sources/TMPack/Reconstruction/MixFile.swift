@@ -4,7 +4,7 @@ import Digests
 
 /// A non-tensor file that travels in an archive.
 public struct MixFile: Sendable {
-  public let name: String
+  public let name: CarriedFileName
   public let size: Int
   let digest: Digest
   let read: @Sendable () throws(StorageError) -> [UInt8]

@@ -2,32 +2,34 @@ import Factorization
 import TensorKit
 
 /// The types that reconstruction sums in (TMP-7-4), and how a factor is added in each.
-protocol FactorAccumulator: Accumulator {
+protocol ReconstructionScalar: Accumulator {
   /// TMP-7-5, TMP-7-6
   static func add(_ factor: Factor, weight: Float, to sum: UnsafeMutableBufferPointer<Self>)
   /// sum = fma(weight, values, sum), element by element.
   static func addScaled(_ values: UnsafeBufferPointer<Self>, weight: Float, to sum: UnsafeMutableBufferPointer<Self>)
 }
 
-extension Float: FactorAccumulator {
+extension Float: ReconstructionScalar {
   static func add(_ factor: Factor, weight: Float, to sum: UnsafeMutableBufferPointer<Float>) {
     factor.accumulate(weight: weight, into: sum)
   }
   static func addScaled(_ values: UnsafeBufferPointer<Float>, weight: Float, to sum: UnsafeMutableBufferPointer<Float>) {
-    FusedAddition.add(values, scaledBy: weight, to: sum)
+    guard let target = sum.baseAddress, let source = values.baseAddress else { return }
+    Float.accumulateDense(.best, target, source, count: sum.count, gain: weight)
   }
 }
 
-extension Double: FactorAccumulator {
+extension Double: ReconstructionScalar {
   static func add(_ factor: Factor, weight: Float, to sum: UnsafeMutableBufferPointer<Double>) {
     factor.accumulate(weight: weight, into: sum)
   }
   static func addScaled(_ values: UnsafeBufferPointer<Double>, weight: Float, to sum: UnsafeMutableBufferPointer<Double>) {
-    FusedAddition.add(values, scaledBy: weight, to: sum)
+    // No kernel: exact experts in F64 that are mixed are rare.
+    for i in 0..<sum.count { sum[i].addProduct(Double(weight), values[i]) }
   }
 }
 
-extension FactorAccumulator {
+extension ReconstructionScalar {
   /// TMP-7-7: adds weight · (own − shared), block by block.
   static func addDifference(
     _ own: UnsafeRawBufferPointer, _ shared: UnsafeRawBufferPointer, _ format: FloatFormat, weight: Float,

@@ -1,1 +1,0 @@
-public enum CarriedFileName { public static func check(_ name: String) throws(StorageError) {} }

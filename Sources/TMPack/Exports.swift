@@ -1,0 +1,8 @@
+// `import TMPack` is all that a user of the library needs.
+@_exported import ArchiveFormat
+@_exported import ByteIO
+@_exported import Checkpoints
+@_exported import Digests
+@_exported import Factorization
+@_exported import Parallel
+@_exported import TensorKit

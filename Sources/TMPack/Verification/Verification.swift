@@ -1,0 +1,134 @@
+import ArchiveFormat
+import ByteIO
+import Checkpoints
+import Digests
+import Parallel
+import TensorKit
+
+/// Checks of an archive, from the cheapest to those that need the original checkpoints (TMP-8).
+public struct Verification: Sendable {
+  public enum Level: String, Sendable, CaseIterable {
+    /// Slots, index and sections.
+    case quick
+    /// Every stored byte.
+    case full
+    /// Every payload decoded, too.
+    case deep
+  }
+
+  /// What was found.
+  public struct Report: Sendable {
+    public var faults: [VerificationFault]
+    /// Names of the experts that can still be rebuilt, in declaration order.
+    public let usableExperts: [String]
+    public let isSharedUsable: Bool
+
+    public var isSound: Bool { faults.isEmpty }
+  }
+
+  public let archive: Archive
+  public let pipeline: OrderedPipeline
+
+  public init(_ archive: Archive, pipeline: OrderedPipeline = .automatic) {
+    self.archive = archive
+    self.pipeline = pipeline
+  }
+
+  /// Checks the archive by itself.
+  ///
+  /// - Throws: only what keeps it from going on; everything that is wrong with the archive is in the report.
+  public func run(_ level: Level, progress: @escaping (Progress) -> Void = { _ in }) throws(StorageError) -> Report {
+    let verifier = ArchiveVerifier(archive.file, pipeline: pipeline)
+    var faults: [VerificationFault]
+    switch level {
+    case .quick: faults = verifier.quick()
+    case .full, .deep:
+      faults = try verifier.full { progress(Progress(stage: "checking digests", done: $0, total: $1)) }
+    }
+    // Decoding what is known to be damaged would only repeat the news.
+    if level == .deep, faults.isEmpty {
+      faults = try decodeShared(progress)
+      for position in archive.experts.indices { faults += try decodeExpert(position, progress) }
+    }
+    return report(faults)
+  }
+
+  func report(_ faults: [VerificationFault]) -> Report {
+    let unusable = faults.reduce(into: Set<Int>()) { $0.formUnion($1.experts) }
+    return Report(
+      faults: faults,
+      usableExperts: archive.experts.indices.filter { !unusable.contains($0) }.map { archive.experts[$0].name },
+      isSharedUsable: !faults.contains(where: \.affectsShared))
+  }
+
+  // MARK: Deep (TMP-8-3)
+
+  private func decodeShared(_ progress: (Progress) -> Void) throws(StorageError) -> [VerificationFault] {
+    let shared = try SharedTensors(of: archive)
+    let all = Set(archive.experts.indices)
+    var faults = try checkFiles(expert: nil)
+    // A detached model that was not given cannot be checked, and is no fault of the archive's.
+    if archive.isDetached, archive.givenSharedModel == nil { return faults }
+    let entries = shared.manifest.tensors
+    var done: UInt64 = 0
+    let total = entries.reduce(0) { $0 + UInt64($1.info.byteCount) }
+    try pipeline.run(entries.count) { index -> StorageError? in
+      let entry = entries[index]
+      return failure { () throws(StorageError) in
+        try located(file: archive.path, tensor: entry.info.name) { () throws(StorageError) in
+          let actual = try shared.bytes(of: entry).withBytes { Digest(of: $0) }
+          guard actual == entry.digest else {
+            throw StorageError(.digestMismatch, "the shared tensor has digest \(actual) instead of \(entry.digest)")
+          }
+        }
+      }
+    } consume: { index, error in
+      done += UInt64(entries[index].info.byteCount)
+      progress(Progress(stage: "decoding the shared model", done: done, total: total))
+      if let error { faults.append(VerificationFault(error: error, experts: all, affectsShared: true)) }
+    }
+    return faults
+  }
+
+  private func decodeExpert(_ position: Int, _ progress: (Progress) -> Void) throws(StorageError) -> [VerificationFault] {
+    let name = archive.experts[position].name
+    let reconstructor = try Reconstructor(archive, keepsDecoded: false)
+    let entries = try archive.file.expertSection(position).manifest.tensors
+    var faults = try checkFiles(expert: position)
+    let needsShared = archive.isDetached && archive.givenSharedModel == nil
+    try pipeline.run(entries.count) { index -> StorageError? in
+      let entry = entries[index]
+      if needsShared, entry.factor.kind == .difference { return nil }
+      return failure { () throws(StorageError) in
+        try located(file: archive.path, expert: name, tensor: entry.name) { () throws(StorageError) in
+          guard case .bytes(let bytes) = try reconstructor.part(entry, ofExpert: position) else { return }
+          let actual = try bytes.withBytes { Digest(of: $0) }
+          guard actual == entry.source else {
+            throw StorageError(.digestMismatch, "the tensor has digest \(actual) instead of \(entry.source)")
+          }
+        }
+      }
+    } consume: { index, error in
+      progress(Progress(stage: "decoding \(name)", done: UInt64(index + 1), total: UInt64(entries.count)))
+      if let error { faults.append(VerificationFault(error: error, experts: [position], affectsShared: false)) }
+    }
+    return faults
+  }
+
+  private func checkFiles(expert: Int?) throws(StorageError) -> [VerificationFault] {
+    try MixFile.list(of: archive, expert: expert).compactMap { file in
+      failure { () throws(StorageError) in _ = try file.bytes() }.map { error in
+        VerificationFault(
+          error: error.at(expert: expert.map { archive.experts[$0].name }), experts: [], affectsShared: false)
+      }
+    }
+  }
+}
+
+/// The error of `body`; nil when it succeeds.
+func failure(_ body: () throws(StorageError) -> Void) -> StorageError? {
+  do throws(StorageError) {
+    try body()
+    return nil
+  } catch { return error }
+}

@@ -1,0 +1,134 @@
+import ArgumentParser
+import TMPack
+
+struct Compare: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Compare two checkpoints, or selections of archives, tensor by tensor.",
+    discussion: """
+      Examples:
+        tmpack compare math/ out/
+        tmpack compare math.safetensors zoo.tmpack#math
+        tmpack compare zoo.tmpack#math=0.5,code=0.5 mix.safetensors --top 10
+
+      ARCHIVE#NAME is an expert, ARCHIVE#NAME=WEIGHT,… a mix, and ARCHIVE# the shared model.
+      """)
+
+  @Argument(help: ArgumentHelp("A checkpoint or ARCHIVE#SELECTION: the reference.", valueName: "a"))
+  var left: String
+
+  @Argument(help: ArgumentHelp("Another.", valueName: "b"))
+  var right: String
+
+  @Option(help: ArgumentHelp("List only the tensors that differ most.", valueName: "n"))
+  var top: Int?
+
+  @Option(help: ArgumentHelp("Only tensors whose names match. Repeat for more.", valueName: "glob"))
+  var tensors: [String] = []
+
+  @Flag(help: "Fail, with exit code 2, unless both are equal bit for bit.")
+  var requireEqual = false
+
+  @OptionGroup(title: "Work") var work: WorkOptions
+  @OptionGroup(title: "Output") var reporting: OutputOptions
+
+  func run() throws {
+    let globs = try tensors.map { try Glob($0) }
+    let a = TensorSelection(of: try TensorReference(left).open(work.io), including: globs)
+    let b = TensorSelection(of: try TensorReference(right).open(work.io), including: globs)
+    let comparison = try reporting.withProgress { show in
+      try Comparison(a, b, pipeline: work.pipeline) { show(Progress(stage: "comparing", done: $0, total: $1)) }
+    }
+    if reporting.json { Console.result(json(comparison)) } else { show(comparison) }
+    if requireEqual, !comparison.isEqual { throw ExitCode(StorageError.Family.format.rawValue) }
+  }
+
+  /// The worst first, if only some are wanted.
+  private func listed(_ comparison: Comparison) -> [Comparison.Tensor] {
+    guard let top else { return comparison.tensors }
+    let sorted = comparison.tensors.sorted { first, second in
+      (first.difference?.relativeError ?? .infinity) > (second.difference?.relativeError ?? .infinity)
+    }
+    return Array(sorted.prefix(max(0, top)))
+  }
+
+  private func show(_ comparison: Comparison) {
+    var table = TextTable(["tensor", "relative error", "cosine", "max |Δ|", "equal"])
+    for tensor in listed(comparison) {
+      guard let difference = tensor.difference else {
+        table.add([tensor.left.name, "\(tensor.left.shape)", "≠", "\(tensor.right.shape)", ""])
+        continue
+      }
+      let equal = difference.isEqual ? "all" : "\(difference.equalCount) of \(difference.elementCount)"
+      if tensor.left.dtype.floatFormat == nil || tensor.right.dtype.floatFormat == nil {
+        table.add([tensor.left.name, "", "", "", equal])
+      } else {
+        table.add([
+          tensor.left.name, difference.relativeError.significant(4), difference.cosine.fixed(6), difference.maximum.significant(4), equal,
+        ])
+      }
+    }
+    Console.result(table.text)
+    for name in comparison.onlyLeft { Console.result("only in \(left): \(name)") }
+    for name in comparison.onlyRight { Console.result("only in \(right): \(name)") }
+    let verdict = comparison.isEqual ? "equal bit for bit" : "relative error \(comparison.relativeError.significant(4))"
+    Console.result("\(comparison.tensors.count) tensors in common: \(verdict)")
+  }
+
+  private func json(_ comparison: Comparison) -> JSONValue {
+    [
+      "equal": .bool(comparison.isEqual), "relative_error": .number(comparison.relativeError),
+      "only_left": .array(comparison.onlyLeft.map { .string($0) }), "only_right": .array(comparison.onlyRight.map { .string($0) }),
+      "tensors": .array(
+        listed(comparison).map { tensor in
+          var object: JSONObject = [
+            "name": .string(tensor.left.name), "left_dtype": .string(tensor.left.dtype.rawValue),
+            "right_dtype": .string(tensor.right.dtype.rawValue),
+          ]
+          guard let difference = tensor.difference else {
+            object["same_shape"] = false
+            return .object(object)
+          }
+          object["same_shape"] = true
+          object["elements"] = JSONValue(difference.elementCount)
+          object["equal_elements"] = JSONValue(difference.equalCount)
+          if tensor.left.dtype.floatFormat != nil, tensor.right.dtype.floatFormat != nil {
+            object["relative_error"] = .number(difference.relativeError)
+            object["cosine"] = .number(difference.cosine)
+            object["max_difference"] = .number(difference.maximum)
+          }
+          return .object(object)
+        }),
+    ]
+  }
+}
+
+/// `PATH`, or `ARCHIVE#SELECTION`.
+struct TensorReference {
+  private let path: String
+  /// What follows the last `#`.
+  private let selection: String?
+
+  init(_ text: String) {
+    // A path that exists as it stands is meant as it stands.
+    if FileTree.kind(of: text) == nil, let hash = text.lastIndex(of: "#") {
+      path = String(text[..<hash])
+      selection = String(text[text.index(after: hash)...])
+    } else {
+      path = text
+      selection = nil
+    }
+  }
+
+  func open(_ io: InputMode) throws -> any TensorSource {
+    guard let selection else { return try Checkpoint.open(path, mode: io).source }
+    let weights: RouterWeights
+    if selection.isEmpty {
+      weights = .shared
+    } else if selection.contains("=") {
+      weights = try RouterWeights(parsing: selection)
+    } else {
+      weights = .expert(selection)
+    }
+    return try Reconstructor(Archive(path, mode: io), keepsDecoded: false).mix(weights)
+  }
+}

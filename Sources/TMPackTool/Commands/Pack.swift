@@ -1,0 +1,223 @@
+import ArgumentParser
+import TMPack
+
+struct Pack: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Pack fine-tuned checkpoints into an archive.",
+    discussion: """
+      Examples:
+        tmpack pack --base base/ --expert math=math/ --expert code=code.safetensors -o zoo.tmpack
+        tmpack pack --base base/ --expert math=math/ --lossless -o exact.tmpack
+        tmpack pack --base base/ --expert math=math/ --rank 64 --override '*.attn.*=rank:128,dtype:bf16' -o zoo.tmpack
+      """)
+
+  @Option(help: ArgumentHelp("The checkpoint that the experts were fine-tuned from: a file or a folder.", valueName: "path"))
+  var base: String?
+
+  @Option(
+    name: .customLong("expert"),
+    help: ArgumentHelp("A fine-tuned checkpoint; without a name, that of its file. Repeat for each.", valueName: "name=path"))
+  var experts: [NamedPath]
+
+  @Option(name: .shortAndLong, help: ArgumentHelp("The archive to make.", valueName: "path"))
+  var output: String
+
+  @Flag(help: "Replace the archive if it exists.")
+  var force = false
+
+  @OptionGroup(title: "Shared model") var shared: SharedModelOptions
+  @OptionGroup(title: "Factors") var factors: FactorOptions
+  @OptionGroup(title: "Work") var work: WorkOptions
+  @OptionGroup(title: "Output") var reporting: OutputOptions
+
+  func run() throws {
+    let inputs = try experts.map { try ExpertInput(name: $0.name, checkpoint: Checkpoint.open($0.path, mode: work.io)) }
+    let baseCheckpoint = try base.map { try Checkpoint.open($0, mode: work.io) }
+    let summary = try reporting.withProgress { show in
+      let model = try shared.sharedModel(base: baseCheckpoint, experts: inputs, force: force, work: work, progress: show)
+      let packer = Packer(
+        sharedModel: model, rules: try factors.rules(), isDetached: shared.detached, level: factors.level,
+        pipeline: work.pipeline, options: factors.record.merging(shared.record) { first, _ in first })
+      return try packer.pack(base: baseCheckpoint, experts: inputs, to: output, replacing: force, progress: show)
+    }
+    PackReport(path: output, summary: summary, skipped: skippedFiles(inputs, baseCheckpoint)).print(reporting)
+  }
+
+  private func skippedFiles(_ inputs: [ExpertInput], _ base: Checkpoint?) -> [(path: String, file: SkippedFile)] {
+    ([base].compactMap { $0 } + inputs.map(\.checkpoint)).flatMap { checkpoint in
+      checkpoint.skippedFiles.map { (checkpoint.path, $0) }
+    }
+  }
+}
+
+/// Which shared model, and where it is kept.
+struct SharedModelOptions: ParsableArguments {
+  enum Method: String, ExpressibleByArgument, CaseIterable {
+    case taskArithmetic = "task-arithmetic"
+    case average
+    case base
+  }
+
+  @Option(help: ArgumentHelp("How the shared model is merged: task-arithmetic, average or base (default: task-arithmetic).", valueName: "method"))
+  var shared: Method?
+
+  @Option(name: .customLong("lambda"), help: ArgumentHelp("λ of task arithmetic (default: 0.3).", valueName: "number"))
+  var scale: Double?
+
+  @Option(help: ArgumentHelp("Use this checkpoint, merged elsewhere, as the shared model.", valueName: "path"))
+  var sharedFrom: String?
+
+  @Flag(help: "Keep the shared model outside of the archive, bound by digest: the base, --shared-from or --shared-out.")
+  var detached = false
+
+  @Option(help: ArgumentHelp("With --detached: write the merged shared model here.", valueName: "path"))
+  var sharedOut: String?
+
+  func validate() throws {
+    if sharedFrom != nil, shared != nil || scale != nil || sharedOut != nil {
+      throw ValidationError("--shared-from excludes --shared, --lambda and --shared-out.")
+    }
+    if scale != nil, shared != nil, shared != .taskArithmetic {
+      throw ValidationError("--lambda belongs to --shared task-arithmetic.")
+    }
+    if let scale, !scale.isFinite { throw ValidationError("--lambda must be a finite number.") }
+    if sharedOut != nil, !detached { throw ValidationError("--shared-out belongs to --detached; see unpack --shared.") }
+  }
+
+  var record: [String: String] { detached ? ["detached": "true"] : [:] }
+
+  private var method: any MergingMethod {
+    switch shared ?? .taskArithmetic {
+    case .taskArithmetic: TaskArithmetic(scale: scale ?? TaskArithmetic.defaultScale)
+    case .average: AverageModel()
+    case .base: BaseModel()
+    }
+  }
+
+  func sharedModel(
+    base: Checkpoint?, experts: [ExpertInput], force: Bool, work: WorkOptions, progress: (Progress) -> Void
+  ) throws -> Packer.SharedModel {
+    if let sharedFrom { return .given(try Checkpoint.open(sharedFrom, mode: work.io)) }
+    guard let sharedOut else { return .merged(method) }
+    guard let base else { throw StorageError(.invalidArgument, "no base is given") }
+    let source = SharedModelSource(base: base.source, experts: experts.map(\.checkpoint.source), method: method)
+    let destination = CheckpointDestination(sharedOut, replacing: force)
+    try destination.write(
+      source, carriedFiles: destination.layout == .folder ? base.carriedFiles.map(\.content) : [],
+      threads: work.pipeline.threads
+    ) { progress(Progress(stage: "writing the shared model", done: $0, total: $1)) }
+    return .given(try Checkpoint.open(sharedOut, mode: work.io), record: method.record)
+  }
+}
+
+/// What becomes of an expert's differences.
+struct FactorOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("Rank of the low-rank factors (default: 16).", valueName: "r"))
+  var rank: Int?
+
+  @Option(help: ArgumentHelp("Rank as a share of the shorter side, above 0 to 1.", valueName: "share"))
+  var rankRatio: Double?
+
+  @Option(help: ArgumentHelp("Keep this share of the entries, the largest, instead of low-rank factors.", valueName: "share"))
+  var density: Double?
+
+  @Flag(help: "Keep every tensor bit for bit.")
+  var lossless = false
+
+  @Option(help: ArgumentHelp("How factors are stored: f32, bf16, f16, int8 or int4 (default: int8).", valueName: "dtype"))
+  var factorDtype: FactorDType?
+
+  @Option(help: ArgumentHelp("Approximate only tensors whose names match; the others are kept exactly.", valueName: "glob"))
+  var include: [String] = []
+
+  @Option(help: ArgumentHelp("Keep tensors whose names match exactly.", valueName: "glob"))
+  var exclude: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "Another treatment for tensors whose names match: exact, or rank:R, rank-ratio:S, density:D or dense, and dtype:T, joined by commas.",
+      valueName: "glob=treatment"))
+  var override: [String] = []
+
+  @Option(help: ArgumentHelp("zstd's level, 1 to 19.", valueName: "n"))
+  var level = 3
+
+  func validate() throws {
+    let count = [rank != nil, rankRatio != nil, density != nil, lossless].count { $0 }
+    if count > 1 { throw ValidationError("--rank, --rank-ratio, --density and --lossless exclude each other.") }
+    if lossless, factorDtype != nil { throw ValidationError("--lossless has no --factor-dtype.") }
+    guard (1...19).contains(level) else { throw ValidationError("--level must be 1 to 19.") }
+  }
+
+  func rules() throws -> TensorRules {
+    TensorRules(
+      lossless ? .exact : .factor(try FactorPlan(method, dtype: factorDtype ?? .int8)),
+      overrides: try override.map(Self.parseOverride), including: try include.map { try Glob($0) },
+      excluding: try exclude.map { try Glob($0) })
+  }
+
+  private var method: FactorPlan.Method {
+    if let rankRatio { return .lowRankRatio(rankRatio) }
+    if let density { return .sparse(density: density) }
+    return .lowRank(rank: rank ?? 16)
+  }
+
+  /// For provenance.
+  var record: [String: String] {
+    var record = ["level": String(level)]
+    if lossless {
+      record["factor"] = "lossless"
+    } else {
+      switch method {
+      case .lowRank(let rank): record["rank"] = String(rank)
+      case .lowRankRatio(let share): record["rank-ratio"] = String(describing: share)
+      case .sparse(let density): record["density"] = String(describing: density)
+      case .dense: record["factor"] = "dense"
+      }
+      record["factor-dtype"] = (factorDtype ?? .int8).rawValue
+    }
+    if !include.isEmpty { record["include"] = include.joined(separator: " ") }
+    if !exclude.isEmpty { record["exclude"] = exclude.joined(separator: " ") }
+    if !override.isEmpty { record["override"] = override.joined(separator: " ") }
+    return record
+  }
+
+  private static func parseOverride(_ text: String) throws -> (pattern: Glob, treatment: TensorTreatment) {
+    func refusal(_ why: String) -> StorageError { StorageError(.invalidArgument, "--override '\(text)': \(why)") }
+    guard let equals = text.lastIndex(of: "=") else { throw refusal("is not of the form GLOB=TREATMENT") }
+    let pattern = try Glob(String(text[..<equals]))
+    var method: FactorPlan.Method?
+    var dtype = FactorDType.int8
+    for part in text[text.index(after: equals)...].split(separator: ",", omittingEmptySubsequences: false) {
+      let sides = part.split(separator: ":", maxSplits: 1).map(String.init)
+      let value = sides.count == 2 ? sides[1] : ""
+      switch sides.first {
+      case "exact" where part == "exact" && !text.contains(","): return (pattern, .exact)
+      case "dense" where sides.count == 1: method = .dense
+      case "rank": method = Int(value).map { .lowRank(rank: $0) }
+      case "rank-ratio": method = Double(value).map { .lowRankRatio($0) }
+      case "density": method = Double(value).map { .sparse(density: $0) }
+      case "dtype":
+        guard let parsed = FactorDType(argument: value) else { throw refusal("has the unknown dtype '\(value)'") }
+        dtype = parsed
+        continue
+      default: throw refusal("has the unknown part '\(part)'")
+      }
+      if method == nil { throw refusal("'\(value)' is not a number") }
+    }
+    return (pattern, .factor(try FactorPlan(method ?? .lowRank(rank: 16), dtype: dtype)))
+  }
+}
+
+extension FactorDType: ExpressibleByArgument {
+  public init?(argument: String) {
+    switch argument.lowercased() {
+    case "f32": self = .f32
+    case "bf16": self = .bf16
+    case "f16": self = .f16
+    case "int8", "i8": self = .int8
+    case "int4", "i4": self = .int4
+    default: return nil
+    }
+  }
+}

@@ -1,0 +1,96 @@
+import ArgumentParser
+import TMPack
+
+struct Unpack: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Rebuild an expert, a weighted mix of experts, or the shared model.",
+    discussion: """
+      Examples:
+        tmpack unpack zoo.tmpack --expert math -o math/
+        tmpack unpack zoo.tmpack --weights math=0.7,code=0.3 --dtype bf16 -o mix.safetensors
+        tmpack unpack zoo.tmpack --shared -o shared/
+
+      The output is one file if its name ends in .safetensors, otherwise a folder.
+      """)
+
+  @Argument(help: ArgumentHelp("The archive.", valueName: "archive"))
+  var archive: String
+
+  @Option(name: .shortAndLong, help: ArgumentHelp("The file or folder to make.", valueName: "path"))
+  var output: String
+
+  @Flag(help: "Replace the output if it exists.")
+  var force = false
+
+  @OptionGroup(title: "Selection") var selection: SelectionOptions
+
+  @Option(help: ArgumentHelp("Dtype of the floating-point tensors: f32, bf16, f16 or f64 (default: their own).", valueName: "dtype"))
+  var dtype: FloatFormat?
+
+  @Option(help: ArgumentHelp("Only tensors whose names match. Repeat for more.", valueName: "glob"))
+  var tensors: [String] = []
+
+  @Option(help: ArgumentHelp("Largest weight file of a folder.", valueName: "size"))
+  var maxShardSize = ByteSize(argument: "5GB")!
+
+  @OptionGroup(title: "Work") var work: WorkOptions
+  @OptionGroup(title: "Output") var reporting: OutputOptions
+
+  func run() throws {
+    let opened = try selection.open(archive, io: work.io)
+    let reconstructor = try Reconstructor(opened, keepsDecoded: false)
+    let mix = try reconstructor.mix(try selection.weights(), dtype: dtype)
+    let globs = try tensors.map { try Glob($0) }
+    let source = TensorSelection(of: mix, including: globs)
+    if !globs.isEmpty, source.tensors.isEmpty {
+      throw StorageError(.invalidArgument, "no tensor's name matches \(tensors.joined(separator: ", "))", file: archive)
+    }
+    let destination = CheckpointDestination(output, replacing: force, maxShardBytes: maxShardSize.bytes)
+    let files = destination.layout == .folder ? mix.files.map(\.content) : []
+    try reporting.withProgress { show in
+      try destination.write(source, carriedFiles: files, threads: work.pipeline.threads) {
+        show(Progress(stage: "unpacking", done: $0, total: $1))
+      }
+    }
+    let bytes = source.tensors.reduce(0) { $0 + UInt64($1.byteCount) }
+    if reporting.json {
+      Console.result([
+        "output": .string(output), "tensors": JSONValue(source.tensors.count), "bytes": JSONValue(bytes),
+        "files": .array(files.map { .string($0.name.text) }),
+      ])
+    } else {
+      let note = files.isEmpty ? "" : ", \(files.count) other files"
+      Console.result("\(output): \(source.tensors.count) tensors, \(ByteSize.text(bytes))\(note)")
+    }
+  }
+}
+
+/// Which experts, with which weights.
+struct SelectionOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("One expert.", valueName: "name"))
+  var expert: String?
+
+  @Option(help: ArgumentHelp("Router weights, used as they are.", valueName: "name=weight,…"))
+  var weights: String?
+
+  @Flag(help: "The shared model.")
+  var shared = false
+
+  @Option(help: ArgumentHelp("The shared model of a detached archive.", valueName: "path"))
+  var sharedFrom: String?
+
+  func validate() throws {
+    guard [expert != nil, weights != nil, shared].count(where: { $0 }) == 1 else {
+      throw ValidationError("Give one of --expert, --weights and --shared.")
+    }
+  }
+
+  func weights() throws -> RouterWeights {
+    if let expert { return .expert(expert) }
+    return try weights.map { try RouterWeights(parsing: $0) } ?? .shared
+  }
+
+  func open(_ path: String, io: InputMode) throws -> Archive {
+    try Archive(path, mode: io, sharedModel: try sharedFrom.map { try Checkpoint.open($0, mode: io).source })
+  }
+}

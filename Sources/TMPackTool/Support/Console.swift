@@ -1,0 +1,77 @@
+import TMPack
+
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// Results go to standard output, everything else to standard error.
+enum Console {
+  static let standardErrorIsTerminal = isatty(STDERR_FILENO) == 1
+
+  static func result(_ text: String) { write(text + "\n", to: STDOUT_FILENO) }
+
+  static func result(_ json: JSONValue) { result(json.prettyText) }
+
+  static func talk(_ text: String) { write(text + "\n", to: STDERR_FILENO) }
+
+  /// Without a line feed: for a line that is drawn again.
+  static func draw(_ text: String) { write(text, to: STDERR_FILENO) }
+
+  static func report(_ error: StorageError, asJSON: Bool) {
+    if asJSON {
+      talk(JSONValue.object(["error": error.json]).compactText)
+    } else {
+      talk("tmpack: \(error)")
+    }
+  }
+
+  static func exit(_ code: Int32) -> Never {
+    #if canImport(Darwin)
+      Darwin.exit(code)
+    #elseif canImport(Glibc)
+      Glibc.exit(code)
+    #elseif canImport(Musl)
+      Musl.exit(code)
+    #endif
+  }
+
+  private static func write(_ text: String, to descriptor: Int32) {
+    var bytes = Array(text.utf8)[...]
+    while !bytes.isEmpty {
+      let count = bytes.withUnsafeBytes { raw in
+        #if canImport(Darwin)
+          Darwin.write(descriptor, raw.baseAddress, raw.count)
+        #elseif canImport(Glibc)
+          Glibc.write(descriptor, raw.baseAddress, raw.count)
+        #elseif canImport(Musl)
+          Musl.write(descriptor, raw.baseAddress, raw.count)
+        #endif
+      }
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else {
+        // A result that could not be written must not look like success.
+        if descriptor == STDOUT_FILENO { exit(StorageError.Family.inputOutput.rawValue) }
+        return
+      }
+      bytes = bytes.dropFirst(count)
+    }
+  }
+}
+
+extension StorageError {
+  /// For machines: `code` is stable, `exit` the process's exit code; what is unknown is left out.
+  var json: JSONValue {
+    var object: JSONObject = [
+      "code": .string(code.rawValue), "exit": JSONValue(code.family.rawValue), "message": .string(message),
+    ]
+    object["file"] = file.map { .string($0) }
+    object["byte"] = offset.map { JSONValue($0) }
+    object["expert"] = expert.map { .string($0) }
+    object["tensor"] = tensor.map { .string($0) }
+    return .object(object)
+  }
+}

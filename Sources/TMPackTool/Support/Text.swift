@@ -1,0 +1,139 @@
+import ArgumentParser
+import TMPack
+
+/// Sizes as people write and read them.
+struct ByteSize: ExpressibleByArgument {
+  let bytes: UInt64
+
+  /// `5GB`, `20 MB`, `512KiB`, `340000`.
+  init?(argument: String) {
+    let digits = argument.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
+    let unit = argument.dropFirst(digits.count).drop { $0 == " " }.lowercased()
+    let factors: [String: Double] = [
+      "": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 0x1p10, "mib": 0x1p20, "gib": 0x1p30, "tib": 0x1p40,
+    ]
+    guard let number = Double(digits), let factor = factors[unit], number * factor >= 1, number * factor < 0x1p63 else {
+      return nil
+    }
+    bytes = UInt64(number * factor)
+  }
+
+  var defaultValueDescription: String { Self.text(bytes) }
+
+  static func text(_ bytes: UInt64) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB", "PB", "EB"]
+    var value = Double(bytes)
+    var unit = 0
+    while value >= 999.5, unit < units.count - 1 {
+      value /= 1000
+      unit += 1
+    }
+    return unit == 0 ? "\(bytes) B" : "\(value.significant(3)) \(units[unit])"
+  }
+}
+
+extension Double {
+  /// Rounded to so many significant digits, without an exponent where it is readable so.
+  func significant(_ digits: Int) -> String {
+    guard isFinite else { return isNaN ? "NaN" : self < 0 ? "-inf" : "inf" }
+    guard self != 0 else { return "0" }
+    let size = Int(decimalExponent)
+    if size < -4 || size > 15 { return scientific(digits) }
+    return fixed(max(0, digits - 1 - size))
+  }
+
+  /// With so many digits after the point.
+  func fixed(_ places: Int) -> String {
+    var scale = 1.0
+    for _ in 0..<places { scale *= 10 }
+    let scaled = (magnitude * scale).rounded()
+    guard scaled < 9e18 else { return String(describing: self) }
+    let whole = String(UInt64(scaled)).leftPadded(to: places + 1, with: "0")
+    let sign = self < 0 && scaled > 0 ? "-" : ""
+    guard places > 0 else { return sign + whole }
+    return "\(sign)\(whole.dropLast(places)).\(whole.suffix(places))"
+  }
+
+  private func scientific(_ digits: Int) -> String {
+    var exponent = Int(decimalExponent)
+    var mantissa = magnitude
+    for _ in 0..<abs(exponent) { mantissa = exponent < 0 ? mantissa * 10 : mantissa / 10 }
+    if mantissa >= 9.9999999 {
+      mantissa /= 10
+      exponent += 1
+    }
+    return "\(self < 0 ? "-" : "")\(mantissa.fixed(digits - 1))e\(exponent)"
+  }
+
+  /// The exponent of the leading decimal digit.
+  private var decimalExponent: Int {
+    var exponent = 0
+    var value = magnitude
+    while value >= 10 {
+      value /= 10
+      exponent += 1
+    }
+    while value < 1 {
+      value *= 10
+      exponent -= 1
+    }
+    return exponent
+  }
+
+  /// As a percentage.
+  var percent: String { "\((self * 100).significant(3)) %" }
+}
+
+extension String {
+  func leftPadded(to width: Int, with filler: Character = " ") -> String {
+    String(repeating: filler, count: Swift.max(0, width - count)) + self
+  }
+
+  func rightPadded(to width: Int) -> String { self + String(repeating: " ", count: Swift.max(0, width - count)) }
+
+  /// The middle cut out of what is too long.
+  func shortened(to width: Int) -> String {
+    guard count > width, width > 3 else { return self }
+    let tail = (width - 1) * 2 / 3
+    return "\(prefix(width - 1 - tail))…\(suffix(tail))"
+  }
+}
+
+/// A table for people: the first column to the left, the others to the right, at most 100 columns wide.
+struct TextTable {
+  private static let width = 100
+  private let header: [String]
+  /// Columns that are text: to the left.
+  private let leftColumns: Set<Int>
+  private var rows: [[String]] = []
+
+  init(_ header: [String], leftColumns: Set<Int> = [0]) {
+    self.header = header
+    self.leftColumns = leftColumns
+  }
+
+  mutating func add(_ row: [String]) { rows.append(row) }
+
+  var text: String {
+    var widths = header.indices.map { column in ([header] + rows).map { $0[column].count }.max() ?? 0 }
+    // The first column gives way.
+    let excess = widths.reduce(0, +) + 2 * (widths.count - 1) - Self.width
+    if excess > 0 { widths[0] = max(12, widths[0] - excess) }
+    func line(_ cells: [String]) -> String {
+      let padded = cells.enumerated().map { column, cell in
+        let cell = cell.shortened(to: widths[column])
+        return leftColumns.contains(column) ? cell.rightPadded(to: widths[column]) : cell.leftPadded(to: widths[column])
+      }
+      return padded.joined(separator: "  ").trimmingTrailingSpaces()
+    }
+    return ([line(header), line(widths.map { String(repeating: "─", count: $0) })] + rows.map(line)).joined(separator: "\n")
+  }
+}
+
+extension String {
+  fileprivate func trimmingTrailingSpaces() -> String {
+    var text = self[...]
+    while text.last == " " { text.removeLast() }
+    return String(text)
+  }
+}

@@ -1,0 +1,40 @@
+import ArgumentParser
+import TMPack
+
+@main
+struct Tool: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "tmpack",
+    abstract: "Stores fine-tuned models as one shared model and a compact difference for each expert.",
+    discussion: """
+      Example:
+        tmpack pack --base base/ --expert math=math/ --expert code=code/ -o zoo.tmpack
+        tmpack unpack zoo.tmpack --weights math=0.7,code=0.3 -o mix/
+
+      Exit codes: 0 ok, 1 usage, 2 corrupt or malformed, 3 unsupported, 4 input/output, 5 limit exceeded, 130 interrupted.
+      """,
+    version: TMPackVersion.tool,
+    subcommands: [
+      Pack.self, Unpack.self, Inspect.self, Verify.self, Compare.self, Add.self, Remove.self, Doctor.self,
+    ])
+
+  /// Runs the tool; unlike ArgumentParser's own `main`, with this tool's exit codes and errors in JSON on request.
+  static func main() {
+    Interrupts.install()
+    let arguments = Array(CommandLine.arguments.dropFirst())
+    do {
+      var command = try parseAsRoot(arguments)
+      try command.run()
+    } catch let error as StorageError {
+      Console.report(error, asJSON: arguments.contains("--json"))
+      Console.exit(error.code.family.rawValue)
+    } catch {
+      // Help and the version arrive here too, as "errors" of exit code 0.
+      let isSuccess = exitCode(for: error).isSuccess
+      let message = fullMessage(for: error)
+      if isSuccess { Console.result(message) } else { Console.talk(message) }
+      Console.exit(isSuccess ? 0 : StorageError.Family.usage.rawValue)
+    }
+    Console.exit(0)
+  }
+}
