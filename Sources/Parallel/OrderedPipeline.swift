@@ -76,11 +76,18 @@ private final class SharedState<Product: Sendable>: Sendable {
         window.signal()  // Let the other workers see the end too.
         return
       }
-      let result: Result<Product, StorageError>
-      do throws(StorageError) { result = .success(try produce(index)) } catch { result = .failure(error) }
-      state.withLock { $0.results[index] = result }
+      make(index, produce)
       ready[index % ready.count].signal()
     }
+  }
+
+  /// Leaves the result for `take`. A function of its own, so that this thread has let go of the product before the
+  /// consumer hears of it: else the product could outlive its consumption, beyond the window.
+  @inline(never)
+  private func make(_ index: Int, _ produce: (Int) throws(StorageError) -> Product) {
+    let result: Result<Product, StorageError>
+    do throws(StorageError) { result = .success(try produce(index)) } catch { result = .failure(error) }
+    state.withLock { $0.results[index] = result }
   }
 
   func take(_ index: Int) throws(StorageError) -> Product {

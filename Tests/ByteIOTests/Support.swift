@@ -48,8 +48,10 @@ struct SeededGenerator: RandomNumberGenerator {
   }
 }
 
-/// The code of the error that `body` throws; nil when it throws none.
-func code(of body: () throws -> Void) -> StorageError.Code? {
-  do { try body() } catch { return (error as? StorageError)?.code }
+/// The error that `body` throws; nil when it throws none.
+func failure(of body: () throws -> Void) -> StorageError? {
+  do { try body() } catch { return error as? StorageError }
   return nil
 }
+
+func code(of body: () throws -> Void) -> StorageError.Code? { failure(of: body)?.code }

@@ -38,10 +38,11 @@ public struct JSONObject: Sendable, Equatable {
 
   public var names: [String] { members.map(\.name) }
 
-  /// Adds a member; false when the name is taken, and then the object is no longer to be used.
+  /// Adds a member; false when the name is taken.
   mutating func insert(_ name: String, _ value: JSONValue) -> Bool {
-    let inserted = positions.updateValue(members.count, forKey: ExactString(name)) == nil
-    guard inserted else { return false }
+    let key = ExactString(name)
+    guard positions[key] == nil else { return false }
+    positions[key] = members.count
     members.append((name, value))
     return true
   }
