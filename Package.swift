@@ -40,7 +40,7 @@ let package = Package(
       name: "TMPack",
       dependencies: [
         "ByteIO", "Parallel", "Digests", "TensorKit", "Factorization", "Checkpoints",
-        "ArchiveFormat",
+        "ArchiveFormat", "Zstandard",
       ]),
     .executableTarget(
       name: "TMPackTool",

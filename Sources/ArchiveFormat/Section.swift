@@ -6,6 +6,12 @@ import Zstandard
 public struct Section<Manifest: Sendable>: Sendable {
   public let manifest: Manifest
   public let frames: [FrameRecord]
+
+  /// Stored bytes of the frames, those that are named twice counted once.
+  public var frameBytes: UInt64 {
+    var counted = CountedExtents()
+    return counted.add(frames.map(\.extent))
+  }
 }
 
 /// Where a section is (TMP-4-8).

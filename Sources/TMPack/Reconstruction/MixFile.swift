@@ -1,5 +1,6 @@
 import ArchiveFormat
 import ByteIO
+import Checkpoints
 import Digests
 
 /// A non-tensor file that travels in an archive.
@@ -11,6 +12,9 @@ public struct MixFile: Sendable {
 
   /// The file's bytes, checked by digest. At most `Limits.carriedFileBytes`.
   public func bytes() throws(StorageError) -> [UInt8] { try read() }
+
+  /// For `CheckpointDestination.write`.
+  public var content: CarriedContent { CarriedContent(name, bytes: read) }
 
   /// The files of an expert, or of the shared model.
   static func list(of archive: Archive, expert: Int?) throws(StorageError) -> [MixFile] {

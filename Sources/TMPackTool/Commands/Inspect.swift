@@ -92,7 +92,9 @@ struct Inspection {
   }
 
   /// Stored bytes of the shared model's section and frames, each extent once.
-  private func sharedBytes() throws -> UInt64 { try archive.file.sharedSection().storedBytes }
+  private func sharedBytes() throws -> UInt64 { 
+    try archive.file.sharedSection().frameBytes + UInt64(archive.file.index.shared.extent.storedSize)
+  }
 
   // MARK: For machines
 

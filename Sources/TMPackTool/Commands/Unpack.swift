@@ -39,7 +39,7 @@ struct Unpack: ParsableCommand {
   func run() throws {
     let opened = try selection.open(archive, io: work.io)
     let reconstructor = try Reconstructor(opened, keepsDecoded: false)
-    let mix = try reconstructor.mix(try selection.weights(), dtype: dtype)
+    let mix = try reconstructor.mix(try selection.routerWeights(), dtype: dtype)
     let globs = try tensors.map { try Glob($0) }
     let source = TensorSelection(of: mix, including: globs)
     if !globs.isEmpty, source.tensors.isEmpty {
@@ -85,7 +85,7 @@ struct SelectionOptions: ParsableArguments {
     }
   }
 
-  func weights() throws -> RouterWeights {
+  func routerWeights() throws -> RouterWeights {
     if let expert { return .expert(expert) }
     return try weights.map { try RouterWeights(parsing: $0) } ?? .shared
   }
