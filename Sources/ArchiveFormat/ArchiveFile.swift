@@ -57,7 +57,8 @@ public final class ArchiveFile: Sendable {
 
   public func sharedSection() throws(StorageError) -> Section<SharedManifest> {
     if let section = cache.withLock({ $0.shared }) { return section }
-    let section: Section<SharedManifest> = try readSection(index.shared, "the shared model's section", context: index.storage)
+    let section: Section<SharedManifest> = try readSection(
+      index.shared, "the shared model's section", context: index.storage)
     cache.withLock { $0.shared = section }
     return section
   }
@@ -78,10 +79,13 @@ public final class ArchiveFile: Sendable {
   ) throws(StorageError) -> Section<Manifest> {
     try located(file: path) { () throws(StorageError) in
       try Self.withRaw(reference.extent, rawSize: reference.rawSize, what, of: file) { raw throws(StorageError) in
-        do throws(StorageError) { return try Section(parsing: raw, context: context, archiveEnd: slot.archiveEnd) } catch {
+        do throws(StorageError) {
+          return try Section(parsing: raw, context: context, archiveEnd: slot.archiveEnd)
+        } catch {
           // Offsets inside a compressed section mean nothing in the file: name the section's place.
           throw StorageError(
-            error.code, "\(what): \(error.message)", offset: reference.extent.offset, expert: error.expert, tensor: error.tensor)
+            error.code, "\(what): \(error.message)", offset: reference.extent.offset, expert: error.expert,
+            tensor: error.tensor)
         }
       }
     }
@@ -97,7 +101,9 @@ public final class ArchiveFile: Sendable {
     let used = UnsafeMutableRawBufferPointer(rebasing: raw[0..<rawSize])
     try file.withBytes(at: extent.offset, count: extent.storedSize) { stored throws(StorageError) in
       try extent.check(stored, what)
-      do throws(StorageError) { try Zstandard.decompress(stored, into: used) } catch { throw error.at(file: file.path, offset: extent.offset) }
+      do throws(StorageError) { try Zstandard.decompress(stored, into: used) } catch {
+        throw error.at(file: file.path, offset: extent.offset)
+      }
     }
     return try body(UnsafeRawBufferPointer(used))
   }

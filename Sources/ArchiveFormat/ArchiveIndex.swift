@@ -51,10 +51,12 @@ public enum ExpertName {
   public static func check(_ name: String) throws(StorageError) {
     try Limits.check(name.utf8.count, atMost: Limits.nameBytes, "the length of an expert's name")
     let isPlain = name.unicodeScalars.allSatisfy { scalar in
-      scalar.properties.generalCategory != .control && !"=,#/".unicodeScalars.contains(scalar)
+      scalar.properties.generalCategory != .control && !"=,#/\\".unicodeScalars.contains(scalar)
     }
-    guard !name.isEmpty, isPlain else {
-      throw StorageError(.malformed, "the expert name \"\(name)\" is empty or has one of = , # / or a control character")
+    guard !name.isEmpty, name != ".", name != "..", isPlain else {
+      throw StorageError(
+        .malformed,
+        "the expert name \"\(name)\" is empty, a dot or two, or has one of = , # / \\ or a control character")
     }
   }
 }
@@ -97,10 +99,10 @@ extension ArchiveIndex {
 
     let list = try object.required("experts", of: "the index").asArray("experts")
     try Limits.check(list.count, atMost: Limits.experts, "the number of experts")  // TMP-9-3
-    var names: Set<String> = []
+    var names: Set<ExactString> = []
     experts = try list.map { value throws(StorageError) in
       let expert = try ExpertReference(json: value, archiveEnd: archiveEnd)
-      guard names.insert(expert.name).inserted else {
+      guard names.insert(ExactString(expert.name)).inserted else {
         throw StorageError(.malformed, "two experts have the name \"\(expert.name)\"")
       }
       return expert
@@ -155,7 +157,9 @@ extension ExpertSummary {
     }
     self.factors = factors
     error = try object["error"].map { value throws(StorageError) in try Measure(json: value, "the error") }
-    worstError = try object["worst_error"].map { value throws(StorageError) in try Measure(json: value, "the worst error") }
+    worstError = try object["worst_error"].map { value throws(StorageError) in
+      try Measure(json: value, "the worst error")
+    }
     worstTensor = try object["worst_tensor"]?.asString("the worst tensor")
     guard (error == nil) == (worstError == nil), (error == nil) == (worstTensor == nil) else {
       throw StorageError(.malformed, "the summary has only some of its errors")

@@ -63,7 +63,8 @@ public struct ArchiveVerifier: Sendable {
     var faults = quick()
     let sections = readableSections()
     var frames: [UInt64: Extent] = [:]
-    var extents: [Extent] = [archive.slot.index, archive.index.shared.extent] + archive.index.experts.map(\.section.extent)
+    var extents: [Extent] =
+      [archive.slot.index, archive.index.shared.extent] + archive.index.experts.map(\.section.extent)
     for section in sections {
       for frame in section.frames where frames.updateValue(frame.extent, forKey: frame.extent.offset) == nil {
         extents.append(frame.extent)
@@ -121,7 +122,8 @@ public struct ArchiveVerifier: Sendable {
   }
 
   /// One fault for each tensor or file, of each section, that needs the frame.
-  private func faults(ofFrame extent: Extent, _ error: StorageError, in sections: [SectionView]) -> [VerificationFault] {
+  private func faults(ofFrame extent: Extent, _ error: StorageError, in sections: [SectionView]) -> [VerificationFault]
+  {
     var faults: [VerificationFault] = []
     for section in sections {
       for (number, frame) in section.frames.enumerated() where frame.extent.offset == extent.offset {
@@ -132,7 +134,8 @@ public struct ArchiveVerifier: Sendable {
           faults.append(
             VerificationFault(
               error: StorageError(
-                error.code, "\(place)\(what)frame \(number): \(error.message)", file: archive.path, offset: extent.offset,
+                error.code, "\(place)\(what)frame \(number): \(error.message)", file: archive.path,
+                offset: extent.offset,
                 expert: name, tensor: user.isTensor ? user.name : nil),
               experts: affectedExperts(section.expert, user.isTensor ? user.name : nil),
               affectsShared: section.expert == nil))
@@ -161,7 +164,8 @@ public struct ArchiveVerifier: Sendable {
     func report(_ message: String, _ offset: UInt64) {
       faults.append(
         VerificationFault(
-          error: StorageError(.malformed, message, file: archive.path, offset: offset), experts: [], affectsShared: false))
+          error: StorageError(.malformed, message, file: archive.path, offset: offset), experts: [],
+          affectsShared: false))
     }
     var end = Layout.contentStart
     let sorted = extents.sorted { ($0.offset, $0.end) < ($1.offset, $1.end) }

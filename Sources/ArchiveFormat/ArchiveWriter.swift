@@ -110,7 +110,9 @@ public final class ArchiveWriter {
   // MARK: Sections
 
   /// Ends the section that is open as the shared model's. It must be the first.
-  public func finishShared(_ manifest: SharedManifest, storage: SharedStorage, method: SharedMethod) throws(StorageError) {
+  public func finishShared(_ manifest: SharedManifest, storage: SharedStorage, method: SharedMethod)
+    throws(StorageError)
+  {
     precondition(shared == nil && experts.isEmpty, "the shared model comes first, once")
     try closePools()
     let section = numbered(manifest)
@@ -157,7 +159,8 @@ public final class ArchiveWriter {
           records.append(placed[frame]!)
         }
       }
-      return PayloadReference(first: numbers[payload.first]!, count: payload.count, skip: payload.skip, size: payload.size)
+      return PayloadReference(
+        first: numbers[payload.first]!, count: payload.count, skip: payload.skip, size: payload.size)
     }
     return Section(manifest: manifest, frames: records)
   }
@@ -166,11 +169,15 @@ public final class ArchiveWriter {
     _ section: Section<Manifest>
   ) throws(StorageError) -> (reference: SectionReference, newBytes: UInt64) {
     let raw = try section.encoded()
+    largestExpansion = max(largestExpansion, try section.manifest.payloadBytes())
     let stored = raw.withUnsafeBytes { Zstandard.compress($0, level: level) }
     let extent = try store(stored, digest: Digest(of: stored), aligned: false)
     let newBytes = counted.add(section.frames.map(\.extent)) + UInt64(extent.storedSize)
     return (SectionReference(extent: extent, rawSize: raw.count), newBytes)
   }
+
+  /// The greatest sum of payload sizes of a section, to be checked when the archive's end is known (TMP-9-13).
+  private var largestExpansion: UInt64 = 0
 
   /// Extents that a summary has counted already (TMP-4-10).
   private var counted = CountedExtents()
@@ -219,6 +226,7 @@ public final class ArchiveWriter {
     let raw = try index.encoded()
     let stored = raw.withUnsafeBytes { Zstandard.compress($0, level: level) }
     let extent = try store(stored, digest: Digest(of: stored), aligned: false)
+    try Section<SharedManifest>.checkExpansion(largestExpansion, archiveEnd: output.position)
     let slot = HeaderSlot(
       generation: generation, archiveEnd: output.position, index: extent, indexRawSize: raw.count)
     try output.finish(slot: slot.encoded(), at: Layout.slotOffsets[HeaderSlot.slot(ofGeneration: generation)])

@@ -68,12 +68,16 @@ public struct FrameRecord: Sendable, Hashable {
       guard rawSize.isMultiple(of: width) else {
         throw StorageError(.malformed, "a frame's raw size is not a multiple of its filter's width", offset: offset)
       }
-    default: throw StorageError(.malformed, "a frame has the unknown filter \(filterNumber) of width \(width)", offset: offset)
+    default:
+      throw StorageError(.malformed, "a frame has the unknown filter \(filterNumber) of width \(width)", offset: offset)
     }
     if codec == .raw {
       guard storedSize == rawSize, filter == .none, offset.isMultiple(of: Layout.rawAlignment) else {
         throw StorageError(.malformed, "a raw frame is filtered, unaligned or of two sizes", offset: offset)
       }
+    }
+    if codec == .zstd, storedSize >= rawSize {
+      throw StorageError(.malformed, "a zstd frame is not smaller than its raw bytes", offset: offset)
     }
     self.codec = codec
   }

@@ -50,7 +50,8 @@ public struct HeaderSlot: Sendable, Hashable {
     // TMP-3-3
     guard major == Self.majorVersion else {
       throw StorageError(
-        .unsupportedVersion, "has format version \(major).\(minor); this build reads \(Self.majorVersion).x", offset: base + 8)
+        .unsupportedVersion, "has format version \(major).\(minor); this build reads \(Self.majorVersion).x",
+        offset: base + 8)
     }
     try reader.zeros(4)  // TMP-3-5
     generation = try reader.integer()

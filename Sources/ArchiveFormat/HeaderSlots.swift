@@ -41,11 +41,19 @@ public struct HeaderSlots: Sendable {
         offset: file.size)
     }
     var residue: [StorageError] = []
-    for case .damaged(let error) in states { residue.append(error) }
+    for (state, offset) in zip(states, Layout.slotOffsets) {
+      switch state {
+      case .damaged(let error): residue.append(error)
+      case .empty where active.generation > 1:
+        residue.append(StorageError(.malformed, "the other header slot was erased", file: file.path, offset: offset))
+      case .empty, .valid: break
+      }
+    }
     if file.size > active.archiveEnd {  // TMP-2-6
       residue.append(
         StorageError(
-          .malformed, "\(file.size - active.archiveEnd) bytes follow the end of the archive, as after an interrupted append",
+          .malformed,
+          "\(file.size - active.archiveEnd) bytes follow the end of the archive, as after an interrupted append",
           file: file.path, offset: active.archiveEnd))
     }
     self.residue = residue
@@ -57,7 +65,8 @@ public struct HeaderSlots: Sendable {
       guard case .valid(let slot) = state else { continue }
       guard HeaderSlot.slot(ofGeneration: slot.generation) == index else {  // TMP-2-4
         throw StorageError(
-          .malformed, "generation \(slot.generation) is in the wrong header slot", offset: Layout.slotOffsets[index] + 16)
+          .malformed, "generation \(slot.generation) is in the wrong header slot",
+          offset: Layout.slotOffsets[index] + 16)
       }
       // A newer major version is not damage: the archive is newer than this build.
       valid.append(slot)
@@ -66,7 +75,8 @@ public struct HeaderSlots: Sendable {
     if valid.count == 2 {
       let generations = valid.map(\.generation).sorted()
       guard generations[1] - generations[0] == 1 else {
-        throw StorageError(.malformed, "the header slots' generations \(generations[0]) and \(generations[1]) do not follow each other")
+        throw StorageError(
+          .malformed, "the header slots' generations \(generations[0]) and \(generations[1]) do not follow each other")
       }
     }
     if let newest = valid.max(by: { $0.generation < $1.generation }) { return newest }  // TMP-2-3

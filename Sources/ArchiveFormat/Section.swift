@@ -67,11 +67,9 @@ extension Section where Manifest: SectionManifest {
   }
 
   /// TMP-5-8, TMP-5-9 and TMP-9-11.
-  private static func check(_ manifest: inout Manifest, frames: [FrameRecord], archiveEnd: UInt64) throws(StorageError) {
+  private static func check(_ manifest: inout Manifest, frames: [FrameRecord], archiveEnd: UInt64) throws(StorageError)
+  {
     var used = 0
-    var total: UInt64 = 0
-    let (scaled, overflow) = archiveEnd.multipliedReportingOverflow(by: Limits.expansionFactor)
-    let bound = overflow ? .max : scaled &+ min(Limits.expansionFloor, .max - scaled)
     try manifest.mapPayloads { payload throws(StorageError) in
       guard payload.count > 0 else { return payload }
       guard payload.first <= used, payload.first <= frames.count, payload.count <= frames.count - payload.first,
@@ -85,11 +83,17 @@ extension Section where Manifest: SectionManifest {
       guard payload.skip < frames[payload.first].rawSize, end <= rawSize,
         end > rawSize - frames[payload.frames.upperBound - 1].rawSize
       else { throw StorageError(.malformed, "a payload does not fit its frames") }
-      total = try total.adding(UInt64(payload.size), "the payloads' size")
-      try Limits.check(total, atMost: bound, "the size of a section's payloads together")
       return payload
     }
     guard used == frames.count else { throw StorageError(.malformed, "a section has frames that nothing uses") }
+    try Self.checkExpansion(try manifest.payloadBytes(), archiveEnd: archiveEnd)
+  }
+
+  /// TMP-9-11
+  static func checkExpansion(_ payloadBytes: UInt64, archiveEnd: UInt64) throws(StorageError) {
+    let (scaled, overflow) = archiveEnd.multipliedReportingOverflow(by: Limits.expansionFactor)
+    let bound = overflow ? .max : scaled &+ min(Limits.expansionFloor, .max - scaled)
+    try Limits.check(payloadBytes, atMost: bound, "the size of a section's payloads together")
   }
 
   /// The raw bytes of a section.
@@ -121,7 +125,9 @@ extension JSONValue {
     switch self {
     case .number: throw StorageError(.malformed, "JSON: a number that is not a canonical integer")
     case .integer(let integer):
-      guard integer >= 0, integer < 1 << 53 else { throw StorageError(.malformed, "JSON: an integer beyond 2⁵³ − 1, or negative") }
+      guard integer >= 0, integer < 1 << 53 else {
+        throw StorageError(.malformed, "JSON: an integer beyond 2⁵³ − 1, or negative")
+      }
     case .array(let elements): for element in elements { try element.checkCanonical() }
     case .object(let object): for member in object.members { try member.value.checkCanonical() }
     case .null, .bool, .string: break

@@ -11,6 +11,7 @@ public enum Limits {
   public static let frameBytes = 4 << 20
   public static let nameBytes = 1024
   public static let dimensions = 16
+  public static let tensorBytes = (1 << 53) - 1
   public static let jsonDepth = 16
   public static let carriedFiles = 4096
   public static let carriedFileBytes: UInt64 = 64 << 20

@@ -22,7 +22,8 @@ public struct Archive: Sendable {
   ///   - sharedModel: the shared model of a detached archive. It is checked against the archive, tensor by tensor, as it is read.
   /// - Throws: `unknownFormat`, `unsupportedVersion`, `unsupportedFeature`, `truncated`, `malformed`, `digestMismatch`,
   ///   `limitExceeded`, or an I/O error; `baseMismatch`, naming the first differing tensor, for a wrong shared model.
-  public init(_ path: String, mode: InputMode = .automatic, sharedModel: (any TensorSource)? = nil) throws(StorageError) {
+  public init(_ path: String, mode: InputMode = .automatic, sharedModel: (any TensorSource)? = nil) throws(StorageError)
+  {
     file = try ArchiveFile(path, mode: mode)
     givenSharedModel = sharedModel
     if sharedModel != nil, isDetached { try SharedTensors(of: self).checkInfos() }

@@ -44,7 +44,7 @@ extension FloatFormat {
     }
   }
 
-  /// Rounds each value once, to nearest even, and packs it. Overflow gives infinity.
+  /// Rounds each value once, to nearest even, and packs it. Overflow gives infinity, NaN the one of TMP-7-13.
   ///
   /// - Precondition: `bytes` has room for `values.count` elements; it may be unaligned.
   public func round<Scalar: Accumulator>(
@@ -56,11 +56,15 @@ extension FloatFormat {
     switch self {
     case .f64:
       for i in 0..<count {
-        target.storeBytes(of: source[i].asDouble.bitPattern.littleEndian, toByteOffset: 8 * i, as: UInt64.self)
+        let value = source[i].asDouble
+        target.storeBytes(
+          of: (value.isNaN ? 0x7FF8 << 48 : value.bitPattern).littleEndian, toByteOffset: 8 * i, as: UInt64.self)
       }
     case .f32:
       for i in 0..<count {
-        target.storeBytes(of: source[i].asFloat.bitPattern.littleEndian, toByteOffset: 4 * i, as: UInt32.self)
+        let value = source[i].asFloat
+        target.storeBytes(
+          of: (value.isNaN ? 0x7FC0_0000 : value.bitPattern).littleEndian, toByteOffset: 4 * i, as: UInt32.self)
       }
     case .f16:
       for i in 0..<count {

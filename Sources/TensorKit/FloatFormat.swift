@@ -47,13 +47,13 @@ public enum Half {
     return Float(bitPattern: sign | wide << 23 | fraction << 13)
   }
 
-  /// Rounds to nearest even; overflow gives infinity, NaN stays a (quiet) NaN.
+  /// Rounds to nearest even; overflow gives infinity, NaN the one of TMP-7-13.
   @inlinable
   public static func bits(_ value: Float) -> UInt16 {
     let pattern = value.bitPattern
     let sign = UInt16(truncatingIfNeeded: pattern >> 16) & 0x8000
     let magnitude = pattern & 0x7FFF_FFFF
-    if magnitude > 0x7F80_0000 { return sign | 0x7E00 | UInt16(truncatingIfNeeded: magnitude >> 13) & 0x3FF }
+    if magnitude > 0x7F80_0000 { return 0x7E00 }
     if magnitude >= 0x477F_F000 { return sign | 0x7C00 }
     if magnitude < 0x3880_0000 {
       // Subnormal result: adding 0.5 leaves the value, rounded to a multiple of 2⁻²⁴, in the low bits.
@@ -71,11 +71,11 @@ public enum BFloat16 {
   @inlinable
   public static func float(bits: UInt16) -> Float { Float(bitPattern: UInt32(bits) << 16) }
 
-  /// Rounds to nearest even; NaN stays a (quiet) NaN.
+  /// Rounds to nearest even; overflow gives infinity, NaN the one of TMP-7-13.
   @inlinable
   public static func bits(_ value: Float) -> UInt16 {
     let pattern = value.bitPattern
-    if pattern & 0x7FFF_FFFF > 0x7F80_0000 { return UInt16(truncatingIfNeeded: pattern >> 16) | 0x40 }
+    if pattern & 0x7FFF_FFFF > 0x7F80_0000 { return 0x7FC0 }
     return UInt16(truncatingIfNeeded: (pattern &+ 0x7FFF &+ (pattern >> 16 & 1)) >> 16)
   }
 }

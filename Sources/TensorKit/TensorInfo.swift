@@ -13,7 +13,11 @@ public struct TensorInfo: Sendable, Hashable {
     self.name = name
     self.dtype = dtype
     self.shape = shape
-    byteCount = try located(tensor: name) { () throws(StorageError) in try shape.byteCount(of: dtype) }
+    byteCount = try located(tensor: name) { () throws(StorageError) in
+      let count = try shape.byteCount(of: dtype)
+      try Limits.check(count, atMost: Limits.tensorBytes, "the size of a tensor")
+      return count
+    }
   }
 
   /// Whether `other` has the same dtype and shape.

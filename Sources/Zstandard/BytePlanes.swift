@@ -10,7 +10,8 @@ public enum BytePlanes {
     for plane in 0..<width {
       let out = target + plane * count
       for i in 0..<count {
-        out.storeBytes(of: source.load(fromByteOffset: i &* width &+ plane, as: UInt8.self), toByteOffset: i, as: UInt8.self)
+        out.storeBytes(
+          of: source.load(fromByteOffset: i &* width &+ plane, as: UInt8.self), toByteOffset: i, as: UInt8.self)
       }
     }
   }

@@ -31,7 +31,9 @@ public enum Zstandard {
   /// Decompresses exactly one frame that fills `raw` exactly.
   ///
   /// - Throws: `malformed` for a frame of another kind or size, or one that is damaged. Nothing is written beyond `raw`.
-  public static func decompress(_ stored: UnsafeRawBufferPointer, into raw: UnsafeMutableRawBufferPointer) throws(StorageError) {
+  public static func decompress(_ stored: UnsafeRawBufferPointer, into raw: UnsafeMutableRawBufferPointer)
+    throws(StorageError)
+  {
     try ZstandardFrameHeader(parsing: stored).check(rawSize: raw.count)
     let frameSize = ZSTD_findFrameCompressedSize(stored.baseAddress, stored.count)
     guard ZSTD_isError(frameSize) == 0, frameSize == stored.count else {
@@ -84,7 +86,8 @@ struct ZstandardFrameHeader {
 
   func check(rawSize: Int) throws(StorageError) {
     guard contentSize == UInt64(rawSize) else {
-      throw StorageError(.malformed, "zstd: declares \(contentSize.map(String.init) ?? "no") raw bytes instead of \(rawSize)")
+      throw StorageError(
+        .malformed, "zstd: declares \(contentSize.map(String.init) ?? "no") raw bytes instead of \(rawSize)")
     }
     guard hasChecksum else { throw StorageError(.malformed, "zstd: no content checksum") }
     guard !hasDictionary else { throw StorageError(.malformed, "zstd: needs a dictionary") }

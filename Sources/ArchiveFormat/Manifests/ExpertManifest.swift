@@ -43,6 +43,7 @@ public struct ExpertEntry: Sendable, Hashable {
         measures = FactorMeasures(
           norm: try Measure(json: try object.required("norm", of: "the entry"), "the norm"),
           error: try Measure(json: try object.required("error", of: "the entry"), "the error"))
+        guard measures!.norm.value > 0 else { throw StorageError(.malformed, "the norm is 0") }  // TMP-6-6
       }
       let source = try object.required("source", of: "the entry").asDigest("the source digest")
       return ExpertEntry(name: name, source: source, factor: factor, measures: measures)
@@ -84,13 +85,13 @@ public struct ExpertManifest: Sendable {
   /// The entry of that name; nil for unchanged and absent tensors. O(log n).
   public func entry(named name: String) -> ExpertEntry? {
     let index = tensors.partitioningIndex { !$0.name.utf8.lexicographicallyPrecedes(name.utf8) }
-    return index < tensors.count && tensors[index].name == name ? tensors[index] : nil
+    return index < tensors.count && tensors[index].name.hasSameBytes(as: name) ? tensors[index] : nil
   }
 
   /// Whether the expert has no tensor of that name although the shared model has. O(log n).
   public func lacks(_ name: String) -> Bool {
     let index = absent.partitioningIndex { !$0.utf8.lexicographicallyPrecedes(name.utf8) }
-    return index < absent.count && absent[index] == name
+    return index < absent.count && absent[index].hasSameBytes(as: name)
   }
 }
 
@@ -104,9 +105,9 @@ extension ExpertManifest: SectionManifest {
     provenance = common.provenance
     tensors = try common.tensors.map { value throws(StorageError) in try ExpertEntry(json: value, shared: shared) }
     try tensors.lazy.map(\.name).checkSorted("the expert's tensors")
-    absent = try object.required("absent", of: "the expert manifest").asArray("absent").map {
-      value throws(StorageError) in try value.asString("an absent tensor's name")
-    }
+    let absentNames = try object.required("absent", of: "the expert manifest").asArray("absent")
+    try Limits.check(absentNames.count, atMost: Limits.tensors, "the number of absent tensors")  // TMP-9-4
+    absent = try absentNames.map { value throws(StorageError) in try value.asString("an absent tensor's name") }
     try absent.checkSorted("the absent tensors")
     for name in absent {  // TMP-6-5
       guard shared.entry(named: name) != nil, entry(named: name) == nil else {

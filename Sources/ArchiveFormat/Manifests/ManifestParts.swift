@@ -48,7 +48,9 @@ public struct Provenance: Sendable, Hashable {
     [
       "tool": .string(tool), "options": JSONValue(options),
       "sources": .array(
-        sources.map { ["name": .string($0.name), "size": JSONValue($0.size), "digest": .string($0.digest.hexadecimal)] }),
+        sources.map {
+          ["name": .string($0.name), "size": JSONValue($0.size), "digest": .string($0.digest.hexadecimal)]
+        }),
     ]
   }
 }
@@ -101,7 +103,9 @@ extension JSONValue {
 
   func asDType(_ what: @autoclosure () -> String) throws(StorageError) -> DType {
     let name = try asString(what())
-    guard let dtype = DType(rawValue: name) else { throw StorageError(.malformed, "\(what()) has the unknown dtype \(name)") }
+    guard let dtype = DType(rawValue: name) else {
+      throw StorageError(.malformed, "\(what()) has the unknown dtype \(name)")
+    }
     return dtype
   }
 

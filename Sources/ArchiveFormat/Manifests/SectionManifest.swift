@@ -12,6 +12,19 @@ protocol SectionManifest: Sendable {
   mutating func mapPayloads<Failure>(_ body: (PayloadReference) throws(Failure) -> PayloadReference) throws(Failure)
 }
 
+extension SectionManifest {
+  /// The sum of the payloads' sizes.
+  func payloadBytes() throws(StorageError) -> UInt64 {
+    var sum: UInt64 = 0
+    var copy = self
+    try copy.mapPayloads { payload throws(StorageError) in
+      sum = try sum.adding(UInt64(payload.size), "the payloads' size")
+      return payload
+    }
+    return sum
+  }
+}
+
 /// The members that both kinds of manifest have.
 struct CommonManifest {
   let files: [CarriedFileEntry]
@@ -35,6 +48,17 @@ struct CommonManifest {
     try Limits.check(files.count, atMost: Limits.carriedFiles, "the number of files")  // TMP-9-10
     self.files = try files.map { value throws(StorageError) in try CarriedFileEntry(json: value) }
     try self.files.lazy.map(\.name.text).checkSorted("the files")
+    // Sorted, a folder's name comes before what is in it, but not always just before: `a`, `a.b`, `a/b`.
+    let names = Set(self.files.map { ExactString($0.name.text) })
+    for file in self.files {
+      var folder = file.name.text[...]
+      while let slash = folder.lastIndex(of: "/") {
+        folder = folder[..<slash]
+        guard !names.contains(ExactString(String(folder))) else {
+          throw StorageError(.malformed, "the file \(folder) is also a folder, of \(file.name)")  // TMP-6-2
+        }
+      }
+    }
     metadata = try object.required("metadata", of: what).asStringMap("the metadata")
     provenance = try Provenance(json: try object.required("provenance", of: what))
     tensors = try object.required("tensors", of: what).asArray("the tensors")

@@ -108,8 +108,10 @@ extension Comparison.Difference {
       let n = min(step, count - start)
       let x = UnsafeMutableBufferPointer(rebasing: values[0..<n])
       let y = UnsafeMutableBufferPointer(rebasing: values[step..<step + n])
-      aFormat.widen(UnsafeRawBufferPointer(rebasing: aBytes[start * aFormat.byteWidth..<(start + n) * aFormat.byteWidth]), into: x)
-      bFormat.widen(UnsafeRawBufferPointer(rebasing: bBytes[start * bFormat.byteWidth..<(start + n) * bFormat.byteWidth]), into: y)
+      aFormat.widen(
+        UnsafeRawBufferPointer(rebasing: aBytes[start * aFormat.byteWidth..<(start + n) * aFormat.byteWidth]), into: x)
+      bFormat.widen(
+        UnsafeRawBufferPointer(rebasing: bBytes[start * bFormat.byteWidth..<(start + n) * bFormat.byteWidth]), into: y)
       for i in 0..<n {
         let (p, q) = (x[i], y[i])
         if p.bitPattern == q.bitPattern {

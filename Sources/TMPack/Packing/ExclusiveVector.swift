@@ -65,7 +65,9 @@ struct ExclusiveVector: ~Copyable {
       squares += value * value
       lost += difference * difference
     }
-    guard lost.isFinite else { throw StorageError(.nonFinite, "its factor overflows; --lossless or --exclude keeps it exactly") }
+    guard lost.isFinite else {
+      throw StorageError(.nonFinite, "its factor overflows; --lossless or --exclude keeps it exactly")
+    }
     // Squares of the smallest subnormal numbers do not vanish in binary64, so a vector that is not zero has a norm.
     return FactorMeasures(norm: Measure(squares.squareRoot()), error: Measure((lost / squares).squareRoot()))
   }

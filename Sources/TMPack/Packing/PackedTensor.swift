@@ -67,14 +67,17 @@ struct PackedTensor: Sendable {
       return .lossy(EncodedFactor(factor, level: level), measures)
     }
     throw StorageError(
-      .nonFinite, "the difference from the shared model is not finite at element \(index); --lossless or --exclude keeps it exactly")
+      .nonFinite,
+      "the difference from the shared model is not finite at element \(index); --lossless or --exclude keeps it exactly"
+    )
   }
 
   static func refuseNonFinite(_ bytes: UnsafeRawBufferPointer, _ format: FloatFormat) throws(StorageError) {
     guard let index = format.firstNonFinite(bytes) else { return }
     throw StorageError(
       .nonFinite,
-      "element \(index) (byte \(index * format.byteWidth) of the tensor) is NaN or infinite; --lossless or --exclude keeps it exactly")
+      "element \(index) (byte \(index * format.byteWidth) of the tensor) is NaN or infinite; --lossless or --exclude keeps it exactly"
+    )
   }
 }
 
@@ -97,12 +100,14 @@ struct EncodedFactor: Sendable {
     case .lowRank(let factor):
       dtype = factor.dtype
       form = .lowRank(
-        rank: factor.rank, left: encoded(factor.left, width: dtype.planeWidth), right: encoded(factor.right, width: dtype.planeWidth))
+        rank: factor.rank, left: encoded(factor.left, width: dtype.planeWidth),
+        right: encoded(factor.right, width: dtype.planeWidth))
       scales = encoded(factor.scales, width: 4)
     case .sparse(let factor):
       dtype = factor.dtype
       form = .sparse(
-        count: factor.count, positions: encoded(factor.positions, width: 1), values: encoded(factor.values, width: dtype.planeWidth))
+        count: factor.count, positions: encoded(factor.positions, width: 1),
+        values: encoded(factor.values, width: dtype.planeWidth))
       scales = encoded(factor.scale.littleEndianBytes, width: 4)
     case .dense(let factor):
       dtype = factor.dtype
@@ -116,7 +121,8 @@ struct EncodedFactor: Sendable {
     switch form {
     case .lowRank(let rank, let left, let right):
       .lowRank(
-        rank: rank, dtype: dtype, left: try writer.place(left), right: try writer.place(right), scales: try writer.place(scales))
+        rank: rank, dtype: dtype, left: try writer.place(left), right: try writer.place(right),
+        scales: try writer.place(scales))
     case .sparse(let count, let positions, let values):
       .sparse(
         count: count, dtype: dtype, positions: try writer.place(positions), values: try writer.place(values),

@@ -119,7 +119,8 @@ public struct Packer: Sendable {
       guard let base else { throw StorageError(.invalidArgument, "no base is given") }
       if isDetached, method.readsExperts {
         throw StorageError(
-          .invalidArgument, "a detached archive needs a shared model that is a checkpoint: --shared base, --shared-from or --shared-out")
+          .invalidArgument,
+          "a detached archive needs a shared model that is a checkpoint: --shared base, --shared-from or --shared-out")
       }
       return base
     }
@@ -180,14 +181,16 @@ public struct Packer: Sendable {
     for (source, expert) in [(base, nil)] + experts.map({ ($0.checkpoint.source, $0.name) }) {
       guard let own = source.tensor(named: info.name), own.matches(info) else { continue }
       try located(file: source.label, expert: expert, tensor: info.name) { () throws(StorageError) in
-        try source.bytes(of: own).withBytes { raw throws(StorageError) in try PackedTensor.refuseNonFinite(raw, format) }
+        try source.bytes(of: own).withBytes { raw throws(StorageError) in try PackedTensor.refuseNonFinite(raw, format)
+        }
       }
     }
     throw StorageError(.nonFinite, "the shared model overflows \(info.dtype.rawValue)", tensor: info.name)
   }
 
   private func writeExperts(
-    _ experts: [ExpertInput], _ digests: SourceDigests, to writer: ArchiveWriter, shared: (any TensorSource)?, _ path: String,
+    _ experts: [ExpertInput], _ digests: SourceDigests, to writer: ArchiveWriter, shared: (any TensorSource)?,
+    _ path: String,
     _ meter: inout ProgressMeter
   ) throws(StorageError) -> [PackSummary.Note] {
     guard let section = writer.sharedSection else { preconditionFailure("the shared model comes first") }
@@ -245,10 +248,12 @@ public struct Packer: Sendable {
     switch packed.content {
     case .unchanged: return nil
     case .lossy(let factor, let measures):
-      return ExpertEntry(name: packed.name, source: packed.source, factor: try factor.place(in: writer), measures: measures)
+      return ExpertEntry(
+        name: packed.name, source: packed.source, factor: try factor.place(in: writer), measures: measures)
     case .difference(let payload):
       return ExpertEntry(
-        name: packed.name, source: packed.source, factor: .difference(payload: try writer.place(payload)), measures: nil)
+        name: packed.name, source: packed.source, factor: .difference(payload: try writer.place(payload)), measures: nil
+      )
     case .replaced(let info, let payload):
       let factor = StoredFactor.replaced(dtype: info.dtype, shape: info.shape, payload: try writer.place(payload))
       return ExpertEntry(name: packed.name, source: packed.source, factor: factor, measures: nil)
@@ -271,13 +276,16 @@ public struct Packer: Sendable {
     }
   }
 
-  private func copyFiles(of shared: SharedTensors, in writer: ArchiveWriter) throws(StorageError) -> [CarriedFileEntry] {
+  private func copyFiles(of shared: SharedTensors, in writer: ArchiveWriter) throws(StorageError) -> [CarriedFileEntry]
+  {
     try shared.manifest.files.map { file throws(StorageError) in
       try place(try shared.bytes(of: file), name: file.name, in: writer)
     }
   }
 
-  private func place(_ bytes: [UInt8], name: CarriedFileName, in writer: ArchiveWriter) throws(StorageError) -> CarriedFileEntry {
+  private func place(_ bytes: [UInt8], name: CarriedFileName, in writer: ArchiveWriter) throws(StorageError)
+    -> CarriedFileEntry
+  {
     let payload = try writer.place(EncodedPayload(bytes, elementWidth: 1, level: level))
     return CarriedFileEntry(name: name, digest: Digest(of: bytes), payload: payload)
   }

@@ -30,13 +30,15 @@ enum DecodedPart: Sendable {
       self = .factor(
         .lowRank(
           try LowRankFactor(
-            left: try payloads(left), right: try payloads(right), scales: try payloads(scales), dtype: dtype, rows: rows,
+            left: try payloads(left), right: try payloads(right), scales: try payloads(scales), dtype: dtype,
+            rows: rows,
             columns: columns, rank: rank)))
     case .sparse(let count, let dtype, let positions, let values, let scales):
       self = .factor(
         .sparse(
           try SparseFactor(
-            positions: try payloads(positions), values: try payloads(values), scale: try Self.scale(try payloads(scales)),
+            positions: try payloads(positions), values: try payloads(values),
+            scale: try Self.scale(try payloads(scales)),
             dtype: dtype, count: count, elementCount: info.shape.elementCount)))
     case .dense(let dtype, let values, let scales):
       self = .factor(

@@ -95,7 +95,9 @@ public struct Mix: TensorSource {
     freshTensor name: String, _ selection: [WeightedExpert], _ manifests: [ExpertManifest]
   ) -> Recipe? {
     let holders = selection.indices.filter { manifests[$0].entry(named: name) != nil }
-    guard let decider = firstHeaviest(holders, selection), let entry = manifests[decider].entry(named: name) else { return nil }
+    guard let decider = firstHeaviest(holders, selection), let entry = manifests[decider].entry(named: name) else {
+      return nil
+    }
     return .exact(selection[decider], entry)
   }
 
@@ -108,7 +110,9 @@ public struct Mix: TensorSource {
     switch recipe {
     case .shared(let base), .sum(let base, _): return base.info
     case .exact(_, let entry):
-      guard case .replaced(let dtype, let shape, _) = entry.factor else { preconditionFailure("only replaced tensors are fresh") }
+      guard case .replaced(let dtype, let shape, _) = entry.factor else {
+        preconditionFailure("only replaced tensors are fresh")
+      }
       return try TensorInfo(name: entry.name, dtype: dtype, shape: shape)
     }
   }
@@ -155,7 +159,8 @@ public struct Mix: TensorSource {
 
   /// TMP-7-4 to TMP-7-9
   private func sum<Scalar: ReconstructionScalar>(
-    _ base: SharedEntry, _ format: FloatFormat, _ addends: [(expert: WeightedExpert, entry: ExpertEntry)], as _: Scalar.Type,
+    _ base: SharedEntry, _ format: FloatFormat, _ addends: [(expert: WeightedExpert, entry: ExpertEntry)],
+    as _: Scalar.Type,
     _ output: FloatFormat, _ destination: UnsafeMutableRawBufferPointer
   ) throws(StorageError) {
     let count = base.info.shape.elementCount

@@ -13,7 +13,8 @@ extension Float: ReconstructionScalar {
   static func add(_ factor: Factor, weight: Float, to sum: UnsafeMutableBufferPointer<Float>) {
     factor.accumulate(weight: weight, into: sum)
   }
-  static func addScaled(_ values: UnsafeBufferPointer<Float>, weight: Float, to sum: UnsafeMutableBufferPointer<Float>) {
+  static func addScaled(_ values: UnsafeBufferPointer<Float>, weight: Float, to sum: UnsafeMutableBufferPointer<Float>)
+  {
     guard let target = sum.baseAddress, let source = values.baseAddress else { return }
     Float.accumulateDense(.best, target, source, count: sum.count, gain: weight)
   }
@@ -23,7 +24,9 @@ extension Double: ReconstructionScalar {
   static func add(_ factor: Factor, weight: Float, to sum: UnsafeMutableBufferPointer<Double>) {
     factor.accumulate(weight: weight, into: sum)
   }
-  static func addScaled(_ values: UnsafeBufferPointer<Double>, weight: Float, to sum: UnsafeMutableBufferPointer<Double>) {
+  static func addScaled(
+    _ values: UnsafeBufferPointer<Double>, weight: Float, to sum: UnsafeMutableBufferPointer<Double>
+  ) {
     // No kernel: exact experts in F64 that are mixed are rare.
     for i in 0..<sum.count { sum[i].addProduct(Double(weight), values[i]) }
   }
@@ -44,7 +47,8 @@ extension ReconstructionScalar {
         let reference = UnsafeMutableBufferPointer(rebasing: scratch[block..<block + count])
         format.widen(UnsafeRawBufferPointer(rebasing: own[bytes]), into: difference)
         format.widen(UnsafeRawBufferPointer(rebasing: shared[bytes]), into: reference)
-        for i in 0..<count { difference[i] -= reference[i] }
+        // Equal infinities differ by nothing.
+        for i in 0..<count { difference[i] = difference[i] == reference[i] ? 0 : difference[i] - reference[i] }
         addScaled(UnsafeBufferPointer(difference), weight: weight, to: .init(rebasing: sum[start..<start + count]))
       }
     }

@@ -15,7 +15,8 @@ public protocol MergingMethod: Sendable {
   /// - Parameters:
   ///   - expert, base: elements of tensors of the same float dtype and shape.
   func accumulate(
-    _ expert: UnsafeBufferPointer<Double>, base: UnsafeBufferPointer<Double>, into sum: UnsafeMutableBufferPointer<Double>)
+    _ expert: UnsafeBufferPointer<Double>, base: UnsafeBufferPointer<Double>,
+    into sum: UnsafeMutableBufferPointer<Double>)
 
   /// Replaces `sum` by the shared tensor.
   ///
@@ -42,7 +43,8 @@ public struct AverageModel: MergingMethod {
   public var record: SharedMethod { SharedMethod(.average) }
   public var readsExperts: Bool { true }
   public func accumulate(
-    _ expert: UnsafeBufferPointer<Double>, base _: UnsafeBufferPointer<Double>, into sum: UnsafeMutableBufferPointer<Double>
+    _ expert: UnsafeBufferPointer<Double>, base _: UnsafeBufferPointer<Double>,
+    into sum: UnsafeMutableBufferPointer<Double>
   ) {
     for i in 0..<sum.count { sum[i] += expert[i] }
   }
@@ -62,7 +64,8 @@ public struct TaskArithmetic: MergingMethod {
   public var record: SharedMethod { SharedMethod(.taskArithmetic, parameters: ["lambda": String(describing: scale)]) }
   public var readsExperts: Bool { true }
   public func accumulate(
-    _ expert: UnsafeBufferPointer<Double>, base: UnsafeBufferPointer<Double>, into sum: UnsafeMutableBufferPointer<Double>
+    _ expert: UnsafeBufferPointer<Double>, base: UnsafeBufferPointer<Double>,
+    into sum: UnsafeMutableBufferPointer<Double>
   ) {
     for i in 0..<sum.count { sum[i] += expert[i] - base[i] }
   }

@@ -62,11 +62,15 @@ private struct ChunkScratch: ~Copyable {
     stride(from: 0, to: count, by: capacity).lazy.map { $0..<Swift.min($0 + capacity, count) }
   }
 
-  mutating func base(_ format: FloatFormat, _ raw: UnsafeRawBufferPointer, _ chunk: Range<Int>) -> UnsafeBufferPointer<Double> {
+  mutating func base(_ format: FloatFormat, _ raw: UnsafeRawBufferPointer, _ chunk: Range<Int>) -> UnsafeBufferPointer<
+    Double
+  > {
     widen(format, raw, chunk, at: 0)
   }
 
-  mutating func expert(_ format: FloatFormat, _ raw: UnsafeRawBufferPointer, _ chunk: Range<Int>) -> UnsafeBufferPointer<Double> {
+  mutating func expert(_ format: FloatFormat, _ raw: UnsafeRawBufferPointer, _ chunk: Range<Int>)
+    -> UnsafeBufferPointer<Double>
+  {
     widen(format, raw, chunk, at: Self.capacity)
   }
 

@@ -44,7 +44,8 @@ struct SharedTensors: Sendable {
     let actual = Digest(of: UnsafeRawBufferPointer(destination))
     guard actual == entry.digest else {
       throw StorageError(
-        .baseMismatch, "is not the tensor that \(archivePath) is bound to: expected digest \(entry.digest), found \(actual)",
+        .baseMismatch,
+        "is not the tensor that \(archivePath) is bound to: expected digest \(entry.digest), found \(actual)",
         file: source.label, tensor: entry.info.name)
     }
   }
@@ -54,7 +55,9 @@ struct SharedTensors: Sendable {
   }
 
   /// The bytes of a non-tensor file.
-  func bytes(of file: CarriedFileEntry) throws(StorageError) -> [UInt8] { try payloads.bytes(of: file.payload, in: section) }
+  func bytes(of file: CarriedFileEntry) throws(StorageError) -> [UInt8] {
+    try payloads.bytes(of: file.payload, in: section)
+  }
 
   /// Throws `baseMismatch` for the first tensor that a detached model lacks or has of another dtype or shape.
   func checkInfos() throws(StorageError) {
@@ -65,7 +68,8 @@ struct SharedTensors: Sendable {
   private func requiredSource() throws(StorageError) -> any TensorSource {
     guard let detached else {
       throw StorageError(
-        .invalidArgument, "is detached: its shared model is another checkpoint, which --shared-from names", file: archivePath)
+        .invalidArgument, "is detached: its shared model is another checkpoint, which --shared-from names",
+        file: archivePath)
     }
     return detached
   }

@@ -19,11 +19,15 @@ extension Verification {
     let shared = reconstructor.shared
     var faults: [VerificationFault] = []
     func report(_ error: StorageError) {
-      faults.append(VerificationFault(error: error.at(file: archive.path, expert: name), experts: [], affectsShared: false))
+      faults.append(
+        VerificationFault(error: error.at(file: archive.path, expert: name), experts: [], affectsShared: false))
     }
 
     let infos = source.tensors
-    for info in infos where manifest.entry(named: info.name) == nil && (manifest.lacks(info.name) || shared.manifest.entry(named: info.name) == nil) {
+    for info in infos
+    where manifest.entry(named: info.name) == nil
+      && (manifest.lacks(info.name) || shared.manifest.entry(named: info.name) == nil)
+    {
       report(StorageError(.digestMismatch, "is in \(source.label), but not in the expert", tensor: info.name))
     }
     let held = Set(infos.map(\.name))
@@ -54,7 +58,8 @@ extension Verification {
   }
 
   private func prove(
-    _ info: TensorInfo, _ raw: UnsafeRawBufferPointer, _ entry: ExpertEntry?, _ position: Int, _ reconstructor: Reconstructor
+    _ info: TensorInfo, _ raw: UnsafeRawBufferPointer, _ entry: ExpertEntry?, _ position: Int,
+    _ reconstructor: Reconstructor
   ) throws(StorageError) {
     let digest = Digest(of: raw)
     let base = reconstructor.shared.manifest.entry(named: info.name)
@@ -80,7 +85,8 @@ extension Verification {
     guard actual.error.agrees(with: recorded.error), actual.norm.agrees(with: recorded.norm) else {
       throw StorageError(
         .digestMismatch,
-        "has error \(actual.error.text) of norm \(actual.norm.text); recorded are \(recorded.error.text) of \(recorded.norm.text)")
+        "has error \(actual.error.text) of norm \(actual.norm.text); recorded are \(recorded.error.text) of \(recorded.norm.text)"
+      )
     }
   }
 }

@@ -90,7 +90,8 @@ public struct Verification: Sendable {
     return faults
   }
 
-  private func decodeExpert(_ position: Int, _ progress: (Progress) -> Void) throws(StorageError) -> [VerificationFault] {
+  private func decodeExpert(_ position: Int, _ progress: (Progress) -> Void) throws(StorageError) -> [VerificationFault]
+  {
     let name = archive.experts[position].name
     let reconstructor = try Reconstructor(archive, keepsDecoded: false)
     let entries = try archive.file.expertSection(position).manifest.tensors

@@ -16,7 +16,8 @@ struct Add: ParsableCommand {
 
   @Option(
     name: .customLong("expert"),
-    help: ArgumentHelp("A fine-tuned checkpoint; without a name, that of its file. Repeat for each.", valueName: "name=path"))
+    help: ArgumentHelp(
+      "A fine-tuned checkpoint; without a name, that of its file. Repeat for each.", valueName: "name=path"))
   var experts: [NamedPath]
 
   @Option(help: ArgumentHelp("The shared model of a detached archive.", valueName: "path"))
@@ -30,9 +31,12 @@ struct Add: ParsableCommand {
     let inputs = try experts.map { try ExpertInput(name: $0.name, checkpoint: Checkpoint.open($0.path, mode: work.io)) }
     let opened = try Archive(
       archive, mode: work.io, sharedModel: try sharedFrom.map { try Checkpoint.open($0, mode: work.io).source })
-    let packer = Packer(rules: try factors.rules(), level: factors.level, pipeline: work.pipeline, options: factors.record)
+    let packer = Packer(
+      rules: try factors.rules(), level: factors.level, pipeline: work.pipeline, options: factors.record)
     let summary = try reporting.withProgress { try packer.add(inputs, to: opened, progress: $0) }
-    let skipped = inputs.flatMap { input in input.checkpoint.skippedFiles.map { (path: input.checkpoint.path, file: $0) } }
+    let skipped = inputs.flatMap { input in
+      input.checkpoint.skippedFiles.map { (path: input.checkpoint.path, file: $0) }
+    }
     PackReport(path: archive, summary: summary, skipped: skipped).print(reporting)
   }
 }

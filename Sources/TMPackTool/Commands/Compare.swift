@@ -63,7 +63,8 @@ struct Compare: ParsableCommand {
         table.add([tensor.left.name, "", "", "", equal])
       } else {
         table.add([
-          tensor.left.name, difference.relativeError.significant(4), difference.cosine.fixed(6), difference.maximum.significant(4), equal,
+          tensor.left.name, difference.relativeError.significant(4), difference.cosine.fixed(6),
+          difference.maximum.significant(4), equal,
         ])
       }
     }
@@ -77,7 +78,8 @@ struct Compare: ParsableCommand {
   private func json(_ comparison: Comparison) -> JSONValue {
     [
       "equal": .bool(comparison.isEqual), "relative_error": .number(comparison.relativeError),
-      "only_left": .array(comparison.onlyLeft.map { .string($0) }), "only_right": .array(comparison.onlyRight.map { .string($0) }),
+      "only_left": .array(comparison.onlyLeft.map { .string($0) }),
+      "only_right": .array(comparison.onlyRight.map { .string($0) }),
       "tensors": .array(
         listed(comparison).map { tensor in
           var object: JSONObject = [

@@ -19,8 +19,10 @@ struct Doctor: ParsableCommand {
     if reporting.json {
       return Console.result([
         "version": .string(TMPackVersion.number), "format": .string(facts.format), "zstd": .string(facts.zstd),
-        "blas": .string(facts.blas), "blas_core": .string(facts.blasCore), "cpu_features": .array(facts.cpuFeatures.map { .string($0) }),
-        "cores": JSONValue(facts.cores), "memory_bytes": JSONValue(facts.memoryBytes), "free_disk_bytes": JSONValue(facts.freeDiskBytes),
+        "blas": .string(facts.blas), "blas_core": .string(facts.blasCore),
+        "cpu_features": .array(facts.cpuFeatures.map { .string($0) }),
+        "cores": JSONValue(facts.cores), "memory_bytes": JSONValue(facts.memoryBytes),
+        "free_disk_bytes": JSONValue(facts.freeDiskBytes),
       ])
     }
     for (name, value) in [

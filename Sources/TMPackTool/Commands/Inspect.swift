@@ -48,7 +48,8 @@ struct Inspection {
   func texts() throws -> [String] {
     let manifest = try archive.sharedManifest()
     let parameters = manifest.tensors.reduce(0) { $0 + $1.info.shape.elementCount }
-    let settings = archive.method.parameters.sorted { $0.key < $1.key }.map { "\($0.key) = \($0.value)" }.joined(separator: ", ")
+    let settings = archive.method.parameters.sorted { $0.key < $1.key }.map { "\($0.key) = \($0.value)" }.joined(
+      separator: ", ")
     let storage = archive.isDetached ? "detached" : "embedded, \(ByteSize.text(try sharedBytes()))"
     var texts = [
       "\(archive.path)  \(ByteSize.text(archive.size))  format \(HeaderSlot.majorVersion).\(HeaderSlot.minorVersion), generation \(archive.file.slot.generation)",
@@ -59,9 +60,11 @@ struct Inspection {
     var table = TextTable(["expert", "tensors", "factors", "stored", "error", "worst"], leftColumns: [0, 2])
     for position in positions {
       let expert = archive.experts[position]
-      let factors = expert.summary.factors.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
+      let factors = expert.summary.factors.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(
+        separator: ", ")
       table.add([
-        expert.name, String(expert.summary.tensors), factors.isEmpty ? "unchanged" : factors, ByteSize.text(expert.summary.bytes),
+        expert.name, String(expert.summary.tensors), factors.isEmpty ? "unchanged" : factors,
+        ByteSize.text(expert.summary.bytes),
         expert.summary.error?.value.significant(3) ?? "exact", expert.summary.worstError?.value.significant(3) ?? "",
       ])
     }
@@ -72,17 +75,23 @@ struct Inspection {
 
   private func tensorTexts(_ position: Int, _ shared: SharedManifest) throws -> [String] {
     let manifest = try archive.file.expertSection(position).manifest
-    var table = TextTable(["tensor", "shape", "factor", "dtype", "rank", "raw bytes", "error"], leftColumns: [0, 1, 2, 3])
+    var table = TextTable(
+      ["tensor", "shape", "factor", "dtype", "rank", "raw bytes", "error"], leftColumns: [0, 1, 2, 3])
     for entry in manifest.tensors {
       let info = Self.info(entry, shared)
       table.add([
-        entry.name, info.shape, entry.factor.kind.rawValue, entry.factor.dtypeName ?? info.dtype, entry.factor.rank.map(String.init) ?? "",
+        entry.name, info.shape, entry.factor.kind.rawValue, entry.factor.dtypeName ?? info.dtype,
+        entry.factor.rank.map(String.init) ?? "",
         String(entry.factor.payloads.reduce(0) { $0 + $1.size }), entry.measures?.error.value.significant(3) ?? "",
       ])
     }
-    let unchanged = shared.tensors.count - manifest.absent.count
+    let unchanged =
+      shared.tensors.count - manifest.absent.count
       - manifest.tensors.count { shared.entry(named: $0.name) != nil }
-    return ["", "\(archive.experts[position].name): \(unchanged) tensors unchanged, \(manifest.absent.count) absent", table.text]
+    return [
+      "", "\(archive.experts[position].name): \(unchanged) tensors unchanged, \(manifest.absent.count) absent",
+      table.text,
+    ]
   }
 
   private static func info(_ entry: ExpertEntry, _ shared: SharedManifest) -> (dtype: String, shape: String) {
@@ -92,7 +101,7 @@ struct Inspection {
   }
 
   /// Stored bytes of the shared model's section and frames, each extent once.
-  private func sharedBytes() throws -> UInt64 { 
+  private func sharedBytes() throws -> UInt64 {
     try archive.file.sharedSection().frameBytes + UInt64(archive.file.index.shared.extent.storedSize)
   }
 
@@ -103,7 +112,8 @@ struct Inspection {
     let manifest = try archive.sharedManifest()
     var shared: JSONObject = [
       "method": .string(archive.method.name.rawValue),
-      "parameters": .object(JSONObject(archive.method.parameters.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) })),
+      "parameters": .object(
+        JSONObject(archive.method.parameters.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) })),
       "storage": .string(archive.isDetached ? "detached" : "embedded"), "bytes": JSONValue(try sharedBytes()),
       "tensors": JSONValue(manifest.tensors.count),
       "files": .array(manifest.files.map { .string($0.name.text) }), "provenance": manifest.provenance.reportJSON,
@@ -170,7 +180,9 @@ extension Provenance {
       "tool": .string(tool),
       "options": .object(JSONObject(options.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) })),
       "sources": .array(
-        sources.map { ["name": .string($0.name), "bytes": JSONValue($0.size), "sha256": .string($0.digest.hexadecimal)] }),
+        sources.map {
+          ["name": .string($0.name), "bytes": JSONValue($0.size), "sha256": .string($0.digest.hexadecimal)]
+        }),
     ]
   }
 }

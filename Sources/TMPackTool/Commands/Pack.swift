@@ -11,12 +11,14 @@ struct Pack: ParsableCommand {
         tmpack pack --base base/ --expert math=math/ --rank 64 --override '*.attn.*=rank:128,dtype:bf16' -o zoo.tmpack
       """)
 
-  @Option(help: ArgumentHelp("The checkpoint that the experts were fine-tuned from: a file or a folder.", valueName: "path"))
+  @Option(
+    help: ArgumentHelp("The checkpoint that the experts were fine-tuned from: a file or a folder.", valueName: "path"))
   var base: String?
 
   @Option(
     name: .customLong("expert"),
-    help: ArgumentHelp("A fine-tuned checkpoint; without a name, that of its file. Repeat for each.", valueName: "name=path"))
+    help: ArgumentHelp(
+      "A fine-tuned checkpoint; without a name, that of its file. Repeat for each.", valueName: "name=path"))
   var experts: [NamedPath]
 
   @Option(name: .shortAndLong, help: ArgumentHelp("The archive to make.", valueName: "path"))
@@ -34,7 +36,8 @@ struct Pack: ParsableCommand {
     let inputs = try experts.map { try ExpertInput(name: $0.name, checkpoint: Checkpoint.open($0.path, mode: work.io)) }
     let baseCheckpoint = try base.map { try Checkpoint.open($0, mode: work.io) }
     let summary = try reporting.withProgress { show in
-      let model = try shared.sharedModel(base: baseCheckpoint, experts: inputs, force: force, work: work, progress: show)
+      let model = try shared.sharedModel(
+        base: baseCheckpoint, experts: inputs, force: force, work: work, progress: show)
       let packer = Packer(
         sharedModel: model, rules: try factors.rules(), isDetached: shared.detached, level: factors.level,
         pipeline: work.pipeline, options: factors.record.merging(shared.record) { first, _ in first })
@@ -58,7 +61,10 @@ struct SharedModelOptions: ParsableArguments {
     case base
   }
 
-  @Option(help: ArgumentHelp("How the shared model is merged: task-arithmetic, average or base (default: task-arithmetic).", valueName: "method"))
+  @Option(
+    help: ArgumentHelp(
+      "How the shared model is merged: task-arithmetic, average or base (default: task-arithmetic).",
+      valueName: "method"))
   var shared: Method?
 
   @Option(name: .customLong("lambda"), help: ArgumentHelp("λ of task arithmetic (default: 0.3).", valueName: "number"))
@@ -118,16 +124,19 @@ struct FactorOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Rank as a share of the shorter side, above 0 to 1.", valueName: "share"))
   var rankRatio: Double?
 
-  @Option(help: ArgumentHelp("Keep this share of the entries, the largest, instead of low-rank factors.", valueName: "share"))
+  @Option(
+    help: ArgumentHelp("Keep this share of the entries, the largest, instead of low-rank factors.", valueName: "share"))
   var density: Double?
 
   @Flag(help: "Keep every tensor bit for bit.")
   var lossless = false
 
-  @Option(help: ArgumentHelp("How factors are stored: f32, bf16, f16, int8 or int4 (default: int8).", valueName: "dtype"))
+  @Option(
+    help: ArgumentHelp("How factors are stored: f32, bf16, f16, int8 or int4 (default: int8).", valueName: "dtype"))
   var factorDtype: FactorDType?
 
-  @Option(help: ArgumentHelp("Approximate only tensors whose names match; the others are kept exactly.", valueName: "glob"))
+  @Option(
+    help: ArgumentHelp("Approximate only tensors whose names match; the others are kept exactly.", valueName: "glob"))
   var include: [String] = []
 
   @Option(help: ArgumentHelp("Keep tensors whose names match exactly.", valueName: "glob"))

@@ -12,7 +12,8 @@ struct PackReport {
     for expert in summary.experts {
       let summary = expert.summary
       table.add([
-        expert.name, String(summary.tensors), ByteSize.text(summary.bytes), summary.error?.value.significant(3) ?? "exact",
+        expert.name, String(summary.tensors), ByteSize.text(summary.bytes),
+        summary.error?.value.significant(3) ?? "exact",
         summary.worstError?.value.significant(3) ?? "", (summary.worstTensor ?? "").shortened(to: 40),
       ])
     }
@@ -20,9 +21,12 @@ struct PackReport {
     for note in summary.notes {
       Console.talk("note: \(note.expert): \(note.count) tensors \(note.reason.rawValue) (\(note.example))")
     }
-    for (path, file) in skipped { Console.talk("note: \(FileTree.join(path, file.name)) stays behind: \(file.reason.rawValue)") }
+    for (path, file) in skipped {
+      Console.talk("note: \(FileTree.join(path, file.name)) stays behind: \(file.reason.rawValue)")
+    }
     Console.result(
-      "\(path): \(ByteSize.text(summary.archiveBytes)) for \(ByteSize.text(summary.inputBytes)) of experts, \(summary.ratio.significant(3))×")
+      "\(path): \(ByteSize.text(summary.archiveBytes)) for \(ByteSize.text(summary.inputBytes)) of experts, \(summary.ratio.significant(3))×"
+    )
   }
 
   private var json: JSONValue {
@@ -38,7 +42,9 @@ struct PackReport {
           ]
         }),
       "skipped_files": .array(
-        skipped.map { ["folder": .string($0.path), "name": .string($0.file.name), "reason": .string($0.file.reason.rawValue)] }),
+        skipped.map {
+          ["folder": .string($0.path), "name": .string($0.file.name), "reason": .string($0.file.reason.rawValue)]
+        }),
     ]
   }
 }

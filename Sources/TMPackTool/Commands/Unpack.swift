@@ -24,7 +24,9 @@ struct Unpack: ParsableCommand {
 
   @OptionGroup(title: "Selection") var selection: SelectionOptions
 
-  @Option(help: ArgumentHelp("Dtype of the floating-point tensors: f32, bf16, f16 or f64 (default: their own).", valueName: "dtype"))
+  @Option(
+    help: ArgumentHelp(
+      "Dtype of the floating-point tensors: f32, bf16, f16 or f64 (default: their own).", valueName: "dtype"))
   var dtype: FloatFormat?
 
   @Option(help: ArgumentHelp("Only tensors whose names match. Repeat for more.", valueName: "glob"))

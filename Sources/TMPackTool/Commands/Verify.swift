@@ -22,7 +22,9 @@ struct Verify: ParsableCommand {
   @Flag(help: "Also decode everything.")
   var deep = false
 
-  @Option(help: ArgumentHelp("Prove an expert's recorded errors and digests again, against the original.", valueName: "name=path"))
+  @Option(
+    help: ArgumentHelp(
+      "Prove an expert's recorded errors and digests again, against the original.", valueName: "name=path"))
   var source: [NamedPath] = []
 
   @Option(help: ArgumentHelp("The shared model of a detached archive.", valueName: "path"))
@@ -59,7 +61,8 @@ struct Verify: ParsableCommand {
       return Console.result([
         "archive": .string(archive), "level": .string(level.rawValue), "sound": .bool(report.isSound),
         "root_digest": .string(opened.rootDigest.hexadecimal),
-        "usable_experts": .array(report.usableExperts.map { .string($0) }), "shared_usable": .bool(report.isSharedUsable),
+        "usable_experts": .array(report.usableExperts.map { .string($0) }),
+        "shared_usable": .bool(report.isSharedUsable),
         "proved_sources": .array(report.isSound ? source.map { .string($0.name) } : []),
         "faults": .array(report.faults.map(\.error.json)),
       ])
@@ -67,7 +70,8 @@ struct Verify: ParsableCommand {
     for fault in report.faults { Console.talk("\(fault.error)") }
     if report.isSound {
       let proved = source.isEmpty ? "" : "; proved against the sources of \(source.map(\.name).joined(separator: ", "))"
-      Console.result("\(archive): sound (\(level.rawValue)), \(opened.experts.count) experts, root \(opened.rootDigest)\(proved)")
+      Console.result(
+        "\(archive): sound (\(level.rawValue)), \(opened.experts.count) experts, root \(opened.rootDigest)\(proved)")
     } else {
       let usable = report.usableExperts.isEmpty ? "none" : report.usableExperts.joined(separator: ", ")
       Console.result("\(archive): \(report.faults.count) faults; usable experts: \(usable)")

@@ -10,7 +10,8 @@ struct ByteSize: ExpressibleByArgument {
     let digits = argument.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
     let unit = argument.dropFirst(digits.count).drop { $0 == " " }.lowercased()
     let factors: [String: Double] = [
-      "": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 0x1p10, "mib": 0x1p20, "gib": 0x1p30, "tib": 0x1p40,
+      "": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 0x1p10, "mib": 0x1p20, "gib": 0x1p30,
+      "tib": 0x1p40,
     ]
     guard let number = Double(digits), let factor = factors[unit], number * factor >= 1, number * factor < 0x1p63 else {
       return nil
@@ -126,7 +127,8 @@ struct TextTable {
       }
       return padded.joined(separator: "  ").trimmingTrailingSpaces()
     }
-    return ([line(header), line(widths.map { String(repeating: "─", count: $0) })] + rows.map(line)).joined(separator: "\n")
+    return ([line(header), line(widths.map { String(repeating: "─", count: $0) })] + rows.map(line)).joined(
+      separator: "\n")
   }
 }
 
