@@ -1,0 +1,89 @@
+import ByteIO
+import TensorKit
+
+/// Every element of a tensor, in a smaller type, with one scale.
+///
+/// Decoding is defined to the bit: for a router weight w, g = w · scale, rounded to float32; then
+/// accᵢ = fma(g, valueᵢ, accᵢ) in the accumulator's type.
+public struct DenseFactor: Sendable, Hashable {
+  /// Elements of the tensor.
+  public let count: Int
+  public let dtype: FactorDType
+  /// `count` elements.
+  public let values: [UInt8]
+  public let scale: Float
+}
+
+extension DenseFactor {
+  /// A factor from an archive's arrays, checked.
+  ///
+  /// - Throws: `malformed` when the sizes do not belong together, or an element or the scale is not one that may occur.
+  public init(values: [UInt8], scale: Float, dtype: FactorDType, count: Int) throws(StorageError) {
+    guard count >= 0 else { throw StorageError(.malformed, "a factor has \(count) elements") }
+    guard scale.isFinite else { throw StorageError(.malformed, "a factor's scale is not a finite number") }
+    try dtype.validate(values, runs: 1, of: count, "values")
+    self.count = count
+    self.dtype = dtype
+    self.values = values
+    self.scale = scale
+  }
+
+  /// The nearest elements of `dtype`, or of f32 for values at the ends of its range; see `ElementScale`.
+  ///
+  /// - Precondition: all values are finite.
+  init(rounding values: UnsafeBufferPointer<Float>, to dtype: FactorDType) {
+    let scale = ElementScale(dtype, largest: values.largestMagnitude)
+    count = values.count
+    self.dtype = scale.dtype
+    self.values = scale.encode(values)
+    self.scale = scale.scale
+  }
+
+  /// Bytes of all arrays, the scale's among them.
+  public var byteCount: Int { values.count + 4 }
+}
+
+extension DenseFactor {
+  /// Adds `weight` times the tensor; see the type for the exact sum.
+  ///
+  /// - Precondition: `acc` has `count` elements.
+  /// - Complexity: O(count), in constant memory.
+  public func accumulate(weight: Float, into acc: UnsafeMutableBufferPointer<Float>) {
+    accumulate(weight: weight, into: acc, using: .best)
+  }
+
+  /// The same in float64, for tensors of that type.
+  public func accumulate(weight: Float, into acc: UnsafeMutableBufferPointer<Double>) {
+    accumulate(weight: weight, into: acc, using: .best)
+  }
+
+  package func accumulate<Scalar: FactorAccumulator>(
+    weight: Float, into acc: UnsafeMutableBufferPointer<Scalar>, using isa: InstructionSet
+  ) {
+    precondition(acc.count == count, "the accumulator has the tensor's size")
+    let gain = weight * scale
+    dtype.forEachChunk(of: values, count: count) { start, chunk in
+      Scalar.accumulateDense(isa, acc.baseAddress! + start, chunk.baseAddress!, count: chunk.count, gain: gain)
+    }
+  }
+}
+
+extension FactorDType {
+  /// Elements that are widened at a time: what stays in the first-level cache. Even, so that nibbles stay paired.
+  private static var chunk: Int { 2048 }
+
+  /// Calls `body` with the widened values, some at a time, and the index of the first.
+  func forEachChunk(of bytes: [UInt8], count: Int, _ body: (_ start: Int, UnsafeBufferPointer<Float>) -> Void) {
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: Self.chunk) { buffer in
+      bytes.withUnsafeBytes { bytes in
+        for start in stride(from: 0, to: count, by: Self.chunk) {
+          let values = UnsafeMutableBufferPointer(rebasing: buffer[..<min(Self.chunk, count - start)])
+          let first = start * bitWidth / 8
+          let size = (values.count * bitWidth + 7) / 8
+          widen(UnsafeRawBufferPointer(rebasing: bytes[first..<first + size]), into: values)
+          body(start, UnsafeBufferPointer(values))
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,90 @@
+import ByteIO
+import TensorKit
+
+/// What factors to make of the tensors of an exclusive vector.
+///
+/// ```swift
+/// let plan = try FactorPlan(.lowRank(rank: 16), dtype: .bf16)
+/// let factor = try plan.encode(difference, shape: info.shape)
+/// ```
+public struct FactorPlan: Sendable, Hashable {
+  public enum Method: Sendable, Hashable {
+    /// The leading `rank` singular triplets of each matrix.
+    case lowRank(rank: Int)
+    /// The leading round(ratio · min(m, n)) singular triplets of each matrix of m × n.
+    case lowRankRatio(Double)
+    /// The round(density · n) largest elements of each tensor of n elements.
+    case sparse(density: Double)
+    /// Every element.
+    case dense
+  }
+
+  public let method: Method
+  public let dtype: FactorDType
+
+  /// - Throws: `invalidArgument` for a rank below 1, or a ratio or density outside of (0, 1].
+  public init(_ method: Method, dtype: FactorDType) throws(StorageError) {
+    switch method {
+    case .lowRank(let rank):
+      guard rank >= 1 else { throw StorageError(.invalidArgument, "the rank is \(rank); it must be at least 1") }
+    case .lowRankRatio(let share), .sparse(let share):
+      guard share > 0, share <= 1 else {
+        throw StorageError(.invalidArgument, "the share is \(share); it must be above 0 and at most 1")
+      }
+    case .dense: break
+    }
+    self.method = method
+    self.dtype = dtype
+  }
+}
+
+extension FactorPlan {
+  /// The kind of factor that a tensor of `shape` gets:
+  ///
+  /// 1. Scalars and vectors are few and sensitive: dense, in 16 bits at least.
+  /// 2. Other tensors are matrices of [d₀, rest].
+  /// 3. A rank is at least 1 and at most the shorter side.
+  /// 4. Low-rank factors that would hold as many numbers as the matrix are dense, in 16 bits at least.
+  package func form(for shape: Shape) -> (method: Method, dtype: FactorDType) {
+    guard let (rows, columns) = shape.matrix else { return (.dense, dtype.atLeast16Bits) }
+    let wanted: Int
+    switch method {
+    case .dense, .sparse: return (method, dtype)
+    case .lowRank(let rank): wanted = rank
+    case .lowRankRatio(let ratio): wanted = Int((ratio * Double(min(rows, columns))).rounded())
+    }
+    let rank = max(1, min(wanted, rows, columns))
+    // rank (rows + columns) < rows · columns, where the left side may overflow.
+    let (numbers, overflow) = rank.multipliedReportingOverflow(by: rows + columns)
+    guard !overflow, numbers < rows * columns else { return (.dense, dtype.atLeast16Bits) }
+    return (.lowRank(rank: rank), dtype)
+  }
+
+  /// The factor of an exclusive vector.
+  ///
+  /// It may come out smaller than planned: components and elements that would decode to nothing are left out. Values
+  /// at the ends of float32's range (below 2⁻¹⁰⁰, from 2¹²⁷ on) are kept as f32, densely if they were to be low-rank.
+  /// - Parameter values: the tensor's elements, row-major.
+  /// - Throws: `nonFinite` for an infinity or a NaN; `limitExceeded` as `SingularVectors` does.
+  /// - Complexity: that of `SingularVectors` for low rank; otherwise O(n), holding the result and an index of each
+  ///   element that is kept.
+  public func encode(_ values: UnsafeBufferPointer<Float>, shape: Shape) throws(StorageError) -> Factor {
+    precondition(values.count == shape.elementCount, "the shape is that of the values")
+    guard values.largestMagnitude.isFinite else {
+      throw StorageError(.nonFinite, "an exclusive vector holds an infinity or a NaN")
+    }
+    let (method, dtype) = form(for: shape)
+    switch method {
+    case .lowRank(let rank):
+      let (rows, columns) = shape.matrix!
+      let vectors = try SingularVectors(of: MatrixView(values, rows: rows, columns: columns), rank: rank)
+      guard let factor = LowRankFactor(rounding: vectors, to: dtype) else {
+        return .dense(DenseFactor(rounding: values, to: .f32))
+      }
+      return .lowRank(factor)
+    case .lowRankRatio: preconditionFailure("a form has a rank")
+    case .sparse(let density): return .sparse(SparseFactor(rounding: values, density: density, to: dtype))
+    case .dense: return .dense(DenseFactor(rounding: values, to: dtype))
+    }
+  }
+}

@@ -1,0 +1,95 @@
+import ByteIO
+import TensorKit
+
+/// A few elements of a tensor, with one scale; the others are zero.
+///
+/// Decoding is defined to the bit: for a router weight w, g = w · scale, rounded to float32; then
+/// acc_p = fma(g, value, acc_p), in the accumulator's type, for each stored position p.
+public struct SparseFactor: Sendable, Hashable {
+  /// Elements of the tensor.
+  public let elementCount: Int
+  /// How many of them are stored.
+  public let count: Int
+  public let dtype: FactorDType
+  /// LEB128 gaps: the first position, then each one's distance to the one before, minus 1.
+  public let positions: [UInt8]
+  /// `count` elements.
+  public let values: [UInt8]
+  public let scale: Float
+}
+
+extension SparseFactor {
+  /// A factor from an archive's arrays, checked.
+  ///
+  /// - Throws: `malformed` when the sizes do not belong together, a position is outside of the tensor or not encoded
+  ///   minimally, or an element or the scale is not one that may occur.
+  public init(
+    positions: [UInt8], values: [UInt8], scale: Float, dtype: FactorDType, count: Int, elementCount: Int
+  ) throws(StorageError) {
+    guard count >= 0, count <= elementCount else {
+      throw StorageError(.malformed, "a factor holds \(count) of \(elementCount) elements")
+    }
+    guard scale.isFinite else { throw StorageError(.malformed, "a factor's scale is not a finite number") }
+    try dtype.validate(values, runs: 1, of: count, "values")
+    try GapCoding.validate(positions, count: count, below: elementCount)
+    self.elementCount = elementCount
+    self.count = count
+    self.dtype = dtype
+    self.positions = positions
+    self.values = values
+    self.scale = scale
+  }
+
+  /// The `round(density · n)` elements largest in magnitude, but at least one, rounded to `dtype`; see `ElementScale`.
+  ///
+  /// Those that are zero, or become so, are left out.
+  /// - Precondition: all values are finite, and 0 < `density` ≤ 1.
+  init(rounding values: UnsafeBufferPointer<Float>, density: Double, to dtype: FactorDType) {
+    let wanted = max(1, Int((density * Double(values.count)).rounded()))
+    let scale = ElementScale(dtype, largest: values.largestMagnitude)
+    let smallest: Float = scale.dtype.largestInteger == nil ? 0 : 0.5
+    let chosen = largestMagnitudes(wanted, of: values)
+      .filter { (values[$0] * scale.reciprocal).magnitude > smallest }
+    elementCount = values.count
+    count = chosen.count
+    self.dtype = scale.dtype
+    positions = GapCoding.encode(chosen)
+    self.values = chosen.map { values[$0] }.withUnsafeBufferPointer { scale.encode($0) }
+    self.scale = scale.scale
+  }
+
+  /// Bytes of all arrays, the scale's among them.
+  public var byteCount: Int { positions.count + values.count + 4 }
+}
+
+extension SparseFactor {
+  /// Adds `weight` times the tensor; see the type for the exact sum.
+  ///
+  /// - Precondition: `acc` has `elementCount` elements.
+  /// - Complexity: O(count), in constant memory.
+  public func accumulate(weight: Float, into acc: UnsafeMutableBufferPointer<Float>) {
+    accumulate(weight: weight, into: acc, using: .best)
+  }
+
+  /// The same in float64, for tensors of that type.
+  public func accumulate(weight: Float, into acc: UnsafeMutableBufferPointer<Double>) {
+    accumulate(weight: weight, into: acc, using: .best)
+  }
+
+  package func accumulate<Scalar: FactorAccumulator>(
+    weight: Float, into acc: UnsafeMutableBufferPointer<Scalar>, using isa: InstructionSet
+  ) {
+    precondition(acc.count == elementCount, "the accumulator has the tensor's size")
+    let gain = weight * scale
+    var reader = GapCoding.Reader()
+    positions.withUnsafeBufferPointer { positions in
+      dtype.forEachChunk(of: values, count: count) { _, chunk in
+        withUnsafeTemporaryAllocation(of: Int.self, capacity: chunk.count) { places in
+          reader.read(positions, into: places)
+          Scalar.accumulateSparse(
+            isa, acc.baseAddress!, places.baseAddress!, chunk.baseAddress!, count: chunk.count, gain: gain)
+        }
+      }
+    }
+  }
+}
