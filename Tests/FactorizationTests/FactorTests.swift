@@ -82,7 +82,8 @@ private func encode(_ values: [Float], _ dimensions: [Int], _ method: FactorPlan
     }
   }
 
-  @Test(arguments: everyDType) func denseAndSparseAreTheSpecifiedSumsOnEveryInstructionSet(_ dtype: FactorDType) throws {
+  @Test(arguments: everyDType) func denseAndSparseAreTheSpecifiedSumsOnEveryInstructionSet(_ dtype: FactorDType) throws
+  {
     for columns in [1, 2, 15, 64, 1033, 3001] {
       let values = noise(3 * columns, seed: 4)
       expectReference(try encode(values, [3, columns], .dense, dtype), count: 3 * columns)
@@ -187,7 +188,9 @@ private func encode(_ values: [Float], _ dimensions: [Int], _ method: FactorPlan
 
   @Test func nonFiniteVectorsAreRefused() {
     for method in [FactorPlan.Method.lowRank(rank: 1), .dense, .sparse(density: 0.5)] {
-      #expect(throws: StorageError(.nonFinite, "")) { try encode([1, .nan, 3, 4, 5, 6, 7, 8, 9], [3, 3], method, .f16) }
+      #expect(throws: StorageError(.nonFinite, "")) {
+        try encode([1, .nan, 3, 4, 5, 6, 7, 8, 9], [3, 3], method, .f16)
+      }
     }
   }
 

@@ -76,6 +76,28 @@ import Testing
     #expect(entry.rank == 1 && entry.left[7] == 1 && entry.right[11] == 1)
   }
 
+  @Test func toleratesEqualSingularValues() throws {
+    for side in [40, 300] {
+      var matrix = Matrix(values: .init(repeating: 0, count: side * side), rows: side, columns: side)
+      // A permutation with signs: every singular value is 1.
+      for i in 0..<side { matrix.values[i * side + (i * 7 + 3) % side] = i % 3 == 0 ? -1 : 1 }
+      let vectors = try matrix.withView { view throws(StorageError) in try SingularVectors(of: view, rank: 10) }
+      #expect(vectors.rank == 10 && vectors.singularValues.allSatisfy { abs($0 - 1) < 1e-5 })
+      expectInvariants(vectors)
+    }
+  }
+
+  @Test func toleratesMatricesOfFewEntries() throws {
+    var random = RandomBits(seed: 31)
+    for count in [2, 5, 9, 40, 400] {
+      var matrix = Matrix(values: .init(repeating: 0, count: 300 * 310), rows: 300, columns: 310)
+      for value in noise(count, seed: UInt64(count)) { matrix.values[Int(random.next() % (300 * 310))] = value }
+      let vectors = try matrix.withView { view throws(StorageError) in try SingularVectors(of: view, rank: 10) }
+      #expect(matrix.error(of: vectors) <= matrix.bestError(rank: 10) + 1e-4)
+      expectInvariants(vectors)
+    }
+  }
+
   @Test func bothRoutesAgree() throws {
     let matrix = Matrix.spectrum(300, 400, [8, 4, 2, 1], noise: 0.01)
     let (gram, range) = matrix.withView {
@@ -92,7 +114,9 @@ import Testing
       let expected = try matrix.withView { view throws(StorageError) in try SingularVectors(of: view, rank: rank) }
       await withTaskGroup(of: SingularVectors?.self) { group in
         for _ in 0..<8 {
-          group.addTask { try? matrix.withView { view throws(StorageError) in try SingularVectors(of: view, rank: rank) } }
+          group.addTask {
+            try? matrix.withView { view throws(StorageError) in try SingularVectors(of: view, rank: rank) }
+          }
         }
         for await vectors in group { #expect(vectors == expected) }
       }
