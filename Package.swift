@@ -51,7 +51,7 @@ let package = Package(
     .testTarget(name: "ByteIOTests", dependencies: ["ByteIO", "Parallel"]),
     .testTarget(
       name: "FactorizationTests",
-      dependencies: ["Factorization", "CLAPACKE", "COpenBLAS", "CKernels", "TensorKit", "ByteIO"]),
+      dependencies: ["Factorization", "CLAPACKE", "COpenBLAS", "TensorKit", "ByteIO"]),
     .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints"]),
   ],
   swiftLanguageModes: [.v6]

@@ -28,7 +28,7 @@ extension DenseFactor {
     self.scale = scale
   }
 
-  /// The nearest elements of `dtype`, or of f32 where its scale would not be a normal float32; see `ElementScale`.
+  /// The nearest elements of `dtype`, or of f32 for values at the ends of its range; see `ElementScale`.
   ///
   /// - Precondition: all values are finite.
   init(rounding values: UnsafeBufferPointer<Float>, to dtype: FactorDType) {

@@ -2,7 +2,7 @@ import TensorKit
 
 /// The one scale that the elements of a dense or sparse factor share: value ≈ scale · element.
 struct ElementScale {
-  /// What the elements are stored as: the type asked for, or f32 where its scale would not be a normal float32.
+  /// What the elements are stored as: the type asked for, or f32 for values at the ends of its range.
   let dtype: FactorDType
   let scale: Float
   /// What to multiply a value by before it is rounded to an element.
@@ -10,28 +10,20 @@ struct ElementScale {
 
   /// For values whose largest magnitude is `largest`.
   ///
-  /// - f32: 1.
-  /// - bf16: 1, or 2 where the largest value would round to infinity.
+  /// - Floats of 8 bits of exponent: 1.
   /// - f16: the power of two that brings the largest magnitude into [2¹⁴, 2¹⁵), so that only values 2⁻²⁹ times
   ///   smaller lose digits.
   /// - Integers: the largest magnitude becomes the largest integer.
   init(_ dtype: FactorDType, largest: Float) {
-    let scale: Float
-    switch dtype {
-    case .f32: scale = 1
-    case .bf16: scale = largest >= 0x1p127 ? 2 : 1
-    case .f16: scale = largest > 0 ? Float(sign: .plus, exponent: Int(largest.exponent) - 14, significand: 1) : 1
-    case .int8, .int4: scale = largest > 0 ? largest / dtype.largestInteger! : 1
-    }
-    if isStorable(scale: scale) {
-      self.dtype = dtype
-      self.scale = scale
-      reciprocal = 1 / scale
-    } else {
-      self.dtype = .f32
-      self.scale = 1
-      reciprocal = 1
-    }
+    self.dtype = largest == 0 || isWellWithinFloat32(Double(largest)) ? dtype : .f32
+    scale =
+      switch self.dtype {
+      case _ where largest == 0: 1
+      case .f32, .bf16: 1
+      case .f16: Float(sign: .plus, exponent: Int(largest.exponent) - 14, significand: 1)
+      case .int8, .int4: largest / dtype.largestInteger!
+      }
+    reciprocal = 1 / scale
   }
 
   /// Elements of `values`, in order.
@@ -49,8 +41,9 @@ struct ElementScale {
   }
 }
 
-/// Whether a scale keeps all of float32's digits: a normal number.
-func isStorable(scale: Float) -> Bool { scale.isNormal }
+/// Whether a largest value leaves room, below for a scale that is a normal number and for small values that keep
+/// their digits, above for rounding up.
+func isWellWithinFloat32(_ largest: Double) -> Bool { largest >= 0x1p-100 && largest < 0x1p127 }
 
 extension Float {
   /// Its four bytes, little-endian.

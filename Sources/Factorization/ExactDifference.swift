@@ -87,7 +87,8 @@ public enum ExactDifference {
       first.count == second.count && first.count == result.count && first.count % width == 0,
       "tensors of one type and size")
     guard let a = first.baseAddress, let b = second.baseAddress, let target = result.baseAddress else { return }
-    for offset in stride(from: 0, to: first.count, by: width) {
+    for i in 0..<first.count / width {
+      let offset = i &* width
       let x = Lane(littleEndian: a.loadUnaligned(fromByteOffset: offset, as: Lane.self))
       let y = Lane(littleEndian: b.loadUnaligned(fromByteOffset: offset, as: Lane.self))
       target.storeBytes(of: body(x, y).littleEndian, toByteOffset: offset, as: Lane.self)

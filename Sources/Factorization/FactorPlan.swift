@@ -63,7 +63,7 @@ extension FactorPlan {
   /// The factor of an exclusive vector.
   ///
   /// It may come out smaller than planned: components and elements that would decode to nothing are left out. Values
-  /// at the ends of float32's range, whose scales float32 cannot hold, are kept densely as f32.
+  /// at the ends of float32's range (below 2⁻¹⁰⁰, from 2¹²⁷ on) are kept as f32, densely if they were to be low-rank.
   /// - Parameter values: the tensor's elements, row-major.
   /// - Throws: `nonFinite` for an infinity or a NaN; `limitExceeded` as `SingularVectors` does.
   /// - Complexity: that of `SingularVectors` for low rank; otherwise O(n), holding the result and an index of each

@@ -45,11 +45,14 @@ extension LowRankFactor {
     self.scales = scales
   }
 
-  /// The vectors rounded to `dtype`; nil when a scale is not a normal float32, as for values at the ends of its range.
+  /// The vectors rounded to `dtype`; nil for singular values at the ends of float32's range.
   ///
   /// Floats store the unit vectors and the singular value. Integers store each vector divided by its largest entry
   /// and, as the scale, the number that makes the rounded component nearest to the exact one.
   init?(rounding vectors: SingularVectors, to dtype: FactorDType) {
+    // No partial sum of a decoded element is much above the first value.
+    let values = vectors.singularValues
+    guard values == [0] || values.allSatisfy(isWellWithinFloat32) else { return nil }
     var left: [UInt8] = []
     var right: [UInt8] = []
     var scales: [UInt8] = []
@@ -59,7 +62,7 @@ extension LowRankFactor {
           let gain =
             dtype.appendUnitVector(lefts.run(k, of: vectors.rows), to: &left)
             * dtype.appendUnitVector(rights.run(k, of: vectors.columns), to: &right)
-          scales += Float(vectors.singularValues[k] * gain).littleEndianBytes
+          scales += Float(values[k] * gain).littleEndianBytes
         }
       }
     }
@@ -70,8 +73,6 @@ extension LowRankFactor {
     self.left = left
     self.right = right
     self.scales = scales
-    let zero = vectors.singularValues[0] == 0
-    guard zero || (0..<rank).allSatisfy({ isStorable(scale: scale($0)) }) else { return nil }
   }
 
   /// Bytes of all arrays.

@@ -29,7 +29,8 @@ extension SingularVectors {
   }
 
   private init(rangeOf matrix: MatrixView, rank: Int, scale: Double) {
-    var finder = RangeFinder(matrix, dimension: rank + max(rank, 16))
+    BLAS.prepare()
+    var finder = RangeFinder(matrix, dimension: min(rank + max(rank, 16), matrix.shortSide))
     var convergence = Convergence(total: matrix.energy())
     while true {
       var gram = finder.image.withView { $0.gram() }
@@ -57,7 +58,7 @@ private struct Convergence {
   private var captured: [Double] = []
 
   /// How much larger than the best the error may be, relative to it.
-  private static let excess = 5e-5
+  private static let excess = 1e-4
   /// A relative error that is as good as none.
   private static let negligible = 3e-5
   private static let maximumIterations = 16
@@ -110,8 +111,8 @@ private struct RangeFinder {
   mutating func iterate(imageGram: [Double], energies: [Double]) {
     let edge = energies.last!
     // The polynomial's value at the largest energy is cosh(degree · growth).
-    let growth = edge > 0 ? acosh(2 * energies[0] / edge - 1) : .infinity
-    let degree = min(Self.maximumDegree, Int(log(2 * Self.maximumSpread) / growth))
+    let growth = edge > 0 ? acosh(max(1, 2 * energies[0] / edge - 1)) : .infinity
+    let degree = Int(min(Self.maximumDegree, log(2 * Self.maximumSpread) / growth))
     if degree < 1 {
       image.orthonormalize(gram: imageGram)
       range = image.timesTransposed(matrix)
@@ -130,7 +131,7 @@ private struct RangeFinder {
     image = range.times(matrix)
   }
 
-  private static let maximumDegree = 4
+  private static let maximumDegree = 4.0
   /// How much more the largest energy may be amplified than the smallest before float32 loses the latter.
   private static let maximumSpread = 1e5
 }

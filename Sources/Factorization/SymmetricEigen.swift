@@ -1,12 +1,12 @@
 import CLAPACKE
 
 /// The dominant eigenpairs of symmetric matrices that are Gram matrices, in float64.
-package enum SymmetricEigen {
+enum SymmetricEigen {
   /// The `count` largest eigenvalues, descending, and their unit eigenvectors, one after another.
   ///
   /// - Parameter matrix: n × n; its lower triangle by rows (upper by columns) is read, and all of it destroyed.
-  /// - Complexity: O(n³); holds `count` + 26 vectors of n doubles, or 3 n² doubles when `count` is above a quarter of n.
-  package static func largest(
+  /// - Complexity: O(n³); holds n² doubles and `count` + 26 vectors, or 4 n² doubles when `count` is above a quarter of n.
+  static func largest(
     _ count: Int, of matrix: inout [Double], order n: Int
   ) -> (values: [Double], vectors: [Double]) {
     precondition(count >= 1 && count <= n && matrix.count == n * n)
@@ -16,7 +16,7 @@ package enum SymmetricEigen {
   }
 
   /// The `count` largest eigenvalues, descending.
-  package static func largestValues(_ count: Int, of matrix: [Double], order n: Int) -> [Double] {
+  static func largestValues(_ count: Int, of matrix: [Double], order n: Int) -> [Double] {
     var copy = matrix
     var values = [Double](repeating: 0, count: n)
     let info = LAPACKE_dsyevd(LAPACK_COL_MAJOR, CChar(UInt8(ascii: "N")), upper, Int32(n), &copy, Int32(n), &values)

@@ -29,7 +29,6 @@ extension SingularVectors {
       self.init(zeroOfRows: matrix.rows, columns: matrix.columns)
       return
     }
-    BLAS.prepare()
     if Self.prefersGram(matrix, rank: rank) {
       try Limits.check(matrix.shortSide, atMost: 16_384, "the shorter side of a matrix to decompose at such a rank")
       self.init(gramOf: matrix, rank: rank)
@@ -46,8 +45,9 @@ extension SingularVectors {
 
   /// Through the eigenvectors of A Aᵀ or AᵀA, whichever is smaller.
   ///
-  /// In float64 even the square of float32's whole range fits.
+  /// In float64 even the square of float32's whole range fits. `init(of:rank:)` says what must hold.
   package init(gramOf matrix: MatrixView, rank: Int) {
+    BLAS.prepare()
     var gram = matrix.gram()
     let vectors = SymmetricEigen.largest(rank, of: &gram, order: matrix.shortSide).vectors
     self.init(

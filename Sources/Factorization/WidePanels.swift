@@ -13,7 +13,7 @@ extension MatrixView {
   ///
   /// Float64 makes it as good as an SVD in float32: its rounding errors are below those of the entries squared.
   /// - Complexity: O(s² · long side); holds s² + 384 s doubles.
-  package func gram() -> [Double] {
+  func gram() -> [Double] {
     let s = shortSide
     var gram = [Double](repeating: 0, count: s * s)
     let order = Int32(s)
