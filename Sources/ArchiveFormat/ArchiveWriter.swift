@@ -46,16 +46,16 @@ public final class ArchiveWriter {
     let sharedSection = try archive.sharedSection()
     shared = (archive.index.shared, archive.index.storage, archive.index.method)
     self.sharedSection = sharedSection
-    remember(sharedSection.frames)
+    remember(sharedSection.frames, in: archive.index.shared)
     for (index, expert) in archive.index.experts.enumerated() {
-      remember(try archive.expertSection(index).frames)
+      remember(try archive.expertSection(index).frames, in: expert.section)
       experts.append(expert)
     }
   }
 
-  private func remember(_ frames: [FrameRecord]) {
+  private func remember(_ frames: [FrameRecord], in section: SectionReference) {
     for frame in frames { extents[frame.extent.digest] = frame.extent }
-    _ = counted.add(frames.map(\.extent))
+    _ = counted.add([section.extent] + frames.map(\.extent))
   }
 
   /// Bytes of the archive so far.
@@ -175,7 +175,7 @@ public final class ArchiveWriter {
     largestExpansion = max(largestExpansion, try section.manifest.payloadBytes())
     let stored = raw.withUnsafeBytes { Zstandard.compress($0, level: level) }
     let extent = try store(stored, digest: Digest(of: stored), aligned: false)
-    let newBytes = counted.add(section.frames.map(\.extent)) + UInt64(extent.storedSize)
+    let newBytes = counted.add([extent] + section.frames.map(\.extent))
     return (SectionReference(extent: extent, rawSize: raw.count), newBytes)
   }
 
