@@ -53,6 +53,7 @@ let package = Package(
       name: "FactorizationTests",
       dependencies: ["Factorization", "CLAPACKE", "COpenBLAS", "TensorKit", "ByteIO"]),
     .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints"]),
+    .testTarget(name: "ToolTests", dependencies: ["ByteIO", "Digests", "TMPackTool"]),
   ],
   swiftLanguageModes: [.v6]
 )
