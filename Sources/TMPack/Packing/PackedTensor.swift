@@ -57,7 +57,8 @@ struct PackedTensor: Sendable {
   }
 
   private static func lossy(
-    _ makeFactor: FactorMaker, _ info: TensorInfo, _ format: FloatFormat, _ bytes: UnsafeRawBufferPointer, _ base: TensorBytes,
+    _ makeFactor: FactorMaker, _ info: TensorInfo, _ format: FloatFormat, _ bytes: UnsafeRawBufferPointer,
+    _ base: TensorBytes,
     level: Int
   ) throws(StorageError) -> Content {
     let vector = try ExclusiveVector(of: bytes, against: base, format)

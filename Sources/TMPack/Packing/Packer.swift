@@ -31,7 +31,8 @@ public struct Packer: Sendable {
   public let options: [String: String]
 
   public init(
-    sharedModel: SharedModel = .merged(TaskArithmetic()), rules: TensorRules, rate: RateControl? = nil, isDetached: Bool = false, level: Int = 3,
+    sharedModel: SharedModel = .merged(TaskArithmetic()), rules: TensorRules, rate: RateControl? = nil,
+    isDetached: Bool = false, level: Int = 3,
     pipeline: OrderedPipeline = .automatic, options: [String: String] = [:]
   ) {
     self.sharedModel = sharedModel
