@@ -61,6 +61,20 @@ public final class ArchiveWriter {
   /// Bytes of the archive so far.
   public var position: UInt64 { output.position }
 
+  /// A writer that stands where this one does and writes nothing: to learn what a section would take.
+  package func measuring() -> ArchiveWriter {
+    let copy = ArchiveWriter(output: MeasuringOutput(position: output.position), generation: generation, level: level)
+    copy.extents = extents
+    copy.counted = counted
+    copy.shared = shared
+    copy.sharedSection = sharedSection
+    copy.experts = experts
+    return copy
+  }
+
+  /// The experts so far.
+  package var expertSummaries: [ExpertSummary] { experts.map(\.summary) }
+
   // MARK: Payloads
 
   /// Writes a payload of the section that is open. The reference is good for this section's manifest only.

@@ -49,6 +49,14 @@ public struct EncodedPayload: Sendable {
   let content: Content
   public let size: Int
 
+  /// What it takes in the file; of one that will share a frame, at most.
+  package var storedSize: Int {
+    switch content {
+    case .frames(let frames): frames.reduce(0) { $0 + $1.stored.count }
+    case .pooled(let bytes, _): bytes.count
+    }
+  }
+
   /// - Parameters:
   ///   - elementWidth: bytes of an element, which choose the filter.
   ///   - level: zstd's.

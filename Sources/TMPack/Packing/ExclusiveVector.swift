@@ -39,6 +39,14 @@ struct ExclusiveVector: ~Copyable {
 
   var isZero: Bool { storage.allSatisfy { $0 == 0 } }
 
+  /// ‖v‖².
+  var energy: Double { storage.reduce(0) { $0 + Double($1) * Double($1) } }
+
+  /// The measures of a tensor that is approximated by nothing.
+  var measuresOfNothing: FactorMeasures {
+    FactorMeasures(norm: Measure(energy.squareRoot()), error: Measure(1))
+  }
+
   /// ‖v‖ and the relative Frobenius error of a factor as it will be decoded (TMP-6-6).
   ///
   /// Memory: the decoded factor in binary32.

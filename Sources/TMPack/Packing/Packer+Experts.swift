@@ -7,31 +7,28 @@ import TensorKit
 extension Packer {
   func writeExperts(
     _ experts: [ExpertInput], _ digests: SourceDigests, to writer: ArchiveWriter, shared: (any TensorSource)?,
-    _ path: String,
-    _ meter: inout ProgressMeter
+    _ path: String, _ meter: inout ProgressMeter
   ) throws(StorageError) -> [PackSummary.Note] {
     guard let section = writer.sharedSection else { preconditionFailure("the shared model comes first") }
     let tensors = SharedTensors(
       section: section, payloads: try writer.payloads(), detached: shared, archivePath: path)
+    let makers = try factorMakers(experts, tensors, writer, path, &meter)
     var notes: [PackSummary.Note] = []
-    for expert in experts {
+    for (expert, maker) in zip(experts, makers) {
       meter.stage = "packing \(expert.name)"
-      notes += try writeExpert(expert, digests, to: writer, shared: tensors, &meter)
+      notes += try writeExpert(expert, digests, to: writer, shared: tensors, maker, &meter)
     }
     return notes
   }
 
   private func writeExpert(
     _ expert: ExpertInput, _ digests: SourceDigests, to writer: ArchiveWriter, shared: SharedTensors,
-    _ meter: inout ProgressMeter
+    _ makeFactor: @escaping NamedFactorMaker, _ meter: inout ProgressMeter
   ) throws(StorageError) -> [PackSummary.Note] {
     let source = expert.checkpoint.source
     let infos = source.tensors
     let manifest = shared.manifest
-    let files =
-      expert.checkpoint.carriedFiles.isEmpty
-      // A lone checkpoint is of the base's making: its configuration and tokenizer are the base's.
-      ? try copyFiles(of: shared, in: writer) : try place(expert.checkpoint.carriedFiles, in: writer)
+    let files = try placeFiles(of: expert, shared, in: writer)
     var entries: [ExpertEntry] = []
     var notes = NoteCounter()
     try pipeline.run(infos.count) { index throws(StorageError) in
@@ -41,7 +38,7 @@ extension Packer {
         try source.bytes(of: info).withBytes { raw throws(StorageError) in
           try PackedTensor(
             info, raw, base: base, baseBytes: { () throws(StorageError) in try shared.bytes(of: base!) },
-            treatment: rules.treatment(of: info.name), level: level)
+            makeFactor: makeFactor(info.name), level: level)
         }
       }
     } consume: { index, packed throws(StorageError) in
@@ -91,6 +88,14 @@ extension Packer {
     try files.map { file throws(StorageError) in
       try place(try file.content.bytes(), name: file.name, in: writer)
     }
+  }
+
+  /// A lone checkpoint is of the base's making: its configuration and tokenizer are the base's.
+  func placeFiles(
+    of expert: ExpertInput, _ shared: SharedTensors, in writer: ArchiveWriter
+  ) throws(StorageError) -> [CarriedFileEntry] {
+    expert.checkpoint.carriedFiles.isEmpty
+      ? try copyFiles(of: shared, in: writer) : try place(expert.checkpoint.carriedFiles, in: writer)
   }
 
   private func copyFiles(of shared: SharedTensors, in writer: ArchiveWriter) throws(StorageError) -> [CarriedFileEntry]

@@ -20,6 +20,8 @@ public struct Packer: Sendable {
 
   public let sharedModel: SharedModel
   public let rules: TensorRules
+  /// For the tensors that `rules` leave to it.
+  public let rate: RateControl?
   /// Whether the shared model's tensors stay outside, bound by digest (TMP-6-4).
   public let isDetached: Bool
   /// zstd's.
@@ -29,11 +31,13 @@ public struct Packer: Sendable {
   public let options: [String: String]
 
   public init(
-    sharedModel: SharedModel = .merged(TaskArithmetic()), rules: TensorRules, isDetached: Bool = false, level: Int = 3,
+    sharedModel: SharedModel = .merged(TaskArithmetic()), rules: TensorRules, rate: RateControl? = nil,
+    isDetached: Bool = false, level: Int = 3,
     pipeline: OrderedPipeline = .automatic, options: [String: String] = [:]
   ) {
     self.sharedModel = sharedModel
     self.rules = rules
+    self.rate = rate
     self.isDetached = isDetached
     self.level = level
     self.pipeline = pipeline

@@ -161,6 +161,7 @@ public struct Mix: TensorSource {
     for (expert, entry) in addends {
       switch try reconstructor.part(entry, ofExpert: expert.position) {
       case .factor(let factor): Scalar.add(factor, weight: expert.weight, to: accumulator)
+      case .nothing: break
       case .bytes(let own):
         try sharedBytes.withBytes { sharedRaw throws(StorageError) in
           try own.withBytes { Scalar.addDifference($0, sharedRaw, format, weight: expert.weight, to: accumulator) }

@@ -53,7 +53,8 @@ struct Pack: ParsableCommand {
       let model = try shared.sharedModel(
         base: baseCheckpoint, experts: inputs, force: paths.force, work: work, progress: show)
       let packer = Packer(
-        sharedModel: model, rules: try factors.rules(), isDetached: shared.detached, level: factors.level,
+        sharedModel: model, rules: try factors.rules(), rate: try factors.rateOptions.control(),
+        isDetached: shared.detached, level: factors.level,
         pipeline: work.pipeline, options: factors.record.merging(shared.record) { first, _ in first })
       return try packer.pack(base: baseCheckpoint, experts: inputs, to: output, replacing: paths.force, progress: show)
     }
@@ -129,6 +130,8 @@ struct SharedModelOptions: ParsableArguments {
 
 /// What becomes of an expert's differences.
 struct FactorOptions: ParsableArguments {
+  @OptionGroup(title: "Size and quality") var rateOptions: RateOptions
+
   @Option(help: ArgumentHelp("Rank of the low-rank factors (default: 16).", valueName: "r"))
   var rank: Int?
 
@@ -163,17 +166,29 @@ struct FactorOptions: ParsableArguments {
   var level = 3
 
   func validate() throws {
-    let count = [rank != nil, rankRatio != nil, density != nil, lossless].count { $0 }
-    if count > 1 { throw ValidationError("--rank, --rank-ratio, --density and --lossless exclude each other.") }
-    if lossless, factorDtype != nil { throw ValidationError("--lossless has no --factor-dtype.") }
+    let count = [rank != nil, rankRatio != nil, density != nil, lossless, rateOptions.isGiven].count { $0 }
+    if count > 1 {
+      throw ValidationError(
+        "--rank, --rank-ratio, --density, --lossless and one of --quality, --budget, --budget-per-expert and --error exclude each other."
+      )
+    }
+    if lossless || rateOptions.isGiven, factorDtype != nil {
+      throw ValidationError("--factor-dtype belongs to --rank, --rank-ratio and --density.")
+    }
     guard (1...19).contains(level) else { throw ValidationError("--level must be 1 to 19.") }
   }
 
   func rules() throws -> TensorRules {
     TensorRules(
-      lossless ? .exact : .factor(try FactorPlan(method, dtype: factorDtype ?? .int8)),
+      try standard(),
       overrides: try override.map(Self.parseOverride), including: try include.map { try Glob($0) },
       excluding: try exclude.map { try Glob($0) })
+  }
+
+  private func standard() throws -> TensorTreatment {
+    if lossless { return .exact }
+    if rateOptions.isGiven { return .factor(.controlled) }
+    return .factor(.fixed(try FactorPlan(method, dtype: factorDtype ?? .int8)))
   }
 
   private var method: FactorPlan.Method {
@@ -199,6 +214,8 @@ struct FactorOptions: ParsableArguments {
     var record = ["level": String(level)]
     if lossless {
       record["factor"] = "lossless"
+    } else if rateOptions.isGiven {
+      record.merge(rateOptions.record) { first, _ in first }
     } else {
       switch method {
       case .lowRank(let rank): record["rank"] = String(rank)
@@ -237,7 +254,7 @@ struct FactorOptions: ParsableArguments {
       }
       if method == nil { throw refusal("'\(value)' is not a number") }
     }
-    return (pattern, .factor(try FactorPlan(method ?? .lowRank(rank: 16), dtype: dtype)))
+    return (pattern, .factor(.fixed(try FactorPlan(method ?? .lowRank(rank: 16), dtype: dtype))))
   }
 }
 
