@@ -5,7 +5,7 @@ import Zstandard
 /// Writes archives: first the shared model's section, then the experts', then the index.
 ///
 /// A section is written by placing its payloads in any order and then finishing it with a manifest that refers to them.
-/// Memory: the frames being placed, one pool of at most 1 MiB a filter, and 56 bytes for each frame of the section.
+/// Memory: the frames being placed, the section's small payloads, and its frame records.
 public final class ArchiveWriter {
   private let output: any ArchiveOutput
   private let generation: UInt64
@@ -46,16 +46,16 @@ public final class ArchiveWriter {
     let sharedSection = try archive.sharedSection()
     shared = (archive.index.shared, archive.index.storage, archive.index.method)
     self.sharedSection = sharedSection
-    remember(sharedSection.frames)
+    remember(sharedSection.frames, in: archive.index.shared)
     for (index, expert) in archive.index.experts.enumerated() {
-      remember(try archive.expertSection(index).frames)
+      remember(try archive.expertSection(index).frames, in: expert.section)
       experts.append(expert)
     }
   }
 
-  private func remember(_ frames: [FrameRecord]) {
+  private func remember(_ frames: [FrameRecord], in section: SectionReference) {
     for frame in frames { extents[frame.extent.digest] = frame.extent }
-    _ = counted.add(frames.map(\.extent))
+    _ = counted.add([section.extent] + frames.map(\.extent))
   }
 
   /// Bytes of the archive so far.
@@ -72,6 +72,8 @@ public final class ArchiveWriter {
       return PayloadReference(first: first, count: frames.count, skip: 0, size: payload.size)
     case .pooled(let bytes, let filter):
       guard !bytes.isEmpty else { return .empty }
+      let content = OpenSection.Pooled(bytes: bytes, filter: filter)
+      if let known = section.pooled[content] { return known }
       if let pool = section.pools[filter], pool.bytes.count + bytes.count > EncodedPayload.frameSize {
         try close(pool, filter)
       }
@@ -79,6 +81,7 @@ public final class ArchiveWriter {
       let reference = PayloadReference(first: pool.frame, count: 1, skip: pool.bytes.count, size: bytes.count)
       pool.bytes += bytes
       section.pools[filter] = pool
+      section.pooled[content] = reference
       return reference
     }
   }
@@ -172,7 +175,7 @@ public final class ArchiveWriter {
     largestExpansion = max(largestExpansion, try section.manifest.payloadBytes())
     let stored = raw.withUnsafeBytes { Zstandard.compress($0, level: level) }
     let extent = try store(stored, digest: Digest(of: stored), aligned: false)
-    let newBytes = counted.add(section.frames.map(\.extent)) + UInt64(extent.storedSize)
+    let newBytes = counted.add([extent] + section.frames.map(\.extent))
     return (SectionReference(extent: extent, rawSize: raw.count), newBytes)
   }
 
@@ -243,6 +246,13 @@ private struct OpenSection {
   /// Nil for the frame of a pool that is still open.
   var frames: [FrameRecord?] = []
   var pools: [FrameFilter: Pool] = [:]
+
+  struct Pooled: Hashable {
+    let bytes: [UInt8]
+    let filter: FrameFilter
+  }
+  /// Small payloads that are there already, such as those of tied tensors: what digests do for large ones.
+  var pooled: [Pooled: PayloadReference] = [:]
 
   mutating func openPool() -> Pool {
     frames.append(nil)

@@ -19,10 +19,18 @@ public struct Mix: TensorSource {
   private enum Recipe: Sendable {
     /// The shared tensor, bit for bit.
     case shared(SharedEntry)
-    /// One expert's tensor, bit for bit.
-    case exact(WeightedExpert, ExpertEntry)
+    /// One expert's tensor, which `info` describes, bit for bit.
+    case exact(WeightedExpert, ExpertEntry, info: TensorInfo)
     /// The shared tensor and what experts add to it, in declaration order.
     case sum(SharedEntry, [(expert: WeightedExpert, entry: ExpertEntry)])
+
+    /// Of the tensor before any conversion.
+    var info: TensorInfo {
+      switch self {
+      case .shared(let base), .sum(let base, _): base.info
+      case .exact(_, _, let info): info
+      }
+    }
   }
 
   /// - Parameters:
@@ -46,14 +54,15 @@ public struct Mix: TensorSource {
 
     var recipes: [String: Recipe] = [:]
     var infos: [TensorInfo] = []
-    func add(_ info: TensorInfo, _ recipe: Recipe) throws(StorageError) {
+    func add(_ recipe: Recipe) throws(StorageError) {
+      let info = recipe.info
       let converted = info.dtype.floatFormat == nil ? info.dtype : dtype?.dtype ?? info.dtype
       infos.append(try TensorInfo(name: info.name, dtype: converted, shape: info.shape))
       recipes[info.name] = recipe
     }
     for entry in shared.tensors {
-      if let recipe = Self.recipe(entry, selection, manifests) {
-        try add(Self.info(of: recipe), recipe)
+      if let recipe = try Self.recipe(entry, selection, manifests) {
+        try add(recipe)
       }
     }
     var fresh: Set<String> = []
@@ -61,7 +70,7 @@ public struct Mix: TensorSource {
       for entry in manifest.tensors where shared.entry(named: entry.name) == nil { fresh.insert(entry.name) }
     }
     for name in fresh {
-      if let recipe = Self.recipe(freshTensor: name, selection, manifests) { try add(Self.info(of: recipe), recipe) }
+      if let recipe = try Self.recipe(freshTensor: name, selection, manifests) { try add(recipe) }
     }
     tensors = infos.sortedByName()
     self.recipes = recipes
@@ -70,7 +79,7 @@ public struct Mix: TensorSource {
   /// TMP-7-2 to TMP-7-4 and TMP-7-10 for a tensor of the shared model; nil when no expert of the selection has it.
   private static func recipe(
     _ base: SharedEntry, _ selection: [WeightedExpert], _ manifests: [ExpertManifest]
-  ) -> Recipe? {
+  ) throws(StorageError) -> Recipe? {
     guard !selection.isEmpty else { return .shared(base) }
     let name = base.info.name
     let holders = selection.indices.filter { !manifests[$0].lacks(name) }
@@ -79,8 +88,8 @@ public struct Mix: TensorSource {
     if let entry = manifests[decider].entry(named: name) {
       let aloneAtOne = selection.count == 1 && selection[decider].weight == 1
       switch entry.factor.kind {
-      case .replaced: return .exact(selection[decider], entry)
-      case .difference where !isFloat || aloneAtOne: return .exact(selection[decider], entry)
+      case .replaced: return try .exact(selection[decider], entry, info: replacedInfo(entry))
+      case .difference where !isFloat || aloneAtOne: return .exact(selection[decider], entry, info: base.info)
       default: break
       }
     }
@@ -90,31 +99,25 @@ public struct Mix: TensorSource {
     return addends.isEmpty ? .shared(base) : .sum(base, addends)
   }
 
-  /// A tensor that the shared model lacks: it can only be replaced.
+  /// A tensor that the shared model lacks: it can only be replaced (TMP-6-7).
   private static func recipe(
     freshTensor name: String, _ selection: [WeightedExpert], _ manifests: [ExpertManifest]
-  ) -> Recipe? {
+  ) throws(StorageError) -> Recipe? {
     let holders = selection.indices.filter { manifests[$0].entry(named: name) != nil }
     guard let decider = firstHeaviest(holders, selection), let entry = manifests[decider].entry(named: name) else {
       return nil
     }
-    return .exact(selection[decider], entry)
+    return try .exact(selection[decider], entry, info: replacedInfo(entry))
+  }
+
+  private static func replacedInfo(_ entry: ExpertEntry) throws(StorageError) -> TensorInfo {
+    guard case .replaced(let dtype, let shape, _) = entry.factor else { preconditionFailure("not a replaced tensor") }
+    return try TensorInfo(name: entry.name, dtype: dtype, shape: shape)
   }
 
   /// The decider (TMP-7-3).
   private static func firstHeaviest(_ indices: [Int], _ selection: [WeightedExpert]) -> Int? {
     indices.max { (selection[$0].weight, $1) < (selection[$1].weight, $0) }
-  }
-
-  private static func info(of recipe: Recipe) throws(StorageError) -> TensorInfo {
-    switch recipe {
-    case .shared(let base), .sum(let base, _): return base.info
-    case .exact(_, let entry):
-      guard case .replaced(let dtype, let shape, _) = entry.factor else {
-        preconditionFailure("only replaced tensors are fresh")
-      }
-      return try TensorInfo(name: entry.name, dtype: dtype, shape: shape)
-    }
   }
 
   // MARK: Reading
@@ -127,15 +130,9 @@ public struct Mix: TensorSource {
     switch recipe {
     case .shared(let base):
       try convert(base.info, try reconstructor.sharedBytes(base), to: info, destination)
-    case .exact(let expert, let entry):
+    case .exact(let expert, let entry, let own):
       guard case .bytes(let bytes) = try reconstructor.part(entry, ofExpert: expert.position) else {
         preconditionFailure("exact entries decode to bytes")
-      }
-      let own: TensorInfo
-      if case .replaced(let dtype, let shape, _) = entry.factor {
-        own = try TensorInfo(name: entry.name, dtype: dtype, shape: shape)
-      } else {
-        own = try Self.sharedInfo(entry.name, reconstructor)
       }
       try convert(own, bytes, to: info, destination)
     case .sum(let base, let addends):
@@ -148,13 +145,6 @@ public struct Mix: TensorSource {
         try sum(base, format, addends, as: Float.self, output, destination)
       }
     }
-  }
-
-  private static func sharedInfo(_ name: String, _ reconstructor: Reconstructor) throws(StorageError) -> TensorInfo {
-    guard let entry = reconstructor.shared.manifest.entry(named: name) else {
-      preconditionFailure("a difference has a shared tensor (TMP-6-7)")
-    }
-    return entry.info
   }
 
   /// TMP-7-4 to TMP-7-9
