@@ -160,7 +160,8 @@ let recipes: [Recipe] =
         try [
           tensor("empty", .f32, [0], []), tensor("empty.matrix", .bf16, [3, 0, 2], []),
           tensor("one", .f32, [1, 1], noise(1, seed: seed)), tensor("row", .f32, [1, 6], noise(6, seed: seed + 10)),
-          tensor("scalar", .f64, [], noise(1, seed: seed + 20)), tensor("tall", .f16, [6, 1], noise(6, seed: seed + 30)),
+          tensor("scalar", .f64, [], noise(1, seed: seed + 20)),
+          tensor("tall", .f16, [6, 1], noise(6, seed: seed + 30)),
           tensor("é😀", .f32, [1, 1, 2, 1, 2], noise(4, seed: seed + 40)),
         ]
       }
