@@ -19,9 +19,11 @@ private func zstdFrame(descriptor: UInt8, window: UInt8? = nil, size: [UInt8], _
 }
 
 extension Attacks {
-  private static func sharedPayload(_ edit: @escaping @Sendable (inout JSONValue) -> Void) -> @Sendable (
-    inout HandArchive
-  ) -> Void {
+  private static func sharedPayload(_ edit: @escaping @Sendable (inout JSONValue) -> Void)
+    -> @Sendable (
+      inout HandArchive
+    ) -> Void
+  {
     { archive in
       var payload = archive.shared.manifest["tensors", .at(1), "payload"]!
       edit(&payload)
@@ -31,8 +33,11 @@ extension Attacks {
 
   static let sections: [Attack] = [
     Attack("TMP-5-1", "a section of 7 bytes", .truncated) { $0.expert.editRaw = { Array($0[..<7]) } },
-    Attack("TMP-5-1", "a manifest longer than the section", .truncated) { $0.expert.editRaw = { $0.flipping(0x80, at: 2) } },
-    Attack("TMP-5-1", "a manifest of 4 GiB", .truncated) { $0.expert.editRaw = { $0.replacing(at: 0, with: [255, 255, 255, 255]) }
+    Attack("TMP-5-1", "a manifest longer than the section", .truncated) {
+      $0.expert.editRaw = { $0.flipping(0x80, at: 2) }
+    },
+    Attack("TMP-5-1", "a manifest of 4 GiB", .truncated) {
+      $0.expert.editRaw = { $0.replacing(at: 0, with: [255, 255, 255, 255]) }
     },
     Attack("TMP-5-1", "a record too few", .malformed, "frames") { $0.expert.editRaw = { $0.dropLast(56) } },
     Attack("TMP-5-1", "a byte too many", .malformed, "frames") { $0.expert.editRaw = { $0 + [0] } },
@@ -63,7 +68,9 @@ extension Attacks {
       archive.shared.manifest["tensors", .at(1), "shape"] = [0]
       archive.shared.manifest["tensors", .at(1), "payload"] = ["count": 1, "first": 0, "size": 0]
     },
-    Attack("TMP-5-8", "bytes without a frame", .malformed, "size", sharedPayload { $0 = ["count": 0, "first": 0, "size": 8] }),
+    Attack(
+      "TMP-5-8", "bytes without a frame", .malformed, "size",
+      sharedPayload { $0 = ["count": 0, "first": 0, "size": 8] }),
     Attack("TMP-5-8", "a frame that gives no byte", .malformed, "fit") { archive in
       archive.shared.frames = [.raw(HandArchive.matrix), .raw(HandArchive.integers), .raw([1, 2, 3])]
       archive.shared.manifest["tensors", .at(1), "payload"] = ["count": 2, "first": 1, "size": 8]
@@ -93,19 +100,22 @@ extension Attacks {
       archive.shared.frames = [.zstd(zeros)]
       archive.shared.manifest["tensors"] = .array(
         (0..<80).map { number in
-          HandArchive.sharedEntry("b\(number + 10)", "U8", [size], [], ["count": 1, "first": 0, "size": JSONValue(size)])
+          HandArchive.sharedEntry(
+            "b\(number + 10)", "U8", [size], [], ["count": 1, "first": 0, "size": JSONValue(size)])
         })
     },
   ]
 
-  private static func frame(_ edit: @escaping @Sendable (inout HandFrame) -> Void) -> @Sendable (inout HandArchive) ->
+  private static func frame(_ edit: @escaping @Sendable (inout HandFrame) -> Void)
+    -> @Sendable (inout HandArchive) ->
     Void
   {
     { edit(&$0.shared.frames[0]) }
   }
 
   /// The shared frame becomes a zstd frame of 68 equal bytes, to be spoilt.
-  private static func zstd(_ edit: @escaping @Sendable (inout HandFrame) -> Void) -> @Sendable (inout HandArchive) ->
+  private static func zstd(_ edit: @escaping @Sendable (inout HandFrame) -> Void)
+    -> @Sendable (inout HandArchive) ->
     Void
   {
     { archive in
@@ -142,53 +152,74 @@ extension Attacks {
         HandArchive.sharedEntry("n", "I32", [2], HandArchive.integers, ["count": 1, "first": 0, "size": 8])
       ]
     },
-    Attack("TMP-9-6", "a frame of 4 MiB and a byte", .limitExceeded, "raw size of a frame", frame {
-      $0.codec = 1
-      $0.rawSize = 4 << 20 | 1
-    }),
+    Attack(
+      "TMP-9-6", "a frame of 4 MiB and a byte", .limitExceeded, "raw size of a frame",
+      frame {
+        $0.codec = 1
+        $0.rawSize = 4 << 20 | 1
+      }),
     Attack("TMP-5-7", "planes of 8 for 68 bytes", .malformed, "multiple", zstd { ($0.filter, $0.width) = (1, 8) }),
     Attack("TMP-5-5", "two zstd frames", .malformed, "exactly one frame", zstd { $0.stored += $0.stored }),
     Attack("TMP-5-5", "a byte behind", .malformed, "exactly one frame", zstd { $0.stored.append(0) }),
     Attack("TMP-5-5", "a byte too few", .malformed, "", zstd { $0.stored.removeLast() }),
-    Attack("TMP-5-5", "a skippable frame", .malformed, "not a frame", zstd {
-      $0.stored = [0x50, 0x2A, 0x4D, 0x18, 4, 0, 0, 0, 1, 2, 3, 4]
-    }),
-    Attack("TMP-5-5", "a skippable frame behind", .malformed, "exactly one frame", zstd {
-      $0.stored += [0x50, 0x2A, 0x4D, 0x18, 4, 0, 0, 0, 1, 2, 3, 4]
-    }),
+    Attack(
+      "TMP-5-5", "a skippable frame", .malformed, "not a frame",
+      zstd {
+        $0.stored = [0x50, 0x2A, 0x4D, 0x18, 4, 0, 0, 0, 1, 2, 3, 4]
+      }),
+    Attack(
+      "TMP-5-5", "a skippable frame behind", .malformed, "exactly one frame",
+      zstd {
+        $0.stored += [0x50, 0x2A, 0x4D, 0x18, 4, 0, 0, 0, 1, 2, 3, 4]
+      }),
     Attack("TMP-5-5", "another content size", .malformed, "raw bytes instead of", zstd { $0.stored[5] = 67 }),
-    Attack("TMP-5-5", "no content size", .malformed, "declares no raw bytes", zstd {
-      $0.stored = zstdFrame(descriptor: 0b100, window: 0, size: [], [9])
-    }),
-    Attack("TMP-5-5", "no content checksum", .malformed, "no content checksum", zstd {
-      $0.stored[4] &= ~0b100
-      $0.stored.removeLast(4)
-    }),
-    Attack("TMP-5-5", "a wrong content checksum", .digestMismatch, "hecksum", zstd { $0.stored[$0.stored.count - 1] ^= 1 }),
-    Attack("TMP-5-5", "a dictionary", .malformed, "dictionary", zstd {
-      $0.stored[4] |= 1
-      $0.stored.insert(7, at: 5)
-      // Its number stands in front of the content size.
-    }),
+    Attack(
+      "TMP-5-5", "no content size", .malformed, "declares no raw bytes",
+      zstd {
+        $0.stored = zstdFrame(descriptor: 0b100, window: 0, size: [], [9])
+      }),
+    Attack(
+      "TMP-5-5", "no content checksum", .malformed, "no content checksum",
+      zstd {
+        $0.stored[4] &= ~0b100
+        $0.stored.removeLast(4)
+      }),
+    Attack(
+      "TMP-5-5", "a wrong content checksum", .digestMismatch, "hecksum", zstd { $0.stored[$0.stored.count - 1] ^= 1 }),
+    Attack(
+      "TMP-5-5", "a dictionary", .malformed, "dictionary",
+      zstd {
+        $0.stored[4] |= 1
+        $0.stored.insert(7, at: 5)
+        // Its number stands in front of the content size.
+      }),
     Attack("TMP-5-5", "a reserved bit", .malformed, "reserved bit", zstd { $0.stored[4] |= 0b1000 }),
-    Attack("TMP-5-5", "a window above 8 MiB", .limitExceeded, "window", zstd {
-      $0.stored = zstdFrame(descriptor: 0b1000_0100, window: 13 << 3 | 1, size: [68, 0, 0, 0], [9])
-    }),
-    Attack("TMP-5-5", "a window of terabytes", .limitExceeded, "window", zstd {
-      $0.stored = zstdFrame(descriptor: 0b1000_0100, window: 0xFF, size: [68, 0, 0, 0], [9])
-    }),
+    Attack(
+      "TMP-5-5", "a window above 8 MiB", .limitExceeded, "window",
+      zstd {
+        $0.stored = zstdFrame(descriptor: 0b1000_0100, window: 13 << 3 | 1, size: [68, 0, 0, 0], [9])
+      }),
+    Attack(
+      "TMP-5-5", "a window of terabytes", .limitExceeded, "window",
+      zstd {
+        $0.stored = zstdFrame(descriptor: 0b1000_0100, window: 0xFF, size: [68, 0, 0, 0], [9])
+      }),
     Attack("TMP-5-5", "an index in two frames", .malformed, "exactly one frame") {
       $0.editStoredIndex = { $0 + compressed([1]) }
     },
     Attack("TMP-5-5", "a section in two frames", .malformed, "exactly one frame") {
       $0.expert.editStored = { $0 + compressed([1]) }
     },
-    Attack("TMP-5-6", "a raw frame of another digest", .digestMismatch, "expected digest", frame {
-      $0.digest = [UInt8](repeating: 1, count: 32)
-    }),
-    Attack("TMP-5-6", "a zstd frame of another digest", .digestMismatch, "expected digest", zstd {
-      $0.digest = [UInt8](repeating: 1, count: 32)
-    }),
+    Attack(
+      "TMP-5-6", "a raw frame of another digest", .digestMismatch, "expected digest",
+      frame {
+        $0.digest = [UInt8](repeating: 1, count: 32)
+      }),
+    Attack(
+      "TMP-5-6", "a zstd frame of another digest", .digestMismatch, "expected digest",
+      zstd {
+        $0.digest = [UInt8](repeating: 1, count: 32)
+      }),
     Attack("TMP-5-6", "a section of another digest", .digestMismatch, "expected digest") {
       $0.editIndex = { $0["shared", "section", "digest"] = .string(Digest(of: [1]).hexadecimal) }
     },

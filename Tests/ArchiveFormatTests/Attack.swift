@@ -149,7 +149,8 @@ enum Attacks {
     },
   ]
 
-  private static func editing(_ edit: @escaping @Sendable (inout JSONValue) -> Void) -> @Sendable (inout HandArchive) ->
+  private static func editing(_ edit: @escaping @Sendable (inout JSONValue) -> Void)
+    -> @Sendable (inout HandArchive) ->
     Void
   {
     { $0.editIndex = edit }
@@ -177,17 +178,24 @@ enum Attacks {
       Attack("TMP-4-2", "a space", .malformed, "canonical", rewriting("{\"experts\":", "{\"experts\": ")),
       Attack("TMP-4-2", "a space behind", .malformed, "canonical") { $0.editIndexText = { $0 + [0x20] } },
       Attack("TMP-4-2", "text behind", .malformed, "after") { $0.editIndexText = { $0 + [0x5D] } },
-      Attack("TMP-4-2", "members unsorted", .malformed, "canonical", rewriting(
-        "{\"optional\":[],\"required\":[]}", "{\"required\":[],\"optional\":[]}")),
-      Attack("TMP-4-2", "a member twice", .malformed, "duplicate", rewriting(
-        "\"optional\":[],", "\"optional\":[],\"optional\":[],")),
-      Attack("TMP-4-2", "a number with a fraction", .malformed, "integer", rewriting("\"tensors\":2", "\"tensors\":2.0")),
-      Attack("TMP-4-2", "a number with an exponent", .malformed, "integer", rewriting("\"tensors\":2", "\"tensors\":2e0")),
+      Attack(
+        "TMP-4-2", "members unsorted", .malformed, "canonical",
+        rewriting(
+          "{\"optional\":[],\"required\":[]}", "{\"required\":[],\"optional\":[]}")),
+      Attack(
+        "TMP-4-2", "a member twice", .malformed, "duplicate",
+        rewriting(
+          "\"optional\":[],", "\"optional\":[],\"optional\":[],")),
+      Attack(
+        "TMP-4-2", "a number with a fraction", .malformed, "integer", rewriting("\"tensors\":2", "\"tensors\":2.0")),
+      Attack(
+        "TMP-4-2", "a number with an exponent", .malformed, "integer", rewriting("\"tensors\":2", "\"tensors\":2e0")),
       Attack("TMP-4-2", "a negative number", .malformed, "negative", rewriting("\"tensors\":2", "\"tensors\":-2")),
       Attack("TMP-4-2", "minus zero", .malformed, "integer", rewriting("\"tensors\":2", "\"tensors\":-0")),
       Attack("TMP-4-2", "2⁵³", .malformed, "2⁵³", rewriting("\"tensors\":2", "\"tensors\":9007199254740992")),
       Attack("TMP-4-2", "2⁶³", .malformed, "", rewriting("\"tensors\":2", "\"tensors\":9223372036854775808")),
-      Attack("TMP-4-2", "an escape too many", .malformed, "canonical", rewriting("\"name\":\"a\"", "\"name\":\"\\u0061\"")),
+      Attack(
+        "TMP-4-2", "an escape too many", .malformed, "canonical", rewriting("\"name\":\"a\"", "\"name\":\"\\u0061\"")),
       Attack("TMP-4-2", "invalid UTF-8", .malformed, "UTF-8") {
         $0.editIndexText = { text in
           var text = text
@@ -199,51 +207,76 @@ enum Attacks {
       Attack("TMP-4-4", "no experts", .malformed, "experts", editing { $0["experts"] = nil }),
       Attack("TMP-4-4", "no features", .malformed, "features", editing { $0["features"] = nil }),
       Attack("TMP-4-4", "no optional features", .malformed, "optional", editing { $0["features", "optional"] = nil }),
-      Attack("TMP-4-4", "features unsorted", .malformed, "sorted", editing { $0["features", "optional"] = ["b", "a"] }),
+      Attack(
+        "TMP-4-4", "features unsorted", .malformed, "sorted", editing { $0["features", "optional"] = ["b", "a"] }),
       Attack("TMP-4-4", "a feature twice", .malformed, "sorted", editing { $0["features", "optional"] = ["b", "b"] }),
       Attack("TMP-4-4", "no shared storage", .malformed, "storage", editing { $0["shared", "storage"] = nil }),
-      Attack("TMP-4-5", "an unknown required feature", .unsupportedFeature, "\"holograms\"", editing {
-        $0["features", "required"] = ["holograms"]
-        // Whatever else is new must not be reported instead.
-        $0["novelty"] = []
-        $0["experts"] = 7
-      }),
+      Attack(
+        "TMP-4-5", "an unknown required feature", .unsupportedFeature, "\"holograms\"",
+        editing {
+          $0["features", "required"] = ["holograms"]
+          // Whatever else is new must not be reported instead.
+          $0["novelty"] = []
+          $0["experts"] = 7
+        }),
       Attack("TMP-4-6", "an unknown member", .malformed, "\"novelty\"", editing { $0["novelty"] = [] }),
-      Attack("TMP-4-6", "an unknown member of an expert", .malformed, "\"x\"", editing { $0["experts", .at(0), "x"] = 1 }),
+      Attack(
+        "TMP-4-6", "an unknown member of an expert", .malformed, "\"x\"", editing { $0["experts", .at(0), "x"] = 1 }),
       Attack("TMP-4-6", "an unknown member of features", .malformed, "\"x\"", editing { $0["features", "x"] = [] }),
-      Attack("TMP-4-6", "an unknown member of a section", .malformed, "\"x\"", editing {
-        $0["shared", "section", "x"] = []
-      }),
-      Attack("TMP-4-6", "an unknown member of a summary", .malformed, "\"x\"", editing {
-        $0["experts", .at(0), "summary", "x"] = []
-      }),
+      Attack(
+        "TMP-4-6", "an unknown member of a section", .malformed, "\"x\"",
+        editing {
+          $0["shared", "section", "x"] = []
+        }),
+      Attack(
+        "TMP-4-6", "an unknown member of a summary", .malformed, "\"x\"",
+        editing {
+          $0["experts", .at(0), "summary", "x"] = []
+        }),
       Attack("TMP-4-6", "extensions that are a list", .malformed, "extensions", editing { $0["extensions"] = [] }),
-      Attack("TMP-4-7", "two experts of one name", .malformed, "two experts", editing {
-        $0["experts", .at(1)] = $0["experts", .at(0)]
-      }),
-      Attack("TMP-4-8", "a digest in capitals", .malformed, "hexadecimal", editing {
-        $0["shared", "section", "digest"] = .string(String(repeating: "AB", count: 32))
-      }),
-      Attack("TMP-4-8", "a section of 2⁵³ − 1 bytes", .limitExceeded, "stored size of a section", editing {
-        $0["shared", "section", "stored"] = 9_007_199_254_740_991
-      }),
-      Attack("TMP-3-4", "a section in the header", .malformed, "outside", editing { $0["shared", "section", "offset"] = 0 }),
-      Attack("TMP-3-4", "a section of no bytes", .malformed, "outside", editing { $0["shared", "section", "stored"] = 0 }),
+      Attack(
+        "TMP-4-7", "two experts of one name", .malformed, "two experts",
+        editing {
+          $0["experts", .at(1)] = $0["experts", .at(0)]
+        }),
+      Attack(
+        "TMP-4-8", "a digest in capitals", .malformed, "hexadecimal",
+        editing {
+          $0["shared", "section", "digest"] = .string(String(repeating: "AB", count: 32))
+        }),
+      Attack(
+        "TMP-4-8", "a section of 2⁵³ − 1 bytes", .limitExceeded, "stored size of a section",
+        editing {
+          $0["shared", "section", "stored"] = 9_007_199_254_740_991
+        }),
+      Attack(
+        "TMP-3-4", "a section in the header", .malformed, "outside", editing { $0["shared", "section", "offset"] = 0 }),
+      Attack(
+        "TMP-3-4", "a section of no bytes", .malformed, "outside", editing { $0["shared", "section", "stored"] = 0 }),
       Attack("TMP-4-9", "an unknown method", .malformed, "method", editing { $0["shared", "method"] = "magic" }),
       Attack("TMP-4-9", "an unknown storage", .malformed, "storage", editing { $0["shared", "storage"] = "cloud" }),
-      Attack("TMP-4-9", "a parameter that is a number", .malformed, "parameters", editing {
-        $0["shared", "parameters"] = ["lambda": 1]
-      }),
-      Attack("TMP-9-2", "a section of 256 MiB and a byte", .limitExceeded, "raw size of a section", editing {
-        $0["shared", "section", "raw"] = 268_435_457
-      }),
-      Attack("TMP-9-3", "65,537 experts", .limitExceeded, "number of experts", editing {
-        $0["experts"] = .array(Array(repeating: 0, count: 65_537))
-      }),
-      Attack("TMP-9-7", "a feature's name of 1025 bytes", .limitExceeded, "name", editing {
-        $0["features", "optional"] = [.string(String(repeating: "x", count: 1025))]
-      }),
-      Attack("TMP-9-7", "an expert's name of 1025 bytes", .limitExceeded, "name", name(String(repeating: "x", count: 1025))),
+      Attack(
+        "TMP-4-9", "a parameter that is a number", .malformed, "parameters",
+        editing {
+          $0["shared", "parameters"] = ["lambda": 1]
+        }),
+      Attack(
+        "TMP-9-2", "a section of 256 MiB and a byte", .limitExceeded, "raw size of a section",
+        editing {
+          $0["shared", "section", "raw"] = 268_435_457
+        }),
+      Attack(
+        "TMP-9-3", "65,537 experts", .limitExceeded, "number of experts",
+        editing {
+          $0["experts"] = .array(Array(repeating: 0, count: 65_537))
+        }),
+      Attack(
+        "TMP-9-7", "a feature's name of 1025 bytes", .limitExceeded, "name",
+        editing {
+          $0["features", "optional"] = [.string(String(repeating: "x", count: 1025))]
+        }),
+      Attack(
+        "TMP-9-7", "an expert's name of 1025 bytes", .limitExceeded, "name", name(String(repeating: "x", count: 1025))),
       Attack("TMP-9-9", "17 levels", .limitExceeded, "nested", editing { $0["extensions"] = ["x": nest(15)] }),
       Attack("TMP-9-9", "100,000 levels", .limitExceeded, "nested") {
         $0.editIndexText = { _ in [UInt8](repeating: UInt8(ascii: "["), count: 100_000) }

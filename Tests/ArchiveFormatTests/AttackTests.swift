@@ -8,7 +8,8 @@ import Testing
 @Suite struct AttackTests {
   static let hostile = Attacks.all.filter { $0.rule != "sound" }
 
-  @Test(arguments: [HandArchive(), .sparseFactor, .denseFactor, .lowRank(dtype: "I8", left: [1, 2, 3])].map { $0.bytes() })
+  @Test(
+    arguments: [HandArchive(), .sparseFactor, .denseFactor, .lowRank(dtype: "I8", left: [1, 2, 3])].map { $0.bytes() })
   func theUnspoiltArchivesAreSound(_ file: [UInt8]) { #expect(faults(in: file).isEmpty) }
 
   @Test(arguments: Attacks.all.filter { $0.rule == "sound" }) func accepts(_ attack: Attack) {

@@ -52,3 +52,12 @@ package let packageRoot: String = {
   for _ in 0..<3 { path = FileTree.parent(path) }
   return path
 }()
+
+package func truncateFile(_ path: String, to size: Int) { precondition(truncate(path, off_t(size)) == 0) }
+
+/// Writes over some bytes of a file, in place.
+package func overwriteFile(_ path: String, at offset: Int, with bytes: [UInt8]) {
+  let descriptor = open(path, O_WRONLY | O_CLOEXEC)
+  precondition(pwrite(descriptor, bytes, bytes.count, off_t(offset)) == bytes.count)
+  close(descriptor)
+}
