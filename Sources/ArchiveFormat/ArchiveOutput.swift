@@ -12,20 +12,20 @@ package protocol ArchiveOutput: ByteSink {
 }
 
 /// A new archive, which appears whole or not at all.
-final class NewArchiveOutput: ArchiveOutput {
+package final class NewArchiveOutput: ArchiveOutput {
   private let file: AtomicFile
 
-  init(path: String, replacing: Bool) throws(StorageError) {
+  package init(path: String, replacing: Bool) throws(StorageError) {
     file = try AtomicFile(path, replacing: replacing)
     try file.write([UInt8](repeating: 0, count: Int(Layout.contentStart)))
   }
 
-  var position: UInt64 { file.position }
-  var readablePath: String { file.readablePath }
+  package var position: UInt64 { file.position }
+  package var readablePath: String { file.readablePath }
 
-  func write(_ bytes: UnsafeRawBufferPointer) throws(StorageError) { try file.write(bytes) }
+  package func write(_ bytes: UnsafeRawBufferPointer) throws(StorageError) { try file.write(bytes) }
 
-  func finish(slot: [UInt8], at offset: UInt64) throws(StorageError) {
+  package func finish(slot: [UInt8], at offset: UInt64) throws(StorageError) {
     try file.overwrite(slot, at: offset)
     try file.commit()
   }

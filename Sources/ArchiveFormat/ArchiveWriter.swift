@@ -126,6 +126,7 @@ public final class ArchiveWriter {
   /// Ends the section that is open as that of an expert.
   public func finishExpert(named name: String, _ manifest: ExpertManifest) throws(StorageError) {
     guard let shared = sharedSection else { preconditionFailure("the shared model comes first") }
+    try checkName(name)
     try closePools()
     let (reference, newBytes) = try located(expert: name) { () throws(StorageError) in
       try writeSection(numbered(manifest), context: shared.manifest)
@@ -137,13 +138,17 @@ public final class ArchiveWriter {
     _ name: String, _ manifest: ExpertManifest, _ reference: SectionReference, bytes: UInt64
   ) throws(StorageError) {
     guard let shared = sharedSection else { preconditionFailure("the shared model comes first") }
+    let summary = ExpertSummary(of: manifest, shared: shared.manifest, bytes: bytes)
+    experts.append(ExpertReference(name: name, section: reference, summary: summary))
+  }
+
+  /// Throws unless an expert of that name can be added: before anything is written of it.
+  private func checkName(_ name: String) throws(StorageError) {
     try ExpertName.check(name)
     guard !experts.contains(where: { $0.name.hasSameBytes(as: name) }) else {
       throw StorageError(.invalidArgument, "there is an expert of that name already", expert: name)
     }
     try Limits.check(experts.count + 1, atMost: Limits.experts, "the number of experts")
-    let summary = ExpertSummary(of: manifest, shared: shared.manifest, bytes: bytes)
-    experts.append(ExpertReference(name: name, section: reference, summary: summary))
   }
 
   private func closePools() throws(StorageError) {
@@ -208,6 +213,7 @@ public final class ArchiveWriter {
   /// Copies an expert's section of another archive with the same shared model, frames as they are.
   public func copyExpert(_ index: Int, of archive: ArchiveFile) throws(StorageError) {
     guard let shared = sharedSection else { preconditionFailure("the shared model comes first") }
+    try checkName(archive.index.experts[index].name)
     let section = try archive.expertSection(index)
     let copied = Section(manifest: section.manifest, frames: try copy(section.frames, of: archive))
     let (reference, newBytes) = try writeSection(copied, context: shared.manifest)

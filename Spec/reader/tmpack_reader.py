@@ -2,9 +2,11 @@
 """A second reader of tmpack archives, written from Spec/format.md alone and in its order. Needs zstandard and numpy.
 
     tmpack_reader.py ARCHIVE verify [--shared-from BASE.safetensors]
-    tmpack_reader.py ARCHIVE unpack [--weights NAME=W,NAME=W] [--shared-from BASE.safetensors] [--dtype F32|F16|BF16|F64]
+    tmpack_reader.py ARCHIVE unpack --digests [--weights NAME=W,NAME=W] [--shared-from BASE.safetensors]
+                                    [--dtype F32|F16|BF16|F64]
 
-`verify` is the deep verification of TMP-8-3. `unpack` prints `name dtype shape sha256` for every tensor of the result.
+`verify` is the deep verification of TMP-8-3. `unpack` prints `name dtype shape sha256` for every tensor of the result
+(the only output there is; `--digests` may be left out).
 Plain code before fast code: it exists to check another implementation, not to replace it.
 Exit status 0, or 2 with one line that names the broken rule.
 """
@@ -812,6 +814,7 @@ def main():
     parser.add_argument("--weights", help="NAME=W,NAME=W; an expert that is not named is left out")
     parser.add_argument("--shared-from", help="the shared model of a detached archive, as a safetensors file")
     parser.add_argument("--dtype", choices=FLOATS)
+    parser.add_argument("--digests", action="store_true", help="print digests, which is the default")
     arguments = parser.parse_args()
     sys.stdout.reconfigure(encoding="utf-8")
     sys.stderr.reconfigure(encoding="utf-8")
