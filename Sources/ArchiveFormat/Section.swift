@@ -70,6 +70,10 @@ extension Section where Manifest: SectionManifest {
   private static func check(_ manifest: inout Manifest, frames: [FrameRecord], archiveEnd: UInt64) throws(StorageError)
   {
     var used = 0
+    // Raw bytes in front of each frame, so that the work does not grow with the frames that many payloads share.
+    var starts = [0]
+    starts.reserveCapacity(frames.count + 1)
+    for frame in frames { starts.append(starts.last! + frame.rawSize) }
     try manifest.mapPayloads { payload throws(StorageError) in
       guard payload.count > 0 else { return payload }
       guard payload.first <= used, payload.first <= frames.count, payload.count <= frames.count - payload.first,
@@ -78,7 +82,7 @@ extension Section where Manifest: SectionManifest {
         throw StorageError(.malformed, "a payload names frames out of order or beyond the last")
       }
       used = max(used, payload.first + payload.count)
-      let rawSize = frames[payload.frames].reduce(0) { $0 + $1.rawSize }
+      let rawSize = starts[payload.frames.upperBound] - starts[payload.first]
       let end = try payload.skip.adding(payload.size, "a payload's size")
       guard payload.skip < frames[payload.first].rawSize, end <= rawSize,
         end > rawSize - frames[payload.frames.upperBound - 1].rawSize
