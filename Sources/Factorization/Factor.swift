@@ -7,6 +7,16 @@ public enum Factor: Sendable, Hashable {
   case dense(DenseFactor)
   case quantized(QuantizedFactor)
 
+  /// nil for quantised factors, whose symbols are entropy-coded.
+  public var dtype: FactorDType? {
+    switch self {
+    case .lowRank(let factor): factor.dtype
+    case .sparse(let factor): factor.dtype
+    case .dense(let factor): factor.dtype
+    case .quantized: nil
+    }
+  }
+
   /// Elements of the tensor.
   public var elementCount: Int {
     switch self {

@@ -98,3 +98,19 @@ extension QuantizedFactor {
     return best
   }
 }
+
+extension Factor {
+  /// The factor as a reader will have it: a quantised one decoded from its payload, so that what is measured is what was stored.
+  package func decoded() throws(StorageError) -> Factor {
+    switch self {
+    case .quantized(.lowRank(let factor)):
+      .quantized(
+        .lowRank(
+          try QuantizedLowRankFactor(
+            payload: factor.payload, rows: factor.rows, columns: factor.columns, rank: factor.rank)))
+    case .quantized(.dense(let factor)):
+      .quantized(.dense(try QuantizedDenseFactor(payload: factor.payload, rows: factor.rows, columns: factor.columns)))
+    case .lowRank, .sparse, .dense: self
+    }
+  }
+}

@@ -4,6 +4,9 @@ import Digests
 import Factorization
 import TensorKit
 
+/// Makes the factor of a vector that is finite and not zero; nil when it is better left out. Deterministic.
+typealias FactorMaker = @Sendable (borrowing ExclusiveVector, Shape) throws(StorageError) -> Factor?
+
 /// One tensor of one expert, ready to be written: the result of a job that needs no other tensor and no file.
 struct PackedTensor: Sendable {
   let name: String
@@ -64,7 +67,7 @@ struct PackedTensor: Sendable {
     let vector = try ExclusiveVector(of: bytes, against: base, format)
     guard let index = vector.firstNonFinite else {
       if vector.isZero { return .unchanged }
-      guard let factor = try makeFactor(vector, info.shape) else {
+      guard let factor = try makeFactor(vector, info.shape)?.decoded() else {
         return .lossy(.dropped, vector.measuresOfNothing)
       }
       return .lossy(EncodedFactor(factor, level: level), try vector.measures(of: factor))

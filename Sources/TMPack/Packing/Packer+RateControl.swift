@@ -52,9 +52,9 @@ extension Packer {
     return { name in
       switch rules.treatment(of: name) {
       case .exact: nil
-      case .factor(.fixed(let plan)):
+      case .factor(let plan):
         { vector, shape throws(StorageError) in try plan.encode(vector.values, shape: shape) }
-      case .factor(.controlled): controlled?(name)
+      case .controlled: controlled?(name)
       }
     }
   }
@@ -75,7 +75,7 @@ extension Packer {
       let base = shared.manifest.entry(named: info.name)
       return try located(file: source.label, expert: expert.name, tensor: info.name) { () throws(StorageError) in
         try source.bytes(of: info).withBytes { raw throws(StorageError) in
-          if case .factor(.controlled) = rules.treatment(of: info.name), let format = info.dtype.floatFormat, let base,
+          if case .controlled = rules.treatment(of: info.name), let format = info.dtype.floatFormat, let base,
             base.info.matches(info)
           {
             try PackedTensor.refuseNonFinite(raw, format)

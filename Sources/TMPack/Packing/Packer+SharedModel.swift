@@ -59,7 +59,7 @@ extension Packer {
   private func refuseNonFinite(
     _ info: TensorInfo, _ bytes: UnsafeRawBufferPointer, base: any TensorSource, _ experts: [ExpertInput]
   ) throws(StorageError) {
-    guard case .factor = rules.treatment(of: info.name), let format = info.dtype.floatFormat,
+    guard rules.treatment(of: info.name) != .exact, let format = info.dtype.floatFormat,
       format.firstNonFinite(bytes) != nil
     else { return }
     for (source, expert) in [(base, nil)] + experts.map({ ($0.checkpoint.source, $0.name) }) {

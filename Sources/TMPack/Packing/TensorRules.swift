@@ -5,7 +5,9 @@ import TensorKit
 /// What is done with a tensor of an expert that differs from the shared one.
 public enum TensorTreatment: Sendable, Hashable {
   /// Approximated by a factor, if its dtype is float; kept exactly otherwise.
-  case factor(FactorEncoder)
+  case factor(FactorPlan)
+  /// Approximated, if its dtype is float, by a quantised factor as the packer's rate control decides.
+  case controlled
   /// Kept bit for bit.
   case exact
 }

@@ -187,8 +187,8 @@ struct FactorOptions: ParsableArguments {
 
   private func standard() throws -> TensorTreatment {
     if lossless { return .exact }
-    if rateOptions.isGiven { return .factor(.controlled) }
-    return .factor(.fixed(try FactorPlan(method, dtype: factorDtype ?? .int8)))
+    if rateOptions.isGiven { return .controlled }
+    return .factor(try FactorPlan(method, dtype: factorDtype ?? .int8))
   }
 
   private var method: FactorPlan.Method {
@@ -254,7 +254,7 @@ struct FactorOptions: ParsableArguments {
       }
       if method == nil { throw refusal("'\(value)' is not a number") }
     }
-    return (pattern, .factor(.fixed(try FactorPlan(method ?? .lowRank(rank: 16), dtype: dtype))))
+    return (pattern, .factor(try FactorPlan(method ?? .lowRank(rank: 16), dtype: dtype)))
   }
 }
 
