@@ -31,7 +31,8 @@ struct SourceDigests: Sendable {
 
   /// - Precondition: the checkpoint is one of those digested.
   func provenance(of checkpoint: Checkpoint, options: [String: String]) -> Provenance {
-    Provenance(tool: TMPackVersion.tool, options: options, sources: checkpoint.weightFiles.map { records[ExactString($0)]! })
+    Provenance(
+      tool: TMPackVersion.tool, options: options, sources: checkpoint.weightFiles.map { records[ExactString($0)]! })
   }
 }
 

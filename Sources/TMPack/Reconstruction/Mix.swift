@@ -128,7 +128,9 @@ public struct Mix: TensorSource {
   ///
   /// Memory: its elements in binary32 (F64: binary64), and its decoded parts, unless they are kept already.
   public func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
-    guard let recipe = recipes[ExactString(info.name)] else { preconditionFailure("not a tensor of this mix: \(info.name)") }
+    guard let recipe = recipes[ExactString(info.name)] else {
+      preconditionFailure("not a tensor of this mix: \(info.name)")
+    }
     switch recipe {
     case .shared(let base):
       try convert(base.info, try reconstructor.sharedBytes(base), to: info, destination)
