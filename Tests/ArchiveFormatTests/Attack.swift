@@ -55,14 +55,8 @@ extension HandArchive {
   }
 }
 
-private let nested = JSONValue.array([])
-private func nest(_ levels: Int) -> JSONValue { (1..<levels).reduce(nested) { value, _ in .array([value]) } }
-
-private func file(_ name: String) -> JSONValue {
-  [
-    "digest": .string(Digest(of: []).hexadecimal), "name": .string(name),
-    "payload": ["count": 0, "first": 0, "size": 0],
-  ]
+private func nest(_ levels: Int) -> JSONValue {
+  (1..<levels).reduce(JSONValue.array([])) { value, _ in .array([value]) }
 }
 
 /// By section of the specification.

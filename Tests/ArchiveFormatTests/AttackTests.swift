@@ -94,6 +94,26 @@ import Testing
     #expect(faults(in: section.bytes(), .quick).map(\.code) == [.malformed])
   }
 
+  // TMP-8-3: without the model of a detached archive, differences cannot be checked, but they can be decoded.
+  @Test func decodesDifferencesOfADetachedArchive() {
+    func archive(_ edit: (inout HandFrame) -> Void) -> [UInt8] {
+      var archive = HandArchive()
+      archive.editIndex = { $0["shared", "storage"] = "detached" }
+      archive.editSummary = { $0["parameters"] = 95 }
+      archive.shared.frames = []
+      archive.shared.manifest["tensors", .at(1), "shape"] = [80]
+      for tensor in 0..<2 { archive.shared.manifest["tensors", .at(tensor), "payload"] = nil }
+      archive.expert.frames[0] = .raw(archive.expert.frames[0].stored.dropLast(8))
+      archive.expert.frames.append(.zstd([UInt8](repeating: 0, count: 320), width: 4))
+      edit(&archive.expert.frames[1])
+      archive.expert.manifest["tensors", .at(1), "payload"] = ["count": 1, "first": 1, "size": 320]
+      return archive.bytes()
+    }
+    #expect(faults(in: archive { _ in }).isEmpty)
+    let found = faults(in: archive { $0.stored[$0.stored.count - 1] ^= 1 })
+    #expect(found.map(\.tensor) == ["n"])
+  }
+
   // TMP-8-4: one expert's damage leaves the others usable, and is told precisely.
   @Test func namesWhatIsAtFault() throws {
     var archive = HandArchive()

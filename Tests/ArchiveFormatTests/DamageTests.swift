@@ -49,7 +49,7 @@ import Testing
         let inIndex = archive.file.slot.index.offset..<archive.file.slot.index.end ~= offset
         let inSlot = place < 4096
         #expect(inIndex || inSlot, "byte \(place): \(error)")
-        #expect((error as? StorageError)?.code.family == .format)
+        #expect(error.code.family == .format)
         continue
       }
       #expect(!report.isSound, "byte \(place)")

@@ -126,13 +126,6 @@ private func write(_ writer: ArchiveWriter, files: Int = 1, expert: String = "a"
 
 /// Appends and what may interrupt them (TMP-2-9).
 @Suite struct AppendTests {
-  /// The file before and after an append, and how many times it was appended to before.
-  private struct Generations {
-    let old: [UInt8]
-    let new: [UInt8]
-    var oldEnd: Int { old.count }
-  }
-
   private static func expert(_ name: String, _ seed: UInt64, in folder: TemporaryFolder) throws -> ExpertInput {
     try ExpertInput(
       name: name,
@@ -210,6 +203,11 @@ private func write(_ writer: ArchiveWriter, files: Int = 1, expert: String = "a"
     #expect(faults(in: [UInt8](repeating: 0, count: 9000)).map(\.code) == [.unknownFormat])
     // TMP-3-1
     #expect(faults(in: files[0].flipping(1, at: 3)).map(\.code) == [.unknownFormat])
+    // TMP-9-1: nor is a newest slot that asks for too much: falling back to the older one would hide the newest content.
+    var head = Array(files[1][4096..<4192])
+    head[55] = 0x80
+    let greedy = files[1].replacing(at: 4096, with: head + Digest(of: head).bytes)
+    #expect(faults(in: greedy).map(\.code) == [.limitExceeded])
     // TMP-3-3: a newer writer's slot is no damage.
     var newer = HandArchive()
     newer.editSlot = { $0[8] = 2 }
