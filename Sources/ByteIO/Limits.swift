@@ -26,6 +26,14 @@ public enum Limits {
   // model.safetensors.index.json
   public static let shardIndexBytes: UInt64 = 100_000_000
 
+  // GGUF. The largest tokenizers take some 20 MB.
+  public static let ggufHeaderBytes = 64 << 20
+  public static let ggufMetadataEntries = 65_536
+  public static let ggufKeyBytes = 65_535
+  public static let ggufStringBytes = 16 << 20
+  public static let ggufArrayDepth = 8
+  public static let ggufAlignment = 1 << 20
+
   /// Throws `limitExceeded`, naming the limit, when `value` is above `maximum`.
   @inlinable
   public static func check<Value: BinaryInteger>(
