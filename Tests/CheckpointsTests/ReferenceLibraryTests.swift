@@ -99,7 +99,7 @@ import Testing
 }
 
 /// Whether Python runs `script` without an error.
-private func runs(_ script: String) -> Bool {
+func runs(_ script: String) -> Bool {
   var arguments: [UnsafeMutablePointer<CChar>?] = []
   for argument in ["python3", "-c", script] { arguments.append(strdup(argument)) }
   arguments.append(nil)

@@ -30,12 +30,8 @@ public struct GGUFFile: TensorSource {
 
   init(_ file: ReadableFile) throws(StorageError) {
     let (header, end) = try located(file: file.path) { () throws(StorageError) in try Self.header(of: file) }
-    let dataStart = end.roundedUp(toMultipleOf: UInt64(header.alignment))
-    try located(file: file.path) { () throws(StorageError) in
-      try header.validate(fileSize: file.size, dataStart: dataStart)
-    }
     self.file = file
-    self.dataStart = dataStart
+    dataStart = end.roundedUp(toMultipleOf: UInt64(header.alignment))
     typedMetadata = header.metadata
     entries = header.entries.sorted { $0.info.name.utf8.lexicographicallyPrecedes($1.info.name.utf8) }
     tensors = entries.map(\.info)
@@ -50,9 +46,9 @@ public struct GGUFFile: TensorSource {
       do throws(StorageError) {
         return try file.withBytes(at: 0, count: Int(count)) { bytes throws(StorageError) in
           var input = ByteReader(bytes)
-          return (try GGUFHeader(parsing: &input), input.offset)
+          return (try GGUFHeader(parsing: &input, fileSize: file.size), input.offset)
         }
-      } catch where error.code == .truncated && count < file.size {
+      } catch  where error.code == .truncated && count < file.size {
         guard count < most else {
           throw StorageError(
             .limitExceeded, "the header is longer than the limit of \(Limits.ggufHeaderBytes) bytes; \(error.message)",

@@ -6,13 +6,14 @@ extension GGUFHeader {
   private static let minimumEntryBytes = 8 + 1 + 4 + 1
   private static let minimumTensorBytes = 8 + 4 + 4 + 8
 
-  /// Reads a whole header. `input` is left at its end, before the padding.
+  /// Reads a whole header and checks it against the size of its file. `input` is left at its end; the data begins at
+  /// the next multiple of `alignment`.
   ///
   /// - Throws: `malformed`, `truncated`, `limitExceeded`; `unsupportedVersion` for version 1 and those after 3;
   ///   `unsupportedFeature` for a big-endian file or a tensor type that cannot be read. Each names the byte and, where
   ///   there is one, the tensor.
   /// - Complexity: O(n log n) in the number of tensors; memory is a small multiple of the header's.
-  init(parsing input: inout ByteReader) throws(StorageError) {
+  public init(parsing input: inout ByteReader, fileSize: UInt64) throws(StorageError) {
     let start = input.offset
     guard try input.take(Self.magic.count).elementsEqual(Self.magic) else {
       throw StorageError(.unknownFormat, "does not begin with GGUF", offset: start)
@@ -39,6 +40,7 @@ extension GGUFHeader {
     entries.reserveCapacity(Int(tensorCount))
     for _ in 0..<tensorCount { entries.append(try Entry(parsing: &input)) }
     try self.init(metadata: GGUFMetadata(entries: values), entries: entries)
+    try validate(fileSize: fileSize, dataStart: input.offset.roundedUp(toMultipleOf: UInt64(alignment)))
   }
 
   private static func checkVersion(_ input: inout ByteReader) throws(StorageError) {
@@ -46,11 +48,13 @@ extension GGUFHeader {
     let version = try input.integer(UInt32.self)
     if 2...3 ~= version { return }
     if 1...3 ~= version.byteSwapped {
-      throw StorageError(.unsupportedFeature, "is a big-endian GGUF file; only little-endian ones are read", offset: place)
+      throw StorageError(
+        .unsupportedFeature, "is a big-endian GGUF file; only little-endian ones are read", offset: place)
     }
     if version == 1 {
       throw StorageError(
-        .unsupportedVersion, "is a GGUF file of version 1, which was replaced in August 2023; make it again", offset: place)
+        .unsupportedVersion, "is a GGUF file of version 1, which was replaced in August 2023; make it again",
+        offset: place)
     }
     throw StorageError(.unsupportedVersion, "is a GGUF file of version \(version); 2 and 3 are read", offset: place)
   }

@@ -107,7 +107,8 @@ public enum GGUFTensorType: UInt32, Sendable, CaseIterable, Hashable {
     // Without a dimension a tensor is one element.
     let row = shape.dimensions.last ?? 1
     guard row.isMultiple(of: blockElements) else {
-      throw StorageError(.malformed, "rows of \(row) elements are not whole blocks of \(self), which has \(blockElements)")
+      throw StorageError(
+        .malformed, "rows of \(row) elements are not whole blocks of \(self), which has \(blockElements)")
     }
     return try (shape.elementCount / blockElements).multiplied(by: blockBytes, "the size of a tensor")
   }

@@ -24,7 +24,7 @@ enum TQ1_0Block: QuantizedBlock {
     for digit in 0..<digits {
       let target = values + digit * bytes
       for l in 0..<bytes {
-        let carried = UInt16(source.byte(l) &* power) &* 3 >> 8
+        let carried = (UInt16(source.byte(l) &* power) &* 3) >> 8
         target[l] = scale * Float(Int32(carried) - 1)
       }
       power = power &* 3
