@@ -24,7 +24,7 @@ extension GGUFHeader {
     let tensorCount = try input.integer(UInt64.self)
     let entryCount = try input.integer(UInt64.self)
     do throws(StorageError) {
-      try Limits.check(tensorCount, atMost: Limits.tensors, "the number of tensors")
+      try Limits.check(tensorCount, atMost: Limits.ggufTensors, "the number of tensors")
       try Limits.check(entryCount, atMost: Limits.ggufMetadataEntries, "the number of metadata entries")
     } catch { throw error.at(offset: countsPlace) }
     let needed = Int(tensorCount) * Self.minimumTensorBytes + Int(entryCount) * Self.minimumEntryBytes
@@ -35,7 +35,8 @@ extension GGUFHeader {
 
     var values: [GGUFMetadata.Entry] = []
     values.reserveCapacity(Int(entryCount))
-    for _ in 0..<entryCount { values.append(try GGUFMetadata.Entry(parsing: &input)) }
+    var budget = GGUFArrayBudget()
+    for _ in 0..<entryCount { values.append(try GGUFMetadata.Entry(parsing: &input, &budget)) }
     var entries: [Entry] = []
     entries.reserveCapacity(Int(tensorCount))
     for _ in 0..<tensorCount { entries.append(try Entry(parsing: &input)) }
@@ -61,9 +62,9 @@ extension GGUFHeader {
 }
 
 extension GGUFMetadata.Entry {
-  fileprivate init(parsing input: inout ByteReader) throws(StorageError) {
+  fileprivate init(parsing input: inout ByteReader, _ budget: inout GGUFArrayBudget) throws(StorageError) {
     key = try input.ggufString(atMost: Limits.ggufKeyBytes, "the length of a key")
-    do throws(StorageError) { value = try GGUFValue(parsing: &input) } catch {
+    do throws(StorageError) { value = try GGUFValue(parsing: &input, &budget) } catch {
       throw StorageError(error.code, "\(error.message), in the value of \"\(key)\"", offset: error.offset)
     }
   }

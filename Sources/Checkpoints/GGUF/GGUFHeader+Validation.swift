@@ -4,7 +4,7 @@ import TensorKit
 extension GGUFHeader {
   /// The rules that hold for a header whoever made it.
   func validate() throws(StorageError) {
-    try Limits.check(entries.count, atMost: Limits.tensors, "the number of tensors")
+    try Limits.check(entries.count, atMost: Limits.ggufTensors, "the number of tensors")
     try Limits.check(metadata.entries.count, atMost: Limits.ggufMetadataEntries, "the number of metadata entries")
     for entry in metadata.entries { try entry.validate() }
     var names = Set<ExactString>(minimumCapacity: entries.count)

@@ -9,8 +9,19 @@ import ByteIO
 // | string | length in bytes (8), UTF-8                                      |
 // | array  | type of the elements (4), their number (8), the elements        |
 
+/// What the values read so far leave to those that follow.
+struct GGUFArrayBudget {
+  private var members = 0
+
+  mutating func take(_ count: Int) throws(StorageError) {
+    // Both are far below 2⁶²: a count fits the file, the sum is checked each time.
+    members += count
+    try Limits.check(members, atMost: Limits.ggufArrayMembers, "the number of strings and arrays in arrays")
+  }
+}
+
 extension GGUFValue {
-  init(parsing input: inout ByteReader) throws(StorageError) {
+  init(parsing input: inout ByteReader, _ budget: inout GGUFArrayBudget) throws(StorageError) {
     switch try GGUFValueType(parsing: &input) {
     case .uint8: self = .uint8(try input.integer())
     case .int8: self = .int8(try input.integer())
@@ -24,7 +35,7 @@ extension GGUFValue {
     case .float64: self = .float64(Double(bitPattern: try input.integer()))
     case .bool: self = .bool(try input.ggufBool())
     case .string: self = .string(try input.ggufString(atMost: Limits.ggufStringBytes, "the length of a string"))
-    case .array: self = .array(try GGUFArray(parsing: &input, depth: 1))
+    case .array: self = .array(try GGUFArray(parsing: &input, &budget, depth: 1))
     }
   }
 }
@@ -42,7 +53,7 @@ extension GGUFValueType {
 
 extension GGUFArray {
   /// - Parameter depth: 1 for an array that is in no other.
-  init(parsing input: inout ByteReader, depth: Int) throws(StorageError) {
+  init(parsing input: inout ByteReader, _ budget: inout GGUFArrayBudget, depth: Int) throws(StorageError) {
     try Limits.check(depth, atMost: Limits.ggufArrayDepth, "the depth of an array")
     let type = try GGUFValueType(parsing: &input)
     // Every element takes some bytes, so that what is allocated below is bounded by the file.
@@ -64,6 +75,7 @@ extension GGUFArray {
       for _ in 0..<count { values.append(try input.ggufBool()) }
       self = .bool(values)
     case .string:
+      try budget.take(count)
       var values: [String] = []
       values.reserveCapacity(count)
       for _ in 0..<count {
@@ -71,9 +83,10 @@ extension GGUFArray {
       }
       self = .string(values)
     case .array:
+      try budget.take(count)
       var values: [GGUFArray] = []
       values.reserveCapacity(count)
-      for _ in 0..<count { values.append(try GGUFArray(parsing: &input, depth: depth + 1)) }
+      for _ in 0..<count { values.append(try GGUFArray(parsing: &input, &budget, depth: depth + 1)) }
       self = .array(values)
     }
   }

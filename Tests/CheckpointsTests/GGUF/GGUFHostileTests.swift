@@ -54,7 +54,7 @@ import Testing
     Sample("big-endian version 3", .unsupportedFeature, gguf(version: 3 << 24) { _ in }),
     Sample("2⁶² tensors", .limitExceeded, gguf(tensors: 1 << 62) { _ in }),
     Sample("2⁶⁴ − 1 tensors", .limitExceeded, gguf(tensors: .max) { _ in }),
-    Sample("a million tensors in nothing", .truncated, gguf(tensors: 1 << 20) { _ in }),
+    Sample("2¹⁸ tensors in nothing", .truncated, gguf(tensors: 1 << 18) { _ in }),
     Sample("2⁶² entries", .limitExceeded, gguf(entries: 1 << 62) { _ in }),
     Sample("65536 entries in nothing", .truncated, gguf(entries: 65_536) { _ in }),
     Sample(
@@ -129,6 +129,24 @@ import Testing
         for _ in 0..<1_000_000 {
           file.integer(UInt32(9))
           file.integer(UInt64(1))
+        }
+      }),
+    Sample(
+      "three million empty strings", .limitExceeded,
+      array { file in
+        file.integer(UInt32(8))
+        file.integer(UInt64(3_000_000))
+        file.zeros(8 * 3_000_000)
+      }),
+    Sample(
+      "three million empty arrays in many", .limitExceeded,
+      array { file in
+        file.integer(UInt32(9))
+        file.integer(UInt64(3))
+        for _ in 0..<3 {
+          file.integer(UInt32(9))
+          file.integer(UInt64(1_000_000))
+          file.zeros(12 * 1_000_000)
         }
       }),
     Sample("an alignment of 0", .malformed, alignment(0)),
