@@ -26,6 +26,18 @@ public enum Limits {
   // model.safetensors.index.json
   public static let shardIndexBytes: UInt64 = 100_000_000
 
+  // GGUF
+  public static let ggufHeaderBytes = 64 << 20
+  public static let ggufMetadataEntries = 65_536
+  public static let ggufKeyBytes = 65_535
+  public static let ggufStringBytes = 16 << 20
+  public static let ggufArrayDepth = 8
+  /// Strings and arrays that are elements of arrays, in all of the metadata: each takes far more memory than bytes of
+  /// the file. The largest vocabularies have some 300,000 tokens and twice as many merges.
+  public static let ggufArrayMembers = 3 << 19
+  public static let ggufTensors = 1 << 18
+  public static let ggufAlignment = 1 << 20
+
   /// Throws `limitExceeded`, naming the limit, when `value` is above `maximum`.
   @inlinable
   public static func check<Value: BinaryInteger>(

@@ -88,9 +88,11 @@ extension CheckpointFormat: CustomStringConvertible {
     switch format {
     case .safetensors:
       return try SafetensorsFile(file)
+    case .gguf:
+      return try GGUFFile(file)
     case .json, .gitLFSPointer, .markup:
       throw StorageError(.unknownFormat, "is \(format)\(format.advice)", file: path)
-    case .tmpack, .gguf, .zip, .pickle, .hdf5, .npy:
+    case .tmpack, .zip, .pickle, .hdf5, .npy:
       throw StorageError(.unsupportedFeature, "is \(format)\(format.advice)", file: path)
     }
   }

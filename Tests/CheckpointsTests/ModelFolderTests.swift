@@ -199,7 +199,7 @@ import Testing
 
   static let strangers: [(bytes: [UInt8], code: StorageError.Code, word: String)] = [
     (Array("PK\u{3}\u{4}".utf8) + [UInt8](repeating: 0, count: 4) + Array("abc".utf8), .unsupportedFeature, "ZIP"),
-    (Array("GGUF".utf8) + [3, 0, 0, 0] + Array("{\0\0\0\0\0\0\0".utf8), .unsupportedFeature, "GGUF"),
+    (Array("GGUF".utf8) + [9, 0, 0, 0] + Array("{\0\0\0\0\0\0\0".utf8), .unsupportedVersion, "GGUF"),
     ([0x80, 2, 0x8A, 0x0A, 0x6C, 0xFC], .unsupportedFeature, "pickle"),
     ([0x89] + Array("HDF\r\n".utf8) + [0x1A, 0x0A], .unsupportedFeature, "HDF5"),
     ([0x89] + Array("TMP\r\n".utf8) + [0x1A, 0x0A], .unsupportedFeature, "FILE#NAME"),

@@ -1,0 +1,64 @@
+// Four bits that number a value of a table. ggml-common.h: block_iq4_nl, block_iq4_xs, block_mxfp4.
+
+/// Sixteen values in registers or on the stack, so that no array is reference-counted in a loop.
+private typealias Table = SIMD16<Float>
+
+/// `kvalues_iq4nl`: denser near zero.
+private let nonlinear = Table(-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
+
+/// Twice the values of an E2M1 float (OCP Microscaling Formats 1.0, 5.3.3): its scales are halved in turn. A code of
+/// −0 gives +0.
+private let e2m1 = Table(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12)
+
+/// Sixteen bytes of pairs: the low halves come first.
+@inline(__always)
+private func look(_ table: Table, _ pairs: UnsafeRawPointer, _ scale: Float, into values: UnsafeMutablePointer<Float>) {
+  withUnsafeTemporaryAllocation(of: Float.self, capacity: 16) { scaled in
+    for j in 0..<16 { scaled[j] = scale * table[j] }
+    for j in 0..<16 {
+      let pair = pairs.byte(j)
+      values[j] = scaled[Int(pair & 15)]
+      values[j + 16] = scaled[Int(pair >> 4)]
+    }
+  }
+}
+
+/// d (2), quants (16) of 32 elements: d · table[q].
+enum IQ4_NLBlock: QuantizedBlock {
+  static let elementCount = 32
+  static let byteCount = 18
+
+  static func dequantize(_ block: UnsafeRawPointer, into values: UnsafeMutablePointer<Float>) {
+    look(nonlinear, block + 2, block.half(0), into: values)
+  }
+}
+
+/// d (2), high two bits of the scales (2), their low four (4), quants (128) of 8 groups of 32:
+/// d · (scale − 32) · table[q].
+enum IQ4_XSBlock: QuantizedBlock {
+  static let elementCount = 256
+  static let byteCount = 136
+
+  static func dequantize(_ block: UnsafeRawPointer, into values: UnsafeMutablePointer<Float>) {
+    let scale = block.half(0)
+    let highs = UInt16(littleEndian: block.loadUnaligned(fromByteOffset: 2, as: UInt16.self))
+    for group in 0..<8 {
+      let low = Int32(block.byte(4 + group / 2) >> UInt8(group % 2 * 4) & 15)
+      let high = Int32(highs >> UInt16(2 * group) & 3)
+      look(nonlinear, block + 8 + 16 * group, scale * Float((low | high << 4) - 32), into: values + 32 * group)
+    }
+  }
+}
+
+/// A power of two (1, E8M0), quants (16) of 32 elements: 2^(e − 128) · table[q].
+enum MXFP4Block: QuantizedBlock {
+  static let elementCount = 32
+  static let byteCount = 17
+
+  static func dequantize(_ block: UnsafeRawPointer, into values: UnsafeMutablePointer<Float>) {
+    let exponent = UInt32(block.byte(0))
+    // The two smallest are subnormal. 255, which the standard keeps for NaN, is the power that follows, as in ggml.
+    let bits = exponent < 2 ? 0x20_0000 << exponent : (exponent - 1) << 23
+    look(e2m1, block + 1, Float(bitPattern: bits), into: values)
+  }
+}

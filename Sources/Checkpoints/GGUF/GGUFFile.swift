@@ -1,0 +1,97 @@
+import ByteIO
+import TensorKit
+
+/// A GGUF file, open for reading: its header is in memory, its tensors are read when asked for.
+///
+/// Plain elements are given as they are; blocks of a quantised type are decoded to F32, which is also what the tensor's
+/// `dtype` says. `storedType(of:)` tells what is in the file.
+///
+/// Mapped, `bytes(of:)` gives views of plain elements and copies nothing; see `SafetensorsFile`.
+public struct GGUFFile: TensorSource {
+  public let tensors: [TensorInfo]
+  /// All of the metadata, with its types; `metadata` has what fits strings.
+  public let typedMetadata: GGUFMetadata
+  private let file: ReadableFile
+  private let dataStart: UInt64
+  /// In the order of `tensors`.
+  private let entries: [GGUFHeader.Entry]
+
+  public var label: String { file.path }
+  public var path: String { file.path }
+  public var metadata: [String: String] { typedMetadata.strings }
+
+  /// Reads and checks the header.
+  ///
+  /// - Throws: `malformed`, `truncated`, `limitExceeded`; `unsupportedVersion` for version 1 and those after 3;
+  ///   `unsupportedFeature` for a big-endian file or a tensor type that cannot be read, named.
+  public init(_ path: String, mode: InputMode = .automatic) throws(StorageError) {
+    try self.init(ReadableFile(path, mode: mode))
+  }
+
+  init(_ file: ReadableFile) throws(StorageError) {
+    let (header, end) = try located(file: file.path) { () throws(StorageError) in try Self.header(of: file) }
+    self.file = file
+    dataStart = end.roundedUp(toMultipleOf: UInt64(header.alignment))
+    typedMetadata = header.metadata
+    entries = header.entries.sorted { $0.info.name.utf8.lexicographicallyPrecedes($1.info.name.utf8) }
+    tensors = entries.map(\.info)
+  }
+
+  /// The header, and the byte after it. Its length is not written anywhere: without a mapping more and more is read
+  /// until it is all there.
+  private static func header(of file: ReadableFile) throws(StorageError) -> (GGUFHeader, end: UInt64) {
+    let most = min(file.size, UInt64(Limits.ggufHeaderBytes))
+    var count = file.isMapped ? most : min(most, 1 << 18)
+    while true {
+      do throws(StorageError) {
+        return try file.withBytes(at: 0, count: Int(count)) { bytes throws(StorageError) in
+          var input = ByteReader(bytes)
+          return (try GGUFHeader(parsing: &input, fileSize: file.size), input.offset)
+        }
+      } catch  where error.code == .truncated && count < file.size {
+        guard count < most else {
+          throw StorageError(
+            .limitExceeded, "the header is longer than the limit of \(Limits.ggufHeaderBytes) bytes; \(error.message)",
+            offset: error.offset)
+        }
+        count = min(most, count * 8)
+      }
+    }
+  }
+
+  /// How the tensor is stored.
+  /// - Precondition: `info` is one of `tensors`.
+  public func storedType(of info: TensorInfo) -> GGUFTensorType { entry(of: info).type }
+
+  public func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+    precondition(destination.count == info.byteCount, "room for exactly the tensor")
+    let entry = entry(of: info)
+    // An empty tensor may say that it begins anywhere.
+    guard entry.storedBytes > 0 else { return }
+    let begin = dataStart + entry.offset
+    guard let block = entry.type.block else { return try file.read(at: begin, into: destination) }
+    try file.withBytes(at: begin, count: entry.storedBytes) { stored in block.dequantize(stored, into: destination) }
+  }
+
+  public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
+    let entry = entry(of: info)
+    if !entry.type.isQuantized, entry.storedBytes > 0 {
+      let begin = dataStart + entry.offset
+      if begin.isMultiple(of: UInt64(info.dtype.planeWidth)),
+        let view = try file.mappedBytes(at: begin, count: entry.storedBytes)
+      {
+        return TensorBytes(viewing: view, keeping: file)
+      }
+    }
+    return try TensorBytes(count: info.byteCount) { memory throws(StorageError) in
+      try located(tensor: info.name) { () throws(StorageError) in try read(info, into: memory) }
+    }
+  }
+
+  private func entry(of info: TensorInfo) -> GGUFHeader.Entry {
+    guard let index = tensors.index(ofTensor: info.name) else {
+      preconditionFailure("'\(info.name)' is not a tensor of \(path)")
+    }
+    return entries[index]
+  }
+}

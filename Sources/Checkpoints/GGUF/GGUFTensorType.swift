@@ -1,0 +1,158 @@
+import ByteIO
+import TensorKit
+
+/// How GGUF stores the elements of a tensor (`ggml_type` in ggml-org/ggml, docs/gguf.md); raw values are the file's.
+///
+/// A quantised type keeps blocks of elements that share a scale. Such tensors are read as F32: the value of an element
+/// is what `dequantize_row_*` of ggml gives, bit for bit.
+public enum GGUFTensorType: UInt32, Sendable, CaseIterable, Hashable {
+  case f32 = 0
+  case f16 = 1
+  case q4_0 = 2
+  case q4_1 = 3
+  case q5_0 = 6
+  case q5_1 = 7
+  case q8_0 = 8
+  case q2_K = 10
+  case q3_K = 11
+  case q4_K = 12
+  case q5_K = 13
+  case q6_K = 14
+  case q8_K = 15
+  case iq4_NL = 20
+  case iq4_XS = 23
+  case i8 = 24
+  case i16 = 25
+  case i32 = 26
+  case i64 = 27
+  case f64 = 28
+  case bf16 = 30
+  case tq1_0 = 34
+  case tq2_0 = 35
+  case mxfp4 = 39
+
+  /// The type that holds elements of `dtype` as they are; nil when GGUF has none (unsigned integers, booleans,
+  /// complex numbers, the small floats).
+  public init?(_ dtype: DType) {
+    switch dtype {
+    case .f32: self = .f32
+    case .f16: self = .f16
+    case .bf16: self = .bf16
+    case .f64: self = .f64
+    case .i8: self = .i8
+    case .i16: self = .i16
+    case .i32: self = .i32
+    case .i64: self = .i64
+    default: return nil
+    }
+  }
+
+  /// What its elements are read as.
+  public var dtype: DType {
+    switch self {
+    case .f16: .f16
+    case .bf16: .bf16
+    case .f64: .f64
+    case .i8: .i8
+    case .i16: .i16
+    case .i32: .i32
+    case .i64: .i64
+    default: .f32
+    }
+  }
+
+  /// How its blocks are laid out; nil for plain elements.
+  var block: (any QuantizedBlock.Type)? {
+    switch self {
+    case .f32, .f16, .bf16, .f64, .i8, .i16, .i32, .i64: nil
+    case .q4_0: Q4_0Block.self
+    case .q4_1: Q4_1Block.self
+    case .q5_0: Q5_0Block.self
+    case .q5_1: Q5_1Block.self
+    case .q8_0: Q8_0Block.self
+    case .q2_K: Q2_KBlock.self
+    case .q3_K: Q3_KBlock.self
+    case .q4_K: Q4_KBlock.self
+    case .q5_K: Q5_KBlock.self
+    case .q6_K: Q6_KBlock.self
+    case .q8_K: Q8_KBlock.self
+    case .iq4_NL: IQ4_NLBlock.self
+    case .iq4_XS: IQ4_XSBlock.self
+    case .tq1_0: TQ1_0Block.self
+    case .tq2_0: TQ2_0Block.self
+    case .mxfp4: MXFP4Block.self
+    }
+  }
+
+  public var isQuantized: Bool { block != nil }
+
+  /// Elements that are stored together: 1 for plain ones.
+  public var blockElements: Int { block?.elementCount ?? 1 }
+  public var blockBytes: Int { block?.byteCount ?? dtype.bitWidth / 8 }
+
+  /// Whether tensors can be written as this type.
+  public var isWritable: Bool { !isQuantized || self == .q8_0 || self == .q4_0 }
+
+  /// Whether quantising the tensor to this type is what llama.cpp would do: a matrix of floats whose rows are whole
+  /// blocks. It keeps vectors as they are.
+  public func suits(_ info: TensorInfo) -> Bool {
+    guard isQuantized, info.dtype.floatFormat != nil, info.shape.dimensions.count >= 2 else { return false }
+    return info.shape.dimensions.last!.isMultiple(of: blockElements)
+  }
+
+  /// Bytes that a tensor of this type takes in a file.
+  ///
+  /// - Throws: `malformed` when the rows are not whole blocks, or the size overflows.
+  func storedByteCount(of shape: Shape) throws(StorageError) -> Int {
+    // Without a dimension a tensor is one element.
+    let row = shape.dimensions.last ?? 1
+    guard row.isMultiple(of: blockElements) else {
+      throw StorageError(
+        .malformed, "rows of \(row) elements are not whole blocks of \(self), which has \(blockElements)")
+    }
+    return try (shape.elementCount / blockElements).multiplied(by: blockBytes, "the size of a tensor")
+  }
+}
+
+extension GGUFTensorType: CustomStringConvertible {
+  /// ggml's name: `Q8_0`, `Q4_K`, `F16`.
+  public var description: String {
+    switch self {
+    case .f32: "F32"
+    case .f16: "F16"
+    case .q4_0: "Q4_0"
+    case .q4_1: "Q4_1"
+    case .q5_0: "Q5_0"
+    case .q5_1: "Q5_1"
+    case .q8_0: "Q8_0"
+    case .q2_K: "Q2_K"
+    case .q3_K: "Q3_K"
+    case .q4_K: "Q4_K"
+    case .q5_K: "Q5_K"
+    case .q6_K: "Q6_K"
+    case .q8_K: "Q8_K"
+    case .iq4_NL: "IQ4_NL"
+    case .iq4_XS: "IQ4_XS"
+    case .i8: "I8"
+    case .i16: "I16"
+    case .i32: "I32"
+    case .i64: "I64"
+    case .f64: "F64"
+    case .bf16: "BF16"
+    case .tq1_0: "TQ1_0"
+    case .tq2_0: "TQ2_0"
+    case .mxfp4: "MXFP4"
+    }
+  }
+
+  /// What to call a type that cannot be read.
+  static func name(ofUnsupported code: UInt32) -> String {
+    let names: [UInt32: String] = [
+      4: "Q4_2 (removed from ggml)", 5: "Q4_3 (removed from ggml)", 9: "Q8_1", 16: "IQ2_XXS", 17: "IQ2_XS",
+      18: "IQ3_XXS", 19: "IQ1_S", 21: "IQ3_S", 22: "IQ2_S", 29: "IQ1_M", 31: "Q4_0_4_4 (removed from ggml)",
+      32: "Q4_0_4_8 (removed from ggml)", 33: "Q4_0_8_8 (removed from ggml)", 36: "IQ4_NL_4_4 (removed from ggml)",
+      37: "IQ4_NL_4_8 (removed from ggml)", 38: "IQ4_NL_8_8 (removed from ggml)", 40: "NVFP4", 41: "Q1_0",
+    ]
+    return names[code] ?? "number \(code)"
+  }
+}
