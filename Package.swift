@@ -29,7 +29,7 @@ let package = Package(
     .target(name: "ByteIO", dependencies: ["CSystem"]),
     .target(name: "Parallel", dependencies: ["CSystem", "ByteIO"]),
     .target(name: "Digests", dependencies: [.product(name: "Crypto", package: "swift-crypto")]),
-    .target(name: "Zstandard", dependencies: ["CZstd", "ByteIO"]),
+    .target(name: "Zstandard", dependencies: ["CZstd", "CKernels", "ByteIO"]),
     .target(name: "TensorKit", dependencies: ["ByteIO"]),
     .target(
       name: "Factorization",
@@ -51,8 +51,9 @@ let package = Package(
     .testTarget(name: "ByteIOTests", dependencies: ["ByteIO", "Parallel"]),
     .testTarget(
       name: "FactorizationTests",
-      dependencies: ["Factorization", "CLAPACKE", "COpenBLAS", "TensorKit", "ByteIO"]),
+      dependencies: ["Factorization", "CLAPACKE", "COpenBLAS", "TensorKit", "ByteIO", "Zstandard"]),
     .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints"]),
+    .testTarget(name: "TMPackTests", dependencies: ["TMPack"]),
   ],
   swiftLanguageModes: [.v6]
 )

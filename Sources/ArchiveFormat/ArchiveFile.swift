@@ -68,7 +68,9 @@ public final class ArchiveFile: Sendable {
     let shared = try sharedSection().manifest
     let expert = index.experts[position]
     let section: Section<ExpertManifest> = try located(expert: expert.name) { () throws(StorageError) in
-      try readSection(expert.section, "the expert's section", context: shared)
+      let section: Section<ExpertManifest> = try readSection(expert.section, "the expert's section", context: shared)
+      try located(file: path) { () throws(StorageError) in try section.checkCorrections() }
+      return section
     }
     cache.withLock { $0.experts[position] = section }
     return section

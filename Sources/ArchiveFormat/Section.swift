@@ -14,6 +14,61 @@ public struct Section<Manifest: Sendable>: Sendable {
   }
 }
 
+extension Section where Manifest: SectionManifest {
+  /// A section whose frames are numbered by first use, as TMP-5-9 wants them. Frames that no payload uses are left out.
+  ///
+  /// - Parameters:
+  ///   - manifest: its payloads refer to `placed`.
+  ///   - placed: all of those that are used are there.
+  init(numbering manifest: Manifest, placed: [FrameRecord?]) {
+    var numbers: [Int: Int] = [:]
+    var records: [FrameRecord] = []
+    var manifest = manifest
+    manifest.mapPayloads { payload in
+      guard payload.count > 0 else { return payload }
+      if numbers[payload.first] == nil {
+        for frame in payload.frames {
+          numbers[frame] = records.count
+          records.append(placed[frame]!)
+        }
+      }
+      return PayloadReference(
+        first: numbers[payload.first]!, count: payload.count, skip: payload.skip, size: payload.size)
+    }
+    self.init(manifest: manifest, frames: records)
+  }
+}
+
+extension Section<ExpertManifest> {
+  /// Stored bytes of the frames of corrections, each extent once; nil when there are no corrections (TMP-4-10).
+  var correctionBytes: UInt64? {
+    let corrections = manifest.tensors.compactMap(\.correction)
+    guard !corrections.isEmpty else { return nil }
+    var counted = CountedExtents()
+    return corrections.reduce(0) { sum, payload in sum + counted.add(frames[payload.frames].map(\.extent)) }
+  }
+
+  /// TMP-6-18: frames of corrections hold nothing else, so that they can be dropped.
+  func checkCorrections() throws(StorageError) {
+    var owners = [Bool?](repeating: nil, count: frames.count)
+    func claim(_ payloads: [PayloadReference], asCorrection: Bool) throws(StorageError) {
+      for payload in payloads {
+        for frame in payload.frames {
+          guard owners[frame] != !asCorrection else {
+            throw StorageError(.malformed, "frame \(frame) holds a correction and something else")
+          }
+          owners[frame] = asCorrection
+        }
+      }
+    }
+    try claim(manifest.files.map(\.payload), asCorrection: false)
+    for entry in manifest.tensors {
+      try claim(entry.factor.payloads, asCorrection: false)
+      try claim([entry.correction].compactMap { $0 }, asCorrection: true)
+    }
+  }
+}
+
 /// Where a section is (TMP-4-8).
 public struct SectionReference: Sendable, Hashable {
   public let extent: Extent

@@ -12,7 +12,7 @@ struct PackedTensor: Sendable {
 
   enum Content: Sendable {
     case unchanged
-    case lossy(EncodedFactor, FactorMeasures)
+    case lossy(EncodedFactor, FactorMeasures, correction: EncodedPayload?)
     case difference(EncodedPayload)
     case replaced(TensorInfo, EncodedPayload)
   }
@@ -23,15 +23,17 @@ struct PackedTensor: Sendable {
   /// - Parameters:
   ///   - info: of the expert's tensor, `bytes` its bytes.
   ///   - base: the shared tensor of that name as it is stored; nil when there is none. Its bytes are asked for at most once.
+  ///   - isCorrected: whether a factor goes with what makes it exact (TMP-6-17).
   /// - Throws: `nonFinite` for a NaN or an infinity in a tensor that is to be approximated.
   init(
     _ info: TensorInfo, _ bytes: UnsafeRawBufferPointer, base: SharedEntry?,
-    baseBytes: () throws(StorageError) -> TensorBytes, treatment: TensorTreatment, level: Int
+    baseBytes: () throws(StorageError) -> TensorBytes, treatment: TensorTreatment,
+    isCorrected: Bool = false, level: Int
   ) throws(StorageError) {
     name = info.name
     source = Digest(of: bytes)
     guard let base, base.info.matches(info) else {
-      content = .replaced(info, EncodedPayload(bytes, elementWidth: info.dtype.planeWidth, level: level))
+      content = .replaced(info, EncodedPayload(tensor: bytes, dtype: info.dtype, level: level))
       return
     }
     if case .factor(let plan) = treatment, let format = info.dtype.floatFormat {
@@ -39,7 +41,7 @@ struct PackedTensor: Sendable {
       if source == base.digest || info.byteCount == 0 {
         content = .unchanged
       } else {
-        content = try Self.lossy(plan, info, format, bytes, try baseBytes(), level: level)
+        content = try Self.lossy(plan, base.info, format, bytes, try baseBytes(), isCorrected, level: level)
       }
       return
     }
@@ -47,24 +49,26 @@ struct PackedTensor: Sendable {
       content = .unchanged
       return
     }
-    let reference = try baseBytes()
-    let difference = try TensorBytes(count: info.byteCount) { target throws(StorageError) in
-      try reference.withBytes { ExactDifference.encode(bytes, against: $0, dtype: info.dtype, into: target) }
-    }
     content = .difference(
-      try difference.withBytes { EncodedPayload($0, elementWidth: info.dtype.planeWidth, level: level) })
+      try EncodedPayload(differenceOf: bytes, against: try baseBytes(), dtype: info.dtype, level: level))
   }
 
   private static func lossy(
     _ plan: FactorPlan, _ info: TensorInfo, _ format: FloatFormat, _ bytes: UnsafeRawBufferPointer, _ base: TensorBytes,
-    level: Int
+    _ isCorrected: Bool, level: Int
   ) throws(StorageError) -> Content {
     let vector = try ExclusiveVector(of: bytes, against: base, format)
     guard let index = vector.firstNonFinite else {
-      if vector.isZero { return .unchanged }
+      if vector.isZero {
+        // The signs of zeros may differ.
+        guard isCorrected else { return .unchanged }
+        return .difference(try EncodedPayload(differenceOf: bytes, against: base, dtype: info.dtype, level: level))
+      }
       let factor = try plan.encode(vector.values, shape: info.shape)
       let measures = try vector.measures(of: factor)
-      return .lossy(EncodedFactor(factor, level: level), measures)
+      let correction =
+        isCorrected ? try ExactUpgrade(info).correction(of: bytes, shared: base, factor, level: level) : nil
+      return .lossy(EncodedFactor(factor, level: level), measures, correction: correction)
     }
     throw StorageError(
       .nonFinite,

@@ -22,6 +22,8 @@ public struct Packer: Sendable {
   public let rules: TensorRules
   /// Whether the shared model's tensors stay outside, bound by digest (TMP-6-4).
   public let isDetached: Bool
+  /// Whether factors go with what makes them exact, apart (TMP-6-17).
+  public let storesCorrections: Bool
   /// zstd's.
   public let level: Int
   public let pipeline: OrderedPipeline
@@ -29,12 +31,14 @@ public struct Packer: Sendable {
   public let options: [String: String]
 
   public init(
-    sharedModel: SharedModel = .merged(TaskArithmetic()), rules: TensorRules, isDetached: Bool = false, level: Int = 3,
+    sharedModel: SharedModel = .merged(TaskArithmetic()), rules: TensorRules, isDetached: Bool = false,
+    storesCorrections: Bool = false, level: Int = 3,
     pipeline: OrderedPipeline = .automatic, options: [String: String] = [:]
   ) {
     self.sharedModel = sharedModel
     self.rules = rules
     self.isDetached = isDetached
+    self.storesCorrections = storesCorrections
     self.level = level
     self.pipeline = pipeline
     self.options = options
@@ -156,7 +160,7 @@ public struct Packer: Sendable {
       let info = infos[index]
       return try source.bytes(of: info).withBytes { raw throws(StorageError) in
         try refuseNonFinite(info, raw, base: checkpoint.source, experts)
-        let payload = isDetached ? nil : EncodedPayload(raw, elementWidth: info.dtype.planeWidth, level: level)
+        let payload = isDetached ? nil : EncodedPayload(tensor: raw, dtype: info.dtype, level: level)
         return (Digest(of: raw), payload)
       }
     } consume: { index, result throws(StorageError) in
@@ -224,7 +228,7 @@ public struct Packer: Sendable {
         try source.bytes(of: info).withBytes { raw throws(StorageError) in
           try PackedTensor(
             info, raw, base: base, baseBytes: { () throws(StorageError) in try shared.bytes(of: base!) },
-            treatment: rules.treatment(of: info.name), level: level)
+            treatment: rules.treatment(of: info.name), isCorrected: storesCorrections, level: level)
         }
       }
     } consume: { index, packed throws(StorageError) in
@@ -247,9 +251,10 @@ public struct Packer: Sendable {
   private func place(_ packed: PackedTensor, in writer: ArchiveWriter) throws(StorageError) -> ExpertEntry? {
     switch packed.content {
     case .unchanged: return nil
-    case .lossy(let factor, let measures):
+    case .lossy(let factor, let measures, let correction):
       return ExpertEntry(
-        name: packed.name, source: packed.source, factor: try factor.place(in: writer), measures: measures)
+        name: packed.name, source: packed.source, factor: try factor.place(in: writer), measures: measures,
+        correction: try correction.map { payload throws(StorageError) in try writer.place(payload, for: .correction) })
     case .difference(let payload):
       return ExpertEntry(
         name: packed.name, source: packed.source, factor: .difference(payload: try writer.place(payload)), measures: nil

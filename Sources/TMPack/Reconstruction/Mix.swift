@@ -21,6 +21,8 @@ public struct Mix: TensorSource {
     case shared(SharedEntry)
     /// One expert's tensor, bit for bit.
     case exact(WeightedExpert, ExpertEntry)
+    /// The same, of a lossy entry with a correction.
+    case corrected(SharedEntry, WeightedExpert, ExpertEntry)
     /// The shared tensor and what experts add to it, in declaration order.
     case sum(SharedEntry, [(expert: WeightedExpert, entry: ExpertEntry)])
   }
@@ -28,8 +30,10 @@ public struct Mix: TensorSource {
   /// - Parameters:
   ///   - selection: by position, weights not 0.
   ///   - manifests: of the selection.
+  ///   - isExact: of one expert of weight 1 with corrections, give its own tensors.
   init(
-    of reconstructor: Reconstructor, _ selection: [WeightedExpert], _ manifests: [ExpertManifest], dtype: FloatFormat?
+    of reconstructor: Reconstructor, _ selection: [WeightedExpert], _ manifests: [ExpertManifest], dtype: FloatFormat?,
+    isExact: Bool
   ) throws(StorageError) {
     self.reconstructor = reconstructor
     self.dtype = dtype
@@ -52,7 +56,7 @@ public struct Mix: TensorSource {
       recipes[info.name] = recipe
     }
     for entry in shared.tensors {
-      if let recipe = Self.recipe(entry, selection, manifests) {
+      if let recipe = Self.recipe(entry, selection, manifests, isExact: isExact) {
         try add(Self.info(of: recipe), recipe)
       }
     }
@@ -69,7 +73,7 @@ public struct Mix: TensorSource {
 
   /// TMP-7-2 to TMP-7-4 and TMP-7-10 for a tensor of the shared model; nil when no expert of the selection has it.
   private static func recipe(
-    _ base: SharedEntry, _ selection: [WeightedExpert], _ manifests: [ExpertManifest]
+    _ base: SharedEntry, _ selection: [WeightedExpert], _ manifests: [ExpertManifest], isExact: Bool
   ) -> Recipe? {
     guard !selection.isEmpty else { return .shared(base) }
     let name = base.info.name
@@ -81,7 +85,8 @@ public struct Mix: TensorSource {
       switch entry.factor.kind {
       case .replaced: return .exact(selection[decider], entry)
       case .difference where !isFloat || aloneAtOne: return .exact(selection[decider], entry)
-      default: break
+      default:
+        if isExact, aloneAtOne, entry.correction != nil { return .corrected(base, selection[decider], entry) }
       }
     }
     let addends = holders.compactMap { index in
@@ -108,7 +113,7 @@ public struct Mix: TensorSource {
 
   private static func info(of recipe: Recipe) throws(StorageError) -> TensorInfo {
     switch recipe {
-    case .shared(let base), .sum(let base, _): return base.info
+    case .shared(let base), .sum(let base, _), .corrected(let base, _, _): return base.info
     case .exact(_, let entry):
       guard case .replaced(let dtype, let shape, _) = entry.factor else {
         preconditionFailure("only replaced tensors are fresh")
@@ -138,6 +143,9 @@ public struct Mix: TensorSource {
         own = try Self.sharedInfo(entry.name, reconstructor)
       }
       try convert(own, bytes, to: info, destination)
+    case .corrected(let base, let expert, let entry):
+      let bytes = try reconstructor.correctedBytes(entry, ofExpert: expert.position, base: base)
+      try convert(base.info, bytes, to: info, destination)
     case .sum(let base, let addends):
       guard let format = base.info.dtype.floatFormat, let output = info.dtype.floatFormat else {
         preconditionFailure("only float tensors are summed")

@@ -99,10 +99,10 @@ public struct Verification: Sendable {
     let needsShared = archive.isDetached && archive.givenSharedModel == nil
     try pipeline.run(entries.count) { index -> StorageError? in
       let entry = entries[index]
-      if needsShared, entry.factor.kind == .difference { return nil }
+      if needsShared, entry.factor.kind == .difference || entry.correction != nil { return nil }
       return failure { () throws(StorageError) in
         try located(file: archive.path, expert: name, tensor: entry.name) { () throws(StorageError) in
-          guard case .bytes(let bytes) = try reconstructor.part(entry, ofExpert: position) else { return }
+          guard let bytes = try reconstructor.ownBytes(entry, ofExpert: position) else { return }
           let actual = try bytes.withBytes { Digest(of: $0) }
           guard actual == entry.source else {
             throw StorageError(.digestMismatch, "the tensor has digest \(actual) instead of \(entry.source)")

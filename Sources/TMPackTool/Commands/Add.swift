@@ -32,7 +32,8 @@ struct Add: ParsableCommand {
     let opened = try Archive(
       archive, mode: work.io, sharedModel: try sharedFrom.map { try Checkpoint.open($0, mode: work.io).source })
     let packer = Packer(
-      rules: try factors.rules(), level: factors.level, pipeline: work.pipeline, options: factors.record)
+      rules: try factors.rules(), storesCorrections: factors.exact, level: factors.level, pipeline: work.pipeline,
+      options: factors.record)
     let summary = try reporting.withProgress { try packer.add(inputs, to: opened, progress: $0) }
     let skipped = inputs.flatMap { input in
       input.checkpoint.skippedFiles.map { (path: input.checkpoint.path, file: $0) }

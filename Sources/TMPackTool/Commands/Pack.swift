@@ -131,6 +131,11 @@ struct FactorOptions: ParsableArguments {
   @Flag(help: "Keep every tensor bit for bit.")
   var lossless = false
 
+  @Flag(
+    help:
+      "Also store, apart, what makes the experts bit-exact: unpack --exact uses it, strip --exact drops it.")
+  var exact = false
+
   @Option(
     help: ArgumentHelp("How factors are stored: f32, bf16, f16, int8 or int4 (default: int8).", valueName: "dtype"))
   var factorDtype: FactorDType?
@@ -154,6 +159,7 @@ struct FactorOptions: ParsableArguments {
   func validate() throws {
     let count = [rank != nil, rankRatio != nil, density != nil, lossless].count { $0 }
     if count > 1 { throw ValidationError("--rank, --rank-ratio, --density and --lossless exclude each other.") }
+    if lossless, exact { throw ValidationError("--lossless is exact already.") }
     if lossless, factorDtype != nil { throw ValidationError("--lossless has no --factor-dtype.") }
     guard (1...19).contains(level) else { throw ValidationError("--level must be 1 to 19.") }
   }
@@ -185,6 +191,7 @@ struct FactorOptions: ParsableArguments {
       }
       record["factor-dtype"] = (factorDtype ?? .int8).rawValue
     }
+    if exact { record["exact"] = "true" }
     if !include.isEmpty { record["include"] = include.joined(separator: " ") }
     if !exclude.isEmpty { record["exclude"] = exclude.joined(separator: " ") }
     if !override.isEmpty { record["override"] = override.joined(separator: " ") }
