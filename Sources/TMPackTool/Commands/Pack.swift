@@ -39,7 +39,8 @@ struct Pack: ParsableCommand {
       let model = try shared.sharedModel(
         base: baseCheckpoint, experts: inputs, force: force, work: work, progress: show)
       let packer = Packer(
-        sharedModel: model, rules: try factors.rules(), isDetached: shared.detached, level: factors.level,
+        sharedModel: model, rules: try factors.rules(), isDetached: shared.detached,
+        storesCorrections: factors.exact, level: factors.level,
         pipeline: work.pipeline, options: factors.record.merging(shared.record) { first, _ in first })
       return try packer.pack(base: baseCheckpoint, experts: inputs, to: output, replacing: force, progress: show)
     }
