@@ -1,4 +1,4 @@
-// swift-tools-version: 6.1
+// swift-tools-version: 6.2
 import PackageDescription
 
 // Modules in dependency order. Arrows only go up this list: `Checkpoints` (other people's formats) and
@@ -57,3 +57,11 @@ let package = Package(
   ],
   swiftLanguageModes: [.v6]
 )
+
+// `make check` sets this. Only this package's targets are concerned, never those that it depends on.
+if Context.environment["TMPACK_STRICT"] != nil {
+  for target in package.targets where target.type != .system {
+    target.swiftSettings = (target.swiftSettings ?? []) + [.treatAllWarnings(as: .error)]
+    target.cSettings = (target.cSettings ?? []) + [.treatAllWarnings(as: .error)]
+  }
+}

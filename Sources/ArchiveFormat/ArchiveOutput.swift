@@ -51,3 +51,15 @@ final class AppendedArchiveOutput: ArchiveOutput {
     try file.sync()
   }
 }
+
+/// Counts what would be written.
+final class MeasuringOutput: ArchiveOutput {
+  private(set) var position: UInt64
+  var readablePath: String { preconditionFailure("nothing was written") }
+
+  init(position: UInt64) { self.position = position }
+
+  func write(_ bytes: UnsafeRawBufferPointer) { position += UInt64(bytes.count) }
+
+  func finish(slot _: [UInt8], at _: UInt64) {}
+}

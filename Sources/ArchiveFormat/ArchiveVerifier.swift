@@ -39,11 +39,11 @@ public struct ArchiveVerifier: Sendable {
       return faults + [VerificationFault(error: error, experts: allExperts, affectsShared: true)]
     }
     var counted = CountedExtents()
-    _ = counted.add(shared.frames.map(\.extent))
+    _ = counted.add([archive.index.shared.extent] + shared.frames.map(\.extent))
     for (position, expert) in archive.index.experts.enumerated() {
       do throws(StorageError) {
         let section = try archive.expertSection(position)
-        let bytes = counted.add(section.frames.map(\.extent)) + UInt64(expert.section.extent.storedSize)
+        let bytes = counted.add([expert.section.extent] + section.frames.map(\.extent))
         let actual = ExpertSummary(of: section, shared: shared.manifest, bytes: bytes)
         guard expert.summary.agrees(with: actual) else {
           throw StorageError(.malformed, "the index's summary does not agree with the section", file: archive.path)

@@ -5,7 +5,7 @@ import Zstandard
 /// Writes archives: first the shared model's section, then the experts', then the index.
 ///
 /// A section is written by placing its payloads in any order and then finishing it with a manifest that refers to them.
-/// Memory: the frames being placed, one pool of at most 1 MiB a coding, and 56 bytes for each frame of the section.
+/// Memory: the frames being placed, the section's small payloads, and its frame records.
 public final class ArchiveWriter {
   private let output: any ArchiveOutput
   private let generation: UInt64
@@ -46,20 +46,34 @@ public final class ArchiveWriter {
     let sharedSection = try archive.sharedSection()
     shared = (archive.index.shared, archive.index.storage, archive.index.method)
     self.sharedSection = sharedSection
-    remember(sharedSection.frames)
+    remember(sharedSection.frames, in: archive.index.shared)
     for (index, expert) in archive.index.experts.enumerated() {
-      remember(try archive.expertSection(index).frames)
+      remember(try archive.expertSection(index).frames, in: expert.section)
       experts.append(expert)
     }
   }
 
-  private func remember(_ frames: [FrameRecord]) {
+  private func remember(_ frames: [FrameRecord], in section: SectionReference) {
     for frame in frames { extents[frame.extent.digest] = frame.extent }
-    _ = counted.add(frames.map(\.extent))
+    _ = counted.add([section.extent] + frames.map(\.extent))
   }
 
   /// Bytes of the archive so far.
   public var position: UInt64 { output.position }
+
+  /// A writer that stands where this one does and writes nothing: to learn what a section would take.
+  package func measuring() -> ArchiveWriter {
+    let copy = ArchiveWriter(output: MeasuringOutput(position: output.position), generation: generation, level: level)
+    copy.extents = extents
+    copy.counted = counted
+    copy.shared = shared
+    copy.sharedSection = sharedSection
+    copy.experts = experts
+    return copy
+  }
+
+  /// The experts so far.
+  package var expertSummaries: [ExpertSummary] { experts.map(\.summary) }
 
   // MARK: Payloads
 
@@ -77,6 +91,8 @@ public final class ArchiveWriter {
     case .pooled(let bytes, let boundaries):
       guard !bytes.isEmpty else { return .empty }
       let kind = OpenSection.PoolKind(coding: payload.coding, purpose: purpose)
+      let content = OpenSection.Pooled(bytes: bytes, kind: kind)
+      if let known = section.pooled[content] { return known }
       if let pool = section.pools[kind], pool.bytes.count + bytes.count > EncodedPayload.frameSize {
         try close(pool, kind)
       }
@@ -86,6 +102,7 @@ public final class ArchiveWriter {
       pool.bytes += bytes
       pool.boundaries += boundaries.map { start + $0 }
       section.pools[kind] = pool
+      section.pooled[content] = reference
       return reference
     }
   }
@@ -168,7 +185,7 @@ public final class ArchiveWriter {
     largestExpansion = max(largestExpansion, try section.manifest.payloadBytes())
     let stored = raw.withUnsafeBytes { Zstandard.compress($0, level: level) }
     let extent = try store(stored, digest: Digest(of: stored), aligned: false)
-    let newBytes = counted.add(section.frames.map(\.extent)) + UInt64(extent.storedSize)
+    let newBytes = counted.add([extent] + section.frames.map(\.extent))
     return (SectionReference(extent: extent, rawSize: raw.count), newBytes)
   }
 
@@ -260,6 +277,13 @@ private struct OpenSection {
   /// Nil for the frame of a pool that is still open.
   var frames: [FrameRecord?] = []
   var pools: [PoolKind: Pool] = [:]
+
+  struct Pooled: Hashable {
+    let bytes: [UInt8]
+    let kind: PoolKind
+  }
+  /// Small payloads that are there already, such as those of tied tensors: what digests do for large ones.
+  var pooled: [Pooled: PayloadReference] = [:]
 
   mutating func openPool() -> Pool {
     frames.append(nil)

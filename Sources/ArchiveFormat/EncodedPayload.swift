@@ -47,6 +47,14 @@ public struct EncodedPayload: Sendable {
   let coding: PayloadCoding
   public let size: Int
 
+  /// What it takes in the file; of one that will share a frame, at most.
+  package var storedSize: Int {
+    switch content {
+    case .frames(let frames): frames.reduce(0) { $0 + $1.stored.count }
+    case .pooled(let bytes, _): bytes.count
+    }
+  }
+
   /// - Parameters:
   ///   - boundaries: increasing places in `bytes` where their statistics change, whole elements apart.
   ///   - level: zstd's, for codings that have none of their own.

@@ -5,14 +5,7 @@ public enum Factor: Sendable, Hashable {
   case lowRank(LowRankFactor)
   case sparse(SparseFactor)
   case dense(DenseFactor)
-
-  public var dtype: FactorDType {
-    switch self {
-    case .lowRank(let factor): factor.dtype
-    case .sparse(let factor): factor.dtype
-    case .dense(let factor): factor.dtype
-    }
-  }
+  case quantized(QuantizedFactor)
 
   /// Elements of the tensor.
   public var elementCount: Int {
@@ -20,15 +13,17 @@ public enum Factor: Sendable, Hashable {
     case .lowRank(let factor): factor.rows * factor.columns
     case .sparse(let factor): factor.elementCount
     case .dense(let factor): factor.count
+    case .quantized(let factor): factor.elementCount
     }
   }
 
-  /// Bytes of all arrays, before entropy coding.
+  /// Bytes of all arrays, before entropy coding; of a quantised factor, after it.
   public var byteCount: Int {
     switch self {
     case .lowRank(let factor): factor.byteCount
     case .sparse(let factor): factor.byteCount
     case .dense(let factor): factor.byteCount
+    case .quantized(let factor): factor.payload.count
     }
   }
 
@@ -51,6 +46,7 @@ public enum Factor: Sendable, Hashable {
     case .lowRank(let factor): factor.accumulate(weight: weight, into: acc, using: isa)
     case .sparse(let factor): factor.accumulate(weight: weight, into: acc, using: isa)
     case .dense(let factor): factor.accumulate(weight: weight, into: acc, using: isa)
+    case .quantized(let factor): factor.accumulate(weight: weight, into: acc, using: isa)
     }
   }
 }

@@ -37,8 +37,13 @@ extension SingularVectors {
       let dimension = finder.range.count
       let energies = SymmetricEigen.largestValues(dimension, of: gram, order: dimension)
       let count = min(rank, dimension)
-      guard convergence.isReached(captured: energies.prefix(count).reduce(0, +)) else {
-        finder.iterate(imageGram: gram, energies: energies)
+      let filter = Filter(energies: energies)
+      let isDone =
+        finder.isExhausted
+        || convergence.isReached(
+          captured: energies.prefix(count).reduce(0, +), contraction: filter.contraction(at: energies[count - 1]))
+      guard isDone else {
+        finder.apply(filter, imageGram: gram)
         continue
       }
       let mixing = SymmetricEigen.largest(count, of: &gram, order: dimension).vectors
@@ -58,27 +63,31 @@ private struct Convergence {
   private var captured: [Double] = []
 
   /// How much larger than the best the error may be, relative to it.
-  private static let excess = 1e-4
+  private static let excess = 5e-5
   /// A relative error that is as good as none.
   private static let negligible = 3e-5
   private static let maximumIterations = 16
 
   init(total: Double) { self.total = total }
 
-  /// - Parameter captured: what of `total` the best approximation within the subspace keeps.
-  mutating func isReached(captured energy: Double) -> Bool {
+  /// - Parameters:
+  ///   - captured: what of `total` the best approximation within the subspace keeps.
+  ///   - contraction: by how much an iteration shrinks what is missing of the wanted energy that converges last.
+  mutating func isReached(captured energy: Double, contraction: Double) -> Bool {
     captured.append(energy)
     let lost = total - energy
     if lost <= Self.negligible * Self.negligible * total { return true }
     guard captured.count > 2 else { return false }
     if captured.count > Self.maximumIterations { return true }
-    // The gains shrink geometrically, more slowly as they go on; what is still to come is judged by the last two.
+    // The gains shrink geometrically, more slowly as they go on. The last two may still be those of a few dominant
+    // directions, which converge at once and say nothing of the others: hence the second bound.
     let gain = captured[captured.count - 1] - captured[captured.count - 2]
     let before = captured[captured.count - 2] - captured[captured.count - 3]
     guard gain > 0, before > 0 else { return true }
-    let ratio = min(gain / before, 0.9)
+    let ratio = min(max(gain / before, contraction), 0.95)
     // The error is the root of what is lost.
-    return gain * ratio / (1 - ratio) <= 2 * Self.excess * lost
+    let expected = gain * ratio / (1 - ratio)
+    return expected <= max(2 * Self.excess * lost, Self.negligible * Self.negligible * total)
   }
 }
 
@@ -90,8 +99,19 @@ private struct RangeFinder {
   /// `range` times the matrix: rows of length `matrix.columns`.
   private(set) var image: RowVectors
 
+  /// How many vectors there were at first.
+  private let dimension: Int
+
+  /// Whether vectors were dropped as rounding noise, so that the range holds all of the matrix above it.
+  ///
+  /// There is nothing left to find then, and looking on would do harm: the last captured energy, which a filter
+  /// pushes down, is no longer one to spare but one that is wanted. The energies themselves cannot tell, since what
+  /// they lack of the total is rounding error of either sign.
+  var isExhausted: Bool { range.count < dimension }
+
   init(_ matrix: MatrixView, dimension: Int) {
     self.matrix = matrix
+    self.dimension = dimension
     var random = RandomBits(seed: 0x746D_7061_636B)
     let probes = RowVectors(random.signs(dimension * matrix.columns), count: dimension, length: matrix.columns)
     range = probes.timesTransposed(matrix)
@@ -100,29 +120,18 @@ private struct RangeFinder {
   }
 
   /// Turns the range towards the leading vectors.
-  ///
-  /// A steep spectrum gets a power iteration, with a change of basis after each half of it so that small singular
-  /// values do not drown in the rounding errors of large ones. A flat one, where that would converge slowly, gets a
-  /// Chebyshev polynomial of A Aᵀ that is small below the last captured energy and grows as fast as any can above it
-  /// (Zhou, Saad, Tiago and Chelikowsky, 2006); of degree 1 it is a shifted power iteration.
-  /// - Parameters:
-  ///   - imageGram: the Gram matrix of `image`.
-  ///   - energies: its eigenvalues, descending.
-  mutating func iterate(imageGram: [Double], energies: [Double]) {
-    let edge = energies.last!
-    // The polynomial's value at the largest energy is cosh(degree · growth).
-    let growth = edge > 0 ? acosh(max(1, 2 * energies[0] / edge - 1)) : .infinity
-    let degree = Int(min(Self.maximumDegree, log(2 * Self.maximumSpread) / growth))
-    if degree < 1 {
+  /// - Parameter imageGram: the Gram matrix of `image`.
+  mutating func apply(_ filter: Filter, imageGram: [Double]) {
+    if filter.degree < 1 {
       image.orthonormalize(gram: imageGram)
       range = image.timesTransposed(matrix)
     } else {
       var before = range
       range = image.timesTransposed(matrix)
-      range.combine(Float(2 / edge), before, -1)
-      for _ in 1..<degree {
+      range.combine(Float(2 / filter.edge), before, -1)
+      for _ in 1..<filter.degree {
         var next = range.times(matrix).timesTransposed(matrix)
-        next.combine(Float(4 / edge), range, -2)
+        next.combine(Float(4 / filter.edge), range, -2)
         next.combine(1, before, -1)
         (before, range) = (range, next)
       }
@@ -130,10 +139,41 @@ private struct RangeFinder {
     range.orthonormalize()
     image = range.times(matrix)
   }
+}
+
+/// The polynomial of A Aᵀ that an iteration applies.
+///
+/// A steep spectrum gets a power iteration, with a change of basis after each half of it so that small singular values
+/// do not drown in the rounding errors of large ones. A flat one, where that would converge slowly, gets the Chebyshev
+/// polynomial that is at most 1 below the last captured energy and grows as fast as any can above it (Zhou, Saad, Tiago
+/// and Chelikowsky, 2006); of degree 1 it is a shifted power iteration.
+private struct Filter {
+  /// The last captured energy: what is below is not wanted.
+  let edge: Double
+  /// Of the Chebyshev polynomial; 0 for a power iteration.
+  let degree: Int
 
   private static let maximumDegree = 4.0
   /// How much more the largest energy may be amplified than the smallest before float32 loses the latter.
   private static let maximumSpread = 1e5
+
+  /// - Parameter energies: those that the range captures, descending.
+  init(energies: [Double]) {
+    edge = energies.last!
+    degree =
+      edge > 0
+      ? Int(min(Self.maximumDegree, log(2 * Self.maximumSpread) / Self.growth(energies[0] / edge))) : 0
+  }
+
+  /// The polynomial's value at an energy is cosh(degree · growth).
+  private static func growth(_ relativeEnergy: Double) -> Double { acosh(max(1, 2 * relativeEnergy - 1)) }
+
+  /// By how much an iteration shrinks what is missing of an energy that is wanted, at least.
+  func contraction(at energy: Double) -> Double {
+    guard edge > 0 else { return 0 }
+    let amplification = degree < 1 ? energy / edge : cosh(Double(degree) * Self.growth(energy / edge))
+    return 1 / (amplification * amplification)
+  }
 }
 
 extension RowVectors {

@@ -8,7 +8,7 @@ struct Tool: ParsableCommand {
     abstract: "Stores fine-tuned models as one shared model and a compact difference for each expert.",
     discussion: """
       Example:
-        tmpack pack --base base/ --expert math=math/ --expert code=code/ -o zoo.tmpack
+        tmpack pack --base base/ --expert math=m/ --expert code=c/ -o zoo.tmpack
         tmpack unpack zoo.tmpack --weights math=0.7,code=0.3 -o mix/
 
       Exit codes: 0 ok, 1 usage, 2 corrupt or malformed, 3 unsupported, 4 input/output, 5 limit exceeded, 130 interrupted.
@@ -20,20 +20,29 @@ struct Tool: ParsableCommand {
 
   /// Runs the tool; unlike ArgumentParser's own `main`, with this tool's exit codes and errors in JSON on request.
   static func main() {
+    Console.occupyClosedDescriptors()
     Interrupts.install()
     let arguments = Array(CommandLine.arguments.dropFirst())
+    let wantsJSON = arguments.contains("--json")
     do {
       var command = try parseAsRoot(arguments)
       try command.run()
     } catch let error as StorageError {
-      Console.report(error, asJSON: arguments.contains("--json"))
+      Console.report(error, asJSON: wantsJSON)
       Console.exit(error.code.family.rawValue)
+    } catch let code as ExitCode {
+      // The command has said already what is wrong.
+      Console.exit(code.rawValue)
+    } catch  where exitCode(for: error).isSuccess {
+      // Help and the version arrive here, as "errors" of exit code 0.
+      Console.result(fullMessage(for: error))
     } catch {
-      // Help and the version arrive here too, as "errors" of exit code 0.
-      let isSuccess = exitCode(for: error).isSuccess
-      let message = fullMessage(for: error)
-      if isSuccess { Console.result(message) } else { Console.talk(message) }
-      Console.exit(isSuccess ? 0 : StorageError.Family.usage.rawValue)
+      if wantsJSON {
+        Console.report(StorageError(.invalidArgument, message(for: error)), asJSON: true)
+      } else {
+        Console.talk(fullMessage(for: error))
+      }
+      Console.exit(StorageError.Family.usage.rawValue)
     }
     Console.exit(0)
   }

@@ -14,6 +14,7 @@ extension FloatFormat {
   /// Converts packed elements of this format exactly (f64 to `Float`: rounded to nearest even).
   ///
   /// - Precondition: `bytes` holds `values.count` elements; it may be unaligned.
+  @inlinable
   public func widen<Scalar: Accumulator>(
     _ bytes: UnsafeRawBufferPointer, into values: UnsafeMutableBufferPointer<Scalar>
   ) {
@@ -47,6 +48,7 @@ extension FloatFormat {
   /// Rounds each value once, to nearest even, and packs it. Overflow gives infinity, NaN the one of TMP-7-13.
   ///
   /// - Precondition: `bytes` has room for `values.count` elements; it may be unaligned.
+  @inlinable
   public func round<Scalar: Accumulator>(
     _ values: UnsafeBufferPointer<Scalar>, into bytes: UnsafeMutableRawBufferPointer
   ) {
@@ -77,8 +79,8 @@ extension FloatFormat {
     }
   }
 
-  @inline(__always)
-  private func narrowed<Scalar: Accumulator>(_ value: Scalar) -> Float {
+  @inline(__always) @usableFromInline
+  func narrowed<Scalar: Accumulator>(_ value: Scalar) -> Float {
     if Scalar.self == Double.self { return roundedToOdd(value.asDouble) }
     return value.asFloat
   }

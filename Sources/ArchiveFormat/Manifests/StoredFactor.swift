@@ -8,6 +8,12 @@ public enum StoredFactor: Sendable, Hashable {
   case sparse(
     count: Int, dtype: FactorDType, positions: PayloadReference, values: PayloadReference, scales: PayloadReference)
   case dense(dtype: FactorDType, values: PayloadReference, scales: PayloadReference)
+  /// TMP-6-20
+  case quantizedLowRank(rank: Int, payload: PayloadReference)
+  /// TMP-6-21
+  case quantized(payload: PayloadReference)
+  /// Approximated by nothing (TMP-6-19).
+  case dropped
   case difference(payload: PayloadReference)
   case replaced(dtype: DType, shape: Shape, payload: PayloadReference)
 
@@ -15,6 +21,9 @@ public enum StoredFactor: Sendable, Hashable {
     case lowRank = "low-rank"
     case sparse
     case dense
+    case quantizedLowRank = "quantized-low-rank"
+    case quantized
+    case dropped
     case difference
     case replaced
   }
@@ -24,6 +33,9 @@ public enum StoredFactor: Sendable, Hashable {
     case .lowRank: .lowRank
     case .sparse: .sparse
     case .dense: .dense
+    case .quantizedLowRank: .quantizedLowRank
+    case .quantized: .quantized
+    case .dropped: .dropped
     case .difference: .difference
     case .replaced: .replaced
     }
@@ -31,7 +43,7 @@ public enum StoredFactor: Sendable, Hashable {
 
   public var isLossy: Bool {
     switch self {
-    case .lowRank, .sparse, .dense: true
+    case .lowRank, .sparse, .dense, .quantizedLowRank, .quantized, .dropped: true
     case .difference, .replaced: false
     }
   }
@@ -50,6 +62,9 @@ public enum StoredFactor: Sendable, Hashable {
       scales = try body(scales)
       values = try body(values)
       self = .dense(dtype: dtype, values: values, scales: scales)
+    case .quantizedLowRank(let rank, let payload): self = .quantizedLowRank(rank: rank, payload: try body(payload))
+    case .quantized(let payload): self = .quantized(payload: try body(payload))
+    case .dropped: break
     case .difference(let payload): self = .difference(payload: try body(payload))
     case .replaced(let dtype, let shape, let payload):
       self = .replaced(dtype: dtype, shape: shape, payload: try body(payload))
@@ -61,7 +76,9 @@ public enum StoredFactor: Sendable, Hashable {
     case .lowRank(_, _, let left, let right, let scales): [left, right, scales]
     case .sparse(_, _, let positions, let values, let scales): [positions, scales, values]
     case .dense(_, let values, let scales): [scales, values]
-    case .difference(let payload), .replaced(_, _, let payload): [payload]
+    case .quantizedLowRank(_, let payload), .quantized(let payload), .difference(let payload), .replaced(_, _, let payload):
+      [payload]
+    case .dropped: []
     }
   }
 }
@@ -106,6 +123,16 @@ extension StoredFactor {
     case .dense:
       try allow(["dtype", "scales", "values"], lossy: true)
       self = .dense(dtype: try factorDType(), values: try payload("values"), scales: try payload("scales"))
+    case .quantizedLowRank:
+      try allow(["payload", "rank"], lossy: true)
+      let rank = try entry.required("rank", of: "the entry").asCount("the rank")
+      self = .quantizedLowRank(rank: rank, payload: try payload("payload"))
+    case .quantized:
+      try allow(["payload"], lossy: true)
+      self = .quantized(payload: try payload("payload"))
+    case .dropped:
+      try allow([], lossy: true)
+      self = .dropped
     case .difference:
       try allow(["payload"], lossy: false)
       self = .difference(payload: try payload("payload"))
@@ -136,7 +163,11 @@ extension StoredFactor {
       entry["dtype"] = .string(dtype.rawValue)
       entry["values"] = values.json
       entry["scales"] = scales.json
-    case .difference(let payload): entry["payload"] = payload.json
+    case .quantizedLowRank(let rank, let payload):
+      entry["rank"] = JSONValue(rank)
+      entry["payload"] = payload.json
+    case .quantized(let payload), .difference(let payload): entry["payload"] = payload.json
+    case .dropped: break
     case .replaced(let dtype, let shape, let payload):
       entry["dtype"] = .string(dtype.rawValue)
       entry["shape"] = shape.json
@@ -179,6 +210,15 @@ extension StoredFactor {
       guard shared.shape.elementCount > 0 else { throw StorageError(.malformed, "is dense without an element") }
       try expect(values, dtype.componentBytes(shared.shape.elementCount), "values")
       try expect(scales, 4, "scales")
+    case .quantizedLowRank(let rank, let payload):
+      guard let (rows, columns) = shared.shape.matrix, rank >= 1, rank <= min(rows, columns), payload.size > 0 else {
+        throw StorageError(.malformed, "rank \(rank) does not fit shape \(shared.shape)")
+      }
+    case .quantized(let payload):
+      guard shared.shape.elementCount > 0, payload.size > 0 else {
+        throw StorageError(.malformed, "is quantised without an element")
+      }
+    case .dropped: break
     case .difference(let payload): try expect(payload, shared.byteCount, "bytes")
     case .replaced: break
     }

@@ -30,23 +30,22 @@ struct ExclusiveVector: ~Copyable {
     _ own: UnsafeRawBufferPointer, _ base: UnsafeRawBufferPointer, _ format: FloatFormat, as _: Scalar.Type,
     into vector: UnsafeMutableBufferPointer<Float>
   ) {
-    let block = 4096
-    withUnsafeTemporaryAllocation(of: Scalar.self, capacity: 2 * block) { scratch in
-      for start in stride(from: 0, to: vector.count, by: block) {
-        let count = min(block, vector.count - start)
-        let bytes = start * format.byteWidth..<(start + count) * format.byteWidth
-        let a = UnsafeMutableBufferPointer(rebasing: scratch[0..<count])
-        let b = UnsafeMutableBufferPointer(rebasing: scratch[block..<block + count])
-        format.widen(UnsafeRawBufferPointer(rebasing: own[bytes]), into: a)
-        format.widen(UnsafeRawBufferPointer(rebasing: base[bytes]), into: b)
-        for i in 0..<count { vector[start + i] = (a[i] - b[i]).asFloat }
-      }
+    BlockwiseDifference.forEach(own, minus: base, format, as: Scalar.self) { start, difference in
+      for i in 0..<difference.count { vector[start + i] = difference[i].asFloat }
     }
   }
 
   var firstNonFinite: Int? { storage.firstIndex { !$0.isFinite } }
 
   var isZero: Bool { storage.allSatisfy { $0 == 0 } }
+
+  /// ‖v‖².
+  var energy: Double { storage.reduce(0) { $0 + Double($1) * Double($1) } }
+
+  /// The measures of a tensor that is approximated by nothing.
+  var measuresOfNothing: FactorMeasures {
+    FactorMeasures(norm: Measure(energy.squareRoot()), error: Measure(1))
+  }
 
   /// ‖v‖ and the relative Frobenius error of a factor as it will be decoded (TMP-6-6).
   ///

@@ -23,12 +23,12 @@ struct PackedTensor: Sendable {
   /// - Parameters:
   ///   - info: of the expert's tensor, `bytes` its bytes.
   ///   - base: the shared tensor of that name as it is stored; nil when there is none. Its bytes are asked for at most once.
+  ///   - makeFactor: approximates the tensor, if its dtype is float; nil keeps it exactly.
   ///   - isCorrected: whether a factor goes with what makes it exact (TMP-6-17).
   /// - Throws: `nonFinite` for a NaN or an infinity in a tensor that is to be approximated.
   init(
     _ info: TensorInfo, _ bytes: UnsafeRawBufferPointer, base: SharedEntry?,
-    baseBytes: () throws(StorageError) -> TensorBytes, treatment: TensorTreatment,
-    isCorrected: Bool = false, level: Int
+    baseBytes: () throws(StorageError) -> TensorBytes, makeFactor: FactorMaker?, isCorrected: Bool = false, level: Int
   ) throws(StorageError) {
     name = info.name
     source = Digest(of: bytes)
@@ -36,12 +36,12 @@ struct PackedTensor: Sendable {
       content = .replaced(info, EncodedPayload(tensor: bytes, dtype: info.dtype, level: level))
       return
     }
-    if case .factor(let plan) = treatment, let format = info.dtype.floatFormat {
+    if let makeFactor, let format = info.dtype.floatFormat {
       try Self.refuseNonFinite(bytes, format)
       if source == base.digest || info.byteCount == 0 {
         content = .unchanged
       } else {
-        content = try Self.lossy(plan, base.info, format, bytes, try baseBytes(), isCorrected, level: level)
+        content = try Self.lossy(makeFactor, base.info, format, bytes, try baseBytes(), isCorrected, level: level)
       }
       return
     }
@@ -54,8 +54,8 @@ struct PackedTensor: Sendable {
   }
 
   private static func lossy(
-    _ plan: FactorPlan, _ info: TensorInfo, _ format: FloatFormat, _ bytes: UnsafeRawBufferPointer, _ base: TensorBytes,
-    _ isCorrected: Bool, level: Int
+    _ makeFactor: FactorMaker, _ info: TensorInfo, _ format: FloatFormat, _ bytes: UnsafeRawBufferPointer,
+    _ base: TensorBytes, _ isCorrected: Bool, level: Int
   ) throws(StorageError) -> Content {
     let vector = try ExclusiveVector(of: bytes, against: base, format)
     guard let index = vector.firstNonFinite else {
@@ -64,11 +64,11 @@ struct PackedTensor: Sendable {
         guard isCorrected else { return .unchanged }
         return .difference(try EncodedPayload(differenceOf: bytes, against: base, dtype: info.dtype, level: level))
       }
-      let factor = try plan.encode(vector.values, shape: info.shape)
-      let measures = try vector.measures(of: factor)
+      let factor = try makeFactor(vector, info.shape)
       let correction =
         isCorrected ? try ExactUpgrade(info).correction(of: bytes, shared: base, factor, level: level) : nil
-      return .lossy(EncodedFactor(factor, level: level), measures, correction: correction)
+      guard let factor else { return .lossy(.dropped, vector.measuresOfNothing, correction: correction) }
+      return .lossy(EncodedFactor(factor, level: level), try vector.measures(of: factor), correction: correction)
     }
     throw StorageError(
       .nonFinite,
@@ -85,59 +85,15 @@ struct PackedTensor: Sendable {
   }
 }
 
-/// A factor whose payloads are compressed, but not placed.
-struct EncodedFactor: Sendable {
-  enum Form: Sendable {
-    case lowRank(rank: Int, left: EncodedPayload, right: EncodedPayload)
-    case sparse(count: Int, positions: EncodedPayload, values: EncodedPayload)
-    case dense(values: EncodedPayload)
-  }
-  let form: Form
-  let dtype: FactorDType
-  let scales: EncodedPayload
-
-  init(_ factor: Factor, level: Int) {
-    func encoded(_ bytes: [UInt8], width: Int) -> EncodedPayload {
-      EncodedPayload(bytes, elementWidth: width, level: level)
+extension PackedTensor {
+  /// About what it will take in the archive, its entry included, its correction not.
+  var storedBytes: UInt64 {
+    let payloads: Int
+    switch content {
+    case .unchanged: return 0
+    case .lossy(let factor, _, _): payloads = factor.storedSize
+    case .difference(let payload), .replaced(_, let payload): payloads = payload.storedSize
     }
-    switch factor {
-    case .lowRank(let factor):
-      dtype = factor.dtype
-      form = .lowRank(
-        rank: factor.rank, left: encoded(factor.left, width: dtype.planeWidth),
-        right: encoded(factor.right, width: dtype.planeWidth))
-      scales = encoded(factor.scales, width: 4)
-    case .sparse(let factor):
-      dtype = factor.dtype
-      form = .sparse(
-        count: factor.count, positions: encoded(factor.positions, width: 1),
-        values: encoded(factor.values, width: dtype.planeWidth))
-      scales = encoded(factor.scale.littleEndianBytes, width: 4)
-    case .dense(let factor):
-      dtype = factor.dtype
-      form = .dense(values: encoded(factor.values, width: dtype.planeWidth))
-      scales = encoded(factor.scale.littleEndianBytes, width: 4)
-    }
+    return UInt64(payloads + QuantizableTensor.entryOverhead)
   }
-
-  /// Writes the payloads of the factor.
-  func place(in writer: ArchiveWriter) throws(StorageError) -> StoredFactor {
-    switch form {
-    case .lowRank(let rank, let left, let right):
-      .lowRank(
-        rank: rank, dtype: dtype, left: try writer.place(left), right: try writer.place(right),
-        scales: try writer.place(scales))
-    case .sparse(let count, let positions, let values):
-      .sparse(
-        count: count, dtype: dtype, positions: try writer.place(positions), values: try writer.place(values),
-        scales: try writer.place(scales))
-    case .dense(let values):
-      .dense(dtype: dtype, values: try writer.place(values), scales: try writer.place(scales))
-    }
-  }
-}
-
-extension Float {
-  /// As a payload of one scale (TMP-6-10).
-  fileprivate var littleEndianBytes: [UInt8] { withUnsafeBytes(of: bitPattern.littleEndian) { [UInt8]($0) } }
 }

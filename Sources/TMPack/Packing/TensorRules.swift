@@ -5,7 +5,7 @@ import TensorKit
 /// What is done with a tensor of an expert that differs from the shared one.
 public enum TensorTreatment: Sendable, Hashable {
   /// Approximated by a factor, if its dtype is float; kept exactly otherwise.
-  case factor(FactorPlan)
+  case factor(FactorEncoder)
   /// Kept bit for bit.
   case exact
 }

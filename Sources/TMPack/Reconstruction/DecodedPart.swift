@@ -7,6 +7,8 @@ import TensorKit
 enum DecodedPart: Sendable {
   /// A lossy factor, to be added.
   case factor(Factor)
+  /// What is approximated by nothing: adds nothing.
+  case nothing
   /// A tensor's own bytes: the shared model's, or an expert's.
   case bytes(TensorBytes)
 
@@ -46,6 +48,16 @@ enum DecodedPart: Sendable {
           try DenseFactor(
             values: try payloads(values), scale: try Self.scale(try payloads(scales)), dtype: dtype,
             count: info.shape.elementCount)))
+    case .quantizedLowRank(let rank, let payload):
+      guard let (rows, columns) = info.shape.matrix else { preconditionFailure("the manifest was checked (TMP-6-20)") }
+      self = .factor(
+        .quantized(
+          .lowRank(try QuantizedLowRankFactor(payload: try payloads(payload), rows: rows, columns: columns, rank: rank))))
+    case .quantized(let payload):
+      let (rows, columns) = info.shape.matrix ?? (1, info.shape.elementCount)
+      self = .factor(
+        .quantized(.dense(try QuantizedDenseFactor(payload: try payloads(payload), rows: rows, columns: columns))))
+    case .dropped: self = .nothing
     case .difference(let payload):
       let reference = try shared()
       let difference = try payloads(payload)

@@ -19,8 +19,9 @@ struct ExactUpgrade {
 
   /// The tensor as its one expert at weight 1 rebuilds it, in its own dtype.
   ///
+  /// - Parameter factor: nil for what is approximated by nothing.
   /// Memory: the tensor, and its elements in binary32 (F64: binary64).
-  func approximation(of shared: TensorBytes, _ factor: Factor) throws(StorageError) -> TensorBytes {
+  func approximation(of shared: TensorBytes, _ factor: Factor?) throws(StorageError) -> TensorBytes {
     try shared.withBytes { raw in
       TensorBytes(count: info.byteCount) { target in
         if format == .f64 {
@@ -33,18 +34,18 @@ struct ExactUpgrade {
   }
 
   private func sum<Scalar: ReconstructionScalar>(
-    _ shared: UnsafeRawBufferPointer, _ factor: Factor, as _: Scalar.Type, _ target: UnsafeMutableRawBufferPointer
+    _ shared: UnsafeRawBufferPointer, _ factor: Factor?, as _: Scalar.Type, _ target: UnsafeMutableRawBufferPointer
   ) {
     let accumulator = UnsafeMutableBufferPointer<Scalar>.allocate(capacity: info.shape.elementCount)
     defer { accumulator.deallocate() }
     format.widen(shared, into: accumulator)
-    Scalar.add(factor, weight: 1, to: accumulator)
+    if let factor { Scalar.add(factor, weight: 1, to: accumulator) }
     format.round(UnsafeBufferPointer(accumulator), into: target)
   }
 
   /// What makes the approximation exact, encoded.
   func correction(
-    of own: UnsafeRawBufferPointer, shared: TensorBytes, _ factor: Factor, level: Int
+    of own: UnsafeRawBufferPointer, shared: TensorBytes, _ factor: Factor?, level: Int
   ) throws(StorageError) -> EncodedPayload {
     try EncodedPayload(
       differenceOf: own, against: try approximation(of: shared, factor), dtype: info.dtype, level: level)
@@ -52,7 +53,7 @@ struct ExactUpgrade {
 
   /// The expert's own tensor.
   func tensor(
-    shared: TensorBytes, _ factor: Factor, correction: [UInt8]
+    shared: TensorBytes, _ factor: Factor?, correction: [UInt8]
   ) throws(StorageError) -> TensorBytes {
     try TensorBytes(count: info.byteCount) { target throws(StorageError) in
       try approximation(of: shared, factor).withBytes { reference throws(StorageError) in

@@ -19,12 +19,20 @@ public struct Mix: TensorSource {
   private enum Recipe: Sendable {
     /// The shared tensor, bit for bit.
     case shared(SharedEntry)
-    /// One expert's tensor, bit for bit.
-    case exact(WeightedExpert, ExpertEntry)
-    /// The same, of a lossy entry with a correction.
+    /// One expert's tensor, which `info` describes, bit for bit.
+    case exact(WeightedExpert, ExpertEntry, info: TensorInfo)
+    /// The same, of a lossy entry with a correction (TMP-7-14).
     case corrected(SharedEntry, WeightedExpert, ExpertEntry)
     /// The shared tensor and what experts add to it, in declaration order.
     case sum(SharedEntry, [(expert: WeightedExpert, entry: ExpertEntry)])
+
+    /// Of the tensor before any conversion.
+    var info: TensorInfo {
+      switch self {
+      case .shared(let base), .sum(let base, _), .corrected(let base, _, _): base.info
+      case .exact(_, _, let info): info
+      }
+    }
   }
 
   /// - Parameters:
@@ -50,14 +58,15 @@ public struct Mix: TensorSource {
 
     var recipes: [String: Recipe] = [:]
     var infos: [TensorInfo] = []
-    func add(_ info: TensorInfo, _ recipe: Recipe) throws(StorageError) {
+    func add(_ recipe: Recipe) throws(StorageError) {
+      let info = recipe.info
       let converted = info.dtype.floatFormat == nil ? info.dtype : dtype?.dtype ?? info.dtype
       infos.append(try TensorInfo(name: info.name, dtype: converted, shape: info.shape))
       recipes[info.name] = recipe
     }
     for entry in shared.tensors {
-      if let recipe = Self.recipe(entry, selection, manifests, isExact: isExact) {
-        try add(Self.info(of: recipe), recipe)
+      if let recipe = try Self.recipe(entry, selection, manifests, isExact: isExact) {
+        try add(recipe)
       }
     }
     var fresh: Set<String> = []
@@ -65,7 +74,7 @@ public struct Mix: TensorSource {
       for entry in manifest.tensors where shared.entry(named: entry.name) == nil { fresh.insert(entry.name) }
     }
     for name in fresh {
-      if let recipe = Self.recipe(freshTensor: name, selection, manifests) { try add(Self.info(of: recipe), recipe) }
+      if let recipe = try Self.recipe(freshTensor: name, selection, manifests) { try add(recipe) }
     }
     tensors = infos.sortedByName()
     self.recipes = recipes
@@ -74,7 +83,7 @@ public struct Mix: TensorSource {
   /// TMP-7-2 to TMP-7-4 and TMP-7-10 for a tensor of the shared model; nil when no expert of the selection has it.
   private static func recipe(
     _ base: SharedEntry, _ selection: [WeightedExpert], _ manifests: [ExpertManifest], isExact: Bool
-  ) -> Recipe? {
+  ) throws(StorageError) -> Recipe? {
     guard !selection.isEmpty else { return .shared(base) }
     let name = base.info.name
     let holders = selection.indices.filter { !manifests[$0].lacks(name) }
@@ -83,8 +92,8 @@ public struct Mix: TensorSource {
     if let entry = manifests[decider].entry(named: name) {
       let aloneAtOne = selection.count == 1 && selection[decider].weight == 1
       switch entry.factor.kind {
-      case .replaced: return .exact(selection[decider], entry)
-      case .difference where !isFloat || aloneAtOne: return .exact(selection[decider], entry)
+      case .replaced: return try .exact(selection[decider], entry, info: replacedInfo(entry))
+      case .difference where !isFloat || aloneAtOne: return .exact(selection[decider], entry, info: base.info)
       default:
         if isExact, aloneAtOne, entry.correction != nil { return .corrected(base, selection[decider], entry) }
       }
@@ -95,31 +104,25 @@ public struct Mix: TensorSource {
     return addends.isEmpty ? .shared(base) : .sum(base, addends)
   }
 
-  /// A tensor that the shared model lacks: it can only be replaced.
+  /// A tensor that the shared model lacks: it can only be replaced (TMP-6-7).
   private static func recipe(
     freshTensor name: String, _ selection: [WeightedExpert], _ manifests: [ExpertManifest]
-  ) -> Recipe? {
+  ) throws(StorageError) -> Recipe? {
     let holders = selection.indices.filter { manifests[$0].entry(named: name) != nil }
     guard let decider = firstHeaviest(holders, selection), let entry = manifests[decider].entry(named: name) else {
       return nil
     }
-    return .exact(selection[decider], entry)
+    return try .exact(selection[decider], entry, info: replacedInfo(entry))
+  }
+
+  private static func replacedInfo(_ entry: ExpertEntry) throws(StorageError) -> TensorInfo {
+    guard case .replaced(let dtype, let shape, _) = entry.factor else { preconditionFailure("not a replaced tensor") }
+    return try TensorInfo(name: entry.name, dtype: dtype, shape: shape)
   }
 
   /// The decider (TMP-7-3).
   private static func firstHeaviest(_ indices: [Int], _ selection: [WeightedExpert]) -> Int? {
     indices.max { (selection[$0].weight, $1) < (selection[$1].weight, $0) }
-  }
-
-  private static func info(of recipe: Recipe) throws(StorageError) -> TensorInfo {
-    switch recipe {
-    case .shared(let base), .sum(let base, _), .corrected(let base, _, _): return base.info
-    case .exact(_, let entry):
-      guard case .replaced(let dtype, let shape, _) = entry.factor else {
-        preconditionFailure("only replaced tensors are fresh")
-      }
-      return try TensorInfo(name: entry.name, dtype: dtype, shape: shape)
-    }
   }
 
   // MARK: Reading
@@ -132,15 +135,9 @@ public struct Mix: TensorSource {
     switch recipe {
     case .shared(let base):
       try convert(base.info, try reconstructor.sharedBytes(base), to: info, destination)
-    case .exact(let expert, let entry):
+    case .exact(let expert, let entry, let own):
       guard case .bytes(let bytes) = try reconstructor.part(entry, ofExpert: expert.position) else {
         preconditionFailure("exact entries decode to bytes")
-      }
-      let own: TensorInfo
-      if case .replaced(let dtype, let shape, _) = entry.factor {
-        own = try TensorInfo(name: entry.name, dtype: dtype, shape: shape)
-      } else {
-        own = try Self.sharedInfo(entry.name, reconstructor)
       }
       try convert(own, bytes, to: info, destination)
     case .corrected(let base, let expert, let entry):
@@ -158,13 +155,6 @@ public struct Mix: TensorSource {
     }
   }
 
-  private static func sharedInfo(_ name: String, _ reconstructor: Reconstructor) throws(StorageError) -> TensorInfo {
-    guard let entry = reconstructor.shared.manifest.entry(named: name) else {
-      preconditionFailure("a difference has a shared tensor (TMP-6-7)")
-    }
-    return entry.info
-  }
-
   /// TMP-7-4 to TMP-7-9
   private func sum<Scalar: ReconstructionScalar>(
     _ base: SharedEntry, _ format: FloatFormat, _ addends: [(expert: WeightedExpert, entry: ExpertEntry)],
@@ -179,6 +169,7 @@ public struct Mix: TensorSource {
     for (expert, entry) in addends {
       switch try reconstructor.part(entry, ofExpert: expert.position) {
       case .factor(let factor): Scalar.add(factor, weight: expert.weight, to: accumulator)
+      case .nothing: break
       case .bytes(let own):
         try sharedBytes.withBytes { sharedRaw throws(StorageError) in
           try own.withBytes { Scalar.addDifference($0, sharedRaw, format, weight: expert.weight, to: accumulator) }

@@ -33,24 +33,13 @@ extension Double: ReconstructionScalar {
 }
 
 extension ReconstructionScalar {
-  /// TMP-7-7: adds weight · (own − shared), block by block.
+  /// TMP-7-7: adds weight · (own − shared).
   static func addDifference(
     _ own: UnsafeRawBufferPointer, _ shared: UnsafeRawBufferPointer, _ format: FloatFormat, weight: Float,
     to sum: UnsafeMutableBufferPointer<Self>
   ) {
-    let block = 4096
-    withUnsafeTemporaryAllocation(of: Self.self, capacity: 2 * block) { scratch in
-      for start in stride(from: 0, to: sum.count, by: block) {
-        let count = min(block, sum.count - start)
-        let bytes = start * format.byteWidth..<(start + count) * format.byteWidth
-        let difference = UnsafeMutableBufferPointer(rebasing: scratch[0..<count])
-        let reference = UnsafeMutableBufferPointer(rebasing: scratch[block..<block + count])
-        format.widen(UnsafeRawBufferPointer(rebasing: own[bytes]), into: difference)
-        format.widen(UnsafeRawBufferPointer(rebasing: shared[bytes]), into: reference)
-        // Equal infinities differ by nothing.
-        for i in 0..<count { difference[i] = difference[i] == reference[i] ? 0 : difference[i] - reference[i] }
-        addScaled(UnsafeBufferPointer(difference), weight: weight, to: .init(rebasing: sum[start..<start + count]))
-      }
+    BlockwiseDifference.forEach(own, minus: shared, format, as: Self.self) { start, difference in
+      addScaled(difference, weight: weight, to: .init(rebasing: sum[start..<start + difference.count]))
     }
   }
 }

@@ -1,5 +1,6 @@
 import ArchiveFormat
 import ByteIO
+import Factorization
 import Synchronization
 import TensorKit
 
@@ -90,8 +91,12 @@ public final class Reconstructor: Sendable {
   func correctedBytes(_ entry: ExpertEntry, ofExpert position: Int, base: SharedEntry) throws(StorageError)
     -> TensorBytes
   {
-    guard let correction = entry.correction, case .factor(let factor) = try part(entry, ofExpert: position) else {
-      preconditionFailure("a lossy entry with a correction")
+    guard let correction = entry.correction else { preconditionFailure("a lossy entry with a correction") }
+    let factor: Factor?
+    switch try part(entry, ofExpert: position) {
+    case .factor(let stored): factor = stored
+    case .nothing: factor = nil
+    case .bytes: preconditionFailure("lossy entries decode to factors")
     }
     let section = try archive.file.expertSection(position)
     let expert = archive.experts[position].name

@@ -78,10 +78,15 @@ extension Verification {
       throw StorageError(.digestMismatch, "has digest \(digest); the archive was made from \(entry.source)")
     }
     guard let recorded = entry.measures, let base, let format = info.dtype.floatFormat,
-      case .factor(let factor) = try reconstructor.part(entry, ofExpert: position)
+      entry.factor.isLossy
     else { return }
     let vector = try ExclusiveVector(of: raw, against: try reconstructor.sharedBytes(base), format)
-    let actual = try vector.measures(of: factor)
+    let actual: FactorMeasures
+    switch try reconstructor.part(entry, ofExpert: position) {
+    case .factor(let factor): actual = try vector.measures(of: factor)
+    case .nothing: actual = vector.measuresOfNothing
+    case .bytes: preconditionFailure("lossy entries decode to factors")
+    }
     guard actual.error.agrees(with: recorded.error), actual.norm.agrees(with: recorded.norm) else {
       throw StorageError(
         .digestMismatch,

@@ -28,13 +28,17 @@ struct Compare: ParsableCommand {
   @Flag(help: "Fail, with exit code 2, unless both are equal bit for bit.")
   var requireEqual = false
 
+  @OptionGroup var detached: DetachedOptions
   @OptionGroup(title: "Work") var work: WorkOptions
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
   func run() throws {
     let globs = try tensors.map { try Glob($0) }
-    let a = TensorSelection(of: try TensorReference(left).open(work.io), including: globs)
-    let b = TensorSelection(of: try TensorReference(right).open(work.io), including: globs)
+    let a = TensorSelection(of: try TensorReference(left).open(work.io, detached), including: globs)
+    let b = TensorSelection(of: try TensorReference(right).open(work.io, detached), including: globs)
+    if !globs.isEmpty, a.tensors.isEmpty, b.tensors.isEmpty {
+      throw StorageError(.invalidArgument, "no tensor's name matches \(tensors.joined(separator: ", "))")
+    }
     let comparison = try reporting.withProgress { show in
       try Comparison(a, b, pipeline: work.pipeline) { show(Progress(stage: "comparing", done: $0, total: $1)) }
     }
@@ -71,8 +75,20 @@ struct Compare: ParsableCommand {
     Console.result(table.text)
     for name in comparison.onlyLeft { Console.result("only in \(left): \(name)") }
     for name in comparison.onlyRight { Console.result("only in \(right): \(name)") }
-    let verdict = comparison.isEqual ? "equal bit for bit" : "relative error \(comparison.relativeError.significant(4))"
-    Console.result("\(comparison.tensors.count) tensors in common: \(verdict)")
+    Console.result("\(counted(comparison.tensors.count, "tensor")) in common: \(verdict(comparison))")
+  }
+
+  private func verdict(_ comparison: Comparison) -> String {
+    if comparison.isEqual { return "equal bit for bit" }
+    let otherShapes = comparison.tensors.count { $0.difference == nil }
+    let error = "relative error \(comparison.relativeError.significant(4))"
+    let notes = [
+      comparison.tensors.count == otherShapes ? "nothing to compare" : error,
+      otherShapes == 0 ? nil : "\(otherShapes) of different shapes",
+      comparison.onlyLeft.isEmpty ? nil : "\(comparison.onlyLeft.count) only in the first",
+      comparison.onlyRight.isEmpty ? nil : "\(comparison.onlyRight.count) only in the second",
+    ]
+    return notes.compactMap { $0 }.joined(separator: ", ")
   }
 
   private func json(_ comparison: Comparison) -> JSONValue {
@@ -121,7 +137,7 @@ struct TensorReference {
     }
   }
 
-  func open(_ io: InputMode) throws -> any TensorSource {
+  func open(_ io: InputMode, _ detached: DetachedOptions) throws -> any TensorSource {
     guard let selection else { return try Checkpoint.open(path, mode: io).source }
     let weights: RouterWeights
     if selection.isEmpty {
@@ -131,6 +147,8 @@ struct TensorReference {
     } else {
       weights = .expert(selection)
     }
-    return try Reconstructor(Archive(path, mode: io), keepsDecoded: false).mix(weights)
+    // The other side may be an archive that is not detached.
+    let archive = try Archive(path, mode: io)
+    return try Reconstructor(archive.isDetached ? detached.open(path, io) : archive, keepsDecoded: false).mix(weights)
   }
 }

@@ -81,7 +81,7 @@ struct Inspection {
     for entry in manifest.tensors {
       let info = Self.info(entry, shared)
       table.add([
-        entry.name, info.shape, entry.factor.kind.rawValue, entry.factor.dtypeName ?? info.dtype,
+        entry.name, "\(info.shape)", entry.factor.kind.rawValue, entry.factor.dtypeName ?? info.dtype,
         entry.factor.rank.map(String.init) ?? "",
         String(entry.factor.payloads.reduce(0) { $0 + $1.size }), entry.measures?.error.value.significant(3) ?? "",
       ])
@@ -95,10 +95,12 @@ struct Inspection {
     ]
   }
 
-  private static func info(_ entry: ExpertEntry, _ shared: SharedManifest) -> (dtype: String, shape: String) {
-    if case .replaced(let dtype, let shape, _) = entry.factor { return (dtype.rawValue, shape.description) }
-    let info = shared.entry(named: entry.name)?.info
-    return (info?.dtype.rawValue ?? "", info?.shape.description ?? "")
+  private static func info(_ entry: ExpertEntry, _ shared: SharedManifest) -> (dtype: String, shape: [Int]) {
+    if case .replaced(let dtype, let shape, _) = entry.factor { return (dtype.rawValue, shape.dimensions) }
+    guard let info = shared.entry(named: entry.name)?.info else {
+      preconditionFailure("the manifest was checked (TMP-6-7)")
+    }
+    return (info.dtype.rawValue, info.shape.dimensions)
   }
 
   /// Stored bytes of the shared model's section and frames, each extent once.
@@ -108,7 +110,7 @@ struct Inspection {
 
   // MARK: For machines
 
-  /// Documented in README.md; members are only ever added.
+  /// Documented in Spec/json.md; members are only ever added.
   func json() throws -> JSONValue {
     let manifest = try archive.sharedManifest()
     var shared: JSONObject = [
@@ -148,7 +150,8 @@ struct Inspection {
         let info = Self.info(entry, shared)
         var item: JSONObject = [
           "name": .string(entry.name), "factor": .string(entry.factor.kind.rawValue), "dtype": .string(info.dtype),
-          "shape": .string(info.shape), "raw_bytes": JSONValue(entry.factor.payloads.reduce(0) { $0 + $1.size }),
+          "shape": .array(info.shape.map { JSONValue($0) }),
+          "raw_bytes": JSONValue(entry.factor.payloads.reduce(0) { $0 + $1.size }),
           "source_digest": .string(entry.source.hexadecimal),
         ]
         item["factor_dtype"] = entry.factor.dtypeName.map { .string($0) }

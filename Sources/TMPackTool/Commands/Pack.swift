@@ -6,51 +6,62 @@ struct Pack: ParsableCommand {
     abstract: "Pack fine-tuned checkpoints into an archive.",
     discussion: """
       Examples:
-        tmpack pack --base base/ --expert math=math/ --expert code=code.safetensors -o zoo.tmpack
-        tmpack pack --base base/ --expert math=math/ --lossless -o exact.tmpack
-        tmpack pack --base base/ --expert math=math/ --rank 64 --override '*.attn.*=rank:128,dtype:bf16' -o zoo.tmpack
+        tmpack pack --base base/ --expert math=m/ --expert c.safetensors -o z.tmpack
+        tmpack pack --base base/ --expert math=m/ --lossless -o exact.tmpack
+        tmpack pack --base base/ --expert m/ --rank 64 --exclude '*head*' -o z.tmpack
       """)
 
-  @Option(
-    help: ArgumentHelp("The checkpoint that the experts were fine-tuned from: a file or a folder.", valueName: "path"))
-  var base: String?
+  // A group, so that the help begins with it.
+  struct Paths: ParsableArguments {
+    @Option(
+      help: ArgumentHelp("The checkpoint that the experts were fine-tuned from: a file or a folder.", valueName: "path")
+    )
+    var base: String?
 
-  @Option(
-    name: .customLong("expert"),
-    help: ArgumentHelp(
-      "A fine-tuned checkpoint; without a name, that of its file. Repeat for each.", valueName: "name=path"))
-  var experts: [NamedPath]
+    @Option(
+      name: .customLong("expert"),
+      help: ArgumentHelp(
+        "A fine-tuned checkpoint; without a name, that of its file. Repeat for each.", valueName: "name=path"))
+    var experts: [NamedPath]
 
-  @Option(name: .shortAndLong, help: ArgumentHelp("The archive to make.", valueName: "path"))
-  var output: String
+    @Option(name: .shortAndLong, help: ArgumentHelp("The archive to make.", valueName: "path"))
+    var output: OutputPath
 
-  @Flag(help: "Replace the archive if it exists.")
-  var force = false
+    @Flag(help: "Replace the archive if it exists.")
+    var force = false
+  }
 
+  @OptionGroup(title: "Input and output") var paths: Paths
   @OptionGroup(title: "Shared model") var shared: SharedModelOptions
   @OptionGroup(title: "Factors") var factors: FactorOptions
   @OptionGroup(title: "Work") var work: WorkOptions
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
+  func validate() throws {
+    if paths.base == nil, shared.sharedFrom == nil {
+      throw ValidationError("Give the --base that the experts were fine-tuned from, or a model with --shared-from.")
+    }
+  }
+
   func run() throws {
-    let inputs = try experts.map { try ExpertInput(name: $0.name, checkpoint: Checkpoint.open($0.path, mode: work.io)) }
-    let baseCheckpoint = try base.map { try Checkpoint.open($0, mode: work.io) }
+    try paths.output.check()
+    try shared.sharedOut?.check()
+    let output = paths.output.path
+    let inputs = try paths.experts.map { try $0.expertInput(work.io) }
+    let baseCheckpoint = try paths.base.map { try Checkpoint.open($0, mode: work.io) }
     let summary = try reporting.withProgress { show in
       let model = try shared.sharedModel(
-        base: baseCheckpoint, experts: inputs, force: force, work: work, progress: show)
+        base: baseCheckpoint, experts: inputs, force: paths.force, work: work, progress: show)
       let packer = Packer(
         sharedModel: model, rules: try factors.rules(), isDetached: shared.detached,
         storesCorrections: factors.exact, level: factors.level,
         pipeline: work.pipeline, options: factors.record.merging(shared.record) { first, _ in first })
-      return try packer.pack(base: baseCheckpoint, experts: inputs, to: output, replacing: force, progress: show)
+      return try packer.pack(base: baseCheckpoint, experts: inputs, to: output, replacing: paths.force, progress: show)
     }
-    PackReport(path: output, summary: summary, skipped: skippedFiles(inputs, baseCheckpoint)).print(reporting)
-  }
-
-  private func skippedFiles(_ inputs: [ExpertInput], _ base: Checkpoint?) -> [(path: String, file: SkippedFile)] {
-    ([base].compactMap { $0 } + inputs.map(\.checkpoint)).flatMap { checkpoint in
-      checkpoint.skippedFiles.map { (checkpoint.path, $0) }
-    }
+    PackReport(
+      path: output, summary: summary, base: baseCheckpoint, inputs: inputs,
+      unusedPatterns: factors.unusedPatterns(inputs)
+    ).print(reporting)
   }
 }
 
@@ -64,7 +75,7 @@ struct SharedModelOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "How the shared model is merged: task-arithmetic, average or base (default: task-arithmetic).",
+      "How the shared model is merged (default: task-arithmetic).",
       valueName: "method"))
   var shared: Method?
 
@@ -78,7 +89,7 @@ struct SharedModelOptions: ParsableArguments {
   var detached = false
 
   @Option(help: ArgumentHelp("With --detached: write the merged shared model here.", valueName: "path"))
-  var sharedOut: String?
+  var sharedOut: OutputPath?
 
   func validate() throws {
     if sharedFrom != nil, shared != nil || scale != nil || sharedOut != nil {
@@ -106,14 +117,14 @@ struct SharedModelOptions: ParsableArguments {
   ) throws -> Packer.SharedModel {
     if let sharedFrom { return .given(try Checkpoint.open(sharedFrom, mode: work.io)) }
     guard let sharedOut else { return .merged(method) }
-    guard let base else { throw StorageError(.invalidArgument, "no base is given") }
+    guard let base else { preconditionFailure("validated") }
     let source = SharedModelSource(base: base.source, experts: experts.map(\.checkpoint.source), method: method)
-    let destination = CheckpointDestination(sharedOut, replacing: force)
+    let destination = CheckpointDestination(sharedOut.path, replacing: force)
     try destination.write(
       source, carriedFiles: destination.layout == .folder ? base.carriedFiles.map(\.content) : [],
       threads: work.pipeline.threads
     ) { progress(Progress(stage: "writing the shared model", done: $0, total: $1)) }
-    return .given(try Checkpoint.open(sharedOut, mode: work.io), record: method.record)
+    return .given(try Checkpoint.open(sharedOut.path, mode: work.io), record: method.record)
   }
 }
 
@@ -138,7 +149,7 @@ struct FactorOptions: ParsableArguments {
   var exact = false
 
   @Option(
-    help: ArgumentHelp("How factors are stored: f32, bf16, f16, int8 or int4 (default: int8).", valueName: "dtype"))
+    help: ArgumentHelp("How factors are stored (default: int8).", valueName: "dtype"))
   var factorDtype: FactorDType?
 
   @Option(
@@ -176,6 +187,18 @@ struct FactorOptions: ParsableArguments {
     if let rankRatio { return .lowRankRatio(rankRatio) }
     if let density { return .sparse(density: density) }
     return .lowRank(rank: rank ?? 16)
+  }
+
+  /// Patterns that match no tensor of any expert, as they were given: likely mistakes.
+  func unusedPatterns(_ experts: [ExpertInput]) -> [String] {
+    func matchesNone(_ pattern: Substring) -> Bool {
+      guard let glob = try? Glob(String(pattern)) else { return false }
+      return !experts.contains { $0.checkpoint.source.tensors.contains { glob.matches($0.name) } }
+    }
+    let globs: [(text: String, glob: Substring)] =
+      include.map { ("--include \($0)", $0[...]) } + exclude.map { ("--exclude \($0)", $0[...]) }
+      + override.map { ("--override \($0)", $0[..<($0.lastIndex(of: "=") ?? $0.endIndex)]) }
+    return globs.filter { matchesNone($0.glob) }.map(\.text)
   }
 
   /// For provenance.
@@ -227,6 +250,8 @@ struct FactorOptions: ParsableArguments {
 }
 
 extension FactorDType: ExpressibleByArgument {
+  public static var allValueStrings: [String] { ["f32", "bf16", "f16", "int8", "int4"] }
+
   public init?(argument: String) {
     switch argument.lowercased() {
     case "f32": self = .f32

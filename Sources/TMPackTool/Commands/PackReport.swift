@@ -4,12 +4,26 @@ import TMPack
 struct PackReport {
   let path: String
   let summary: PackSummary
-  let skipped: [(path: String, file: SkippedFile)]
+  /// Of the archive, if experts were added to one.
+  var bytesBefore: UInt64?
+  var base: Checkpoint?
+  let inputs: [ExpertInput]
+  let unusedPatterns: [String]
+
+  /// Those packed in this run.
+  private var experts: ArraySlice<ExpertReference> { summary.experts.suffix(inputs.count) }
+
+  /// Files of model folders that stay behind.
+  private var skipped: [(path: String, file: SkippedFile)] {
+    ([base].compactMap { $0 } + inputs.map(\.checkpoint)).flatMap { checkpoint in
+      checkpoint.skippedFiles.map { (checkpoint.path, $0) }
+    }
+  }
 
   func print(_ options: OutputOptions) {
     if options.json { return Console.result(json) }
     var table = TextTable(["expert", "tensors", "stored", "error", "worst", "worst tensor"], leftColumns: [0, 5])
-    for expert in summary.experts {
+    for expert in experts {
       let summary = expert.summary
       table.add([
         expert.name, String(summary.tensors), ByteSize.text(summary.bytes),
@@ -19,33 +33,46 @@ struct PackReport {
     }
     Console.result(table.text)
     for note in summary.notes {
-      Console.talk("note: \(note.expert): \(note.count) tensors \(note.reason.rawValue) (\(note.example))")
+      Console.talk("note: \(note.expert): \(counted(note.count, "tensor")) \(note.reason.rawValue) (\(note.example))")
     }
     for (path, file) in skipped {
       Console.talk("note: \(FileTree.join(path, file.name)) stays behind: \(file.reason.rawValue)")
     }
-    Console.result(
-      "\(path): \(ByteSize.text(summary.archiveBytes)) for \(ByteSize.text(summary.inputBytes)) of experts, \(summary.ratio.significant(3))×"
-    )
+    for pattern in unusedPatterns { Console.talk("note: \(pattern) matches no tensor") }
+    let size = ByteSize.text(summary.archiveBytes)
+    if let bytesBefore {
+      Console.result(
+        "\(path): \(size), was \(ByteSize.text(bytesBefore)); \(counted(summary.experts.count, "expert"))")
+    } else {
+      Console.result(
+        "\(path): \(size) for \(ByteSize.text(summary.inputBytes)) of experts, \(summary.ratio.significant(3))×")
+    }
   }
 
   private var json: JSONValue {
-    [
+    var object: JSONObject = [
       "archive": .string(path), "bytes": JSONValue(summary.archiveBytes), "input_bytes": JSONValue(summary.inputBytes),
-      "ratio": .number(summary.ratio), "root_digest": .string(summary.rootDigest.hexadecimal),
-      "experts": .array(summary.experts.map(\.summaryJSON)),
-      "notes": .array(
-        summary.notes.map {
-          [
-            "expert": .string($0.expert), "reason": .string($0.reason.rawValue), "count": JSONValue($0.count),
-            "example": .string($0.example),
-          ]
-        }),
-      "skipped_files": .array(
-        skipped.map {
-          ["folder": .string($0.path), "name": .string($0.file.name), "reason": .string($0.file.reason.rawValue)]
-        }),
     ]
+    if let bytesBefore {
+      object["bytes_before"] = JSONValue(bytesBefore)
+    } else {
+      object["ratio"] = .number(summary.ratio)
+    }
+    object["root_digest"] = .string(summary.rootDigest.hexadecimal)
+    object["experts"] = .array(experts.map(\.summaryJSON))
+    object["notes"] = .array(
+      summary.notes.map {
+        [
+          "expert": .string($0.expert), "reason": .string($0.reason.rawValue), "count": JSONValue($0.count),
+          "example": .string($0.example),
+        ]
+      })
+    object["skipped_files"] = .array(
+      skipped.map {
+        ["folder": .string($0.path), "name": .string($0.file.name), "reason": .string($0.file.reason.rawValue)]
+      })
+    object["unused_patterns"] = .array(unusedPatterns.map { .string($0) })
+    return .object(object)
   }
 }
 

@@ -19,7 +19,7 @@ struct Remove: ParsableCommand {
   var names: [String] = []
 
   @Option(name: .shortAndLong, help: ArgumentHelp("Write another archive instead.", valueName: "path"))
-  var output: String?
+  var output: OutputPath?
 
   @Flag(help: "Replace the output if it exists.")
   var force = false
@@ -27,9 +27,10 @@ struct Remove: ParsableCommand {
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
   func run() throws {
+    try output?.check()
     let opened = try Archive(archive)
     let before = opened.size
-    let target = output ?? archive
+    let target = output?.path ?? archive
     let size = try opened.write(without: names, to: target, replacing: output == nil || force)
     if reporting.json {
       Console.result(["archive": .string(target), "bytes": JSONValue(size), "bytes_before": JSONValue(before)])

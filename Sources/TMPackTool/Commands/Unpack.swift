@@ -8,7 +8,7 @@ struct Unpack: ParsableCommand {
       Examples:
         tmpack unpack zoo.tmpack --expert math -o math/
         tmpack unpack zoo.tmpack --expert math --exact -o math/
-        tmpack unpack zoo.tmpack --weights math=0.7,code=0.3 --dtype bf16 -o mix.safetensors
+        tmpack unpack zoo.tmpack --weights math=0.7,code=0.3 -o mix.safetensors
         tmpack unpack zoo.tmpack --shared -o shared/
 
       The output is one file if its name ends in .safetensors, otherwise a folder.
@@ -18,7 +18,7 @@ struct Unpack: ParsableCommand {
   var archive: String
 
   @Option(name: .shortAndLong, help: ArgumentHelp("The file or folder to make.", valueName: "path"))
-  var output: String
+  var output: OutputPath
 
   @Flag(help: "Replace the output if it exists.")
   var force = false
@@ -30,7 +30,7 @@ struct Unpack: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Dtype of the floating-point tensors: f32, bf16, f16 or f64 (default: their own).", valueName: "dtype"))
+      "Dtype of the floating-point tensors (default: their own).", valueName: "dtype"))
   var dtype: FloatFormat?
 
   @Option(help: ArgumentHelp("Only tensors whose names match. Repeat for more.", valueName: "glob"))
@@ -48,7 +48,8 @@ struct Unpack: ParsableCommand {
   }
 
   func run() throws {
-    let opened = try selection.open(archive, io: work.io)
+    try output.check()
+    let opened = try selection.detached.open(archive, work.io)
     let reconstructor = try Reconstructor(opened, keepsDecoded: false)
     let mix =
       if exact, let expert = selection.expert {
@@ -61,7 +62,7 @@ struct Unpack: ParsableCommand {
     if !globs.isEmpty, source.tensors.isEmpty {
       throw StorageError(.invalidArgument, "no tensor's name matches \(tensors.joined(separator: ", "))", file: archive)
     }
-    let destination = CheckpointDestination(output, replacing: force, maxShardBytes: maxShardSize.bytes)
+    let destination = CheckpointDestination(output.path, replacing: force, maxShardBytes: maxShardSize.bytes)
     let files = destination.layout == .folder ? mix.files.map(\.content) : []
     try reporting.withProgress { show in
       try destination.write(source, carriedFiles: files, threads: work.pipeline.threads) {
@@ -71,12 +72,12 @@ struct Unpack: ParsableCommand {
     let bytes = source.tensors.reduce(0) { $0 + UInt64($1.byteCount) }
     if reporting.json {
       Console.result([
-        "output": .string(output), "tensors": JSONValue(source.tensors.count), "bytes": JSONValue(bytes),
+        "output": .string(output.path), "tensors": JSONValue(source.tensors.count), "bytes": JSONValue(bytes),
         "files": .array(files.map { .string($0.name.text) }),
       ])
     } else {
-      let note = files.isEmpty ? "" : ", \(files.count) other files"
-      Console.result("\(output): \(source.tensors.count) tensors, \(ByteSize.text(bytes))\(note)")
+      let note = files.isEmpty ? "" : ", \(counted(files.count, "other file"))"
+      Console.result("\(output.path): \(counted(source.tensors.count, "tensor")), \(ByteSize.text(bytes))\(note)")
     }
   }
 }
@@ -92,8 +93,7 @@ struct SelectionOptions: ParsableArguments {
   @Flag(help: "The shared model.")
   var shared = false
 
-  @Option(help: ArgumentHelp("The shared model of a detached archive.", valueName: "path"))
-  var sharedFrom: String?
+  @OptionGroup var detached: DetachedOptions
 
   func validate() throws {
     guard [expert != nil, weights != nil, shared].count(where: { $0 }) == 1 else {
@@ -104,9 +104,5 @@ struct SelectionOptions: ParsableArguments {
   func routerWeights() throws -> RouterWeights {
     if let expert { return .expert(expert) }
     return try weights.map { try RouterWeights(parsing: $0) } ?? .shared
-  }
-
-  func open(_ path: String, io: InputMode) throws -> Archive {
-    try Archive(path, mode: io, sharedModel: try sharedFrom.map { try Checkpoint.open($0, mode: io).source })
   }
 }

@@ -27,9 +27,7 @@ struct Verify: ParsableCommand {
       "Prove an expert's recorded errors and digests again, against the original.", valueName: "name=path"))
   var source: [NamedPath] = []
 
-  @Option(help: ArgumentHelp("The shared model of a detached archive.", valueName: "path"))
-  var sharedFrom: String?
-
+  @OptionGroup var detached: DetachedOptions
   @OptionGroup(title: "Work") var work: WorkOptions
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
@@ -38,8 +36,7 @@ struct Verify: ParsableCommand {
   }
 
   func run() throws {
-    let opened = try Archive(
-      archive, mode: work.io, sharedModel: try sharedFrom.map { try Checkpoint.open($0, mode: work.io).source })
+    let opened = try detached.open(archive, work.io, isRequired: false)
     let verification = Verification(opened, pipeline: work.pipeline)
     let level: Verification.Level = quick ? .quick : deep ? .deep : .full
     var report = try reporting.withProgress { show in
@@ -67,14 +64,33 @@ struct Verify: ParsableCommand {
         "faults": .array(report.faults.map(\.error.json)),
       ])
     }
-    for fault in report.faults { Console.talk("\(fault.error)") }
+    let faults = Self.texts(report.faults.map(\.error))
+    for text in faults { Console.talk(text) }
     if report.isSound {
       let proved = source.isEmpty ? "" : "; proved against the sources of \(source.map(\.name).joined(separator: ", "))"
-      Console.result(
-        "\(archive): sound (\(level.rawValue)), \(opened.experts.count) experts, root \(opened.rootDigest)\(proved)")
+      let unseen = opened.isDetached && detached.sharedFrom == nil ? "; the detached shared model was not given" : ""
+      let count = counted(opened.experts.count, "expert")
+      Console.result("\(archive): sound (\(level.rawValue)), \(count), root \(opened.rootDigest)\(unseen)\(proved)")
     } else {
       let usable = report.usableExperts.isEmpty ? "none" : report.usableExperts.joined(separator: ", ")
-      Console.result("\(archive): \(report.faults.count) faults; usable experts: \(usable)")
+      Console.result("\(archive): \(counted(faults.count, "fault")); usable experts: \(usable)")
     }
+  }
+
+  /// One line for each fault: a damaged frame is one, whatever the number of tensors in it.
+  private static func texts(_ errors: [StorageError]) -> [String] {
+    var texts: [String] = []
+    var rest = errors[...]
+    while let first = rest.first {
+      var place = first
+      place.tensor = nil
+      let same = rest.prefix { $0.message == first.message && $0.offset == first.offset && $0.expert == first.expert }
+      let names = same.compactMap(\.tensor)
+      rest = rest.dropFirst(same.count)
+      let more = names.count > 3 ? " and \(names.count - 3) more" : ""
+      let list = names.prefix(3).map { "'\($0)'" }.joined(separator: ", ")
+      texts.append(names.count > 1 ? "\(place) (tensors \(list)\(more))" : "\(first)")
+    }
+    return texts
   }
 }

@@ -3,6 +3,8 @@ import TMPack
 
 extension InputMode: ExpressibleByArgument {}
 extension FloatFormat: ExpressibleByArgument {
+  public static var allValueStrings: [String] { ["f64", "f32", "f16", "bf16"] }
+
   public init?(argument: String) {
     guard let format = DType(rawValue: argument.uppercased())?.floatFormat else { return nil }
     self = format
@@ -29,7 +31,7 @@ struct WorkOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Threads that work at once (default: one a core).", valueName: "n"))
   var threads: Int?
 
-  @Option(help: ArgumentHelp("How files are read: automatic, mmap or read.", valueName: "mode"))
+  @Option(help: ArgumentHelp("How files are read.", valueName: "mode"))
   var io: InputMode = .automatic
 
   func validate() throws {
@@ -39,7 +41,7 @@ struct WorkOptions: ParsableArguments {
   var pipeline: OrderedPipeline { threads.map { OrderedPipeline(threads: $0) } ?? .automatic }
 }
 
-/// `NAME=PATH`, or a path whose last component gives the name.
+/// `NAME=PATH`, or a path whose last component gives the name: a folder's whole, a file's without its suffix.
 struct NamedPath: ExpressibleByArgument {
   let name: String
   let path: String
@@ -51,8 +53,54 @@ struct NamedPath: ExpressibleByArgument {
     } else {
       path = argument
       let last = FileTree.lastComponent(argument)
-      name = last.lastIndex(of: ".").map { String(last[..<$0]) } ?? last
+      let isFolder = FileTree.kind(of: argument) == .folder
+      name = isFolder ? last : last.lastIndex(of: ".").map { String(last[..<$0]) } ?? last
     }
     if name.isEmpty || path.isEmpty { return nil }
+  }
+
+  func expertInput(_ io: InputMode) throws -> ExpertInput {
+    do { try ExpertName.check(name) } catch {
+      // In an archive such a name would be the file's fault.
+      throw error.code == .malformed ? StorageError(.invalidArgument, "\(error)") : error
+    }
+    return try ExpertInput(name: name, checkpoint: Checkpoint.open(path, mode: io))
+  }
+}
+
+/// The file or folder that a command makes.
+struct OutputPath: ExpressibleByArgument {
+  let path: String
+
+  init?(argument: String) {
+    if argument.isEmpty { return nil }
+    path = argument
+  }
+
+  /// Refuses devices, pipes and sockets, which no `--force` may replace by a file.
+  func check() throws {
+    guard FileTree.kind(of: path) == .other else { return }
+    throw StorageError(.outputExists, "is neither a file nor a folder, and is not replaced", file: path)
+  }
+}
+
+/// For archives whose shared model is elsewhere.
+struct DetachedOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("The shared model of a detached archive.", valueName: "path"))
+  var sharedFrom: String?
+
+  /// - Parameter isRequired: whether a detached archive is of no use without its shared model.
+  func open(_ path: String, _ io: InputMode, isRequired: Bool = true) throws -> Archive {
+    let archive = try Archive(path, mode: io)
+    guard let sharedFrom else {
+      guard archive.isDetached, isRequired else { return archive }
+      throw StorageError(
+        .invalidArgument, "is detached: its shared model is another checkpoint; give it with --shared-from", file: path)
+    }
+    guard archive.isDetached else {
+      throw StorageError(
+        .invalidArgument, "holds its shared model itself; --shared-from is for detached archives", file: path)
+    }
+    return try Archive(path, mode: io, sharedModel: try Checkpoint.open(sharedFrom, mode: io).source)
   }
 }

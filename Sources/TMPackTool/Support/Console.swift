@@ -12,11 +12,21 @@ import TMPack
 enum Console {
   static let standardErrorIsTerminal = isatty(STDERR_FILENO) == 1
 
-  static func result(_ text: String) { write(text + "\n", to: STDOUT_FILENO) }
+  /// Occupies closed standard descriptors, so that no file gets their numbers and, with them, what is meant for people.
+  ///
+  /// Call once, before any file is opened. Writing to them fails still, as it should.
+  static func occupyClosedDescriptors() {
+    for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) == -1 {
+      // The lowest free number is this one.
+      _ = open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY)
+    }
+  }
 
-  static func result(_ json: JSONValue) { result(json.prettyText) }
+  static func result(_ text: String) { write(text.printable + "\n", to: STDOUT_FILENO) }
 
-  static func talk(_ text: String) { write(text + "\n", to: STDERR_FILENO) }
+  static func result(_ json: JSONValue) { write(json.prettyText + "\n", to: STDOUT_FILENO) }
+
+  static func talk(_ text: String) { write(text.printable + "\n", to: STDERR_FILENO) }
 
   /// Without a line feed: for a line that is drawn again.
   static func draw(_ text: String) { write(text, to: STDERR_FILENO) }
@@ -53,9 +63,10 @@ enum Console {
       }
       if count < 0, errno == EINTR { continue }
       guard count > 0 else {
-        // A result that could not be written must not look like success.
-        if descriptor == STDOUT_FILENO { exit(StorageError.Family.inputOutput.rawValue) }
-        return
+        // A result that could not be written must not look like success. Whoever has closed a pipe knows it.
+        guard descriptor == STDOUT_FILENO else { return }
+        if errno != EPIPE { talk("tmpack: standard output: cannot write: \(String(cString: strerror(errno)))") }
+        exit(StorageError.Family.inputOutput.rawValue)
       }
       bytes = bytes.dropFirst(count)
     }

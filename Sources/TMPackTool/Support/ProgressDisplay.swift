@@ -1,10 +1,12 @@
 import TMPack
 
-/// Shows progress on standard error: a bar that is redrawn on a terminal, a line a stage and now and then otherwise.
+/// Shows progress on standard error: on a terminal a bar that is redrawn, otherwise a plain line now and then, and none for
+/// what is done at once.
 final class ProgressDisplay {
   private let isQuiet: Bool
   private let start = ContinuousClock.now
-  private var lastDrawn: ContinuousClock.Instant?
+  /// When something was last shown, if anything was.
+  private var lastShown: ContinuousClock.Instant?
   private var lastStage = ""
   private var drewBar = false
 
@@ -13,18 +15,17 @@ final class ProgressDisplay {
   func show(_ progress: Progress) {
     guard !isQuiet else { return }
     let now = ContinuousClock.now
-    let interval: Duration = Console.standardErrorIsTerminal ? .milliseconds(100) : .seconds(10)
-    let isNewStage = progress.stage != lastStage
-    guard isNewStage || lastDrawn.map({ now - $0 >= interval }) ?? true else { return }
-    lastDrawn = now
-    lastStage = progress.stage
-    let text = line(progress, elapsed: (now - start) / .seconds(1))
+    let facts = facts(progress, elapsed: (now - start) / .seconds(1))
     if Console.standardErrorIsTerminal {
-      Console.draw("\r\u{1B}[K" + text)
+      guard progress.stage != lastStage || now - (lastShown ?? .now - .seconds(1)) >= .milliseconds(100) else { return }
+      Console.draw("\r\u{1B}[K\(bar(progress)) \(facts)  \(progress.stage)")
       drewBar = true
     } else {
-      Console.talk(text)
+      guard now - (lastShown ?? start) >= .seconds(10) else { return }
+      Console.talk("\(progress.stage): \(facts)")
     }
+    lastShown = now
+    lastStage = progress.stage
   }
 
   /// Ends the bar, if there is one.
@@ -33,15 +34,21 @@ final class ProgressDisplay {
     drewBar = false
   }
 
-  private func line(_ progress: Progress, elapsed: Double) -> String {
-    let share = progress.total == 0 ? 1 : Double(progress.done) / Double(progress.total)
-    let filled = Int(share * 24)
-    let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: 24 - filled)
-    let percent = String(Int(share * 100)).leftPadded(to: 3)
-    guard elapsed > 0.2, share > 0 else { return "\(bar) \(percent) %  \(progress.stage)" }
-    let speed = Double(progress.done) / elapsed
-    let left = elapsed / share - elapsed
-    return "\(bar) \(percent) %  \(ByteSize.text(UInt64(speed)))/s  \(Self.time(left)) left  \(progress.stage)"
+  private func share(_ progress: Progress) -> Double {
+    progress.total == 0 ? 1 : Double(progress.done) / Double(progress.total)
+  }
+
+  private func bar(_ progress: Progress) -> String {
+    let filled = Int(share(progress) * 24)
+    return String(repeating: "█", count: filled) + String(repeating: "░", count: 24 - filled)
+  }
+
+  private func facts(_ progress: Progress, elapsed: Double) -> String {
+    let share = share(progress)
+    let percent = "\(String(Int(share * 100)).leftPadded(to: 3)) %"
+    guard elapsed > 0.2, share > 0 else { return percent }
+    let speed = ByteSize.text(UInt64(Double(progress.done) / elapsed))
+    return "\(percent)  \(speed)/s  \(Self.time(elapsed / share - elapsed)) left"
   }
 
   private static func time(_ seconds: Double) -> String {

@@ -86,6 +86,17 @@ extension Double {
 }
 
 extension String {
+  /// With control characters but line feeds written as escapes: names in other people's files must not steer a terminal.
+  var printable: String {
+    guard unicodeScalars.contains(where: \.isUnprintable) else { return self }
+    return unicodeScalars.reduce(into: "") { text, scalar in
+      text += scalar.isUnprintable ? scalar.escaped : String(scalar)
+    }
+  }
+
+  /// On one line.
+  var onOneLine: String { split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\\u{A}") }
+
   func leftPadded(to width: Int, with filler: Character = " ") -> String {
     String(repeating: filler, count: Swift.max(0, width - count)) + self
   }
@@ -100,6 +111,9 @@ extension String {
   }
 }
 
+/// `1 tensor`, `2 tensors`.
+func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
+
 /// A table for people: the first column to the left, the others to the right, at most 100 columns wide.
 struct TextTable {
   private static let width = 100
@@ -113,7 +127,7 @@ struct TextTable {
     self.leftColumns = leftColumns
   }
 
-  mutating func add(_ row: [String]) { rows.append(row) }
+  mutating func add(_ row: [String]) { rows.append(row.map(\.onOneLine.printable)) }
 
   var text: String {
     var widths = header.indices.map { column in ([header] + rows).map { $0[column].count }.max() ?? 0 }
@@ -130,6 +144,12 @@ struct TextTable {
     return ([line(header), line(widths.map { String(repeating: "─", count: $0) })] + rows.map(line)).joined(
       separator: "\n")
   }
+}
+
+extension Unicode.Scalar {
+  fileprivate var isUnprintable: Bool { self != "\n" && properties.generalCategory == .control }
+
+  fileprivate var escaped: String { "\\u{\(String(value, radix: 16, uppercase: true))}" }
 }
 
 extension String {

@@ -1,0 +1,67 @@
+# Needs Swift 6.3 and GNU make 3.81 or newer; the other packages are installed when they are missing.
+#
+#   make demo      pack real fine-tuned checkpoints, verify, inspect and unpack them, and compare with the originals
+#   make test      build and run all tests
+#   make check     what CI runs: format, no warnings, all tests, citations of the specification
+#   make bench     run the benchmarks
+#   make format    format the sources
+#   make install   put the tool in $(PREFIX)/bin
+#   make clean     delete what was built
+
+SWIFT ?= swift
+PREFIX ?= /usr/local
+
+# Python packages of the tests, where the machine lacks them; brew's libraries that are not linked into its prefix.
+export PATH := $(CURDIR)/.build-python/bin:$(PATH)
+ifneq ($(shell command -v brew),)
+export PKG_CONFIG_PATH := $(shell brew --prefix openblas)/lib/pkgconfig:$(shell brew --prefix lapack)/lib/pkgconfig:$(PKG_CONFIG_PATH)
+endif
+
+SWIFT_FILES = Package.swift Sources Tests $(wildcard Benchmarks/Package.swift Benchmarks/Sources)
+SHELL_FILES = $(shell grep -lE '^\#!.*[/ ](sh|bash)$$' scripts/* .ci/* Benchmarks/* 2> /dev/null)
+PYTHON_FILES = $(shell find Spec Tests Benchmarks Fixtures -name '*.py' 2> /dev/null) Spec/check-citations
+
+.PHONY: all build test-packages demo test check lint citations bench format install clean
+.NOTPARALLEL:
+
+all: build
+
+build:
+	@scripts/install-dependencies
+	$(SWIFT) build -c release --product tmpack
+
+demo: build
+	@scripts/demo .build/release/tmpack demo
+
+test-packages:
+	@scripts/install-dependencies tests
+
+test: test-packages
+	$(SWIFT) build -c release --build-tests
+	$(SWIFT) test -c release --skip-build
+
+# Package.swift turns warnings in this package, and not in others, into errors.
+check: export TMPACK_STRICT = 1
+check: test-packages lint test citations
+
+lint:
+	$(SWIFT) format lint --strict --recursive $(SWIFT_FILES)
+	@for file in $(SHELL_FILES); do bash -n $$file || exit 1; done
+	@python3 -c 'import ast, sys; [ast.parse(open(f).read(), f) for f in sys.argv[1:]]' $(PYTHON_FILES)
+
+citations:
+	python3 Spec/check-citations
+
+bench:
+	@test -x Benchmarks/run || { echo "there is no Benchmarks/run in this checkout" >&2; exit 1; }
+	Benchmarks/run
+
+format:
+	$(SWIFT) format format --in-place --recursive $(SWIFT_FILES)
+
+install: build
+	install -d "$(DESTDIR)$(PREFIX)/bin"
+	install -m 755 .build/release/tmpack "$(DESTDIR)$(PREFIX)/bin/tmpack"
+
+clean:
+	rm -rf .build .build-python demo

@@ -1,0 +1,52 @@
+import Synchronization
+
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// Disk space without a name, for what does not fit in memory: it is gone when the process ends, however it ends.
+///
+/// Safe to use from several threads.
+public final class ScratchFile: Sendable {
+  private let descriptor: Int32
+  private let path: String
+  private let end = Mutex<UInt64>(0)
+
+  /// - Parameter path: a file on the disk to use; the space is taken beside it.
+  public init(besides path: String) throws(StorageError) {
+    let temporary = TemporaryPaths.register(siblingOf: path)
+    defer { TemporaryPaths.forget(temporary) }
+    descriptor = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+    self.path = path
+    guard descriptor >= 0 else { throw systemError("make a scratch file beside", file: path) }
+    unlink(temporary)
+  }
+
+  deinit { close(descriptor) }
+
+  /// Stores bytes; returns where.
+  public func append(_ bytes: UnsafeRawBufferPointer) throws(StorageError) -> UInt64 {
+    let offset = end.withLock { end in
+      defer { end += UInt64(bytes.count) }
+      return end
+    }
+    try writeAll(bytes, to: descriptor, at: offset, path: path)
+    return offset
+  }
+
+  /// Fills `destination` with what was stored at `offset`.
+  public func read(at offset: UInt64, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+    var done = 0
+    while done < destination.count {
+      let count = retrying {
+        pread(descriptor, destination.baseAddress! + done, destination.count - done, off_t(offset) + off_t(done))
+      }
+      guard count > 0 else { throw systemError("read a scratch file beside", file: path) }
+      done += count
+    }
+  }
+}

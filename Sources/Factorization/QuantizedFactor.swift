@@ -1,0 +1,99 @@
+import ByteIO
+import TensorKit
+
+/// An entropy-coded factor of one tensor.
+public enum QuantizedFactor: Sendable, Hashable {
+  case lowRank(QuantizedLowRankFactor)
+  case dense(QuantizedDenseFactor)
+
+  public var elementCount: Int {
+    switch self {
+    case .lowRank(let factor): factor.rows * factor.columns
+    case .dense(let factor): factor.count
+    }
+  }
+
+  /// What is stored, beside the kind, the shape and the rank.
+  public var payload: [UInt8] {
+    switch self {
+    case .lowRank(let factor): factor.payload
+    case .dense(let factor): factor.payload
+    }
+  }
+
+  /// Adds `weight` times the tensor. Each case's type defines it to the bit.
+  ///
+  /// - Precondition: `acc` has `elementCount` elements, row-major.
+  public func accumulate(weight: Float, into acc: UnsafeMutableBufferPointer<Float>) {
+    accumulate(weight: weight, into: acc, using: .best)
+  }
+
+  /// The same in float64, for tensors of that type.
+  public func accumulate(weight: Float, into acc: UnsafeMutableBufferPointer<Double>) {
+    accumulate(weight: weight, into: acc, using: .best)
+  }
+
+  package func accumulate<Scalar: FactorAccumulator>(
+    weight: Float, into acc: UnsafeMutableBufferPointer<Scalar>, using isa: InstructionSet
+  ) {
+    switch self {
+    case .lowRank(let factor): factor.accumulate(weight: weight, into: acc, using: isa)
+    case .dense(let factor): factor.accumulate(weight: weight, into: acc, using: isa)
+    }
+  }
+}
+
+extension QuantizedFactor {
+  /// What a tensor becomes at some setting.
+  package struct Encoding: Sendable {
+    /// nil for a tensor that is better left out.
+    package let factor: QuantizedFactor?
+    /// ‖v − decoded‖²; for low rank as `QuantizedLowRankFactor.squaredError` has it.
+    package let squaredError: Double
+
+    package var byteCount: Int { factor?.payload.count ?? 0 }
+  }
+
+  /// The codecs to choose between.
+  package enum Codec: Sendable, CaseIterable { case lowRank, dense }
+
+  /// The cheapest form at one slope: of nothing, low rank and entry-wise the one for which
+  /// squared error + slope · step² · bits is least, by encoding them.
+  ///
+  /// - Parameters:
+  ///   - vectors: the leading triplets, as many as there are or were affordable; nil for what is no matrix.
+  ///   - energy: ‖v‖².
+  ///   - overhead: bytes that an entry takes beside the payload.
+  ///   - codecs: the candidates beside leaving it out.
+  /// - Precondition: the values are finite, `rows` × `columns` ≥ 1 of them.
+  package static func encode(
+    _ values: UnsafeBufferPointer<Float>, rows: Int, columns: Int, vectors: SingularVectors?, energy: Double,
+    at point: RateSetting.Point, overhead: Int = 0, codecs: Set<Codec> = Set(Codec.allCases)
+  ) -> Encoding {
+    var best = Encoding(factor: nil, squaredError: energy)
+    guard energy > 0, point.step > 0, point.step.isFinite else { return best }
+    let price = RateSetting.slope * point.step * point.step * 8
+    func consider(_ encoding: Encoding) {
+      func cost(_ e: Encoding) -> Double {
+        e.squaredError + (e.factor == nil ? 0 : price * Double(e.byteCount + overhead))
+      }
+      if cost(encoding) < cost(best) { best = encoding }
+    }
+    var lowRankSymbols = Int.max
+    if codecs.contains(.lowRank), let vectors,
+      let factor = QuantizedLowRankFactor(quantizing: vectors, rank: point.rank, step: point.step)
+    {
+      lowRankSymbols = factor.rank * (rows + columns)
+      consider(
+        Encoding(factor: .lowRank(factor), squaredError: factor.squaredError(against: vectors, energy: energy)))
+    }
+    // At equal step the entry-wise quantiser wins only where low rank has to code about as many numbers.
+    if codecs.contains(.dense), vectors == nil || !codecs.contains(.lowRank) || lowRankSymbols > rows * columns / 4,
+      vectors == nil || point.rank >= min(rows, columns) || lowRankSymbols >= rows * columns,
+      let factor = QuantizedDenseFactor(quantizing: values, rows: rows, columns: columns, step: point.step)
+    {
+      consider(Encoding(factor: .dense(factor), squaredError: factor.squaredError(against: values)))
+    }
+    return best
+  }
+}

@@ -1,0 +1,273 @@
+import ByteIO
+import COpenBLAS
+import TensorKit
+
+/// A matrix as Σₖ scaleₖ · leftₖ · rightₖᵀ with vectors of small integers, entropy-coded.
+///
+/// It decodes as a `LowRankFactor` does: gₖ = w · scaleₖ; aᵢₖ = gₖ · leftᵢₖ, each rounded once to float32; then
+/// accᵢⱼ = fma(aᵢₖ, rightₖⱼ, accᵢⱼ) for k = 0, 1, …, rank − 1. Into float64 only that last step is in float64.
+public struct QuantizedLowRankFactor: Sendable, Hashable {
+  /// m.
+  public let rows: Int
+  /// n.
+  public let columns: Int
+  /// r, in 1...min(m, n).
+  public let rank: Int
+  /// Everything else, as stored.
+  public let payload: [UInt8]
+  /// r components of m symbols.
+  package let left: [Int16]
+  /// r components of n symbols.
+  package let right: [Int16]
+  /// Positive normal numbers of BF16.
+  package let scales: [Float]
+}
+
+extension QuantizedLowRankFactor {
+  /// A factor from an archive, decoded and checked.
+  ///
+  /// - Throws: `malformed` unless `payload` is what the encoder makes of some symbols and scales.
+  public init(payload: [UInt8], rows: Int, columns: Int, rank: Int) throws(StorageError) {
+    guard rows >= 1, columns >= 1, rank >= 1, rank <= rows, rank <= columns else {
+      throw StorageError(.malformed, "a factor of rank \(rank) cannot make a matrix of \(rows) × \(columns)")
+    }
+    _ = try rows.multiplied(by: columns, "the number of elements of a matrix")
+    self.rows = rows
+    self.columns = columns
+    self.rank = rank
+    self.payload = payload
+    var left = [Int16](repeating: 0, count: rank * rows)
+    var right = [Int16](repeating: 0, count: rank * columns)
+    scales = try payload.withUnsafeBufferPointer { bytes throws(StorageError) in
+      try left.withUnsafeMutableBufferPointer { left throws(StorageError) in
+        try right.withUnsafeMutableBufferPointer { right throws(StorageError) in
+          try Self.decode(bytes, left, right, rows: rows, columns: columns, rank: rank)
+        }
+      }
+    }
+    self.left = left
+    self.right = right
+  }
+
+  private static func decode(
+    _ bytes: UnsafeBufferPointer<UInt8>, _ left: UnsafeMutableBufferPointer<Int16>,
+    _ right: UnsafeMutableBufferPointer<Int16>, rows: Int, columns: Int, rank: Int
+  ) throws(StorageError) -> [Float] {
+    var coder = RangeDecoder(bytes)
+    var models = Models(rows: rows, columns: columns)
+    var scales: [Float] = []
+    var bits = 0
+    for k in 0..<rank {
+      var sound = true
+      if k == 0 {
+        bits = Int(coder.decode(bits: 15))
+      } else {
+        var step: [Int16] = [0]
+        sound = step.withUnsafeMutableBufferPointer { step in
+          models.scales.withComponent { $0.decode(step, &coder) }
+        }
+        bits += Int(step[0])
+      }
+      guard sound, let scale = Float(scaleBits: bits) else {
+        throw StorageError(.malformed, "a scale of a factor is not a positive normal number")
+      }
+      scales.append(scale)
+      let leftIsSound = models.left.withComponent { $0.decode(left.run(k, of: rows), &coder) }
+      let rightIsSound = models.right.withComponent { $0.decode(right.run(k, of: columns), &coder) }
+      guard leftIsSound, rightIsSound else { throw StorageError(.malformed, "a symbol of a factor is above 32,767") }
+    }
+    try coder.finish()
+    return scales
+  }
+
+  /// - Precondition: the sizes belong together; symbols are within ±32,767; scales are positive normal numbers of BF16.
+  package init(left: [Int16], right: [Int16], scales: [Float], rows: Int, columns: Int) {
+    precondition(left.count == rows * scales.count && right.count == columns * scales.count && !scales.isEmpty)
+    self.rows = rows
+    self.columns = columns
+    rank = scales.count
+    self.left = left
+    self.right = right
+    self.scales = scales
+    var coder = RangeEncoder()
+    var models = Models(rows: rows, columns: columns)
+    var before = 0
+    left.withUnsafeBufferPointer { left in
+      right.withUnsafeBufferPointer { right in
+        for (k, scale) in scales.enumerated() {
+          let bits = scale.scaleBits
+          if k == 0 {
+            coder.encode(bits: UInt32(bits), count: 15)
+          } else {
+            [Int16(bits - before)].withUnsafeBufferPointer { step in
+              models.scales.withComponent { $0.encode(step, &coder) }
+            }
+          }
+          before = bits
+          models.left.withComponent { $0.encode(left.run(k, of: rows), &coder) }
+          models.right.withComponent { $0.encode(right.run(k, of: columns), &coder) }
+        }
+      }
+    }
+    payload = coder.finish()
+  }
+
+  private struct Models {
+    var left: SymbolModels
+    var right: SymbolModels
+    var scales = SymbolModels(length: 1, neighbours: .place)
+
+    init(rows: Int, columns: Int) {
+      left = SymbolModels(length: rows, neighbours: .place)
+      right = SymbolModels(length: columns, neighbours: .place)
+    }
+  }
+}
+
+extension Float {
+  /// The number whose upper half has these bits; nil unless it is positive, normal and finite.
+  init?(scaleBits bits: Int) {
+    guard bits >= 0x0080, bits <= 0x7F7F else { return nil }
+    self.init(bitPattern: UInt32(bits) << 16)
+  }
+
+  /// - Precondition: it is a number of BF16.
+  var scaleBits: Int { Int(bitPattern >> 16) }
+
+  /// The nearest positive normal number of BF16; nil if there is none near.
+  fileprivate init?(scaleNearest value: Double) {
+    let float = Float(value)
+    guard float.isNormal, float > 0 else { return nil }
+    self.init(scaleBits: Int((float.bitPattern + 0x7FFF + (float.bitPattern >> 16 & 1)) >> 16))
+  }
+}
+
+extension QuantizedLowRankFactor {
+  /// The leading `rank` triplets, U diag(σ) and V diag(σ) quantised with one step.
+  ///
+  /// Of the symbols near each number the one is chosen for which squared error + `slope` · step² · bits is least.
+  /// Components of which nothing is left are dropped; each scale is the best for its component's symbols.
+  ///
+  /// - Parameter step: positive; in units of the matrix.
+  /// - Returns: nil when no component is left, or values are at the ends of float32's range.
+  package init?(
+    quantizing vectors: SingularVectors, rank: Int = .max, step: Double, slope: Double = RateSetting.slope
+  ) {
+    let (rows, columns) = (vectors.rows, vectors.columns)
+    guard vectors.singularValues[0] > 0, vectors.singularValues[0].isFinite, step > 0 else { return nil }
+    // No finer than symbols can be.
+    let step = max(step, vectors.singularValues[0] / Double(SymbolModels.largest - 1))
+    var left: [Int16] = []
+    var right: [Int16] = []
+    var scales: [Float] = []
+    var models = Models(rows: rows, columns: columns)
+    var scaled = [Float](repeating: 0, count: max(rows, columns))
+    var symbols = [Int16](repeating: 0, count: max(rows, columns))
+
+    /// Appends the symbols of a vector times `factor`; returns what the symbols are to be multiplied by to be nearest to it.
+    func append(_ vector: UnsafeBufferPointer<Float>, _ factor: Float, _ models: inout SymbolModels, to side: inout [Int16])
+      -> Double?
+    {
+      guard vector.largestMagnitude * factor > 0.5 else { return nil }
+      return scaled.withUnsafeMutableBufferPointer { scaled in
+        symbols.withUnsafeMutableBufferPointer { symbols in
+          let count = vector.count
+          for i in 0..<count { scaled[i] = vector[i] * factor }
+          let into = UnsafeMutableBufferPointer(rebasing: symbols[..<count])
+          _ = models.withComponent {
+            $0.quantize(.init(rebasing: scaled[..<count]), slope: Float(slope), into: into)
+          }
+          var along = 0.0
+          var energy = 0.0
+          for i in 0..<count {
+            along += Double(vector[i]) * Double(into[i])
+            energy += Double(into[i]) * Double(into[i])
+          }
+          guard along > 0 else { return nil }
+          side.append(contentsOf: into)
+          return along / energy
+        }
+      }
+    }
+    vectors.left.withUnsafeBufferPointer { lefts in
+      vectors.right.withUnsafeBufferPointer { rights in
+        for k in 0..<min(rank, vectors.rank) {
+          let value = vectors.singularValues[k]
+          let factor = Float(value / step)
+          guard factor > 0.5, factor.isFinite,
+            let leftGain = append(lefts.run(k, of: rows), factor, &models.left, to: &left)
+          else { continue }
+          guard let rightGain = append(rights.run(k, of: columns), factor, &models.right, to: &right),
+            let scale = Float(scaleNearest: value * leftGain * rightGain)
+          else {
+            left.removeLast(left.count - scales.count * rows)
+            right.removeLast(right.count - scales.count * columns)
+            continue
+          }
+          scales.append(scale)
+        }
+      }
+    }
+    guard !scales.isEmpty else { return nil }
+    self.init(left: left, right: right, scales: scales, rows: rows, columns: columns)
+  }
+
+  /// ‖A − decoded‖² for the matrix of these triplets and whatever is orthogonal to them.
+  ///
+  /// Exact, but for rounding, where the triplets are all that the matrix has. The part of it that they leave out is taken to be
+  /// orthogonal to what is decoded, which it nearly is.
+  /// - Parameter energy: ‖A‖².
+  /// - Complexity: O(rank · (rank + vectors.rank) · (rows + columns)).
+  package func squaredError(against vectors: SingularVectors, energy: Double) -> Double {
+    BLAS.prepare()
+    let lefts = left.map(Float.init)
+    let rights = right.map(Float.init)
+    func products(_ a: [Float], _ countA: Int, _ b: [Float], _ countB: Int, _ length: Int) -> [Float] {
+      var c = [Float](repeating: 0, count: countA * countB)
+      cblas_sgemm(
+        CblasRowMajor, CblasNoTrans, CblasTrans, Int32(countA), Int32(countB), Int32(length), 1, a, Int32(length), b,
+        Int32(length), 0, &c, Int32(countB))
+      return c
+    }
+    let r = vectors.rank
+    let leftAlong = products(lefts, rank, vectors.left, r, rows)
+    let rightAlong = products(rights, rank, vectors.right, r, columns)
+    let leftGram = products(lefts, rank, lefts, rank, rows)
+    let rightGram = products(rights, rank, rights, rank, columns)
+    var error = energy
+    for k in 0..<rank {
+      let scale = Double(scales[k])
+      var along = 0.0
+      for j in 0..<r {
+        along += Double(leftAlong[k * r + j]) * vectors.singularValues[j] * Double(rightAlong[k * r + j])
+      }
+      var square = 0.0
+      for l in 0..<rank {
+        square += Double(leftGram[k * rank + l]) * Double(rightGram[k * rank + l]) * Double(scales[l])
+      }
+      error += scale * (square - 2 * along)
+    }
+    return max(0, error)
+  }
+}
+
+extension QuantizedLowRankFactor {
+  /// Adds `weight` times the matrix; see the type for the exact sum.
+  ///
+  /// - Precondition: `acc` has `rows` × `columns` elements, row-major.
+  /// - Complexity: O(rank · rows · columns); holds rank · (rows + columns) floats.
+  package func accumulate<Scalar: FactorAccumulator>(
+    weight: Float, into acc: UnsafeMutableBufferPointer<Scalar>, using isa: InstructionSet
+  ) {
+    precondition(acc.count == rows * columns, "the accumulator has the matrix's shape")
+    let coefficients = [Float](unsafeUninitializedCapacity: rows * rank) { values, initialized in
+      for k in 0..<rank {
+        let gain = weight * scales[k]
+        for i in 0..<rows { values[i * rank + k] = gain * Float(left[k * rows + i]) }
+      }
+      initialized = rows * rank
+    }
+    Scalar.accumulateLowRank(
+      isa, acc.baseAddress!, rows: rows, columns: columns, left: coefficients, right: right.map(Float.init), rank: rank)
+  }
+}

@@ -1,0 +1,69 @@
+/// One number for a whole archive or expert, from which rank and step of every tensor follow.
+package struct RateSetting: Sendable, Hashable {
+  package enum Objective: String, Sendable, CaseIterable {
+    /// The same step everywhere: reverse water-filling.
+    case leastError
+    /// The same number of components in every matrix, and steps relative to what each one keeps: keeps the task scores better
+    /// at low rates.
+    case balanced
+  }
+
+  /// How to encode one tensor.
+  package struct Point: Sendable, Hashable {
+    /// At most this many components.
+    package let rank: Int
+    /// Of the quantiser, in units of the tensor.
+    package let step: Double
+
+    package init(rank: Int = .max, step: Double) {
+      self.rank = rank
+      self.step = step
+    }
+  }
+
+  /// The squared error, in squared steps, that a bit is worth: −dD/dR of a uniform quantiser with small steps, 2 ln 2 ÷ 12,
+  /// which also is about best at coarse ones.
+  package static let slope = 0.11
+
+  package let objective: Objective
+  /// Positive. More is larger and better. For `leastError` 1 ÷ the step, for `balanced` the number of components.
+  package let quality: Double
+
+  package init(_ objective: Objective, quality: Double) {
+    precondition(quality > 0 && quality.isFinite)
+    self.objective = objective
+    self.quality = quality
+  }
+
+  /// For a matrix with these leading singular values, of which there are as many as could be wanted.
+  package func point(singularValues: [Double], rows: Int, columns: Int) -> Point {
+    switch objective {
+    case .leastError: return Point(step: 1 / quality)
+    case .balanced:
+      let rank = min(Int(min(quality.rounded(.up), 0x1p31)), rows, columns)
+      let kept = singularValues.prefix(rank)
+      let energy = kept.reduce(0) { $0 + $1 * $1 } / Double(max(1, kept.count))
+      // The RMS of an entry of U diag(σ) or V diag(σ).
+      let rms = (energy * 2 / (Double(rows) + Double(columns))).squareRoot()
+      return Point(rank: rank, step: coarseness(Double(rank)) * rms)
+    }
+  }
+
+  /// For a tensor that is no matrix.
+  package func point(rms: Double) -> Point {
+    switch objective {
+    case .leastError: Point(step: 1 / quality)
+    case .balanced: Point(step: coarseness(quality.rounded(.up)) * rms)
+    }
+  }
+
+  /// The step as a multiple of the RMS, for `rank` ≈ quality components: 1.3 at 16, 1 at 32, 0.75 at 64. Where the rank had to
+  /// be rounded up, it grows as much as keeps the size; where it is bounded by the matrix's, the step shrinks on.
+  private func coarseness(_ rank: Double) -> Double {
+    // Roots alone, so that the bytes do not depend on a library's `pow`.
+    func fourth(_ x: Double) -> Double { x.squareRoot().squareRoot() }
+    let smooth = 1.3 * fourth(16 / quality) * fourth((16 / quality).squareRoot())
+    let rounding = (rank / quality).squareRoot() * fourth(rank / quality)
+    return min(max(smooth * rounding, 1e-4), 2.5)
+  }
+}

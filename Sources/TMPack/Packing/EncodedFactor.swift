@@ -1,0 +1,73 @@
+import ArchiveFormat
+import ByteIO
+import Factorization
+import TensorKit
+
+/// A factor whose payloads are compressed, but not placed.
+enum EncodedFactor: Sendable {
+  case lowRank(rank: Int, FactorDType, left: EncodedPayload, right: EncodedPayload, scales: EncodedPayload)
+  case sparse(count: Int, FactorDType, positions: EncodedPayload, values: EncodedPayload, scales: EncodedPayload)
+  case dense(FactorDType, values: EncodedPayload, scales: EncodedPayload)
+  case quantizedLowRank(rank: Int, EncodedPayload)
+  case quantized(EncodedPayload)
+  case dropped
+
+  init(_ factor: Factor, level: Int) {
+    func encoded(_ bytes: [UInt8], width: Int) -> EncodedPayload {
+      EncodedPayload(bytes, elementWidth: width, level: level)
+    }
+    switch factor {
+    case .lowRank(let factor):
+      let width = factor.dtype.planeWidth
+      self = .lowRank(
+        rank: factor.rank, factor.dtype, left: encoded(factor.left, width: width), right: encoded(factor.right, width: width),
+        scales: encoded(factor.scales, width: 4))
+    case .sparse(let factor):
+      self = .sparse(
+        count: factor.count, factor.dtype, positions: encoded(factor.positions, width: 1),
+        values: encoded(factor.values, width: factor.dtype.planeWidth), scales: encoded(factor.scale.littleEndianBytes, width: 4))
+    case .dense(let factor):
+      self = .dense(
+        factor.dtype, values: encoded(factor.values, width: factor.dtype.planeWidth),
+        scales: encoded(factor.scale.littleEndianBytes, width: 4))
+    case .quantized(.lowRank(let factor)):
+      self = .quantizedLowRank(rank: factor.rank, encoded(factor.payload, width: 1))
+    case .quantized(.dense(let factor)):
+      self = .quantized(encoded(factor.payload, width: 1))
+    }
+  }
+
+  /// Bytes of the compressed payloads.
+  var storedSize: Int {
+    switch self {
+    case .lowRank(_, _, let left, let right, let scales): left.storedSize + right.storedSize + scales.storedSize
+    case .sparse(_, _, let positions, let values, let scales): positions.storedSize + values.storedSize + scales.storedSize
+    case .dense(_, let values, let scales): values.storedSize + scales.storedSize
+    case .quantizedLowRank(_, let payload), .quantized(let payload): payload.storedSize
+    case .dropped: 0
+    }
+  }
+
+  /// Writes the payloads of the factor.
+  func place(in writer: ArchiveWriter) throws(StorageError) -> StoredFactor {
+    switch self {
+    case .lowRank(let rank, let dtype, let left, let right, let scales):
+      .lowRank(
+        rank: rank, dtype: dtype, left: try writer.place(left), right: try writer.place(right), scales: try writer.place(scales))
+    case .sparse(let count, let dtype, let positions, let values, let scales):
+      .sparse(
+        count: count, dtype: dtype, positions: try writer.place(positions), values: try writer.place(values),
+        scales: try writer.place(scales))
+    case .dense(let dtype, let values, let scales):
+      .dense(dtype: dtype, values: try writer.place(values), scales: try writer.place(scales))
+    case .quantizedLowRank(let rank, let payload): .quantizedLowRank(rank: rank, payload: try writer.place(payload))
+    case .quantized(let payload): .quantized(payload: try writer.place(payload))
+    case .dropped: .dropped
+    }
+  }
+}
+
+extension Float {
+  /// As a payload of one scale (TMP-6-10).
+  fileprivate var littleEndianBytes: [UInt8] { withUnsafeBytes(of: bitPattern.littleEndian) { [UInt8]($0) } }
+}

@@ -1,0 +1,115 @@
+import ArchiveFormat
+import ByteIO
+import Checkpoints
+import Digests
+import TensorKit
+
+extension Packer {
+  func writeExperts(
+    _ experts: [ExpertInput], _ digests: SourceDigests, to writer: ArchiveWriter, shared: (any TensorSource)?,
+    _ path: String, _ meter: inout ProgressMeter
+  ) throws(StorageError) -> [PackSummary.Note] {
+    guard let section = writer.sharedSection else { preconditionFailure("the shared model comes first") }
+    let tensors = SharedTensors(
+      section: section, payloads: try writer.payloads(), detached: shared, archivePath: path)
+    let makers = try factorMakers(experts, tensors, writer, path, &meter)
+    var notes: [PackSummary.Note] = []
+    for (expert, maker) in zip(experts, makers) {
+      meter.stage = "packing \(expert.name)"
+      notes += try writeExpert(expert, digests, to: writer, shared: tensors, maker, &meter)
+    }
+    return notes
+  }
+
+  private func writeExpert(
+    _ expert: ExpertInput, _ digests: SourceDigests, to writer: ArchiveWriter, shared: SharedTensors,
+    _ makeFactor: @escaping NamedFactorMaker, _ meter: inout ProgressMeter
+  ) throws(StorageError) -> [PackSummary.Note] {
+    let source = expert.checkpoint.source
+    let infos = source.tensors
+    let manifest = shared.manifest
+    let files = try placeFiles(of: expert, shared, in: writer)
+    var entries: [ExpertEntry] = []
+    var notes = NoteCounter()
+    try pipeline.run(infos.count) { index throws(StorageError) in
+      let info = infos[index]
+      let base = manifest.entry(named: info.name)
+      return try located(file: source.label, expert: expert.name, tensor: info.name) { () throws(StorageError) in
+        try source.bytes(of: info).withBytes { raw throws(StorageError) in
+          try PackedTensor(
+            info, raw, base: base, baseBytes: { () throws(StorageError) in try shared.bytes(of: base!) },
+            makeFactor: makeFactor(info.name), isCorrected: storesCorrections, level: level)
+        }
+      }
+    } consume: { index, packed throws(StorageError) in
+      if let entry = try place(packed, in: writer) { entries.append(entry) }
+      if let reason = noteReason(packed, infos[index], manifest.entry(named: packed.name)?.info) {
+        notes.add(reason, packed.name)
+      }
+      meter.advance(UInt64(infos[index].byteCount))
+    }
+    let absent = manifest.tensors.map(\.info.name).filter { source.tensor(named: $0) == nil }
+    for name in absent { notes.add(.absentFromExpert, name) }
+    try writer.finishExpert(
+      named: expert.name,
+      ExpertManifest(
+        tensors: entries, absent: absent, files: files, metadata: source.metadata,
+        provenance: digests.provenance(of: expert.checkpoint, options: options)))
+    return notes.notes(expert: expert.name)
+  }
+
+  private func place(_ packed: PackedTensor, in writer: ArchiveWriter) throws(StorageError) -> ExpertEntry? {
+    switch packed.content {
+    case .unchanged: return nil
+    case .lossy(let factor, let measures, let correction):
+      return ExpertEntry(
+        name: packed.name, source: packed.source, factor: try factor.place(in: writer), measures: measures,
+        correction: try correction.map { payload throws(StorageError) in try writer.place(payload, for: .correction) })
+    case .difference(let payload):
+      return ExpertEntry(
+        name: packed.name, source: packed.source, factor: .difference(payload: try writer.place(payload)), measures: nil
+      )
+    case .replaced(let info, let payload):
+      let factor = StoredFactor.replaced(dtype: info.dtype, shape: info.shape, payload: try writer.place(payload))
+      return ExpertEntry(name: packed.name, source: packed.source, factor: factor, measures: nil)
+    }
+  }
+
+  private func noteReason(_ packed: PackedTensor, _ info: TensorInfo, _ base: TensorInfo?) -> PackSummary.Note.Reason? {
+    switch packed.content {
+    case .replaced:
+      guard let base else { return .absentFromBase }
+      return base.shape == info.shape ? .otherDType : .otherShape
+    case .difference: return info.dtype.floatFormat == nil ? .integer : nil
+    case .unchanged, .lossy: return nil
+    }
+  }
+
+  func place(_ files: [CarriedFile], in writer: ArchiveWriter) throws(StorageError) -> [CarriedFileEntry] {
+    try files.map { file throws(StorageError) in
+      try place(try file.content.bytes(), name: file.name, in: writer)
+    }
+  }
+
+  /// A lone checkpoint is of the base's making: its configuration and tokenizer are the base's.
+  func placeFiles(
+    of expert: ExpertInput, _ shared: SharedTensors, in writer: ArchiveWriter
+  ) throws(StorageError) -> [CarriedFileEntry] {
+    expert.checkpoint.carriedFiles.isEmpty
+      ? try copyFiles(of: shared, in: writer) : try place(expert.checkpoint.carriedFiles, in: writer)
+  }
+
+  private func copyFiles(of shared: SharedTensors, in writer: ArchiveWriter) throws(StorageError) -> [CarriedFileEntry]
+  {
+    try shared.manifest.files.map { file throws(StorageError) in
+      try place(try shared.bytes(of: file), name: file.name, in: writer)
+    }
+  }
+
+  private func place(_ bytes: [UInt8], name: CarriedFileName, in writer: ArchiveWriter) throws(StorageError)
+    -> CarriedFileEntry
+  {
+    let payload = try writer.place(EncodedPayload(bytes, elementWidth: 1, level: level))
+    return CarriedFileEntry(name: name, digest: Digest(of: bytes), payload: payload)
+  }
+}

@@ -1,0 +1,108 @@
+import ArchiveFormat
+import ByteIO
+import Digests
+import Factorization
+import TensorKit
+
+/// The factor maker of a tensor, by name; nil for a tensor that is kept exactly.
+typealias NamedFactorMaker = @Sendable (String) -> FactorMaker?
+
+extension Packer {
+  /// How each expert's tensors are approximated. With a budget or an error target, finds out first what it allows.
+  func factorMakers(
+    _ experts: [ExpertInput], _ shared: SharedTensors, _ writer: ArchiveWriter, _ path: String, _ meter: inout ProgressMeter
+  ) throws(StorageError) -> [NamedFactorMaker] {
+    guard let rate else { return experts.map { _ in maker(controlled: nil) } }
+    if case .quality(let quality) = rate.target {
+      let setting = rate.setting(quality: quality)
+      let codecs = rate.quantizedCodecs
+      let controlled: FactorMaker = { vector, shape throws(StorageError) in
+        let tensor = try QuantizableTensor(vector, shape: shape, for: setting)
+        return tensor.encoding(of: vector.values, at: setting, codecs).factor.map { .quantized($0) }
+      }
+      return experts.map { _ in maker { _ in controlled } }
+    }
+    let scratch = try ScratchFile(besides: path)
+    var prepared: [PreparedExpert] = []
+    for expert in experts {
+      meter.stage = "analysing \(expert.name)"
+      prepared.append(try prepare(expert, experts.count, shared, scratch, &meter))
+    }
+    let probe = RateProbe(
+      packer: self, experts: Array(zip(experts, prepared)), shared: shared, writer: writer, scratch: scratch, rate: rate)
+    return try zip(prepared, probe.qualities()).map { expert, quality in
+      let setting = rate.setting(quality: quality)
+      let codecs = rate.quantizedCodecs
+      return maker { name in
+        guard let tensor = expert.tensors[ExactString(name)] else { return nil }
+        return { vector, _ throws(StorageError) in
+          try tensor.loaded(from: scratch).encoding(of: vector.values, at: setting, codecs).factor.map { .quantized($0) }
+        }
+      }
+    }
+  }
+
+  /// The rules, with `controlled` for the tensors that they leave to rate control.
+  private func maker(controlled: (@Sendable (String) -> FactorMaker?)?) -> NamedFactorMaker {
+    let rules = rules
+    return { name in
+      switch rules.treatment(of: name) {
+      case .exact: nil
+      case .factor(.fixed(let plan)): { vector, shape throws(StorageError) in try plan.encode(vector.values, shape: shape) }
+      case .factor(.controlled): controlled?(name)
+      }
+    }
+  }
+
+  /// Computes the singular vectors of the tensors that rate control decides on.
+  private func prepare(
+    _ expert: ExpertInput, _ expertCount: Int, _ shared: SharedTensors, _ scratch: ScratchFile, _ meter: inout ProgressMeter
+  ) throws(StorageError) -> PreparedExpert {
+    let source = expert.checkpoint.source
+    let infos = source.tensors
+    let rank = largestRank(infos, expertCount)
+    let fixed = maker(controlled: nil)
+    var tensors: [ExactString: PreparedTensor] = [:]
+    var fixedBytes: UInt64 = 0
+    try pipeline.run(infos.count) { index throws(StorageError) -> (PreparedTensor?, UInt64) in
+      let info = infos[index]
+      let base = shared.manifest.entry(named: info.name)
+      return try located(file: source.label, expert: expert.name, tensor: info.name) { () throws(StorageError) in
+        try source.bytes(of: info).withBytes { raw throws(StorageError) in
+          if case .factor(.controlled) = rules.treatment(of: info.name), let format = info.dtype.floatFormat, let base,
+            base.info.matches(info)
+          {
+            try PackedTensor.refuseNonFinite(raw, format)
+            if info.byteCount == 0 || Digest(of: raw) == base.digest { return (nil, 0) }
+            let vector = try ExclusiveVector(of: raw, against: try shared.bytes(of: base), format)
+            if vector.isZero || vector.firstNonFinite != nil { return (nil, 0) }
+            return (try PreparedTensor(vector, shape: info.shape, rank: rank, scratch: scratch), 0)
+          }
+          let packed = try PackedTensor(
+            info, raw, base: base, baseBytes: { () throws(StorageError) in try shared.bytes(of: base!) },
+            makeFactor: fixed(info.name), level: level)
+          return (nil, packed.storedBytes)
+        }
+      }
+    } consume: { index, result in
+      if let tensor = result.0 { tensors[ExactString(infos[index].name)] = tensor }
+      fixedBytes += result.1
+      meter.advance(UInt64(infos[index].byteCount))
+    }
+    return PreparedExpert(tensors: tensors, fixedBytes: fixedBytes)
+  }
+
+  /// More components than a budget can pay for need not be computed.
+  private func largestRank(_ infos: [TensorInfo], _ expertCount: Int) -> Int {
+    let budget: UInt64
+    switch rate?.target {
+    case .bytesPerExpert(let bytes): budget = bytes
+    case .archiveBytes(let bytes): budget = bytes / UInt64(expertCount) * 2
+    default: return .max
+    }
+    let sides = infos.reduce(1) { sum, info in sum + (info.shape.matrix.map { $0.rows + $0.columns } ?? 0) }
+    // A component takes about a bit a symbol; `leastError` spends them unevenly.
+    let affordable = 8 * Double(budget) / Double(sides) * (rate?.objective == .balanced ? 1.5 : 6)
+    return max(32, Int(min(affordable, 0x1p30)))
+  }
+}

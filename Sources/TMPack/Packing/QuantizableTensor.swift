@@ -1,0 +1,81 @@
+import ByteIO
+import Factorization
+import TensorKit
+
+/// A tensor of an exclusive vector made ready to be quantised: its singular vectors.
+struct QuantizableTensor: Sendable {
+  let rows: Int
+  let columns: Int
+  /// ‖v‖²
+  let energy: Double
+  /// The leading triplets; nil for what is no matrix.
+  let vectors: SingularVectors?
+
+  /// What an entry takes in the manifest beside the payload, compressed: mostly the digest of its source.
+  static let entryOverhead = 96
+
+  init(rows: Int, columns: Int, energy: Double, vectors: SingularVectors?) {
+    self.rows = rows
+    self.columns = columns
+    self.energy = energy
+    self.vectors = vectors
+  }
+
+  /// - Parameter rank: how many triplets to compute, if there are as many.
+  init(_ vector: borrowing ExclusiveVector, shape: Shape, rank: Int) throws(StorageError) {
+    energy = vector.energy
+    guard let (rows, columns) = shape.matrix, min(rows, columns) > 1 else {
+      // As `quantized` reads it (TMP-6-21).
+      (rows, columns) = shape.matrix ?? (1, shape.elementCount)
+      vectors = nil
+      return
+    }
+    (self.rows, self.columns) = (rows, columns)
+    vectors = try SingularVectors(
+      of: MatrixView(vector.values, rows: rows, columns: columns), rank: min(rank, rows, columns))
+  }
+
+  /// As many triplets as a setting can make use of.
+  init(_ vector: borrowing ExclusiveVector, shape: Shape, for setting: RateSetting) throws(StorageError) {
+    var rank = setting.objective == .balanced ? Int(min(setting.quality.rounded(.up), 0x1p31)) : 32
+    while true {
+      let candidate = try QuantizableTensor(vector, shape: shape, rank: rank)
+      guard let vectors = candidate.vectors, vectors.rank == rank,
+        setting.needsMore(than: vectors.singularValues, rows: candidate.rows, columns: candidate.columns)
+      else {
+        self = candidate
+        return
+      }
+      rank *= 4
+    }
+  }
+
+  /// The cheapest form at a setting.
+  func encoding(
+    of values: UnsafeBufferPointer<Float>, at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>
+  ) -> QuantizedFactor.Encoding {
+    let point: RateSetting.Point
+    if let vectors {
+      point = setting.point(singularValues: vectors.singularValues, rows: rows, columns: columns)
+    } else {
+      point = setting.point(rms: (energy / Double(values.count)).squareRoot())
+    }
+    return QuantizedFactor.encode(
+      values, rows: rows, columns: columns, vectors: vectors, energy: energy, at: point, overhead: Self.entryOverhead,
+      codecs: vectors == nil ? codecs.union([.dense]) : codecs)
+  }
+}
+
+extension RateSetting {
+  /// Whether triplets beyond those of the given singular values may still be worth coding.
+  fileprivate func needsMore(than singularValues: [Double], rows: Int, columns: Int) -> Bool {
+    guard singularValues.count < min(rows, columns), let last = singularValues.last else { return false }
+    switch objective {
+    case .balanced: return false
+    case .leastError:
+      // A component is dropped when no entry of U·σ or V·σ reaches half a step; entries seldom exceed four times their RMS.
+      let rms = last / Double(min(rows, columns)).squareRoot()
+      return 4 * rms > 0.5 / quality
+    }
+  }
+}

@@ -1,0 +1,305 @@
+import ByteIO
+import Factorization
+import TensorKit
+import Testing
+
+/// The decoding that the format specifies, in the plainest form.
+private func reference<Scalar: FactorAccumulator>(_ factor: QuantizedFactor, weight: Float, onto base: [Scalar]) -> [Scalar] {
+  var acc = base
+  switch factor {
+  case .dense(let f):
+    let g = weight * f.scale
+    for i in 0..<f.count { acc[i].addProduct(Scalar(g), Scalar(Float(f.symbols[i]))) }
+  case .lowRank(let f):
+    for i in 0..<f.rows {
+      for j in 0..<f.columns {
+        for k in 0..<f.rank {
+          let g = weight * f.scales[k]
+          let a = g * Float(f.left[k * f.rows + i])
+          acc[i * f.columns + j].addProduct(Scalar(a), Scalar(Float(f.right[k * f.columns + j])))
+        }
+      }
+    }
+  }
+  return acc
+}
+
+extension QuantizedFactor {
+  fileprivate func added<Scalar: FactorAccumulator>(to base: [Scalar], weight: Float, isa: InstructionSet = .best) -> [Scalar] {
+    var acc = base
+    acc.withUnsafeMutableBufferPointer { accumulate(weight: weight, into: $0, using: isa) }
+    return acc
+  }
+
+  /// From its payload alone.
+  fileprivate func parsed() throws -> QuantizedFactor {
+    switch self {
+    case .lowRank(let f):
+      .lowRank(try QuantizedLowRankFactor(payload: f.payload, rows: f.rows, columns: f.columns, rank: f.rank))
+    case .dense(let f): .dense(try QuantizedDenseFactor(payload: f.payload, rows: f.rows, columns: f.columns))
+    }
+  }
+}
+
+private func lowRank(_ matrix: Matrix, rank: Int, step: Double) throws -> (QuantizedFactor?, SingularVectors) {
+  let vectors = try matrix.withView { view throws(StorageError) in try SingularVectors(of: view, rank: rank) }
+  return (QuantizedLowRankFactor(quantizing: vectors, step: step).map(QuantizedFactor.lowRank), vectors)
+}
+
+private func dense(_ values: [Float], rows: Int, columns: Int, step: Double) -> QuantizedFactor? {
+  values.withUnsafeBufferPointer { QuantizedDenseFactor(quantizing: $0, rows: rows, columns: columns, step: step) }
+    .map(QuantizedFactor.dense)
+}
+
+private func rms(_ values: [Float]) -> Double {
+  (values.reduce(0) { $0 + Double($1) * Double($1) } / Double(values.count)).squareRoot()
+}
+
+@Suite struct QuantizedFactorTests {
+  static let shapes = [(1, 1), (1, 300), (300, 1), (2, 5), (7, 65), (13, 31), (64, 64), (120, 40), (41, 256)]
+
+  @Test(arguments: shapes, [0.05, 0.5, 1.5])
+  func payloadsRoundTripAndDecodeAsSpecified(_ shape: (Int, Int), _ coarseness: Double) throws {
+    let (rows, columns) = shape
+    let matrix = Matrix.spectrum(rows, columns, [3, 2, 1], noise: 0.3)
+    let step = coarseness * rms(matrix.values)
+    let (factor, vectors) = try lowRank(matrix, rank: min(rows, columns), step: step)
+    for factor in [factor, dense(matrix.values, rows: rows, columns: columns, step: step)].compactMap({ $0 }) {
+      #expect(try factor.parsed() == factor)
+      let base = noise(rows * columns, seed: 5)
+      for weight in [Float(1), 0.3, -1.5] {
+        let expected = reference(factor, weight: weight, onto: base)
+        let wide = reference(factor, weight: weight, onto: base.map(Double.init))
+        for isa in InstructionSet.available {
+          #expect(factor.added(to: base, weight: weight, isa: isa).map(\.bitPattern) == expected.map(\.bitPattern))
+          #expect(
+            factor.added(to: base.map(Double.init), weight: weight, isa: isa).map(\.bitPattern)
+              == wide.map(\.bitPattern))
+        }
+      }
+      // The error as computed is the error.
+      let decoded = factor.added(to: [Float](repeating: 0, count: rows * columns), weight: 1)
+      let lost = zip(matrix.values, decoded).reduce(0) { $0 + (Double($1.0) - Double($1.1)) * (Double($1.0) - Double($1.1)) }
+      let said =
+        switch factor {
+        case .lowRank(let f): f.squaredError(against: vectors, energy: matrix.energy)
+        case .dense(let f): matrix.values.withUnsafeBufferPointer { f.squaredError(against: $0) }
+        }
+      #expect(abs(lost - said) < 1e-4 * matrix.energy + 1e-3 * lost, "\(lost) \(said)")
+    }
+  }
+
+  @Test func finerStepsLoseLess() throws {
+    let matrix = Matrix.spectrum(80, 120, [5, 4, 3, 2, 1], noise: 0.5)
+    var errors: [(Double, Double)] = []
+    for coarseness in [2.0, 1, 0.5, 0.1, 0.01] {
+      let step = coarseness * rms(matrix.values)
+      let zero = [Float](repeating: 0, count: 80 * 120)
+      let low = try lowRank(matrix, rank: 80, step: step).0?.added(to: zero, weight: 1) ?? zero
+      let all = dense(matrix.values, rows: 80, columns: 120, step: step)?.added(to: zero, weight: 1) ?? zero
+      errors.append((relativeError(matrix.values, low), relativeError(matrix.values, all)))
+    }
+    for (before, after) in zip(errors, errors.dropFirst()) { #expect(after.0 < before.0 && after.1 < before.1) }
+    #expect(errors.last! < (0.008, 0.005))
+  }
+
+  @Test func rankDeficientAndConstantMatricesKeepWhatTheyHave() throws {
+    let deficient = Matrix.spectrum(60, 90, [4, 3, 2], noise: 0)
+    guard case .lowRank(let f)? = try lowRank(deficient, rank: 30, step: 0.05 * rms(deficient.values)).0 else {
+      Issue.record("was to be low-rank")
+      return
+    }
+    #expect(f.rank == 3)
+    let constant = Matrix(values: .init(repeating: -0.37, count: 600), rows: 20, columns: 30)
+    let (factor, _) = try lowRank(constant, rank: 20, step: 0.1)
+    let decoded = try #require(factor).added(to: [Float](repeating: 0, count: 600), weight: 1)
+    #expect(relativeError(constant.values, decoded) < 0.01)
+    #expect(factor!.payload.count < 30)
+    let signs = constant.values.withUnsafeBufferPointer { QuantizedDenseFactor(signsOf: $0, rows: 20, columns: 30) }
+    #expect(signs!.scale == 0.37 && signs!.symbols.allSatisfy { $0 == -1 })
+  }
+
+  @Test(arguments: [Float(0x1p-149), 0x1p-140, 1e-38, 1e-20, 1, 1e20, 1e38, .greatestFiniteMagnitude])
+  func everyMagnitudeIsFiniteWhenDecoded(_ magnitude: Float) throws {
+    let values = (0..<600).map { i in (i * i + i / 30) % 7 < 3 ? magnitude : -magnitude }
+    let matrix = Matrix(values: values, rows: 20, columns: 30)
+    let step = Double(magnitude) / 4
+    if let factor = try lowRank(matrix, rank: 20, step: step).0 {
+      #expect(try factor.parsed() == factor)
+    }
+    let factor = try #require(dense(values, rows: 20, columns: 30, step: max(step, 0x1p-149)))
+    #expect(try factor.parsed() == factor)
+    let decoded = factor.added(to: [Float](repeating: 0, count: 600), weight: 1)
+    #expect(decoded.allSatisfy { $0.isFinite })
+    #expect(relativeError(values.map { $0 / magnitude }, decoded.map { $0 / magnitude }) < 0.2)
+  }
+
+  @Test func aHugeDynamicRangeKeepsTheLargest() throws {
+    var values = noise(600, seed: 8).map { $0 * 1e-20 }
+    values[77] = 1e20
+    // As fine as symbols go, however fine was asked for.
+    let factor = try #require(dense(values, rows: 20, columns: 30, step: 1e-25))
+    let decoded = factor.added(to: [Float](repeating: 0, count: 600), weight: 1)
+    #expect(abs(decoded[77] / 1e20 - 1) < 1e-4)
+    let (low, _) = try lowRank(Matrix(values: values, rows: 20, columns: 30), rank: 20, step: 1e-25)
+    let lowDecoded = try #require(low).added(to: [Float](repeating: 0, count: 600), weight: 1)
+    #expect(abs(lowDecoded[77] / 1e20 - 1) < 1e-2)
+  }
+
+  @Test func signsTakeABitAndTernaryTakesItsEntropy() throws {
+    let count = 64 * 256
+    let values = noise(count, seed: 12)
+    let factors = values.withUnsafeBufferPointer { buffer in
+      (
+        QuantizedDenseFactor(signsOf: buffer, rows: 64, columns: 256),
+        QuantizedDenseFactor(ternary: buffer, rows: 64, columns: 256, density: 0.1)
+      )
+    }
+    let signs = try #require(factors.0)
+    let ternary = try #require(factors.1)
+    #expect(Double(signs.payload.count * 8) < 1.02 * Double(count))
+    #expect(ternary.symbols.filter { $0 != 0 }.count == 1638)
+    // 0.469 bits for where, 0.1 for the signs.
+    #expect(Double(ternary.payload.count * 8) < 0.569 * 1.03 * Double(count))
+    let parsed = try QuantizedFactor.dense(ternary).parsed()
+    #expect(parsed == .dense(ternary))
+  }
+
+  @Test func truncatedAndDamagedPayloadsNeverTrap() throws {
+    let matrix = Matrix.spectrum(24, 40, [3, 2, 1], noise: 0.3)
+    let step = rms(matrix.values)
+    let low = try #require(try lowRank(matrix, rank: 8, step: step).0)
+    let all = try #require(dense(matrix.values, rows: 24, columns: 40, step: step))
+    var random = RandomBits(seed: 13)
+    func parse(_ factor: QuantizedFactor, _ bytes: [UInt8]) -> QuantizedFactor? {
+      switch factor {
+      case .lowRank(let f):
+        (try? QuantizedLowRankFactor(payload: bytes, rows: f.rows, columns: f.columns, rank: f.rank)).map { .lowRank($0) }
+      case .dense(let f):
+        (try? QuantizedDenseFactor(payload: bytes, rows: f.rows, columns: f.columns)).map { .dense($0) }
+      }
+    }
+    func expectSound(_ factor: QuantizedFactor, _ bytes: [UInt8]) {
+      guard let parsed = parse(factor, bytes) else { return }
+      // What is accepted is what an encoder writes.
+      let again: [UInt8] =
+        switch parsed {
+        case .lowRank(let f):
+          QuantizedLowRankFactor(left: f.left, right: f.right, scales: f.scales, rows: f.rows, columns: f.columns).payload
+        case .dense(let f):
+          QuantizedDenseFactor(symbols: f.symbols, scale: f.scale, rows: f.rows, columns: f.columns).payload
+        }
+      #expect(again == bytes)
+      #expect(parsed.added(to: [Float](repeating: 0, count: 24 * 40), weight: 0).count == 24 * 40)
+    }
+    for factor in [low, all] {
+      let bytes = factor.payload
+      for end in 0..<bytes.count { expectSound(factor, Array(bytes[..<end])) }
+      #expect(parse(factor, bytes + [1]) == nil && parse(factor, bytes + [0]) == nil)
+      #expect(parse(factor, bytes + .init(repeating: 3, count: 100)) == nil)
+      for _ in 0..<3000 {
+        var damaged = bytes
+        for _ in 0...random.next() % 3 {
+          damaged[Int(random.next() % UInt64(bytes.count))] ^= 1 << UInt8(random.next() % 8)
+        }
+        expectSound(factor, damaged)
+        expectSound(factor, (0..<random.next() % 60).map { _ in UInt8(truncatingIfNeeded: random.next()) })
+      }
+    }
+  }
+
+  @Test func impossibleShapesAreRefused() {
+    for (rows, columns, rank) in [(0, 3, 1), (3, 0, 1), (3, 4, 0), (3, 4, 4), (-1, 3, 1), (.max, .max, 1)] {
+      #expect(throws: StorageError(.malformed, "")) {
+        do { _ = try QuantizedLowRankFactor(payload: [1], rows: rows, columns: columns, rank: rank) } catch {
+          throw StorageError(.malformed, "")
+        }
+      }
+    }
+    for (rows, columns) in [(0, 3), (3, 0), (-1, 3)] {
+      #expect(throws: StorageError(.malformed, "")) {
+        try QuantizedDenseFactor(payload: [1], rows: rows, columns: columns)
+      }
+    }
+  }
+}
+
+@Suite struct RateSettingTests {
+  /// The bytes and the relative error of some matrices at one setting.
+  private func total(_ setting: RateSetting, _ family: [(Matrix, SingularVectors)]) -> (bytes: Int, error: Double) {
+    var bytes = 0
+    var lost = 0.0
+    var energy = 0.0
+    for (matrix, vectors) in family {
+      let point = setting.point(singularValues: vectors.singularValues, rows: matrix.rows, columns: matrix.columns)
+      let encoding = matrix.values.withUnsafeBufferPointer {
+        QuantizedFactor.encode(
+          $0, rows: matrix.rows, columns: matrix.columns, vectors: vectors, energy: matrix.energy, at: point)
+      }
+      bytes += encoding.byteCount
+      lost += encoding.squaredError
+      energy += matrix.energy
+    }
+    return (bytes, (lost / energy).squareRoot())
+  }
+
+  private func family() throws -> [(Matrix, SingularVectors)] {
+    try [(64, 64, 1), (32, 96, 3), (128, 48, 0.3)].map { (rows, columns, size: Float) in
+      var matrix = Matrix.spectrum(rows, columns, [6, 5, 4, 3, 2, 1], noise: 0.8, seed: UInt64(rows))
+      for i in matrix.values.indices { matrix.values[i] *= size }
+      let vectors = try matrix.withView { view throws(StorageError) in
+        try SingularVectors(of: view, rank: min(rows, columns))
+      }
+      return (matrix, vectors)
+    }
+  }
+
+  @Test(arguments: RateSetting.Objective.allCases) func moreQualityIsMoreBytesAndLessError(
+    _ objective: RateSetting.Objective
+  ) throws {
+    let family = try family()
+    var before = (bytes: 0, error: 1.0)
+    for i in 0..<24 {
+      let quality = (objective == .balanced ? 0.8 : 0.2) * Double(1 << (i / 2)) * (i % 2 == 0 ? 1 : 1.4142)
+      let now = total(RateSetting(objective, quality: quality), family)
+      #expect(Double(now.bytes) >= 0.97 * Double(before.bytes), "at \(quality)")
+      #expect(now.error <= 1.02 * before.error, "at \(quality)")
+      before = now
+    }
+    #expect(before.error < 0.01)
+  }
+
+  @Test func aBudgetIsABisection() throws {
+    let family = try family()
+    for objective in RateSetting.Objective.allCases {
+      for budget in [800, 2000, 5000] {
+        var (low, high) = (1e-3, 1e4)
+        for _ in 0..<30 {
+          let middle = (low * high).squareRoot()
+          if total(RateSetting(objective, quality: middle), family).bytes <= budget { low = middle } else { high = middle }
+        }
+        let bytes = total(RateSetting(objective, quality: low), family).bytes
+        #expect(bytes <= budget && bytes >= budget * 95 / 100, "\(objective) \(budget): \(bytes)")
+      }
+    }
+  }
+
+  @Test func theCheaperCodecWins() throws {
+    // White noise at a fine step has no low rank.
+    let white = Matrix(values: noise(48 * 48, seed: 31), rows: 48, columns: 48)
+    let vectors = try white.withView { view throws(StorageError) in try SingularVectors(of: view, rank: 48) }
+    func encode(_ matrix: Matrix, _ vectors: SingularVectors, _ step: Double) -> QuantizedFactor? {
+      matrix.values.withUnsafeBufferPointer {
+        QuantizedFactor.encode(
+          $0, rows: matrix.rows, columns: matrix.columns, vectors: vectors, energy: matrix.energy,
+          at: RateSetting.Point(step: step)
+        ).factor
+      }
+    }
+    if case .dense? = encode(white, vectors, 0.1) {} else { Issue.record("noise was to be dense") }
+    #expect(encode(white, vectors, 1000) == nil)
+    let low = Matrix.spectrum(48, 48, [5, 4], noise: 0.01)
+    let few = try low.withView { view throws(StorageError) in try SingularVectors(of: view, rank: 48) }
+    if case .lowRank? = encode(low, few, 1) {} else { Issue.record("rank 2 was to be low-rank") }
+  }
+}
