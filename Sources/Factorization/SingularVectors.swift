@@ -11,6 +11,16 @@ package struct SingularVectors: Sendable, Hashable {
   /// Unit vectors of length `columns`, one after another.
   package let right: [Float]
 
+  /// Triplets that are known already.
+  package init(rows: Int, columns: Int, singularValues: [Double], left: [Float], right: [Float]) {
+    precondition(left.count == rows * singularValues.count && right.count == columns * singularValues.count)
+    self.rows = rows
+    self.columns = columns
+    self.singularValues = singularValues
+    self.left = left
+    self.right = right
+  }
+
   /// How many triplets there are; at least 1.
   package var rank: Int { singularValues.count }
 }

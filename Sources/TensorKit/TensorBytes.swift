@@ -31,7 +31,7 @@ public final class TensorBytes: @unchecked Sendable {
 
   public var count: Int { storage.count }
 
-  public func withBytes<Result>(
+  public func withBytes<Result: ~Copyable>(
     _ body: (UnsafeRawBufferPointer) throws(StorageError) -> Result
   ) throws(StorageError) -> Result {
     try body(storage)
