@@ -165,7 +165,9 @@ extension QuantizedLowRankFactor {
     var symbols = [Int16](repeating: 0, count: max(rows, columns))
 
     /// Appends the symbols of a vector times `factor`; returns what the symbols are to be multiplied by to be nearest to it.
-    func append(_ vector: UnsafeBufferPointer<Float>, _ factor: Float, _ models: inout SymbolModels, to side: inout [Int16])
+    func append(
+      _ vector: UnsafeBufferPointer<Float>, _ factor: Float, _ models: inout SymbolModels, to side: inout [Int16]
+    )
       -> Double?
     {
       guard vector.largestMagnitude * factor > 0.5 else { return nil }

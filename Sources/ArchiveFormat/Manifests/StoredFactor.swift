@@ -76,7 +76,8 @@ public enum StoredFactor: Sendable, Hashable {
     case .lowRank(_, _, let left, let right, let scales): [left, right, scales]
     case .sparse(_, _, let positions, let values, let scales): [positions, scales, values]
     case .dense(_, let values, let scales): [scales, values]
-    case .quantizedLowRank(_, let payload), .quantized(let payload), .difference(let payload), .replaced(_, _, let payload):
+    case .quantizedLowRank(_, let payload), .quantized(let payload), .difference(let payload),
+      .replaced(_, _, let payload):
       [payload]
     case .dropped: []
     }

@@ -20,12 +20,14 @@ enum EncodedFactor: Sendable {
     case .lowRank(let factor):
       let width = factor.dtype.planeWidth
       self = .lowRank(
-        rank: factor.rank, factor.dtype, left: encoded(factor.left, width: width), right: encoded(factor.right, width: width),
+        rank: factor.rank, factor.dtype, left: encoded(factor.left, width: width),
+        right: encoded(factor.right, width: width),
         scales: encoded(factor.scales, width: 4))
     case .sparse(let factor):
       self = .sparse(
         count: factor.count, factor.dtype, positions: encoded(factor.positions, width: 1),
-        values: encoded(factor.values, width: factor.dtype.planeWidth), scales: encoded(factor.scale.littleEndianBytes, width: 4))
+        values: encoded(factor.values, width: factor.dtype.planeWidth),
+        scales: encoded(factor.scale.littleEndianBytes, width: 4))
     case .dense(let factor):
       self = .dense(
         factor.dtype, values: encoded(factor.values, width: factor.dtype.planeWidth),
@@ -41,7 +43,8 @@ enum EncodedFactor: Sendable {
   var storedSize: Int {
     switch self {
     case .lowRank(_, _, let left, let right, let scales): left.storedSize + right.storedSize + scales.storedSize
-    case .sparse(_, _, let positions, let values, let scales): positions.storedSize + values.storedSize + scales.storedSize
+    case .sparse(_, _, let positions, let values, let scales):
+      positions.storedSize + values.storedSize + scales.storedSize
     case .dense(_, let values, let scales): values.storedSize + scales.storedSize
     case .quantizedLowRank(_, let payload), .quantized(let payload): payload.storedSize
     case .dropped: 0
@@ -53,7 +56,8 @@ enum EncodedFactor: Sendable {
     switch self {
     case .lowRank(let rank, let dtype, let left, let right, let scales):
       .lowRank(
-        rank: rank, dtype: dtype, left: try writer.place(left), right: try writer.place(right), scales: try writer.place(scales))
+        rank: rank, dtype: dtype, left: try writer.place(left), right: try writer.place(right),
+        scales: try writer.place(scales))
     case .sparse(let count, let dtype, let positions, let values, let scales):
       .sparse(
         count: count, dtype: dtype, positions: try writer.place(positions), values: try writer.place(values),

@@ -10,7 +10,8 @@ typealias NamedFactorMaker = @Sendable (String) -> FactorMaker?
 extension Packer {
   /// How each expert's tensors are approximated. With a budget or an error target, finds out first what it allows.
   func factorMakers(
-    _ experts: [ExpertInput], _ shared: SharedTensors, _ writer: ArchiveWriter, _ path: String, _ meter: inout ProgressMeter
+    _ experts: [ExpertInput], _ shared: SharedTensors, _ writer: ArchiveWriter, _ path: String,
+    _ meter: inout ProgressMeter
   ) throws(StorageError) -> [NamedFactorMaker] {
     guard let rate else { return experts.map { _ in maker(controlled: nil) } }
     if case .quality(let quality) = rate.target {
@@ -29,14 +30,17 @@ extension Packer {
       prepared.append(try prepare(expert, experts.count, shared, scratch, &meter))
     }
     let probe = RateProbe(
-      packer: self, experts: Array(zip(experts, prepared)), shared: shared, writer: writer, scratch: scratch, rate: rate)
+      packer: self, experts: Array(zip(experts, prepared)), shared: shared, writer: writer, scratch: scratch, rate: rate
+    )
     return try zip(prepared, probe.qualities()).map { expert, quality in
       let setting = rate.setting(quality: quality)
       let codecs = rate.quantizedCodecs
       return maker { name in
         guard let tensor = expert.tensors[ExactString(name)] else { return nil }
         return { vector, _ throws(StorageError) in
-          try tensor.loaded(from: scratch).encoding(of: vector.values, at: setting, codecs).factor.map { .quantized($0) }
+          try tensor.loaded(from: scratch).encoding(of: vector.values, at: setting, codecs).factor.map {
+            .quantized($0)
+          }
         }
       }
     }
@@ -48,7 +52,8 @@ extension Packer {
     return { name in
       switch rules.treatment(of: name) {
       case .exact: nil
-      case .factor(.fixed(let plan)): { vector, shape throws(StorageError) in try plan.encode(vector.values, shape: shape) }
+      case .factor(.fixed(let plan)):
+        { vector, shape throws(StorageError) in try plan.encode(vector.values, shape: shape) }
       case .factor(.controlled): controlled?(name)
       }
     }
@@ -56,7 +61,8 @@ extension Packer {
 
   /// Computes the singular vectors of the tensors that rate control decides on.
   private func prepare(
-    _ expert: ExpertInput, _ expertCount: Int, _ shared: SharedTensors, _ scratch: ScratchFile, _ meter: inout ProgressMeter
+    _ expert: ExpertInput, _ expertCount: Int, _ shared: SharedTensors, _ scratch: ScratchFile,
+    _ meter: inout ProgressMeter
   ) throws(StorageError) -> PreparedExpert {
     let source = expert.checkpoint.source
     let infos = source.tensors

@@ -32,7 +32,8 @@ struct RateProbe {
       let index = UInt64(256 + 192 * experts.count)
       let taken = writer.position + index
       guard budget > taken else {
-        throw StorageError(.invalidArgument, "the budget of \(budget) bytes does not hold the shared model, which takes \(taken)")
+        throw StorageError(
+          .invalidArgument, "the budget of \(budget) bytes does not hold the shared model, which takes \(taken)")
       }
       let quality = try search(
         Self.sizeWindow, Double(budget), first.prepared, "the budget of \(budget) bytes"
@@ -45,7 +46,8 @@ struct RateProbe {
     case .error(let target):
       return try experts.map { expert throws(StorageError) in
         // Errors fall with the quality; their inverses rise.
-        try search(Self.errorWindow, 1 / target, expert.prepared, "the error of \(target)") { quality throws(StorageError) in
+        try search(Self.errorWindow, 1 / target, expert.prepared, "the error of \(target)") {
+          quality throws(StorageError) in
           let error = try outcome(expert, quality).error
           return 1 / max(error, 1e-300)
         }
@@ -81,8 +83,12 @@ struct RateProbe {
   ) throws(StorageError) -> Double {
     // Seen from the other side, 1 ÷ quality grows while the measure falls, and the measure must stay above the bound.
     let flipped = QualitySearch(window: 1 / window.upperBound...1 / window.lowerBound)
-    let inverse = try flipped.run(bound: 1 / bound, start: 1 / start) { quality throws(StorageError) in 1 / (try measure(1 / quality)) }
-    guard inverse != nil else { throw StorageError(.invalidArgument, "\(what) cannot be met by quantised factors; --lossless is exact") }
+    let inverse = try flipped.run(bound: 1 / bound, start: 1 / start) { quality throws(StorageError) in
+      1 / (try measure(1 / quality))
+    }
+    guard inverse != nil else {
+      throw StorageError(.invalidArgument, "\(what) cannot be met by quantised factors; --lossless is exact")
+    }
     return 1 / inverse!
   }
 

@@ -52,7 +52,8 @@ enum DecodedPart: Sendable {
       guard let (rows, columns) = info.shape.matrix else { preconditionFailure("the manifest was checked (TMP-6-20)") }
       self = .factor(
         .quantized(
-          .lowRank(try QuantizedLowRankFactor(payload: try payloads(payload), rows: rows, columns: columns, rank: rank))))
+          .lowRank(try QuantizedLowRankFactor(payload: try payloads(payload), rows: rows, columns: columns, rank: rank))
+        ))
     case .quantized(let payload):
       let (rows, columns) = info.shape.matrix ?? (1, info.shape.elementCount)
       self = .factor(

@@ -167,14 +167,16 @@ struct Inspection {
 
 extension StoredFactor {
   fileprivate var rank: Int? {
-    if case .lowRank(let rank, _, _, _, _) = self { return rank }
-    return nil
+    switch self {
+    case .lowRank(let rank, _, _, _, _), .quantizedLowRank(let rank, _): rank
+    default: nil
+    }
   }
 
   fileprivate var dtypeName: String? {
     switch self {
     case .lowRank(_, let dtype, _, _, _), .sparse(_, let dtype, _, _, _), .dense(let dtype, _, _): dtype.rawValue
-    case .difference, .replaced: nil
+    case .quantizedLowRank, .quantized, .dropped, .difference, .replaced: nil
     }
   }
 }

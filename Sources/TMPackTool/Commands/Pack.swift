@@ -53,8 +53,8 @@ struct Pack: ParsableCommand {
       let model = try shared.sharedModel(
         base: baseCheckpoint, experts: inputs, force: paths.force, work: work, progress: show)
       let packer = Packer(
-        sharedModel: model, rules: try factors.rules(), isDetached: shared.detached,
-        storesCorrections: factors.exact, level: factors.level,
+        sharedModel: model, rules: try factors.rules(), rate: try factors.rateOptions.control(),
+        isDetached: shared.detached, storesCorrections: factors.exact, level: factors.level,
         pipeline: work.pipeline, options: factors.record.merging(shared.record) { first, _ in first })
       return try packer.pack(base: baseCheckpoint, experts: inputs, to: output, replacing: paths.force, progress: show)
     }
@@ -130,6 +130,8 @@ struct SharedModelOptions: ParsableArguments {
 
 /// What becomes of an expert's differences.
 struct FactorOptions: ParsableArguments {
+  @OptionGroup(title: "Size and quality") var rateOptions: RateOptions
+
   @Option(help: ArgumentHelp("Rank of the low-rank factors (default: 16).", valueName: "r"))
   var rank: Int?
 
@@ -145,7 +147,8 @@ struct FactorOptions: ParsableArguments {
 
   @Flag(
     help:
-      "Also store, apart, what makes the experts bit-exact: unpack --exact uses it, strip --exact drops it.")
+      "Also store, apart and on top of any budget, what makes the experts bit-exact: unpack --exact uses it, strip --exact drops it."
+  )
   var exact = false
 
   @Option(
@@ -169,18 +172,30 @@ struct FactorOptions: ParsableArguments {
   var level = 3
 
   func validate() throws {
-    let count = [rank != nil, rankRatio != nil, density != nil, lossless].count { $0 }
-    if count > 1 { throw ValidationError("--rank, --rank-ratio, --density and --lossless exclude each other.") }
+    let count = [rank != nil, rankRatio != nil, density != nil, lossless, rateOptions.isGiven].count { $0 }
+    if count > 1 {
+      throw ValidationError(
+        "--rank, --rank-ratio, --density, --lossless and one of --quality, --budget, --budget-per-expert and --error exclude each other."
+      )
+    }
     if lossless, exact { throw ValidationError("--lossless is exact already.") }
-    if lossless, factorDtype != nil { throw ValidationError("--lossless has no --factor-dtype.") }
+    if lossless || rateOptions.isGiven, factorDtype != nil {
+      throw ValidationError("--factor-dtype belongs to --rank, --rank-ratio and --density.")
+    }
     guard (1...19).contains(level) else { throw ValidationError("--level must be 1 to 19.") }
   }
 
   func rules() throws -> TensorRules {
     TensorRules(
-      lossless ? .exact : .factor(try FactorPlan(method, dtype: factorDtype ?? .int8)),
+      try standard(),
       overrides: try override.map(Self.parseOverride), including: try include.map { try Glob($0) },
       excluding: try exclude.map { try Glob($0) })
+  }
+
+  private func standard() throws -> TensorTreatment {
+    if lossless { return .exact }
+    if rateOptions.isGiven { return .factor(.controlled) }
+    return .factor(.fixed(try FactorPlan(method, dtype: factorDtype ?? .int8)))
   }
 
   private var method: FactorPlan.Method {
@@ -206,6 +221,8 @@ struct FactorOptions: ParsableArguments {
     var record = ["level": String(level)]
     if lossless {
       record["factor"] = "lossless"
+    } else if rateOptions.isGiven {
+      record.merge(rateOptions.record) { first, _ in first }
     } else {
       switch method {
       case .lowRank(let rank): record["rank"] = String(rank)
@@ -245,7 +262,7 @@ struct FactorOptions: ParsableArguments {
       }
       if method == nil { throw refusal("'\(value)' is not a number") }
     }
-    return (pattern, .factor(try FactorPlan(method ?? .lowRank(rank: 16), dtype: dtype)))
+    return (pattern, .factor(.fixed(try FactorPlan(method ?? .lowRank(rank: 16), dtype: dtype))))
   }
 }
 

@@ -1,0 +1,90 @@
+import ArgumentParser
+import TMPack
+
+extension RateControl.Objective: ExpressibleByArgument {}
+extension RateControl.Codec: ExpressibleByArgument {}
+
+/// One knob for coarse, entropy-coded factors: a size, an error or a preset.
+struct RateOptions: ParsableArguments {
+  /// What the README's table of measured scores calls them.
+  enum Preset: String, ExpressibleByArgument, CaseIterable {
+    case low
+    case medium
+    case high
+    case nearLossless = "near-lossless"
+
+    var target: RateControl.Target {
+      switch self {
+      case .low: .quality(16)
+      case .medium: .quality(24)
+      case .high: .quality(48)
+      case .nearLossless: .error(0.05)
+      }
+    }
+  }
+
+  @Option(help: ArgumentHelp("A preset: low, medium, high or near-lossless.", valueName: "preset"))
+  var quality: Preset?
+
+  @Option(help: ArgumentHelp("Size of the whole archive, such as 20MB.", valueName: "size"))
+  var budget: ByteSize?
+
+  @Option(help: ArgumentHelp("Stored bytes of each exclusive part, such as 340kB.", valueName: "size"))
+  var budgetPerExpert: ByteSize?
+
+  @Option(help: ArgumentHelp("Relative error of each exclusive vector, such as 0.3.", valueName: "number"))
+  var error: Double?
+
+  @Option(
+    help: ArgumentHelp(
+      "Spend the bytes for the experts' scores (balanced) or the least error (default: balanced; for --error: least-error).",
+      valueName: "objective"))
+  var objective: RateControl.Objective?
+
+  @Option(
+    help: ArgumentHelp(
+      "Force low-rank or entrywise quantised factors (default: the cheaper one of each tensor).", valueName: "codec"))
+  var codec: RateControl.Codec?
+
+  var isGiven: Bool { quality != nil || budget != nil || budgetPerExpert != nil || error != nil }
+
+  func validate() throws {
+    if [quality != nil, budget != nil, budgetPerExpert != nil, error != nil].count(where: { $0 }) > 1 {
+      throw ValidationError("--quality, --budget, --budget-per-expert and --error exclude each other.")
+    }
+    if !isGiven, objective != nil || codec != nil {
+      throw ValidationError("--objective and --codec belong to --quality, --budget, --budget-per-expert and --error.")
+    }
+  }
+
+  func control() throws -> RateControl? {
+    let target: RateControl.Target
+    if let quality {
+      target = quality.target
+    } else if let budget {
+      target = .archiveBytes(budget.bytes)
+    } else if let budgetPerExpert {
+      target = .bytesPerExpert(budgetPerExpert.bytes)
+    } else if let error {
+      target = .error(error)
+    } else {
+      return nil
+    }
+    let isErrorTarget = if case .error = target { true } else { false }
+    return try RateControl(
+      target, objective: objective ?? (isErrorTarget ? .leastError : .balanced),
+      codecs: codec.map { [$0] } ?? Set(RateControl.Codec.allCases))
+  }
+
+  /// For provenance.
+  var record: [String: String] {
+    var record: [String: String] = [:]
+    record["quality"] = quality?.rawValue
+    record["budget"] = budget.map { String($0.bytes) }
+    record["budget-per-expert"] = budgetPerExpert.map { String($0.bytes) }
+    record["error"] = error.map { String(describing: $0) }
+    record["objective"] = objective?.rawValue
+    record["codec"] = codec?.rawValue
+    return record
+  }
+}
