@@ -4,7 +4,9 @@ import TensorKit
 import Testing
 
 /// The decoding that the format specifies, in the plainest form.
-private func reference<Scalar: FactorAccumulator>(_ factor: QuantizedFactor, weight: Float, onto base: [Scalar]) -> [Scalar] {
+private func reference<Scalar: FactorAccumulator>(_ factor: QuantizedFactor, weight: Float, onto base: [Scalar])
+  -> [Scalar]
+{
   var acc = base
   switch factor {
   case .dense(let f):
@@ -25,7 +27,9 @@ private func reference<Scalar: FactorAccumulator>(_ factor: QuantizedFactor, wei
 }
 
 extension QuantizedFactor {
-  fileprivate func added<Scalar: FactorAccumulator>(to base: [Scalar], weight: Float, isa: InstructionSet = .best) -> [Scalar] {
+  fileprivate func added<Scalar: FactorAccumulator>(to base: [Scalar], weight: Float, isa: InstructionSet = .best)
+    -> [Scalar]
+  {
     var acc = base
     acc.withUnsafeMutableBufferPointer { accumulate(weight: weight, into: $0, using: isa) }
     return acc
@@ -79,7 +83,9 @@ private func rms(_ values: [Float]) -> Double {
       }
       // The error as computed is the error.
       let decoded = factor.added(to: [Float](repeating: 0, count: rows * columns), weight: 1)
-      let lost = zip(matrix.values, decoded).reduce(0) { $0 + (Double($1.0) - Double($1.1)) * (Double($1.0) - Double($1.1)) }
+      let lost = zip(matrix.values, decoded).reduce(0) {
+        $0 + (Double($1.0) - Double($1.1)) * (Double($1.0) - Double($1.1))
+      }
       let said =
         switch factor {
         case .lowRank(let f): f.squaredError(against: vectors, energy: matrix.energy)
@@ -174,7 +180,9 @@ private func rms(_ values: [Float]) -> Double {
     func parse(_ factor: QuantizedFactor, _ bytes: [UInt8]) -> QuantizedFactor? {
       switch factor {
       case .lowRank(let f):
-        (try? QuantizedLowRankFactor(payload: bytes, rows: f.rows, columns: f.columns, rank: f.rank)).map { .lowRank($0) }
+        (try? QuantizedLowRankFactor(payload: bytes, rows: f.rows, columns: f.columns, rank: f.rank)).map {
+          .lowRank($0)
+        }
       case .dense(let f):
         (try? QuantizedDenseFactor(payload: bytes, rows: f.rows, columns: f.columns)).map { .dense($0) }
       }
@@ -185,7 +193,8 @@ private func rms(_ values: [Float]) -> Double {
       let again: [UInt8] =
         switch parsed {
         case .lowRank(let f):
-          QuantizedLowRankFactor(left: f.left, right: f.right, scales: f.scales, rows: f.rows, columns: f.columns).payload
+          QuantizedLowRankFactor(left: f.left, right: f.right, scales: f.scales, rows: f.rows, columns: f.columns)
+            .payload
         case .dense(let f):
           QuantizedDenseFactor(symbols: f.symbols, scale: f.scale, rows: f.rows, columns: f.columns).payload
         }
@@ -276,7 +285,11 @@ private func rms(_ values: [Float]) -> Double {
         var (low, high) = (1e-3, 1e4)
         for _ in 0..<30 {
           let middle = (low * high).squareRoot()
-          if total(RateSetting(objective, quality: middle), family).bytes <= budget { low = middle } else { high = middle }
+          if total(RateSetting(objective, quality: middle), family).bytes <= budget {
+            low = middle
+          } else {
+            high = middle
+          }
         }
         let bytes = total(RateSetting(objective, quality: low), family).bytes
         #expect(bytes <= budget && bytes >= budget * 95 / 100, "\(objective) \(budget): \(bytes)")
