@@ -48,12 +48,18 @@ let package = Package(
         "TMPack", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
-    .testTarget(name: "ByteIOTests", dependencies: ["ByteIO", "Parallel"]),
+    .target(name: "TestSupport", dependencies: ["ByteIO", "Checkpoints", "Digests", "TensorKit"], path: "Tests/TestSupport"),
+    .executableTarget(
+      name: "GoldenGenerator", dependencies: ["TMPack", "TestSupport"], path: "Fixtures/Generator"),
+    .testTarget(name: "ByteIOTests", dependencies: ["ByteIO", "Parallel", "TestSupport"]),
+    .testTarget(name: "ZstandardTests", dependencies: ["Zstandard", "TestSupport"]),
     .testTarget(
       name: "FactorizationTests",
       dependencies: ["Factorization", "CLAPACKE", "COpenBLAS", "TensorKit", "ByteIO", "Zstandard"]),
-    .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints"]),
-    .testTarget(name: "TMPackTests", dependencies: ["TMPack"]),
+    .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"]),
+    .testTarget(name: "ArchiveFormatTests", dependencies: ["ArchiveFormat", "TMPack", "Zstandard", "TestSupport"]),
+    .testTarget(name: "TMPackTests", dependencies: ["TMPack", "TestSupport"]),
+    .testTarget(name: "ToolTests", dependencies: ["ByteIO", "Digests", "TMPackTool"]),
   ],
   swiftLanguageModes: [.v6]
 )

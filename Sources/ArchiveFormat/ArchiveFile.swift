@@ -47,7 +47,7 @@ public final class ArchiveFile: Sendable {
   /// The position of an expert in declaration order.
   /// - Throws: `unknownName`, with the names there are.
   public func expertIndex(named name: String) throws(StorageError) -> Int {
-    if let position = index.experts.firstIndex(where: { $0.name == name }) { return position }
+    if let position = index.experts.firstIndex(where: { $0.name.hasSameBytes(as: name) }) { return position }
     let names = index.experts.map(\.name).joined(separator: ", ")
     let note = slots.residue.isEmpty ? "" : " (the file has the remains of an interrupted append)"
     throw StorageError(.unknownName, "has no expert '\(name)'; it has: \(names)\(note)", file: path)
@@ -68,9 +68,7 @@ public final class ArchiveFile: Sendable {
     let shared = try sharedSection().manifest
     let expert = index.experts[position]
     let section: Section<ExpertManifest> = try located(expert: expert.name) { () throws(StorageError) in
-      let section: Section<ExpertManifest> = try readSection(expert.section, "the expert's section", context: shared)
-      try located(file: path) { () throws(StorageError) in try section.checkCorrections() }
-      return section
+      try readSection(expert.section, "the expert's section", context: shared)
     }
     cache.withLock { $0.experts[position] = section }
     return section

@@ -3,7 +3,7 @@ import ByteIO
 /// Where an archive is written to: a new file or the end of an existing one.
 ///
 /// Frames, sections and the index go to `write`; `finish` then makes the generation the active one.
-protocol ArchiveOutput: ByteSink {
+package protocol ArchiveOutput: ByteSink {
   /// Where what has been written can be read back.
   var readablePath: String { get }
 
@@ -12,31 +12,41 @@ protocol ArchiveOutput: ByteSink {
 }
 
 /// A new archive, which appears whole or not at all.
-final class NewArchiveOutput: ArchiveOutput {
+package final class NewArchiveOutput: ArchiveOutput {
   private let file: AtomicFile
 
-  init(path: String, replacing: Bool) throws(StorageError) {
+  package init(path: String, replacing: Bool) throws(StorageError) {
     file = try AtomicFile(path, replacing: replacing)
     try file.write([UInt8](repeating: 0, count: Int(Layout.contentStart)))
   }
 
-  var position: UInt64 { file.position }
-  var readablePath: String { file.readablePath }
+  package var position: UInt64 { file.position }
+  package var readablePath: String { file.readablePath }
 
-  func write(_ bytes: UnsafeRawBufferPointer) throws(StorageError) { try file.write(bytes) }
+  package func write(_ bytes: UnsafeRawBufferPointer) throws(StorageError) { try file.write(bytes) }
 
-  func finish(slot: [UInt8], at offset: UInt64) throws(StorageError) {
+  package func finish(slot: [UInt8], at offset: UInt64) throws(StorageError) {
     try file.overwrite(slot, at: offset)
     try file.commit()
   }
 }
 
-/// The next generation of an existing archive. Until its slot is written, the file is the old archive with residue.
+/// The next generation of an existing archive. Until its slot is written, the file is the old archive with residue, which
+/// is cut off again when the append is given up.
 final class AppendedArchiveOutput: ArchiveOutput {
   private let file: UpdatableFile
+  private let oldEnd: UInt64
+  /// Whether a slot may have been written that needs what was appended.
+  private var isSwitching = false
 
   init(path: String, archiveEnd: UInt64) throws(StorageError) {
     file = try UpdatableFile(path, end: archiveEnd)
+    oldEnd = archiveEnd
+  }
+
+  deinit {
+    // If it cannot be cut off, it stays residue.
+    if !isSwitching, file.position > oldEnd { try? file.truncate(at: oldEnd) }
   }
 
   var position: UInt64 { file.position }
@@ -45,8 +55,9 @@ final class AppendedArchiveOutput: ArchiveOutput {
   func write(_ bytes: UnsafeRawBufferPointer) throws(StorageError) { try file.write(bytes) }
 
   func finish(slot: [UInt8], at offset: UInt64) throws(StorageError) {
-    try file.truncate()
+    try file.truncate(at: file.position)
     try file.sync()
+    isSwitching = true
     try file.overwrite(slot, at: offset)
     try file.sync()
   }

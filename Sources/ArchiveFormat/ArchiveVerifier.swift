@@ -62,17 +62,14 @@ public struct ArchiveVerifier: Sendable {
   public func full(progress: (UInt64, UInt64) -> Void = { _, _ in }) throws(StorageError) -> [VerificationFault] {
     var faults = quick()
     let sections = readableSections()
-    var frames: [UInt64: Extent] = [:]
-    var extents: [Extent] =
-      [archive.slot.index, archive.index.shared.extent] + archive.index.experts.map(\.section.extent)
-    for section in sections {
-      for frame in section.frames where frames.updateValue(frame.extent, forKey: frame.extent.offset) == nil {
-        extents.append(frame.extent)
-      }
-    }
-    faults += coverageFaults(extents)
+    let frames = sections.flatMap(\.frames)
+    let list = Set(frames.map(\.extent)).sorted { ($0.offset, $0.end) < ($1.offset, $1.end) }
+    faults += coverageFaults(
+      list + [archive.slot.index, archive.index.shared.extent] + archive.index.experts.map(\.section.extent),
+      raw: Set(frames.lazy.filter { $0.codec == .raw }.map(\.extent.offset)),
+      // The frames of a section that cannot be read would seem to belong to nothing.
+      isComplete: archive.slot.generation == 1 && sections.count == 1 + archive.index.experts.count)
 
-    let list = frames.values.sorted { $0.offset < $1.offset }
     let total = list.reduce(0) { $0 + UInt64($1.storedSize) }
     var done: UInt64 = 0
     let file = archive.file
@@ -126,7 +123,7 @@ public struct ArchiveVerifier: Sendable {
   {
     var faults: [VerificationFault] = []
     for section in sections {
-      for (number, frame) in section.frames.enumerated() where frame.extent.offset == extent.offset {
+      for (number, frame) in section.frames.enumerated() where frame.extent == extent {
         for user in section.users where user.payload.frames.contains(number) {
           let name = section.expert.map { archive.index.experts[$0].name }
           let what = user.isTensor ? "" : "file '\(user.name)', "
@@ -159,7 +156,11 @@ public struct ArchiveVerifier: Sendable {
   // MARK: Coverage
 
   /// TMP-2-7 and TMP-2-8: extents are identical or disjoint, and in generation 1 only zero padding lies between them.
-  private func coverageFaults(_ extents: [Extent]) -> [VerificationFault] {
+  ///
+  /// - Parameters:
+  ///   - raw: where raw frames begin.
+  ///   - isComplete: whether these are all extents that the file should have.
+  private func coverageFaults(_ extents: [Extent], raw: Set<UInt64>, isComplete: Bool) -> [VerificationFault] {
     var faults: [VerificationFault] = []
     func report(_ message: String, _ offset: UInt64) {
       faults.append(
@@ -173,20 +174,22 @@ public struct ArchiveVerifier: Sendable {
       if index > 0, extent == sorted[index - 1] { continue }
       if extent.offset < end {
         report("two extents overlap", extent.offset)
-      } else if archive.slot.generation == 1 {
-        checkPadding(from: end, to: extent.offset, report)
+      } else if isComplete {
+        checkPadding(from: end, to: extent.offset, allowed: raw.contains(extent.offset), report)
       }
       end = max(end, extent.end)
     }
-    if archive.slot.generation == 1, end < archive.slot.archiveEnd {
+    if isComplete, end < archive.slot.archiveEnd {
       report("\(archive.slot.archiveEnd - end) bytes at the end belong to nothing", end)
     }
     return faults
   }
 
-  private func checkPadding(from start: UInt64, to end: UInt64, _ report: (String, UInt64) -> Void) {
+  private func checkPadding(
+    from start: UInt64, to end: UInt64, allowed: Bool, _ report: (String, UInt64) -> Void
+  ) {
     guard end > start else { return }
-    guard end - start < Layout.rawAlignment, end.isMultiple(of: Layout.rawAlignment) else {
+    guard end - start < Layout.rawAlignment, allowed else {
       return report("\(end - start) bytes belong to nothing", start)
     }
     guard let bytes = try? archive.file.bytes(at: start, count: Int(end - start)) else { return }

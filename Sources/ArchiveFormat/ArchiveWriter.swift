@@ -23,7 +23,7 @@ public final class ArchiveWriter {
   ///   - output: stands at the archive end of the generation before, or at the start of the content.
   ///   - generation: of what will be written.
   ///   - level: zstd's, for shared frames, sections and the index.
-  init(output: any ArchiveOutput, generation: UInt64, level: Int) {
+  package init(output: any ArchiveOutput, generation: UInt64, level: Int) {
     self.output = output
     self.generation = generation
     self.level = level
@@ -142,29 +142,37 @@ public final class ArchiveWriter {
     precondition(shared == nil && experts.isEmpty, "the shared model comes first, once")
     try closePools()
     let section = numbered(manifest)
-    shared = (try writeSection(section).reference, storage, method)
+    shared = (try writeSection(section, context: storage).reference, storage, method)
     sharedSection = section
   }
 
   /// Ends the section that is open as that of an expert.
   public func finishExpert(named name: String, _ manifest: ExpertManifest) throws(StorageError) {
+    guard let shared = sharedSection else { preconditionFailure("the shared model comes first") }
+    try checkName(name)
     try closePools()
     let section = numbered(manifest)
-    let (reference, newBytes) = try writeSection(section)
-    try list(name, section, reference, bytes: newBytes)
+    let (reference, newBytes) = try located(expert: name) { () throws(StorageError) in
+      try writeSection(section, context: shared.manifest)
+    }
+    list(name, section, reference, bytes: newBytes)
   }
 
   private func list(
     _ name: String, _ section: Section<ExpertManifest>, _ reference: SectionReference, bytes: UInt64
-  ) throws(StorageError) {
+  ) {
     guard let shared = sharedSection else { preconditionFailure("the shared model comes first") }
+    let summary = ExpertSummary(of: section, shared: shared.manifest, bytes: bytes)
+    experts.append(ExpertReference(name: name, section: reference, summary: summary))
+  }
+
+  /// Throws unless an expert of that name can be added: before anything is written of it.
+  private func checkName(_ name: String) throws(StorageError) {
     try ExpertName.check(name)
-    guard !experts.contains(where: { $0.name == name }) else {
+    guard !experts.contains(where: { $0.name.hasSameBytes(as: name) }) else {
       throw StorageError(.invalidArgument, "there is an expert of that name already", expert: name)
     }
     try Limits.check(experts.count + 1, atMost: Limits.experts, "the number of experts")
-    let summary = ExpertSummary(of: section, shared: shared.manifest, bytes: bytes)
-    experts.append(ExpertReference(name: name, section: reference, summary: summary))
   }
 
   private func closePools() throws(StorageError) {
@@ -179,9 +187,13 @@ public final class ArchiveWriter {
   }
 
   private func writeSection<Manifest: SectionManifest>(
-    _ section: Section<Manifest>
+    _ section: Section<Manifest>, context: Manifest.Context
   ) throws(StorageError) -> (reference: SectionReference, newBytes: UInt64) {
     let raw = try section.encoded()
+    // What cannot be read must not be written (TMP-9-13). The bound that needs the archive's end is checked there.
+    _ = try raw.withBytes { text throws(StorageError) in
+      try Section<Manifest>(parsing: text, context: context, archiveEnd: .max)
+    }
     largestExpansion = max(largestExpansion, try section.manifest.payloadBytes())
     let stored = raw.withUnsafeBytes { Zstandard.compress($0, level: level) }
     let extent = try store(stored, digest: Digest(of: stored), aligned: false)
@@ -202,7 +214,9 @@ public final class ArchiveWriter {
     precondition(shared == nil && experts.isEmpty, "the shared model comes first, once")
     let section = try archive.sharedSection()
     let copied = Section(manifest: section.manifest, frames: try copy(section.frames, of: archive))
-    shared = (try writeSection(copied).reference, archive.index.storage, archive.index.method)
+    shared = (
+      try writeSection(copied, context: archive.index.storage).reference, archive.index.storage, archive.index.method
+    )
     sharedSection = copied
   }
 
@@ -211,6 +225,8 @@ public final class ArchiveWriter {
   /// - Parameter droppingCorrections: leaves out what makes the expert exact (TMP-6-17).
   public func copyExpert(_ index: Int, of archive: ArchiveFile, droppingCorrections: Bool = false) throws(StorageError)
   {
+    guard let shared = sharedSection else { preconditionFailure("the shared model comes first") }
+    try checkName(archive.index.experts[index].name)
     var section = try archive.expertSection(index)
     if droppingCorrections, section.correctionBytes != nil {
       var manifest = section.manifest
@@ -218,8 +234,8 @@ public final class ArchiveWriter {
       section = Section(numbering: manifest, placed: section.frames)
     }
     let copied = Section(manifest: section.manifest, frames: try copy(section.frames, of: archive))
-    let (reference, newBytes) = try writeSection(copied)
-    try list(archive.index.experts[index].name, copied, reference, bytes: newBytes)
+    let (reference, newBytes) = try writeSection(copied, context: shared.manifest)
+    list(archive.index.experts[index].name, copied, reference, bytes: newBytes)
   }
 
   private func copy(_ frames: [FrameRecord], of archive: ArchiveFile) throws(StorageError) -> [FrameRecord] {
@@ -247,6 +263,9 @@ public final class ArchiveWriter {
     let raw = try index.encoded()
     let stored = raw.withUnsafeBytes { Zstandard.compress($0, level: level) }
     let extent = try store(stored, digest: Digest(of: stored), aligned: false)
+    _ = try raw.withBytes { text throws(StorageError) in
+      try ArchiveIndex(parsing: text, archiveEnd: output.position)  // TMP-9-13
+    }
     try Section<SharedManifest>.checkExpansion(largestExpansion, archiveEnd: output.position)
     let slot = HeaderSlot(
       generation: generation, archiveEnd: output.position, index: extent, indexRawSize: raw.count)

@@ -68,10 +68,12 @@ public struct HeaderSlots: Sendable {
           .malformed, "generation \(slot.generation) is in the wrong header slot",
           offset: Layout.slotOffsets[index] + 16)
       }
-      // A newer major version is not damage: the archive is newer than this build.
       valid.append(slot)
     }
-    for case .damaged(let error) in states where error.code == .unsupportedVersion { throw error }
+    // A newer major version is not damage, nor is an index beyond the limits: the archive is not for this build.
+    for case .damaged(let error) in states where [.unsupportedVersion, .limitExceeded].contains(error.code) {
+      throw error
+    }
     if valid.count == 2 {
       let generations = valid.map(\.generation).sorted()
       guard generations[1] - generations[0] == 1 else {

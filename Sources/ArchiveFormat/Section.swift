@@ -42,30 +42,10 @@ extension Section where Manifest: SectionManifest {
 extension Section<ExpertManifest> {
   /// Stored bytes of the frames of corrections, each extent once; nil when there are no corrections (TMP-4-10).
   var correctionBytes: UInt64? {
-    let corrections = manifest.tensors.compactMap(\.correction)
-    guard !corrections.isEmpty else { return nil }
+    guard manifest.tensors.contains(where: { $0.correction != nil }) else { return nil }
     var counted = CountedExtents()
-    return corrections.reduce(0) { sum, payload in sum + counted.add(frames[payload.frames].map(\.extent)) }
-  }
-
-  /// TMP-6-18: frames of corrections hold nothing else, so that they can be dropped.
-  func checkCorrections() throws(StorageError) {
-    var owners = [Bool?](repeating: nil, count: frames.count)
-    func claim(_ payloads: [PayloadReference], asCorrection: Bool) throws(StorageError) {
-      for payload in payloads {
-        for frame in payload.frames {
-          guard owners[frame] != !asCorrection else {
-            throw StorageError(.malformed, "frame \(frame) holds a correction and something else")
-          }
-          owners[frame] = asCorrection
-        }
-      }
-    }
-    try claim(manifest.files.map(\.payload), asCorrection: false)
-    for entry in manifest.tensors {
-      try claim(entry.factor.payloads, asCorrection: false)
-      try claim([entry.correction].compactMap { $0 }, asCorrection: true)
-    }
+    let used = manifest.framesOfCorrections(count: frames.count)
+    return counted.add(zip(frames, used).compactMap { frame, isUsed in isUsed ? frame.extent : nil })
   }
 }
 
@@ -125,6 +105,10 @@ extension Section where Manifest: SectionManifest {
   private static func check(_ manifest: inout Manifest, frames: [FrameRecord], archiveEnd: UInt64) throws(StorageError)
   {
     var used = 0
+    // Raw bytes in front of each frame, so that the work does not grow with the frames that many payloads share.
+    var starts = [0]
+    starts.reserveCapacity(frames.count + 1)
+    for frame in frames { starts.append(starts.last! + frame.rawSize) }
     try manifest.mapPayloads { payload throws(StorageError) in
       guard payload.count > 0 else { return payload }
       guard payload.first <= used, payload.first <= frames.count, payload.count <= frames.count - payload.first,
@@ -133,13 +117,14 @@ extension Section where Manifest: SectionManifest {
         throw StorageError(.malformed, "a payload names frames out of order or beyond the last")
       }
       used = max(used, payload.first + payload.count)
-      let rawSize = frames[payload.frames].reduce(0) { $0 + $1.rawSize }
+      let rawSize = starts[payload.frames.upperBound] - starts[payload.first]
       let end = try payload.skip.adding(payload.size, "a payload's size")
       guard payload.skip < frames[payload.first].rawSize, end <= rawSize,
         end > rawSize - frames[payload.frames.upperBound - 1].rawSize
       else { throw StorageError(.malformed, "a payload does not fit its frames") }
       return payload
     }
+    try manifest.checkFrames(count: frames.count)
     guard used == frames.count else { throw StorageError(.malformed, "a section has frames that nothing uses") }
     try Self.checkExpansion(try manifest.payloadBytes(), archiveEnd: archiveEnd)
   }

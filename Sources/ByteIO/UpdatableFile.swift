@@ -46,8 +46,8 @@ public final class UpdatableFile: ByteSink {
     guard fsync(descriptor) == 0 else { throw systemError("sync", file: path) }
   }
 
-  /// Cuts the file at `position`.
-  public func truncate() throws(StorageError) {
-    guard ftruncate(descriptor, off_t(position)) == 0 else { throw systemError("truncate", file: path) }
+  /// Cuts the file at `end`.
+  public func truncate(at end: UInt64) throws(StorageError) {
+    guard ftruncate(descriptor, off_t(end)) == 0 else { throw systemError("truncate", file: path) }
   }
 }

@@ -75,7 +75,8 @@ extension QuantizedFactor {
     let price = RateSetting.slope * point.step * point.step * 8
     func consider(_ encoding: Encoding) {
       func cost(_ e: Encoding) -> Double {
-        e.squaredError + (e.factor == nil ? 0 : price * Double(e.byteCount + overhead))
+        guard e.factor == nil else { return e.squaredError + price * Double(e.byteCount + overhead) }
+        return point.mayBeLeftOut ? e.squaredError : .infinity
       }
       if cost(encoding) < cost(best) { best = encoding }
     }

@@ -62,11 +62,10 @@ extension QuantizedLowRankFactor {
       if k == 0 {
         bits = Int(coder.decode(bits: 15))
       } else {
-        var step: [Int16] = [0]
-        sound = step.withUnsafeMutableBufferPointer { step in
-          models.scales.withComponent { $0.decode(step, &coder) }
+        withUnsafeTemporaryAllocation(of: Int16.self, capacity: 1) { step in
+          sound = models.scales.withComponent { $0.decode(step, &coder) }
+          bits += Int(step[0])
         }
-        bits += Int(step[0])
       }
       guard sound, let scale = Float(scaleBits: bits) else {
         throw StorageError(.malformed, "a scale of a factor is not a positive normal number")
@@ -99,8 +98,9 @@ extension QuantizedLowRankFactor {
           if k == 0 {
             coder.encode(bits: UInt32(bits), count: 15)
           } else {
-            [Int16(bits - before)].withUnsafeBufferPointer { step in
-              models.scales.withComponent { $0.encode(step, &coder) }
+            withUnsafeTemporaryAllocation(of: Int16.self, capacity: 1) { step in
+              step[0] = Int16(bits - before)
+              models.scales.withComponent { $0.encode(.init(step), &coder) }
             }
           }
           before = bits

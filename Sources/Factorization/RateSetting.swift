@@ -14,10 +14,14 @@ package struct RateSetting: Sendable, Hashable {
     package let rank: Int
     /// Of the quantiser, in units of the tensor.
     package let step: Double
+    /// Whether the tensor may be left out where that is the cheapest at this slope. Every layer needs its leading directions,
+    /// so `balanced` keeps what it can.
+    package let mayBeLeftOut: Bool
 
-    package init(rank: Int = .max, step: Double) {
+    package init(rank: Int = .max, step: Double, mayBeLeftOut: Bool = true) {
       self.rank = rank
       self.step = step
+      self.mayBeLeftOut = mayBeLeftOut
     }
   }
 
@@ -40,12 +44,12 @@ package struct RateSetting: Sendable, Hashable {
     switch objective {
     case .leastError: return Point(step: 1 / quality)
     case .balanced:
-      let rank = min(Int(min(quality.rounded(.up), 0x1p31)), rows, columns)
+      let rank = min(Int(min(max(1, quality.rounded()), 0x1p31)), rows, columns)
       let kept = singularValues.prefix(rank)
       let energy = kept.reduce(0) { $0 + $1 * $1 } / Double(max(1, kept.count))
       // The RMS of an entry of U diag(σ) or V diag(σ).
       let rms = (energy * 2 / (Double(rows) + Double(columns))).squareRoot()
-      return Point(rank: rank, step: coarseness(Double(rank)) * rms)
+      return Point(rank: rank, step: coarseness(Double(rank)) * rms, mayBeLeftOut: false)
     }
   }
 
@@ -53,16 +57,17 @@ package struct RateSetting: Sendable, Hashable {
   package func point(rms: Double) -> Point {
     switch objective {
     case .leastError: Point(step: 1 / quality)
-    case .balanced: Point(step: coarseness(quality.rounded(.up)) * rms)
+    case .balanced: Point(step: coarseness(max(1, quality.rounded())) * rms, mayBeLeftOut: false)
     }
   }
 
-  /// The step as a multiple of the RMS, for `rank` ≈ quality components: 1.3 at 16, 1 at 32, 0.75 at 64. Where the rank had to
-  /// be rounded up, it grows as much as keeps the size; where it is bounded by the matrix's, the step shrinks on.
+  /// The step as a multiple of the RMS, for `rank` ≈ quality components: 1.3 up to 16, 1 at 32, 0.77 at 64. Where the rank
+  /// was rounded, it changes as much as keeps the size; where it is bounded by the matrix's, the step shrinks on.
   private func coarseness(_ rank: Double) -> Double {
     // Roots alone, so that the bytes do not depend on a library's `pow`.
     func fourth(_ x: Double) -> Double { x.squareRoot().squareRoot() }
-    let smooth = 1.3 * fourth(16 / quality) * fourth((16 / quality).squareRoot())
+    let above = min(1, 16 / quality)
+    let smooth = 1.3 * fourth(above) * fourth(above.squareRoot())
     let rounding = (rank / quality).squareRoot() * fourth(rank / quality)
     return min(max(smooth * rounding, 1e-4), 2.5)
   }

@@ -16,9 +16,9 @@ public struct RouterWeights: Sendable, Hashable {
 
   /// - Throws: `invalidArgument` for a name given twice, or a weight that is not finite.
   public init(_ entries: [(name: String, weight: Float)]) throws(StorageError) {
-    var seen: Set<String> = []
+    var seen: Set<ExactString> = []
     for (name, weight) in entries {
-      guard seen.insert(name).inserted else {
+      guard seen.insert(ExactString(name)).inserted else {
         throw StorageError(.invalidArgument, "the expert '\(name)' is given two weights")
       }
       guard weight.isFinite else {
@@ -42,12 +42,12 @@ public struct RouterWeights: Sendable, Hashable {
   }
 
   public static func == (left: Self, right: Self) -> Bool {
-    left.entries.elementsEqual(right.entries) { $0.name == $1.name && $0.weight == $1.weight }
+    left.entries.elementsEqual(right.entries) { $0.name.hasSameBytes(as: $1.name) && $0.weight == $1.weight }
   }
 
   public func hash(into hasher: inout Hasher) {
     for entry in entries {
-      hasher.combine(entry.name)
+      hasher.combine(ExactString(entry.name))
       hasher.combine(entry.weight)
     }
   }

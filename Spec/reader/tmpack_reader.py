@@ -2,12 +2,13 @@
 """A second reader of tmpack archives, written from Spec/format.md alone and in its order. Needs zstandard and numpy.
 
     tmpack_reader.py ARCHIVE verify [--shared-from BASE.safetensors]
-    tmpack_reader.py ARCHIVE unpack [OUT.safetensors] [--weights NAME=W,NAME=W] [--shared-from BASE.safetensors]
-                                    [--dtype F32|F16|BF16|F64] [--digests]
+    tmpack_reader.py ARCHIVE unpack --digests [--weights NAME=W,NAME=W] [--shared-from BASE.safetensors]
+                                    [--dtype F32|F16|BF16|F64]
 
-`verify` is the deep verification of TMP-8-3. `--digests` prints `name dtype shape sha256` for every tensor of the
-result. Exit status 0, or 2 with one line that names the broken rule. Where the spec leaves a choice, the comment says
-"Reading:". Plain code before fast code: it exists to check another implementation, not to replace it.
+`verify` is the deep verification of TMP-8-3. `unpack` prints `name dtype shape sha256` for every tensor of the result
+(the only output there is; `--digests` may be left out).
+Plain code before fast code: it exists to check another implementation, not to replace it.
+Exit status 0, or 2 with one line that names the broken rule.
 """
 
 import argparse
@@ -16,11 +17,9 @@ import hashlib
 import itertools
 import json
 import math
-import mmap
 import re
 import struct
 import sys
-from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
@@ -31,13 +30,9 @@ class TmpackError(Exception):
     """The archive, or what was asked of it, is at fault. The message begins with the id of the rule."""
 
 
-def fail(rule, message):
-    raise TmpackError(f"{rule}: {message}")
-
-
 def require(condition, rule, message):
     if not condition:
-        fail(rule, message)
+        raise TmpackError(f"{rule}: {message}")
 
 
 # --- 1. Conventions ---------------------------------------------------------------------------------------------
@@ -46,6 +41,7 @@ BITS = {"BOOL": 8, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "U8": 8, "I8": 8, "F8_E5
         "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8, "I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32,
         "F32": 32, "C64": 64, "F64": 64, "I64": 64, "U64": 64}  # TMP-1-6
 FLOATS = ("F64", "F32", "F16", "BF16")  # TMP-1-6
+CONTROL = "\x00-\x1f\x7f-\x9f"  # TMP-1-8
 MIB = 1 << 20
 
 
@@ -53,20 +49,81 @@ def sha256(data):  # TMP-1-2
     return hashlib.sha256(data).hexdigest()
 
 
-def tensor_size(dtype, shape, where):  # TMP-1-6; TMP-9-8
+def tensor_size(dtype, shape, where):
     require(isinstance(dtype, str) and dtype in BITS, "TMP-1-6", f"{where}: unknown dtype {dtype!r}")
-    require(isinstance(shape, list), "TMP-1-6", f"{where}: the shape is not an array")
+    array(shape, where)
     require(len(shape) <= 16, "TMP-9-8", f"{where}: {len(shape)} dimensions, the limit is 16")
-    bits = math.prod(integer(d, where) for d in shape) * BITS[dtype]
+    product = math.prod(integer(d, where) or 1 for d in shape)
+    require(product < 1 << 63, "TMP-9-12", f"{where}: the product of the dimensions is {product}")
+    bits = math.prod(shape) * BITS[dtype]
     require(bits % 8 == 0, "TMP-1-6", f"{where}: {bits} bits are not whole bytes")
-    require(bits // 8 < 1 << 53, "TMP-1-6", f"{where}: the tensor is too large")  # Reading: sizes are TMP-4-2 integers
+    require(bits // 8 < 1 << 53, "TMP-9-12", f"{where}: {bits // 8} bytes")
     return bits // 8
 
 
-def matrix(shape):  # TMP-1-5. Reading: a scalar is 1 by 1; without elements there are no rows or columns
+def matrix(shape):  # TMP-1-5; (0, 0) for what is no matrix
     elements = math.prod(shape)
-    rows = shape[0] if shape else 1
-    return (rows, elements // rows) if elements else (0, 0)
+    return (shape[0], elements // shape[0]) if len(shape) >= 2 and elements else (0, 0)
+
+
+# --- What a JSON value must be. Each check returns the value. ----------------------------------------------------
+
+def integer(value, where):  # the range was checked with the text
+    require(isinstance(value, int) and not isinstance(value, bool), "TMP-4-2", f"{where}: not an integer")
+    return value
+
+
+def array(value, where):
+    require(isinstance(value, list), "TMP-6-16", f"{where}: not an array")
+    return value
+
+
+def text(value, where):
+    require(isinstance(value, str), "TMP-6-16", f"{where}: not a string")
+    return value
+
+
+def name(value, where):
+    require(len(text(value, where).encode()) <= 1024, "TMP-9-7", f"{where}: a name has more than 1024 bytes")
+    return value
+
+
+def texts(value, where):
+    require(isinstance(value, dict), "TMP-6-16", f"{where}: not an object")
+    require(all(isinstance(v, str) for v in value.values()), "TMP-6-16", f"{where}: a value is not a string")
+    return value
+
+
+def anything(value, where):
+    return value
+
+
+def digest(value, where):
+    require(re.fullmatch("[0-9a-f]{64}", text(value, where)), "TMP-1-2", f"{where}: not a digest")
+    return value
+
+
+def measure(value, where):
+    good = re.fullmatch(r"[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?", text(value, where)) and len(value) <= 32
+    require(good and math.isfinite(float(value)), "TMP-4-3", f"{where}: {value[:40]!r} is not a measure")
+    return float(value)
+
+
+def members(value, where, rule, required, optional={}):
+    """An object with exactly such members: TMP-4-6."""
+    require(isinstance(value, dict), rule, f"{where}: not an object")
+    for key, item in value.items():
+        check = required.get(key) or optional.get(key)
+        require(check, "TMP-4-6", f"{where}: unknown member {key!r}")
+        check(item, f"{key} of {where}")
+    for key in required:
+        require(key in value, rule, f"{where}: member {key!r} is missing")
+    return value
+
+
+def increasing(names, where, rule):  # TMP-1-8
+    names = [name(n, where).encode() for n in array(names, where)]
+    require(all(a < b for a, b in zip(names, names[1:])), rule, f"{where}: names unsorted or repeated")
 
 
 # --- 2. The file, 3. Header slot --------------------------------------------------------------------------------
@@ -79,188 +136,122 @@ def read_slot(data):
     if not any(data):
         return None
     magic, major, _, pad, generation, end, offset, stored, raw, pad2, root = struct.unpack_from("<8sHHIQQQQQQ32s", data)
-    if magic != MAGIC:  # TMP-3-1
+    if magic != MAGIC:
         return "TMP-3-1: no magic"
-    if hashlib.sha256(data[:96]).digest() != data[96:128]:  # TMP-3-2
+    if hashlib.sha256(data[:96]).digest() != data[96:128]:
         return "TMP-3-2: the digest of the slot does not match"
     require(major == 1, "TMP-3-3", f"unsupported: major version {major}")
-    if generation < 1 or offset < 8192 or stored < 1 or offset + stored > end:  # TMP-3-4
+    if generation < 1 or offset < 8192 or stored < 1 or offset + stored > end:
         return "TMP-3-4: the generation is 0 or the index lies outside the archive"
-    if pad or pad2 or any(data[128:]):  # TMP-3-5, TMP-1-7
-        return "TMP-3-5: a reserved byte is not zero"
-    return {"generation": generation, "end": end, "index": {"offset": offset, "stored": stored, "raw": raw,
-                                                            "digest": root.hex()}}
+    if pad or pad2 or any(data[128:]):
+        return "TMP-3-5: a reserved byte is not zero"  # TMP-1-7
+    return {"generation": generation, "end": end,
+            "index": {"offset": offset, "stored": stored, "raw": raw, "digest": root.hex()}}
 
 
 def read_header(file):
-    """The active slot, and the faults that only a verifier minds: TMP-2-3 to TMP-2-6."""
+    """The active slot, and the residue, which only a verifier minds: TMP-2-3 to TMP-2-6."""
     require(len(file) >= 8192, "TMP-2-1", f"{len(file)} bytes cannot hold two header slots")
-    slots = [read_slot(file[4096 * i:4096 * i + 4096]) for i in (0, 1)]
     require(MAGIC in (file[:8], file[4096:4104]), "TMP-3-1", "not a tmpack archive")
-    valid = [(slot["generation"], i) for i, slot in enumerate(slots) if isinstance(slot, dict)]
+    slots = [read_slot(file[4096 * i:4096 * i + 4096]) for i in (0, 1)]
+    valid = sorted((slot["generation"], i) for i, slot in enumerate(slots) if isinstance(slot, dict))
     require(valid, "TMP-2-3", f"no valid header slot ({'; '.join(s for s in slots if isinstance(s, str))})")
-    generation, place = max(valid)
-    require(place == (generation - 1) % 2, "TMP-2-4", f"generation {generation} lies in slot {place}")
-    require(len(valid) == 1 or generation - min(valid)[0] == 1, "TMP-2-4", "the generations do not differ by one")
+    for generation, place in valid:
+        require(place == (generation - 1) % 2, "TMP-2-4", f"generation {generation} lies in slot {place}")
+    require(valid[-1][0] - valid[0][0] == len(valid) - 1, "TMP-2-4", "the generations do not differ by one")
+    place = valid[-1][1]
     active, other = slots[place], slots[1 - place]
     require(active["end"] <= len(file), "TMP-2-5", f"truncated: {len(file)} of {active['end']} bytes")
-    faults = [f"TMP-2-6: slot {1 - place} is damaged: {other}"] if isinstance(other, str) else []
-    if other is None and generation > 1:  # Reading: generation 2 and later leave no slot empty
-        faults.append(f"TMP-2-6: slot {1 - place} is empty in generation {generation}")
+    residue = [f"TMP-2-6: slot {1 - place} is damaged: {other}"] if isinstance(other, str) else []
+    if other is None and active["generation"] > 1:
+        residue.append(f"TMP-2-6: slot {1 - place} is empty in generation {active['generation']}")
     if active["end"] < len(file):
-        faults.append(f"TMP-2-6: {len(file) - active['end']} bytes after the archive end {active['end']}")
-    return active, faults
+        residue.append(f"TMP-2-6: {len(file) - active['end']} bytes after the archive end {active['end']}")
+    return active, residue
 
 
 # --- 4. Index ---------------------------------------------------------------------------------------------------
 
-def integer(value, where, rule="TMP-4-2"):
-    require(isinstance(value, int) and not isinstance(value, bool), rule, f"{where}: not an integer")
-    return value
-
-
-def string(value, where, rule="TMP-4-4", limit=None):
-    require(isinstance(value, str), rule, f"{where}: not a string")
-    if limit:  # TMP-9-7
-        require(len(value.encode()) <= limit, "TMP-9-7", f"{where}: the name has more than {limit} bytes")
-    return value
-
-
-def array(value, where, rule="TMP-4-4"):
-    require(isinstance(value, list), rule, f"{where}: not an array")
-    return value
-
-
-def members(value, where, names, optional=(), rule="TMP-4-4"):  # TMP-4-6
-    require(isinstance(value, dict), rule, f"{where}: not an object")
-    for name in value:
-        require(name in names or name in optional, "TMP-4-6", f"{where}: unknown member {name!r}")
-    for name in names:
-        require(name in value, rule, f"{where}: member {name!r} is missing")
-    return value
-
-
-def strings(value, where, rule):
-    require(isinstance(value, dict), rule, f"{where}: not an object")
-    require(all(isinstance(v, str) for v in value.values()), rule, f"{where}: a value is not a string")
-
-
-def digest(value, where):  # TMP-1-2
-    require(isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value), "TMP-1-2", f"{where}: not a digest")
-    return value
-
-
 def canonical_json(data, where):
     """The value of a canonical JSON text: TMP-4-2, TMP-9-9."""
     def pairs(items):  # strictly increasing in UTF-16 code units, which excludes duplicates
-        keys = [key.encode("utf-16-be") for key, _ in items]
+        keys = [key.encode("utf-16-be", "surrogatepass") for key, _ in items]
         require(all(a < b for a, b in zip(keys, keys[1:])), "TMP-4-2", f"{where}: names duplicate or unsorted")
         return dict(items)
 
-    def number(text):
-        require(len(text) <= 16 and 0 <= int(text) < 1 << 53, "TMP-4-2", f"{where}: number {text[:24]}")
-        return int(text)
+    def number(digits):
+        require(len(digits) <= 16 and 0 <= int(digits) < 1 << 53, "TMP-4-2", f"{where}: number {digits[:24]}")
+        return int(digits)
 
-    def other(text):
-        fail("TMP-4-2", f"{where}: number {text[:24]} is not an integer")
+    def other(digits):
+        require(False, "TMP-4-2", f"{where}: number {digits[:24]} is not an integer")
 
     def depth(value):
         inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
         return 0 if inner is None else 1 + max(map(depth, inner), default=0)
 
     try:
-        text = data.decode("utf-8")
-        value = json.loads(text, object_pairs_hook=pairs, parse_int=number, parse_float=other, parse_constant=other)
+        source = data.decode("utf-8")
+        value = json.loads(source, object_pairs_hook=pairs, parse_int=number, parse_float=other, parse_constant=other)
         require(depth(value) <= 16, "TMP-9-9", f"{where}: JSON nested deeper than 16")
     except RecursionError:
-        fail("TMP-9-9", f"{where}: JSON nested deeper than 16")
+        raise TmpackError(f"TMP-9-9: {where}: JSON nested deeper than 16") from None
     except ValueError as error:
-        fail("TMP-4-2", f"{where}: not JSON: {error}")
+        raise TmpackError(f"TMP-4-2: {where}: not JSON: {error}") from None
     again = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    require(again == text, "TMP-4-2", f"{where}: not canonical JSON")
+    require(again == source, "TMP-4-2", f"{where}: not canonical JSON")
     return value
 
 
-def measure(value, where):
-    """TMP-4-3. Reading: "the shortest form" is the one that RFC 8785 gives the number (ECMAScript's)."""
-    try:
-        number = float(string(value, where, "TMP-4-3"))
-    except ValueError:
-        fail("TMP-4-3", f"{where}: {value[:40]!r} is not a number")
-    require(math.isfinite(number), "TMP-4-3", f"{where}: not finite")
-    parts = Decimal(repr(number)).as_tuple()
-    digits = "".join(map(str, parts.digits)).rstrip("0") or "0"
-    point = len(parts.digits) + parts.exponent if number else 1  # the number is 0.digits × 10^point
-    if len(digits) <= point <= 21:
-        form = digits.ljust(point, "0")
-    elif 0 < point <= 21:
-        form = digits[:point] + "." + digits[point:]
-    elif -6 < point <= 0:
-        form = "0." + "0" * -point + digits
-    else:
-        form = digits[0] + ("." + digits[1:] if digits[1:] else "") + f"e{point - 1:+d}"
-    require(form == value, "TMP-4-3", f"{where}: {value[:40]!r} should be {form!r}")
-    return number
-
-
-def increasing(names, where, rule):  # Reading: wherever names are sorted, by their UTF-8 bytes
-    names = [name.encode() for name in names]
-    require(all(a < b for a, b in zip(names, names[1:])), rule, f"{where}: names unsorted or repeated")
+SUMMARY = {"bytes": integer, "factors": anything, "parameters": integer, "tensors": integer}  # TMP-4-10
+SUMMARY_OF_LOSSY = {"error": measure, "worst_error": measure, "worst_tensor": text}
+SECTION = {"digest": digest, "offset": integer, "raw": integer, "stored": integer}  # TMP-4-8
 
 
 class Index:
     def __init__(self, file):
         self.file = file
-        self.slot, self.faults = read_header(file)
+        self.slot, self.residue = read_header(file)
         ref = self.slot["index"]
         require(ref["raw"] <= 64 * MIB, "TMP-9-1", f"raw bytes of the index: {ref['raw']}, the limit is 64 MiB")
         value = canonical_json(self.extent(ref, "index", "TMP-4-1"), "index")
         require(isinstance(value, dict), "TMP-4-4", "the index is not an object")
-        features = members(value.get("features"), "features", ("optional", "required"))
-        for kind, names in features.items():  # TMP-4-5, before anything that a feature could change
-            increasing([string(n, kind, limit=1024) for n in array(names, kind)], f"features.{kind}", "TMP-4-4")
+        features = members(value.get("features"), "features", "TMP-4-4", {"optional": array, "required": array})
+        for kind, names in features.items():  # before anything that a feature could change
+            increasing(names, f"features.{kind}", "TMP-4-4")
         require(not features["required"], "TMP-4-5", f"unsupported: required features {features['required']}")
-        members(value, "index", ("experts", "features", "shared"), ("extensions",))
-        if "extensions" in value:
-            require(isinstance(value["extensions"], dict), "TMP-4-4", "extensions: not an object")
-            for name in value["extensions"]:
-                require(name in features["optional"], "TMP-4-4", f"extensions: {name!r} is not a feature")
-        self.shared = members(value["shared"], "shared", ("method", "parameters", "section", "storage"))
+        members(value, "index", "TMP-4-4", {"experts": array, "features": anything, "shared": anything},
+                {"extensions": anything})
+        require(isinstance(value.get("extensions", {}), dict), "TMP-4-6", "extensions: not an object")
+        self.shared = members(value["shared"], "shared", "TMP-4-4", {
+            "method": text, "parameters": texts, "section": self.section, "storage": text})
         require(self.shared["method"] in ("base", "average", "task-arithmetic", "given"), "TMP-4-9", "shared.method")
-        strings(self.shared["parameters"], "shared.parameters", "TMP-4-9")
         require(self.shared["storage"] in ("embedded", "detached"), "TMP-4-9", "shared.storage")
-        self.check_section(self.shared["section"], "shared")
+        self.embedded = self.shared["storage"] == "embedded"
+        require(len(value["experts"]) <= 65536, "TMP-9-3", "experts: the limit is 65,536")
         self.experts = {}
-        require(len(array(value["experts"], "experts")) <= 65536, "TMP-9-3", "experts: the limit is 65,536")
         for expert in value["experts"]:
-            name = string(members(expert, "expert", ("name", "section", "summary"))["name"], "expert", "TMP-4-7", 1024)
-            bad = re.search("[=,#/\x00-\x1f\x7f-\x9f]", name)  # Reading: control characters are Unicode's Cc
-            require(name and not bad and name not in self.experts, "TMP-4-7", f"expert name {name!r}")
-            self.check_section(expert["section"], name)
-            summary = members(expert["summary"], name, ("bytes", "factors", "parameters", "tensors"),
-                              ("error", "worst_error", "worst_tensor"), "TMP-4-10")
-            for key in ("error", "worst_error"):
-                if key in summary:
-                    measure(summary[key], f"summary of {name}")
-            self.experts[name] = expert
+            members(expert, "expert", "TMP-4-4", {"name": name, "section": self.section, "summary": anything})
+            own = expert["name"]
+            good = own not in ("", ".", "..") and not re.search(rf"[=,#/\\{CONTROL}]", own)
+            require(good and own not in self.experts, "TMP-4-7", f"expert name {own!r}")
+            members(expert["summary"], f"summary of {own}", "TMP-4-10", SUMMARY, SUMMARY_OF_LOSSY)
+            self.experts[own] = expert
 
-    def check_section(self, ref, where):  # TMP-4-8, TMP-2-1, TMP-9-2
-        members(ref, f"section of {where}", ("digest", "offset", "raw", "stored"), rule="TMP-4-8")
-        offset, stored, raw = (integer(ref[k], f"section of {where}") for k in ("offset", "stored", "raw"))
-        digest(ref["digest"], f"section of {where}")
-        self.check_place(offset, stored, f"section of {where}")
-        require(raw <= 256 * MIB, "TMP-9-2", f"raw bytes of the section of {where}: the limit is 256 MiB")
+    def section(self, ref, where):
+        members(ref, where, "TMP-4-8", SECTION)
+        self.check_place(ref["offset"], ref["stored"], where)
+        require(ref["raw"] <= 256 * MIB, "TMP-9-2", f"raw bytes of {where}: {ref['raw']}, the limit is 256 MiB")
 
     def check_place(self, offset, stored, where):
-        require(stored > 0 and offset >= 8192 and offset + stored <= self.slot["end"], "TMP-2-1",
+        require(stored > 0 and offset >= 8192 and offset + stored <= self.slot["end"], "TMP-3-4",
                 f"{where}: bytes {offset} to {offset + stored} lie outside the archive")
 
     def extent(self, ref, where, rule):
         """The raw bytes of the index or a section, its digest checked first: TMP-4-1, TMP-5-1, TMP-5-6."""
         stored = self.file[ref["offset"]:ref["offset"] + ref["stored"]]
-        found = sha256(stored)
-        require(found == ref["digest"], rule, f"{where}, bytes {ref['offset']} to {ref['offset'] + ref['stored']}: "
-                f"digest {found}, expected {ref['digest']}")
+        require(sha256(stored) == ref["digest"], rule, f"{where}, bytes {ref['offset']} to "
+                f"{ref['offset'] + ref['stored'] - 1}: digest {sha256(stored)}, expected {ref['digest']}")
         return zstd_frame(stored, ref["raw"], where)
 
 
@@ -271,7 +262,7 @@ def zstd_frame(data, raw, where):
     def check(condition, message):
         require(condition, "TMP-5-5", f"{where}: {message}")
 
-    check(len(data) >= 13 and data[:4] == b"\x28\xb5\x2f\xfd", "not a zstd frame")
+    check(len(data) >= 10 and data[:4] == b"\x28\xb5\x2f\xfd", "not a zstd frame")
     flags, at = data[4], 5
     single = flags >> 5 & 1
     check(not flags & 3, "a dictionary")
@@ -296,12 +287,19 @@ def zstd_frame(data, raw, where):
     try:
         out = zstandard.ZstdDecompressor(max_window_size=8 * MIB).decompress(data, max_output_size=raw)
     except zstandard.ZstdError as error:
-        fail("TMP-5-5", f"{where}: {error}")
+        raise TmpackError(f"TMP-5-5: {where}: {error}") from None
     check(len(out) == raw, f"{len(out)} bytes, expected {raw}")
     return out
 
 
 PAYLOADS = ("left", "payload", "positions", "right", "scales", "values")  # in the order of canonical JSON
+MANIFEST = {"files": array, "kind": text, "metadata": texts, "provenance": anything, "tensors": array}  # TMP-6-16
+LOSSY = {"dtype": text, "error": measure, "norm": measure, "scales": anything}  # TMP-6-6
+FACTORS = {"low-rank": LOSSY | {"left": anything, "rank": integer, "right": anything},
+           "sparse": LOSSY | {"count": integer, "positions": anything, "values": anything},
+           "dense": LOSSY | {"values": anything},
+           "difference": {"payload": anything},
+           "replaced": {"dtype": text, "payload": anything, "shape": array}}
 
 
 class Section:
@@ -309,21 +307,21 @@ class Section:
 
     def __init__(self, index, ref, where, shared=None):
         self.index, self.where, self.ref = index, where, ref
-        data = index.extent(ref, f"section of {where}", "TMP-4-8")
+        data = index.extent(ref, f"section of {where}", "TMP-5-6")
         require(len(data) >= 8, "TMP-5-1", f"section of {where}: too short")
         size, count = struct.unpack_from("<II", data)
         require(count <= 4194304, "TMP-9-5", f"frame records of {where}: {count}, the limit is 4,194,304")
         start = (8 + size + 7) // 8 * 8
         require(start + 56 * count == len(data), "TMP-5-1", f"section of {where}: sizes do not add up")
         require(not any(data[8 + size:start]), "TMP-1-7", f"section of {where}: padding is not zero")
-        self.manifest = canonical_json(data[8:8 + size], f"manifest of {where}")
         self.records = list(struct.iter_unpack("<QIIBBB5s32s", data[start:]))
         for number, record in enumerate(self.records):
             self.check_record(record, f"frame {number} of {where}")
+        self.manifest = canonical_json(data[8:8 + size], f"manifest of {where}")
         self.check_manifest(shared)
         self.check_payloads()
 
-    def check_record(self, record, where):  # TMP-5-2
+    def check_record(self, record, where):  # TMP-5-2, TMP-5-3
         offset, stored, raw, codec, transform, width, reserved, _ = record
         self.index.check_place(offset, stored, where)
         require(raw <= 4 * MIB, "TMP-9-6", f"raw bytes of {where}: {raw}, the limit is 4 MiB")
@@ -333,13 +331,15 @@ class Section:
         require(not any(reserved), "TMP-1-7", f"{where}: a reserved byte is not zero")
         if codec == 0:
             require(offset % 64 == 0 and stored == raw and transform == 0, "TMP-5-3", f"{where}: not a raw frame")
+        else:
+            require(stored < raw, "TMP-5-3", f"{where}: stored size {stored} is not less than raw size {raw}")
         require(raw % (width or 1) == 0, "TMP-5-7", f"{where}: {raw} bytes with a filter of width {width}")
 
     @functools.lru_cache(maxsize=8)
     def frame(self, number):
         """The raw bytes of a frame, its digest checked: TMP-5-6, TMP-5-7."""
         offset, stored, raw, codec, _, width, _, expected = self.records[number]
-        where = f"frame {number} of {self.where}, bytes {offset} to {offset + stored}"
+        where = f"frame {number} of {self.where}, bytes {offset} to {offset + stored - 1}"
         data = self.index.file[offset:offset + stored]
         found = hashlib.sha256(data).digest()
         require(found == expected, "TMP-5-6", f"{where}: digest {found.hex()}, expected {expected.hex()}")
@@ -357,20 +357,17 @@ class Section:
         ends, used, total = [0, *itertools.accumulate(record[2] for record in self.records)], 0, 0
         for owner in self.manifest["files"] + self.manifest["tensors"]:
             for member in (m for m in PAYLOADS if m in owner):
-                where = f"{member} of {owner['name']!r} of {self.where}"
-                value = members(owner[member], where, ("count", "first", "size"), ("skip",), "TMP-5-8")
-                count, first, size = (integer(value[m], where) for m in ("count", "first", "size"))
-                skip = integer(value.get("skip", 0), where)
-                require(skip or "skip" not in value, "TMP-5-8", f"{where}: skip is 0")
+                where, value = f"{member} of {owner['name']!r} of {self.where}", owner[member]
+                count, first, size, skip = (value.get(m, 0) for m in ("count", "first", "size", "skip"))
                 total += size
                 if count == 0:
                     require(first == size == skip == 0, "TMP-5-8", f"{where}: an empty payload has only zeros")
                     continue
-                require(first + count <= len(self.records), "TMP-5-8", f"{where}: no such frames")
+                fresh = first == used or first + count <= used
+                require(fresh and first + count <= len(self.records), "TMP-5-9", f"{where}: frames out of order")
                 begin, last = ends[first] + skip, first + count - 1  # the first and the last frame give a byte
                 require(size > 0 and begin < ends[first + 1] and ends[last] < begin + size <= ends[last + 1], "TMP-5-8",
                         f"{where}: {size} bytes after {skip} do not fit its {count} frames")
-                require(first <= used, "TMP-5-9", f"{where}: frame {used} comes before its first use")
                 used = max(used, first + count)
         require(used == len(self.records), "TMP-5-9", f"{self.where}: frame {used} is not used")
         require(total <= 64 * MIB + 16384 * self.index.slot["end"], "TMP-9-11",
@@ -379,63 +376,57 @@ class Section:
     # --- 6. Manifests ---
 
     def check_manifest(self, shared):
-        kind, manifest = "expert" if shared else "shared", self.manifest
-        members(manifest, f"manifest of {self.where}", ("files", "kind", "metadata", "provenance", "tensors")
-                + (("absent",) if shared else ()), rule="TMP-6-1")
-        require(manifest["kind"] == kind, "TMP-6-1", f"{self.where}: kind is not {kind}")
-        strings(manifest["metadata"], "metadata", "TMP-6-1")
-        provenance = members(manifest["provenance"], "provenance", ("options", "sources", "tool"), rule="TMP-6-1")
-        if not isinstance(provenance["tool"], str):  # Reading: a text, or an object of `name` and `version`
-            members(provenance["tool"], "provenance.tool", ("name", "version"), rule="TMP-6-1")
-            strings(provenance["tool"], "provenance.tool", "TMP-6-1")
-        strings(provenance["options"], "provenance.options", "TMP-6-1")
-        for source in array(provenance["sources"], "provenance.sources", "TMP-6-1"):
-            members(source, "source", ("digest", "name", "size"), rule="TMP-6-1")
-            digest(source["digest"], "source"), integer(source["size"], "source")
-            string(source["name"], "source", "TMP-6-1", 1024)
-        require(len(array(manifest["files"], "files", "TMP-6-1")) <= 4096, "TMP-9-10", "files of a manifest: 4096")
-        for file in manifest["files"]:
-            members(file, "file", ("digest", "name", "payload"), rule="TMP-6-1")
-            name = string(file["name"], "file", "TMP-6-2", 1024)
-            digest(file["digest"], f"file {name!r}")
-            bad = re.search(r"[\\\x00-\x1f\x7f-\x9f]", name) or {"", ".", ".."} & set(name.split("/"))
-            require(not bad, "TMP-6-2", f"{self.where}: file name {name!r}")
-            self.size_of(file, "payload", None, name)
-            require(file["payload"]["size"] <= 64 * MIB, "TMP-9-10", f"bytes of file {name!r}: the limit is 64 MiB")
-        increasing([file["name"] for file in manifest["files"]], "files", "TMP-6-1")
-        require(len(array(manifest["tensors"], "tensors", "TMP-6-1")) <= 1 << 20, "TMP-9-4", "entries of a manifest")
+        where, manifest = f"manifest of {self.where}", self.manifest
+        members(manifest, where, "TMP-6-16", MANIFEST | ({"absent": array} if shared else {}))
+        kind = "expert" if shared else "shared"
+        require(manifest["kind"] == kind, "TMP-6-16", f"{where}: kind is not {kind}")
+        sources = members(manifest["provenance"], f"provenance of {where}", "TMP-6-16", {
+            "options": texts, "sources": array, "tool": text})["sources"]
+        for source in sources:
+            members(source, f"source of {where}", "TMP-6-16", {"digest": digest, "name": text, "size": integer})
+        self.check_files(manifest["files"], where)
+        require(len(manifest["tensors"]) <= MIB, "TMP-9-4", f"entries of {where}")
         for entry in manifest["tensors"]:
-            require(isinstance(entry, dict), "TMP-6-1", f"{self.where}: an entry is not an object")
-            string(entry.get("name"), f"entry of {self.where}", "TMP-6-1", 1024)
-            self.check_entry(entry, shared, f"tensor {entry['name']!r} of {self.where}")
-        increasing([entry["name"] for entry in manifest["tensors"]], "tensors", "TMP-6-1")
+            require(isinstance(entry, dict) and "name" in entry, "TMP-6-1", f"{where}: an entry without a name")
+            self.check_entry(entry, shared, f"tensor {name(entry['name'], where)!r} of {self.where}")
+        increasing([entry["name"] for entry in manifest["tensors"]], where, "TMP-6-1")
         self.tensors = {entry["name"]: entry for entry in manifest["tensors"]}
         if shared:  # TMP-6-5
-            require(len(array(manifest["absent"], "absent", "TMP-6-5")) <= 1 << 20, "TMP-9-4", "absent: too many")
-            increasing([string(n, "absent", "TMP-6-5", 1024) for n in manifest["absent"]], "absent", "TMP-6-5")
-            for name in manifest["absent"]:
-                require(name in shared.tensors and name not in self.tensors, "TMP-6-5", f"absent {name!r}")
+            require(len(manifest["absent"]) <= MIB, "TMP-9-4", f"absent of {where}")
+            increasing(manifest["absent"], f"absent of {where}", "TMP-6-5")
+            for own in manifest["absent"]:
+                require(own in shared.tensors and own not in self.tensors, "TMP-6-5", f"absent {own!r} of {where}")
+
+    def check_files(self, files, where):  # TMP-6-2
+        require(len(files) <= 4096, "TMP-9-10", f"files of {where}: {len(files)}, the limit is 4096")
+        for file in files:
+            members(file, f"file of {where}", "TMP-6-16", {"digest": digest, "name": name, "payload": anything})
+            parts = file["name"].split("/")
+            bad = re.search(rf"[\\{CONTROL}]", file["name"]) or {"", ".", ".."} & set(parts) or len(parts) > 8
+            require(not bad, "TMP-6-2", f"{where}: file name {file['name']!r}")
+            self.size_of(file, "payload", None, where)
+            require(file["payload"]["size"] <= 64 * MIB, "TMP-9-10", f"bytes of file {file['name']!r}: above 64 MiB")
+        names = [file["name"] for file in files]
+        increasing(names, f"files of {where}", "TMP-6-1")
+        folders = {"/".join(parts[:i]) for parts in (n.split("/") for n in names) for i in range(1, len(parts))}
+        require(not folders & set(names), "TMP-6-2", f"{where}: {folders & set(names)} are files and folders")
 
     def size_of(self, owner, member, expected, where):
-        value = owner[member]
-        require(isinstance(value, dict), "TMP-5-8", f"{where}: {member} is not an object")
-        size = integer(value.get("size"), f"{member} of {where}", "TMP-5-8")
+        value = members(owner[member], f"{member} of {where}", "TMP-5-8", {
+            "count": integer, "first": integer, "size": integer}, {"skip": integer})
+        require(value.get("skip") != 0, "TMP-5-8", f"{member} of {where}: skip is 0")
+        size = value["size"]
         require(expected is None or size == expected, "TMP-6-9", f"{member} of {where}: {size} bytes, not {expected}")
 
     def check_entry(self, entry, shared, where):
         if not shared:  # TMP-6-3, TMP-6-4
-            embedded = ("payload",) if self.index.shared["storage"] == "embedded" else ()
-            members(entry, where, ("digest", "dtype", "name", "shape") + embedded, rule="TMP-6-3")
-            digest(entry["digest"], where)
+            more = {"payload": anything} if self.index.embedded else {}
+            members(entry, where, "TMP-6-3", {"digest": digest, "dtype": text, "name": text, "shape": array} | more)
             size = tensor_size(entry["dtype"], entry["shape"], where)
-            return self.size_of(entry, "payload", size, where) if embedded else None
-        lossy = ("error", "norm", "dtype", "scales")  # TMP-6-6 and the table of factors
-        more = {"low-rank": lossy + ("left", "rank", "right"), "sparse": lossy + ("count", "positions", "values"),
-                "dense": lossy + ("values",), "difference": ("payload",), "replaced": ("dtype", "payload", "shape")}
+            return self.size_of(entry, "payload", size, where) if more else None
         factor = entry.get("factor")
-        require(isinstance(factor, str) and factor in more, "TMP-6-6", f"{where}: factor {factor!r}")
-        members(entry, where, ("name", "factor", "source") + more[factor], rule="TMP-6-6")
-        digest(entry["source"], where)
+        require(isinstance(factor, str) and factor in FACTORS, "TMP-6-6", f"{where}: factor {factor!r}")
+        members(entry, where, "TMP-6-6", {"name": text, "factor": text, "source": digest} | FACTORS[factor])
         if factor == "replaced":  # TMP-6-15
             return self.size_of(entry, "payload", tensor_size(entry["dtype"], entry["shape"], where), where)
         require(entry["name"] in shared.tensors, "TMP-6-7", f"{where}: {factor} without a shared tensor")
@@ -444,11 +435,11 @@ class Section:
             return self.size_of(entry, "payload", tensor_size(of["dtype"], of["shape"], where), where)
         require(of["dtype"] in FLOATS, "TMP-6-7", f"{where}: {factor} of {of['dtype']}")
         require(entry["dtype"] in ("F32", "BF16", "F16", "I8", "I4"), "TMP-6-8", f"{where}: dtype {entry['dtype']!r}")
-        measure(entry["error"], where), measure(entry["norm"], where)
+        require(float(entry["norm"]) > 0, "TMP-6-6", f"{where}: the norm is 0")
         width, elements = {"F32": 32, "I8": 8, "I4": 4}.get(entry["dtype"], 16), math.prod(of["shape"])
         components = 1
         if factor == "low-rank":  # TMP-6-11
-            (rows, columns), components = matrix(of["shape"]), integer(entry["rank"], where)
+            (rows, columns), components = matrix(of["shape"]), entry["rank"]
             fits = 1 <= components <= min(rows, columns)
             require(fits, "TMP-6-11", f"{where}: rank {components} of {rows} × {columns}")
             self.size_of(entry, "left", components * ((rows * width + 7) // 8), where)
@@ -456,9 +447,10 @@ class Section:
         elif factor == "dense":  # TMP-6-12
             self.size_of(entry, "values", (elements * width + 7) // 8, where)
         else:  # TMP-6-13
-            count = integer(entry["count"], where)
+            count = entry["count"]
             require(1 <= count <= elements, "TMP-6-13", f"{where}: count {count} of {elements}")
             self.size_of(entry, "values", (count * width + 7) // 8, where)
+            self.size_of(entry, "positions", None, where)
         self.size_of(entry, "scales", 4 * components, where)  # TMP-6-10
 
     # --- Factors ---
@@ -496,19 +488,19 @@ def numbers(dtype, data, components, length, where):
 
 def places(data, count, elements, where):
     """The positions of a sparse factor: TMP-6-13."""
-    octets = np.frombuffer(data, np.uint8)
-    ends = np.flatnonzero(octets < 128)
-    require(len(ends) == count and ends[-1] == len(octets) - 1, "TMP-6-13", f"{where}: not {count} positions")
-    starts = np.concatenate(([0], ends[:-1] + 1))
-    lengths = ends - starts + 1
-    shortest = (octets[ends] != 0) | (lengths == 1)
-    require(shortest.all() and lengths.max() <= 8, "TMP-6-13", f"{where}: a position is not in its shortest form")
-    nth = np.arange(len(octets)) - np.repeat(starts, lengths)
-    gaps = np.add.reduceat((octets & 127).astype(np.uint64) << (7 * nth).astype(np.uint64), starts)
-    require((gaps < elements).all(), "TMP-6-13", f"{where}: a position beyond {elements} elements")
-    at = np.cumsum(gaps + np.uint64(1)) - np.uint64(1)  # cannot wrap unseen: every gap is below 2⁵³
-    require((at < elements).all(), "TMP-6-13", f"{where}: a position beyond {elements} elements")
-    return at.astype(np.int64)
+    result, at, next_place = [], 0, 0
+    for _ in range(count):
+        end = at
+        while end < len(data) and data[end] >= 128:
+            end += 1
+        require(end < len(data) and end - at < 10, "TMP-6-13", f"{where}: not {count} positions")
+        require(data[end] or end == at, "TMP-6-13", f"{where}: a position is not in its shortest form")
+        next_place += sum((octet & 127) << 7 * i for i, octet in enumerate(data[at:end + 1]))
+        require(next_place < elements, "TMP-6-13", f"{where}: a position beyond {elements} elements")
+        result.append(next_place)
+        at, next_place = end + 1, next_place + 1
+    require(at == len(data), "TMP-6-13", f"{where}: bytes follow the last position")
+    return np.array(result, np.int64)
 
 
 def undo_difference(payload, shared, dtype):
@@ -548,14 +540,10 @@ def fma(a, b, c):
         total = product + c
         part = total - product
         return to_odd(total, (product - (total - part)) + (c - part)).astype(np.float32)
-    if max(significant(a), significant(b)) <= 24:
+    if all((x.astype(np.float32) == x).all() for x in (a, b)):
         return a * b + c  # the product is exact
-    return np.array([exact_fma(*abc) for abc in zip(*(x.ravel().tolist() for x in np.broadcast_arrays(a, b, c)))],
-                    np.float64).reshape(c.shape)
-
-
-def significant(x):  # 24 where every value is a binary32 number, else 53
-    return 24 if np.all((x.astype(np.float32).astype(np.float64) == x) | np.isnan(x)) else 53
+    flat = (x.ravel().tolist() for x in np.broadcast_arrays(a, b, c))
+    return np.array([exact_fma(*abc) for abc in zip(*flat)], np.float64).reshape(c.shape)
 
 
 def exact_fma(a, b, c):
@@ -565,17 +553,18 @@ def exact_fma(a, b, c):
         return c
     exact = Fraction(a) * Fraction(b) + Fraction(c)
     try:
-        return float(exact)
+        return float(exact) if exact else a * b + c
     except OverflowError:
         return math.inf if exact > 0 else -math.inf
 
 
 def narrow(acc, dtype):
-    """TMP-7-9. Reading: a NaN becomes the positive quiet NaN without payload."""
+    """TMP-7-9, TMP-7-13."""
     nan = np.isnan(acc)
     if dtype in ("F16", "BF16") and acc.dtype == np.float64:
         single = acc.astype(np.float32)
-        acc = to_odd(single, acc - single)
+        overflow = np.isinf(single) & np.isfinite(acc)  # beyond binary32, so beyond both
+        acc = np.where(overflow, single, to_odd(single, acc - single))
     if dtype == "BF16":
         bits = acc.view(np.uint32)
         out = (bits + 0x7FFF + (bits >> 16 & 1) >> 16).astype(np.uint16)
@@ -590,14 +579,9 @@ def accumulator(dtype):  # TMP-7-4
     return np.float64 if dtype == "F64" else np.float32
 
 
-def convert(data, dtype, to):  # Reading: float dtypes only; others stay as they are
+def convert(data, dtype, to):  # TMP-7-12
     same = to in (None, dtype) or dtype not in FLOATS
     return (data, dtype) if same else (narrow(widen(dtype, data, accumulator(dtype)), to), to)
-
-
-def whole(entry, shared):  # TMP-7-3
-    return entry["factor"] == "replaced" or (
-        entry["factor"] == "difference" and shared.tensors[entry["name"]]["dtype"] not in FLOATS)
 
 
 class Model:
@@ -606,22 +590,22 @@ class Model:
     def __init__(self, index, names, base):
         self.index, self.base = index, base
         self.shared = Section(index, index.shared["section"], "the shared model")
-        self.experts = {name: Section(index, index.experts[name]["section"], f"expert {name!r}", self.shared)
-                        for name in index.experts if name in names}
+        self.experts = {own: Section(index, index.experts[own]["section"], f"expert {own!r}", self.shared)
+                        for own in index.experts if own in names}
 
-    def shared_bytes(self, name):
-        entry = self.shared.tensors[name]
-        if self.index.shared["storage"] == "embedded":
+    def shared_bytes(self, own):
+        entry = self.shared.tensors[own]
+        if self.index.embedded:
             data, rule = self.shared.payload(entry["payload"]), "TMP-6-3"
-        else:  # TMP-6-4
-            require(self.base is not None, "TMP-6-4", "the shared model is detached: give it with --shared-from")
-            require(name in self.base, "TMP-6-4", f"the given model lacks tensor {name!r}")
-            dtype, shape, data = self.base[name]
-            require((dtype, shape) == (entry["dtype"], entry["shape"]), "TMP-6-4",
-                    f"tensor {name!r} of the given model is {dtype} {shape}, not {entry['dtype']} {entry['shape']}")
-            rule = "TMP-6-4"
+        else:
+            rule, base = "TMP-6-4", self.base
+            require(base is not None, rule, "the shared model is detached: give it with --shared-from")
+            require(own in base, rule, f"the given model lacks tensor {own!r}")
+            dtype, shape, data = base[own]
+            require((dtype, shape) == (entry["dtype"], entry["shape"]), rule,
+                    f"tensor {own!r} of the given model is {dtype} {shape}, not {entry['dtype']} {entry['shape']}")
         require(sha256(data) == entry["digest"], rule,
-                f"shared tensor {name!r}: digest {sha256(data)}, expected {entry['digest']}")
+                f"shared tensor {own!r}: digest {sha256(data)}, expected {entry['digest']}")
         return data
 
     def expert_bytes(self, section, entry):
@@ -633,52 +617,55 @@ class Model:
                 f"digest {sha256(data)}, expected {entry['source']}")
         return data
 
+    def is_whole(self, entry):  # TMP-7-3
+        return entry["factor"] == "replaced" or (
+            entry["factor"] == "difference" and self.shared.tensors[entry["name"]]["dtype"] not in FLOATS)
+
     def mix(self, weights, to=None):
         """Yields name, dtype, shape and bytes of every tensor of the result."""
         weights = {n: np.float32(weights[n]) for n in self.index.experts if weights.get(n, 0) != 0}  # TMP-7-1
-        names = set(self.shared.tensors).union(*(self.experts[n].tensors for n in weights))
-        for name in sorted(names):
-            holders = {n: self.experts[n].tensors.get(name) for n in weights  # TMP-7-2; None where unchanged
-                       if name in self.experts[n].tensors
-                       or (name in self.shared.tensors and name not in self.experts[n].manifest["absent"])}
+        for own in sorted(set(self.shared.tensors).union(*(self.experts[n].tensors for n in weights))):
+            holders = {n: self.experts[n].tensors.get(own) for n in weights  # TMP-7-2; None where unchanged
+                       if own in self.experts[n].tensors
+                       or (own in self.shared.tensors and own not in self.experts[n].manifest["absent"])}
             if weights and not holders:
                 continue
             decider = max(holders, key=weights.get, default=None)  # TMP-7-3: max gives the first of equals
             entry = holders.get(decider)
-            if entry and whole(entry, self.shared):
-                of = entry if entry["factor"] == "replaced" else self.shared.tensors[name]
+            of = self.shared.tensors.get(own)
+            if entry and self.is_whole(entry):
+                of = entry if entry["factor"] == "replaced" else of
                 data, dtype = convert(self.expert_bytes(self.experts[decider], entry), of["dtype"], to)
-                yield name, dtype, of["shape"], data
+                yield own, dtype, of["shape"], data
                 continue
-            of, base = self.shared.tensors[name], self.shared_bytes(name)
-            added = [(n, e) for n, e in holders.items() if e and not whole(e, self.shared)]
+            added = [(n, e) for n, e in holders.items() if e and not self.is_whole(e)]
+            alone = len(weights) == len(added) == 1 and weights[added[0][0]] == 1
             if not added:  # TMP-7-10
-                data, dtype = convert(base, of["dtype"], to)
-            elif len(weights) == 1 and weights[added[0][0]] == 1 and added[0][1]["factor"] == "difference":  # TMP-7-10
+                data, dtype = convert(self.shared_bytes(own), of["dtype"], to)
+            elif alone and added[0][1]["factor"] == "difference":  # TMP-7-10
                 data, dtype = convert(self.expert_bytes(self.experts[added[0][0]], added[0][1]), of["dtype"], to)
             else:
-                acc = widen(of["dtype"], base, accumulator(of["dtype"]))
+                acc = widen(of["dtype"], self.shared_bytes(own), accumulator(of["dtype"]))
                 for n, e in added:
                     acc = self.add(acc, weights[n], self.experts[n], e, of)
                 dtype = to or of["dtype"]
                 data = narrow(acc, dtype)
-            yield name, dtype, of["shape"], data
+            yield own, dtype, of["shape"], data
 
     def add(self, acc, weight, section, entry, of):
         """TMP-7-5 to TMP-7-8."""
         kind, wide = acc.dtype, lambda x: np.asarray(x).astype(acc.dtype)
         if entry["factor"] == "difference":  # TMP-7-7
             start = widen(of["dtype"], self.shared_bytes(entry["name"]), kind)
-            return fma(wide(weight), widen(of["dtype"], self.expert_bytes(section, entry), kind) - start, acc)
+            own = widen(of["dtype"], self.expert_bytes(section, entry), kind)
+            return fma(wide(weight), np.where(own == start, wide(0), own - start), acc)
         scales, values, *more = section.decode(entry, of["shape"])
         scales = weight * scales  # binary32
-        if entry["factor"] == "low-rank":  # TMP-7-5, in blocks of rows to bound memory
-            acc = acc.reshape(matrix(of["shape"])).copy()
-            left, right = scales[:, None] * values, wide(more[0])
-            step = max(1, MIB // acc.shape[1])
-            for top in range(0, len(acc), step):
-                for k in range(len(scales)):
-                    acc[top:top + step] = fma(wide(left[k, top:top + step, None]), right[k], acc[top:top + step])
+        if entry["factor"] == "low-rank":  # TMP-7-5
+            acc = acc.reshape(matrix(of["shape"]))
+            left, right = wide(scales[:, None] * values), wide(more[0])
+            for k in range(len(scales)):
+                acc = fma(left[k, :, None], right[k], acc)
             return acc.reshape(-1)
         where = more[0] if more else slice(None)  # TMP-7-6
         acc = acc.copy()
@@ -692,28 +679,27 @@ def extents_of(section):
     return {(r[0], r[1]) for r in section.records} | {(section.ref["offset"], section.ref["stored"])}
 
 
-def check_summary(index, name, section, shared, counted):  # TMP-4-10
-    records = extents_of(section) - counted
-    counted |= records
+def check_summary(index, own, section, shared, counted):  # TMP-4-10
+    fresh = extents_of(section) - counted
+    counted |= fresh
     entries = section.tensors.values()
-    own = [e["shape"] if e["factor"] == "replaced" else shared.tensors[e["name"]]["shape"] for e in entries]
+    shapes = [e["shape"] if e["factor"] == "replaced" else shared.tensors[e["name"]]["shape"] for e in entries]
     absent = set(section.manifest["absent"])
-    own += [e["shape"] for n, e in shared.tensors.items() if n not in section.tensors and n not in absent]
+    shapes += [e["shape"] for n, e in shared.tensors.items() if n not in section.tensors and n not in absent]
     factors = [e["factor"] for e in entries]
-    found = {"bytes": sum(stored for _, stored in records), "parameters": sum(map(math.prod, own)),
-             "factors": {f: factors.count(f) for f in sorted(set(factors))}, "tensors": len(own)}
+    found = {"bytes": sum(stored for _, stored in fresh), "parameters": sum(map(math.prod, shapes)),
+             "factors": {f: factors.count(f) for f in sorted(set(factors))}, "tensors": len(shapes)}
     lossy = [(float(e["error"]), float(e["norm"]), e["name"]) for e in entries if "error" in e]
-    given = dict(index.experts[name]["summary"])
+    given = dict(index.experts[own]["summary"])
     if lossy:
-        norm = math.sqrt(sum(n * n for _, n, _ in lossy))
-        error = math.sqrt(sum((e * n) * (e * n) for e, n, _ in lossy)) / norm if norm else 0.0
-        worst = max(lossy, key=lambda x: x[0])  # Reading: the first of equals
+        norm = math.hypot(*(n for _, n, _ in lossy))
+        worst = max(lossy, key=lambda x: x[0])  # the first of equals
         found["worst_tensor"] = worst[2]
-        for key, value in (("error", error), ("worst_error", worst[0])):
-            close = math.isclose(float(given.pop(key, "nan")), value, rel_tol=1e-6)
-            require(close, "TMP-4-10", f"summary of {name}: {key} is not {value}")
+        for key, value in (("error", math.hypot(*(e * n for e, n, _ in lossy)) / norm), ("worst_error", worst[0])):
+            close = math.isclose(float(given.pop(key, "nan")), value, rel_tol=1e-6, abs_tol=1e-12)
+            require(close, "TMP-4-10", f"summary of {own}: {key} is not {value}")
     require(json.dumps(given, sort_keys=True) == json.dumps(found, sort_keys=True), "TMP-4-10",
-            f"summary of {name} is {given}, the section says {found}")
+            f"summary of {own} is {given}, the section says {found}")
 
 
 def check_contents(model, section):  # TMP-8-2 and TMP-8-3 of one section
@@ -722,12 +708,12 @@ def check_contents(model, section):  # TMP-8-2 and TMP-8-3 of one section
     for file in section.manifest["files"]:
         require(sha256(section.payload(file["payload"])) == file["digest"], "TMP-8-3",
                 f"file {file['name']!r} of {section.where}: wrong digest")
+    known = model.index.embedded or model.base is not None
     for entry in section.tensors.values():
         if section is model.shared:
-            if model.index.shared["storage"] == "embedded" or model.base is not None:
+            if known:
                 model.shared_bytes(entry["name"])
-        elif entry["factor"] == "replaced" or (entry["factor"] == "difference" and (
-                model.base is not None or model.index.shared["storage"] == "embedded")):
+        elif entry["factor"] == "replaced" or (entry["factor"] == "difference" and known):
             model.expert_bytes(section, entry)
         elif entry["factor"] == "difference":  # detached, and no model given
             section.payload(entry["payload"])
@@ -736,62 +722,58 @@ def check_contents(model, section):  # TMP-8-2 and TMP-8-3 of one section
 
 
 def check_extents(index, sections):
-    """TMP-2-7, TMP-5-4, and TMP-2-8 where every section could be read."""
+    """TMP-2-7, and TMP-2-8 where every section could be read."""
     refs = [(index.slot["index"], "index")] + [(s.ref, s.where) for s in sections]
-    extents = {(r["offset"], r["stored"]): (bytes.fromhex(r["digest"]), 1, w) for r, w in refs}
-    by_digest = {}
+    extents = {(r["offset"], r["stored"]): (bytes.fromhex(r["digest"]), False, w) for r, w in refs}
     for section in sections:
         for number, (offset, stored, _, codec, _, _, _, expected) in enumerate(section.records):
             where = f"frame {number} of {section.where}"
-            known = extents.setdefault((offset, stored), (expected, codec, where))
-            require(known[0] == expected, "TMP-2-7", f"{where} and {known[2]} share an extent, not a digest")
-            require(by_digest.setdefault((expected, codec), offset) == offset, "TMP-5-4", f"{where} is stored twice")
-            if codec == 0:
-                extents[offset, stored] = (expected, 0, where)
-    end, before, at_fault = 8192, "the header", []
-    for (offset, stored), (_, codec, where) in sorted(extents.items()):
+            known, raw, _ = extents.get((offset, stored), (expected, False, where))
+            require(known == expected, "TMP-2-7", f"{where} shares an extent, not a digest, with another")
+            extents[offset, stored] = (expected, raw or codec == 0, where)
+    end, before, faults = 8192, "the header", []
+    for (offset, stored), (_, raw, where) in sorted(extents.items()):
         require(offset >= end, "TMP-2-7", f"{where} overlaps {before} at byte {offset}")
         gap = index.file[end:min(offset, end + 64)]
-        if offset > end and (offset - end >= 64 or codec or any(gap)):
-            at_fault.append(f"TMP-2-8: unused bytes {end} to {offset} in front of {where}")
+        if offset > end and (len(gap) == 64 or not raw or any(gap)):
+            faults.append(f"TMP-2-8: unused bytes {end} to {offset - 1} in front of {where}")
         end, before = offset + stored, where
     if end != index.slot["end"]:
-        at_fault.append(f"TMP-2-8: unused bytes {end} to {index.slot['end']} at the end")
+        faults.append(f"TMP-2-8: unused bytes {end} to {index.slot['end'] - 1} at the end")
     complete = index.slot["generation"] == 1 and len(sections) == 1 + len(index.experts)
-    return at_fault if complete else []
+    return faults if complete else []
 
 
 def verify(index, base):
-    """Deep verification: TMP-8-3. Prints a line per expert, and one per other fault. True if all is well."""
-    faults, model = list(index.faults), Model(index, (), base)
+    """Deep verification: TMP-8-3, TMP-8-4. Prints a line per expert, and one per other fault. True if all is well."""
+    faults, model = list(index.residue), Model(index, (), base)
     shared = model.shared
-    counted = extents_of(shared)
-    sections, lines = [shared], []
+    counted, sections, damaged = extents_of(shared), [shared], 0
     try:
         check_contents(model, shared)
     except TmpackError as error:
         faults.append(str(error))
-    for name, expert in index.experts.items():
+    print(f"generation {index.slot['generation']}, root {index.slot['index']['digest']}")
+    if not index.embedded and base is None:
+        print("note: detached, and no model given: shared tensors and differences are not checked")
+    for own, expert in index.experts.items():
         try:
-            section = Section(index, expert["section"], f"expert {name!r}", shared)
+            section = Section(index, expert["section"], f"expert {own!r}", shared)
             sections.append(section)
-            if len(sections) == 2 + len(lines):  # the count of bytes needs every earlier section
-                check_summary(index, name, section, shared, counted)
+            if not damaged:  # the count of bytes needs every earlier section
+                check_summary(index, own, section, shared, counted)
             check_contents(model, section)
-            lines.append(f"expert {name}: ok")
+            print(f"expert {own}: ok")
         except TmpackError as error:
-            lines.append(f"expert {name}: {error}")
-            faults.append(None)
+            print(f"expert {own}: {error}")
+            damaged += 1
     try:
         faults += check_extents(index, sections)
     except TmpackError as error:
         faults.append(str(error))
-    print(f"generation {index.slot['generation']}, root {index.slot['index']['digest']}")
-    if index.shared["storage"] == "detached" and base is None:
-        print("note: detached, and no model given: shared tensors and differences are not checked")
-    for line in lines + [f"archive: {fault}" for fault in faults if fault]:
-        print(line)
-    return not faults
+    for fault in faults:
+        print(f"archive: {fault}")
+    return not faults and not damaged
 
 
 # --- Safetensors and the command line ---------------------------------------------------------------------------
@@ -799,86 +781,54 @@ def verify(index, base):
 def read_safetensors(path):
     with open(path, "rb") as stream:
         file = stream.read()
-    try:
-        size = struct.unpack_from("<Q", file)[0]
-        header, result = json.loads(file[8:8 + size]), {}
-        for name, item in header.items():
-            if name != "__metadata__":
-                start, end = item["data_offsets"]
-                data = file[8 + size + start:8 + size + end]
-                expected = tensor_size(item["dtype"], item["shape"], name)
-                require(len(data) == end - start == expected, "TMP-6-4", f"{path}: tensor {name!r} is cut short")
-                result[name] = item["dtype"], item["shape"], data
-        return result
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error) as error:
-        fail("TMP-6-4", f"{path} is not a safetensors file: {error!r}")
+    size = struct.unpack_from("<Q", file)[0]
+    result = {}
+    for own, item in json.loads(file[8:8 + size]).items():
+        if own != "__metadata__":
+            start, end = item["data_offsets"]
+            result[own] = item["dtype"], item["shape"], file[8 + size + start:8 + size + end]
+    return result
 
 
-def write_safetensors(path, tensors, metadata):
-    header, at = {"__metadata__": metadata} if metadata else {}, 0
-    tensors = sorted(tensors, key=lambda t: (-BITS[t[1]], t[0]))  # so that every tensor is aligned
-    for name, dtype, shape, data in tensors:
-        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + len(data)]}
-        at += len(data)
-    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    with open(path, "wb") as stream:
-        stream.write(struct.pack("<Q", len(text)) + text)
-        stream.writelines(data for *_, data in tensors)
-
-
-def parse_weights(text, index):
-    """Decimal numbers, each rounded once to binary32 (float() and then float32 would round twice)."""
+def parse_weights(source, index):
+    """Decimal numbers, each rounded once to binary32 (by way of binary64 it would be twice)."""
     weights = {}
-    for item in filter(None, (text or "").split(",")):
-        name, _, number = item.rpartition("=")
-        require(name in index.experts and name not in weights, "TMP-7-1", f"no expert {name!r}, or named twice")
+    for item in filter(None, (source or "").split(",")):
+        own, _, number = item.rpartition("=")
+        require(own in index.experts and own not in weights, "TMP-7-1", f"no expert {own!r}, or named twice")
         try:
-            double = np.array([float(number)])
-            error = np.array([float(Fraction(number) - Fraction(double[0]))])
-            weights[name] = to_odd(double, error).astype(np.float32)[0]
+            exact, near = Fraction(number), np.float32(float(number))
+            candidates = [near, np.nextafter(near, np.float32(-np.inf)), np.nextafter(near, np.float32(np.inf))]
+            weights[own] = min(filter(np.isfinite, candidates),
+                               key=lambda x: (abs(Fraction(float(x)) - exact), x.view(np.uint32) & 1))
         except (ValueError, OverflowError):
-            fail("TMP-7-1", f"{number!r} is not a finite number")
-        require(np.isfinite(weights[name]), "TMP-7-1", f"weight {number} is not finite in binary32")
+            raise TmpackError(f"TMP-7-1: {number!r} is not a finite number") from None
+        require(np.isfinite(near), "TMP-7-1", f"weight {number} is not finite in binary32")
     return weights
-
-
-def unpack(index, arguments, base):
-    weights = parse_weights(arguments.weights, index)
-    model = Model(index, {name for name, weight in weights.items() if weight != 0}, base)
-    check_extents(index, [model.shared, *model.experts.values()])
-    tensors = list(model.mix(weights, arguments.dtype))
-    if arguments.digests:
-        for name, dtype, shape, data in tensors:
-            print(name, dtype, json.dumps(shape, separators=(",", ":")), sha256(data))
-    if arguments.out:  # TMP-7-11; the files of the model folder are not written
-        first = max(model.experts, key=weights.get, default=None)
-        section = model.experts[first] if first is not None else model.shared
-        write_safetensors(arguments.out, tensors, section.manifest["metadata"])
 
 
 def main():
     parser = argparse.ArgumentParser(description="An independent reader of tmpack archives.")
     parser.add_argument("archive")
     parser.add_argument("command", choices=("verify", "unpack"))
-    parser.add_argument("out", nargs="?")
     parser.add_argument("--weights", help="NAME=W,NAME=W; an expert that is not named is left out")
     parser.add_argument("--shared-from", help="the shared model of a detached archive, as a safetensors file")
     parser.add_argument("--dtype", choices=FLOATS)
-    parser.add_argument("--digests", action="store_true")
+    parser.add_argument("--digests", action="store_true", help="print digests, which is the default")
     arguments = parser.parse_args()
     sys.stdout.reconfigure(encoding="utf-8")
     sys.stderr.reconfigure(encoding="utf-8")
     try:
         with open(arguments.archive, "rb") as stream:
-            stream.seek(0, 2)
-            file = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) if stream.tell() else b""
+            index = Index(stream.read())
         base = read_safetensors(arguments.shared_from) if arguments.shared_from else None
-        index = Index(file)
         with np.errstate(all="ignore"):
             if arguments.command == "verify":
                 sys.exit(0 if verify(index, base) else 2)
-            unpack(index, arguments, base)
+            weights = parse_weights(arguments.weights, index)
+            model = Model(index, {own for own, weight in weights.items() if weight != 0}, base)
+            for own, dtype, shape, data in model.mix(weights, arguments.dtype):
+                print(own, dtype, json.dumps(shape, separators=(",", ":")), sha256(data))
     except (TmpackError, OSError) as error:
         print(f"tmpack_reader: {error}", file=sys.stderr)
         sys.exit(2)

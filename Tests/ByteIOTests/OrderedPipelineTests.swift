@@ -1,6 +1,7 @@
 import ByteIO
 import Parallel
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite struct OrderedPipelineTests {

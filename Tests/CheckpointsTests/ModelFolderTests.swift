@@ -1,6 +1,7 @@
 import ByteIO
 import Checkpoints
 import TensorKit
+import TestSupport
 import Testing
 
 #if canImport(Darwin)
@@ -17,7 +18,7 @@ import Testing
     #expect(rename(path + ".safetensors", path) == 0)
   }
 
-  static func put(_ text: String, at path: String) throws { try CheckpointsTests.put(Array(text.utf8), at: path) }
+  static func put(_ text: String, at path: String) throws { try TestSupport.put(Array(text.utf8), at: path) }
 
   static func names(_ checkpoint: Checkpoint) -> [String] { checkpoint.source.tensors.map(\.name) }
 
@@ -212,7 +213,7 @@ import Testing
   @Test(arguments: strangers.indices) func saysWhatAFileLooksLike(_ index: Int) throws {
     let (bytes, code, word) = Self.strangers[index]
     let folder = TemporaryFolder()
-    try CheckpointsTests.put(bytes, at: folder("model.safetensors"))
+    try TestSupport.put(bytes, at: folder("model.safetensors"))
     for path in [folder("model.safetensors"), folder.path] {
       let error = failure {
         _ = try Checkpoint.open(path)

@@ -1,6 +1,7 @@
 import ByteIO
 import Checkpoints
 import TensorKit
+import TestSupport
 import Testing
 
 #if canImport(Darwin)
@@ -10,7 +11,7 @@ import Testing
 #endif
 
 /// Our files in the reference library and its files here. Skipped without Python, `safetensors` and `numpy`.
-@Suite(.enabled(if: runs("import safetensors, numpy"))) struct ReferenceLibraryTests {
+@Suite(.enabled(if: Python.runs("import safetensors, numpy"))) struct ReferenceLibraryTests {
   @Test func readsOurFiles() throws {
     let folder = TemporaryFolder()
     let original = try source(everyKindOfTensor(), metadata: ["format": "pt", "é": "1"])
@@ -25,7 +26,7 @@ import Testing
           text = name + "\\x00" + t["dtype"] + "\\x00" + str(list(t["shape"])) + "\\x00"
           open(f"\(folder("raw"))/{i}", "wb").write(text.encode() + bytes(t["data"]))
       """
-    #expect(runs(script))
+    #expect(Python.runs(script))
     #expect(try FileTree.names(in: folder("raw")).count == original.tensors.count)
     for (index, info) in original.tensors.enumerated() {
       let head = "\(info.name)\0\(info.dtype.rawValue)\0\(info.shape)\0"
@@ -42,7 +43,7 @@ import Testing
       tensors |= {"é😀\\"\\\\\\n": numpy.float32([1.5]), "scalar": numpy.array(2.5), "empty": numpy.zeros((0, 4), "f4")}
       safetensors.numpy.save_file(tensors, "\(folder("theirs"))", {"format": "np"})
       """
-    #expect(runs(script))
+    #expect(Python.runs(script))
     let theirs = try SafetensorsFile(folder("theirs"))
     #expect(theirs.tensors.count == 16)
     #expect(theirs.metadata == ["format": "np"])
@@ -72,7 +73,7 @@ import Testing
           except Exception:
               pass
       """
-    #expect(runs(script))
+    #expect(Python.runs(script))
     let lenient = folder.names.compactMap { name in
       name.hasPrefix("accepted ") ? SafetensorsHeaderTests.malformed[Int(name.dropFirst(9))!].testDescription : nil
     }
@@ -96,17 +97,4 @@ import Testing
     let end = text.lastIndex { $0 != UInt8(ascii: " ") }!
     return (String(decoding: text[...end], as: UTF8.self), Array(file[(8 + length)...]))
   }
-}
-
-/// Whether Python runs `script` without an error.
-private func runs(_ script: String) -> Bool {
-  var arguments: [UnsafeMutablePointer<CChar>?] = []
-  for argument in ["python3", "-c", script] { arguments.append(strdup(argument)) }
-  arguments.append(nil)
-  defer { arguments.forEach { free($0) } }
-  var child = pid_t()
-  guard posix_spawnp(&child, "python3", nil, nil, arguments, environ) == 0 else { return false }
-  var status: Int32 = 0
-  while waitpid(child, &status, 0) < 0, errno == EINTR {}
-  return status == 0
 }

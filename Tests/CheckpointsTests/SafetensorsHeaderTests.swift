@@ -1,6 +1,7 @@
 import ByteIO
 import Checkpoints
 import TensorKit
+import TestSupport
 import Testing
 
 @Suite struct SafetensorsHeaderTests {

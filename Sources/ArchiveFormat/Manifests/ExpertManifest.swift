@@ -110,9 +110,6 @@ public struct ExpertManifest: Sendable {
     return index < tensors.count && tensors[index].name.hasSameBytes(as: name) ? tensors[index] : nil
   }
 
-  /// Whether the expert can be rebuilt to the bit: nothing is lossy, or everything that is has a correction (TMP-6-18).
-  public var isExact: Bool { tensors.allSatisfy { !$0.factor.isLossy || $0.correction != nil } }
-
   /// Whether the expert has no tensor of that name although the shared model has. O(log n).
   public func lacks(_ name: String) -> Bool {
     let index = absent.partitioningIndex { !$0.utf8.lexicographicallyPrecedes(name.utf8) }
@@ -130,11 +127,6 @@ extension ExpertManifest: SectionManifest {
     provenance = common.provenance
     tensors = try common.tensors.map { value throws(StorageError) in try ExpertEntry(json: value, shared: shared) }
     try tensors.lazy.map(\.name).checkSorted("the expert's tensors")
-    // TMP-6-18
-    let lossy = tensors.filter { $0.factor.isLossy }
-    if let bare = lossy.first(where: { $0.correction == nil }), lossy.contains(where: { $0.correction != nil }) {
-      throw StorageError(.malformed, "has no correction, and others have", tensor: bare.name)
-    }
     let absentNames = try object.required("absent", of: "the expert manifest").asArray("absent")
     try Limits.check(absentNames.count, atMost: Limits.tensors, "the number of absent tensors")  // TMP-9-4
     absent = try absentNames.map { value throws(StorageError) in try value.asString("an absent tensor's name") }

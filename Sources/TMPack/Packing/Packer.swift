@@ -100,8 +100,8 @@ public struct Packer: Sendable {
   // MARK: Checks
 
   private func checkNames(_ names: [String]) throws(StorageError) {
-    var seen: Set<String> = []
-    for name in names where !seen.insert(name).inserted {
+    var seen: Set<ExactString> = []
+    for name in names where !seen.insert(ExactString(name)).inserted {
       throw StorageError(.invalidArgument, "two experts have the name '\(name)'")
     }
   }

@@ -6,12 +6,12 @@ import Parallel
 
 /// The records of weight files for provenance. Reads every file once.
 struct SourceDigests: Sendable {
-  private let records: [String: SourceRecord]
+  private let records: [ExactString: SourceRecord]
 
   /// - Parameter progress: called with the bytes read since the last call.
   init(of checkpoints: [Checkpoint], pipeline: OrderedPipeline, progress: (UInt64) -> Void) throws(StorageError) {
-    let paths = Set(checkpoints.flatMap(\.weightFiles)).sorted()
-    var records: [String: SourceRecord] = [:]
+    let paths = Set(checkpoints.flatMap(\.weightFiles).map(ExactString.init)).map(\.text).sorted()
+    var records: [ExactString: SourceRecord] = [:]
     try pipeline.run(paths.count) { index throws(StorageError) in
       let file = try ReadableFile(paths[index])
       var digest = RunningDigest()
@@ -23,7 +23,7 @@ struct SourceDigests: Sendable {
       }
       return SourceRecord(name: FileTree.lastComponent(paths[index]), size: file.size, digest: digest.finish())
     } consume: { index, record in
-      records[paths[index]] = record
+      records[ExactString(paths[index])] = record
       progress(record.size)
     }
     self.records = records
@@ -31,7 +31,7 @@ struct SourceDigests: Sendable {
 
   /// - Precondition: the checkpoint is one of those digested.
   func provenance(of checkpoint: Checkpoint, options: [String: String]) -> Provenance {
-    Provenance(tool: TMPackVersion.tool, options: options, sources: checkpoint.weightFiles.map { records[$0]! })
+    Provenance(tool: TMPackVersion.tool, options: options, sources: checkpoint.weightFiles.map { records[ExactString($0)]! })
   }
 }
 

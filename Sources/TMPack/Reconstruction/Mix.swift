@@ -12,7 +12,7 @@ public struct Mix: TensorSource {
   public let files: [MixFile]
 
   private let reconstructor: Reconstructor
-  private let recipes: [String: Recipe]
+  private let recipes: [ExactString: Recipe]
   private let dtype: FloatFormat?
 
   /// How one tensor comes about.
@@ -56,25 +56,27 @@ public struct Mix: TensorSource {
     let names = selection.map { archive.experts[$0.position].name }
     label = names.isEmpty ? archive.path : "\(archive.path)#\(names.joined(separator: "+"))"
 
-    var recipes: [String: Recipe] = [:]
+    var recipes: [ExactString: Recipe] = [:]
     var infos: [TensorInfo] = []
     func add(_ recipe: Recipe) throws(StorageError) {
       let info = recipe.info
       let converted = info.dtype.floatFormat == nil ? info.dtype : dtype?.dtype ?? info.dtype
       infos.append(try TensorInfo(name: info.name, dtype: converted, shape: info.shape))
-      recipes[info.name] = recipe
+      recipes[ExactString(info.name)] = recipe
     }
     for entry in shared.tensors {
       if let recipe = try Self.recipe(entry, selection, manifests, isExact: isExact) {
         try add(recipe)
       }
     }
-    var fresh: Set<String> = []
+    var fresh: Set<ExactString> = []
     for manifest in manifests {
-      for entry in manifest.tensors where shared.entry(named: entry.name) == nil { fresh.insert(entry.name) }
+      for entry in manifest.tensors where shared.entry(named: entry.name) == nil {
+        fresh.insert(ExactString(entry.name))
+      }
     }
     for name in fresh {
-      if let recipe = try Self.recipe(freshTensor: name, selection, manifests) { try add(recipe) }
+      if let recipe = try Self.recipe(freshTensor: name.text, selection, manifests) { try add(recipe) }
     }
     tensors = infos.sortedByName()
     self.recipes = recipes
@@ -131,7 +133,7 @@ public struct Mix: TensorSource {
   ///
   /// Memory: its elements in binary32 (F64: binary64), and its decoded parts, unless they are kept already.
   public func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
-    guard let recipe = recipes[info.name] else { preconditionFailure("not a tensor of this mix: \(info.name)") }
+    guard let recipe = recipes[ExactString(info.name)] else { preconditionFailure("not a tensor of this mix: \(info.name)") }
     switch recipe {
     case .shared(let base):
       try convert(base.info, try reconstructor.sharedBytes(base), to: info, destination)

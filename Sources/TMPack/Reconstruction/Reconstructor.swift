@@ -18,8 +18,8 @@ public final class Reconstructor: Sendable {
 
   /// What the cache is keyed by.
   private enum PartName: Hashable {
-    case shared(tensor: String)
-    case expert(Int, tensor: String)
+    case shared(tensor: ExactString)
+    case expert(Int, tensor: ExactString)
   }
 
   /// - Parameter keepsDecoded: false for one pass over a large archive in memory bounded by a few tensors.
@@ -65,7 +65,7 @@ public final class Reconstructor: Sendable {
 
   /// The bytes of a shared tensor.
   func sharedBytes(_ entry: SharedEntry) throws(StorageError) -> TensorBytes {
-    let part = try keeping(.shared(tensor: entry.info.name)) { () throws(StorageError) in
+    let part = try keeping(.shared(tensor: ExactString(entry.info.name))) { () throws(StorageError) in
       .bytes(try shared.bytes(of: entry))
     }
     guard case .bytes(let bytes) = part else { preconditionFailure("shared tensors are bytes") }
@@ -74,7 +74,7 @@ public final class Reconstructor: Sendable {
 
   /// What an expert stores for a tensor, decoded.
   func part(_ entry: ExpertEntry, ofExpert position: Int) throws(StorageError) -> DecodedPart {
-    try keeping(.expert(position, tensor: entry.name)) { () throws(StorageError) in
+    try keeping(.expert(position, tensor: ExactString(entry.name))) { () throws(StorageError) in
       let section = try archive.file.expertSection(position)
       let expert = archive.experts[position].name
       return try located(file: archive.path, expert: expert, tensor: entry.name) { () throws(StorageError) in

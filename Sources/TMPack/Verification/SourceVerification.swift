@@ -30,11 +30,11 @@ extension Verification {
     {
       report(StorageError(.digestMismatch, "is in \(source.label), but not in the expert", tensor: info.name))
     }
-    let held = Set(infos.map(\.name))
-    for entry in shared.manifest.tensors where !manifest.lacks(entry.info.name) && !held.contains(entry.info.name) {
+    let held = Set(infos.map { ExactString($0.name) })
+    for entry in shared.manifest.tensors where !manifest.lacks(entry.info.name) && !held.contains(ExactString(entry.info.name)) {
       report(StorageError(.digestMismatch, "is in the expert, but not in \(source.label)", tensor: entry.info.name))
     }
-    for entry in manifest.tensors where shared.manifest.entry(named: entry.name) == nil && !held.contains(entry.name) {
+    for entry in manifest.tensors where shared.manifest.entry(named: entry.name) == nil && !held.contains(ExactString(entry.name)) {
       report(StorageError(.digestMismatch, "is in the expert, but not in \(source.label)", tensor: entry.name))
     }
 

@@ -94,14 +94,23 @@ public struct Verification: Sendable {
   {
     let name = archive.experts[position].name
     let reconstructor = try Reconstructor(archive, keepsDecoded: false)
-    let entries = try archive.file.expertSection(position).manifest.tensors
+    let section = try archive.file.expertSection(position)
+    let entries = section.manifest.tensors
     var faults = try checkFiles(expert: position)
     let needsShared = archive.isDetached && archive.givenSharedModel == nil
     try pipeline.run(entries.count) { index -> StorageError? in
       let entry = entries[index]
-      if needsShared, entry.factor.kind == .difference || entry.correction != nil { return nil }
       return failure { () throws(StorageError) in
         try located(file: archive.path, expert: name, tensor: entry.name) { () throws(StorageError) in
+          if needsShared, case .difference(let payload) = entry.factor {
+            _ = try archive.file.payloads.bytes(of: payload, in: section)
+            return
+          }
+          if needsShared, let correction = entry.correction {
+            _ = try archive.file.payloads.bytes(of: correction, in: section)
+            _ = try reconstructor.part(entry, ofExpert: position)
+            return
+          }
           guard let bytes = try reconstructor.ownBytes(entry, ofExpert: position) else { return }
           let actual = try bytes.withBytes { Digest(of: $0) }
           guard actual == entry.source else {

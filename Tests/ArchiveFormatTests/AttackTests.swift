@@ -1,0 +1,116 @@
+import ArchiveFormat
+import ByteIO
+import TMPack
+import TestSupport
+import Testing
+
+/// Archives that say something wrong, under digests that are right.
+@Suite struct AttackTests {
+  static let hostile = Attacks.all.filter { $0.rule != "sound" }
+
+  @Test(
+    arguments: [HandArchive(), .sparseFactor, .denseFactor, .lowRank(dtype: "I8", left: [1, 2, 3])].map { $0.bytes() })
+  func theUnspoiltArchivesAreSound(_ file: [UInt8]) { #expect(faults(in: file).isEmpty) }
+
+  @Test(arguments: Attacks.all.filter { $0.rule == "sound" }) func accepts(_ attack: Attack) {
+    #expect(faults(in: attack.make().bytes()).isEmpty)
+  }
+
+  @Test(arguments: hostile) func refuses(_ attack: Attack) {
+    let found = faults(in: attack.make().bytes())
+    #expect(found.first?.code == attack.code)
+    #expect(found.contains { $0.message.contains(attack.words) }, "\(found.map(\.description))")
+  }
+
+  // TMP-4-6: a member of `extensions` that is not known is ignored; TMP-4-5: so is an optional feature.
+  @Test func ignoresWhatIsOptional() {
+    var archive = HandArchive()
+    archive.editIndex = {
+      $0["features", "optional"] = ["holograms"]
+      $0["extensions"] = ["holograms": [["x": 1], "y"]]
+    }
+    #expect(faults(in: archive.bytes()).isEmpty)
+  }
+
+  // TMP-3-3: "A greater minor version is readable".
+  @Test func readsAGreaterMinorVersion() {
+    var archive = HandArchive()
+    archive.editSlot = { $0[10] = 9 }
+    #expect(faults(in: archive.bytes()).isEmpty)
+  }
+
+  // TMP-4-3: any decimal, not only the shortest. TMP-4-10: "measures to one part in 10⁶".
+  @Test(arguments: ["0.125", "0.1250", "12.5e-2", "00000.125", "125e-3", "1.25e-01", "0.12500001"])
+  func readsMeasures(_ text: String) {
+    var archive = HandArchive()
+    archive.editSummary = {
+      $0["error"] = .string(text)
+      $0["worst_error"] = .string(text)
+    }
+    #expect(faults(in: archive.bytes()).isEmpty)
+  }
+
+  // TMP-4-7, TMP-9-7: names up to 1024 bytes; TMP-1-8: equal by bytes only.
+  @Test func readsUnusualNames() throws {
+    let names = [String(repeating: "é", count: 512), "e\u{301}", "é", " ", "...", "名", "a.b c:d"]
+    var archive = HandArchive()
+    archive.editIndex = { index in
+      let expert = index["experts", .at(0)]!
+      for (position, name) in names.enumerated() {
+        index["experts", .at(position)] = expert
+        index["experts", .at(position), "name"] = .string(name)
+        // Only the first has the section's bytes to itself.
+        if position > 0 { index["experts", .at(position), "summary", "bytes"] = 0 }
+      }
+    }
+    #expect(faults(in: archive.bytes()).isEmpty)
+    let folder = TemporaryFolder()
+    try put(archive.bytes(), at: folder("a"))
+    let file = try ArchiveFile(folder("a"))
+    for (position, name) in names.enumerated() { #expect(try file.expertIndex(named: name) == position) }
+  }
+
+  // TMP-9-9: "the outermost value being level 1", 16 levels are allowed.
+  @Test func readsSixteenLevels() {
+    var archive = HandArchive()
+    archive.editIndex = {
+      $0["extensions"] = ["x": (0..<13).reduce(JSONValue.array([])) { value, _ in .array([value]) }]
+    }
+    #expect(faults(in: archive.bytes()).isEmpty)
+  }
+
+  // TMP-8-1, TMP-8-2 and TMP-8-3 find more and more.
+  @Test func levelsLookDeeper() {
+    var frame = HandArchive()
+    frame.editFile = { $0[8192] ^= 1 }
+    #expect(faults(in: frame.bytes(), .quick).isEmpty)
+    // Both shared tensors are in that frame.
+    #expect(faults(in: frame.bytes(), .full).map(\.tensor) == ["m", "n"])
+    let source = Attacks.factors.first { $0.name == "a difference of another source" }!.make().bytes()
+    #expect(faults(in: source, .full).isEmpty)
+    #expect(faults(in: source, .deep).map(\.code) == [.digestMismatch])
+    var section = HandArchive()
+    section.expert.editText = { $0.dropLast() }
+    #expect(faults(in: section.bytes(), .quick).map(\.code) == [.malformed])
+  }
+
+  // TMP-8-4: one expert's damage leaves the others usable, and is told precisely.
+  @Test func namesWhatIsAtFault() throws {
+    var archive = HandArchive()
+    archive.editFile = { file in
+      // The expert's raw frame: its first bytes are the left factors.
+      let place = file.firstRange(of: [0x21, 0x07, 0x91])!.lowerBound
+      file[place] ^= 0xFF
+    }
+    let found = try #require(faults(in: archive.bytes(), .full).first)
+    #expect(found.code == .digestMismatch)
+    #expect(found.expert == "a")
+    #expect(found.tensor == "m")
+    let offset = try #require(found.offset)
+    #expect(offset % 64 == 0)
+    #expect(found.message.contains("frame 0"))
+    #expect(found.message.contains("bytes \(offset) to \(offset + 16)"))
+    #expect(found.message.contains("expected digest"))
+    #expect(found.message.contains("found"))
+  }
+}

@@ -1,0 +1,95 @@
+import TMPack
+import TestSupport
+import Testing
+
+/// An archive of `Fixtures/golden`, and what must come out of it.
+struct Golden: CustomTestStringConvertible, Sendable {
+  let name: String
+  let root: String
+  var mixes: [(weights: String, digests: [String])] = []
+
+  static let folder = FileTree.join(packageRoot, "Fixtures/golden")
+
+  var path: String { FileTree.join(Self.folder, "\(name).tmpack") }
+  /// For a detached archive.
+  var base: String? {
+    let path = FileTree.join(Self.folder, "\(name).safetensors")
+    return FileTree.kind(of: path) == nil ? nil : path
+  }
+  var testDescription: String { name }
+
+  func open(mode: InputMode = .automatic) throws -> Archive {
+    try Archive(path, mode: mode, sharedModel: base.map { try Checkpoint.open($0).source })
+  }
+
+  /// Read from the manifest, which Fixtures/README.md describes.
+  static let all: [Golden] = {
+    var all: [Golden] = []
+    guard let text = try? contents(FileTree.join(folder, "manifest.txt")) else { return [] }
+    for line in String(decoding: text, as: UTF8.self).split(separator: "\n") {
+      let words = line.split(separator: " ", omittingEmptySubsequences: false)
+      switch words[0] {
+      case "archive": all.append(Golden(name: String(words[1]), root: String(words[2])))
+      case "mix": all[all.count - 1].mixes.append((String(words[1]), []))
+      default: all[all.count - 1].mixes[all[all.count - 1].mixes.count - 1].digests.append(String(line))
+      }
+    }
+    return all
+  }()
+}
+
+func weights(_ text: String) throws -> RouterWeights { text.isEmpty ? .shared : try RouterWeights(parsing: text) }
+
+@Suite struct GoldenTests {
+  @Test func thereIsOneForEachFeature() {
+    #expect(Golden.all.count >= 24 && Golden.all.allSatisfy { !$0.mixes.isEmpty })
+  }
+
+  // TMP-3-6: the root digest names the content. TMP-7: the same bits forever.
+  @Test(arguments: Golden.all, [InputMode.mmap, .read]) func readsToTheSameBits(_ golden: Golden, _ mode: InputMode)
+    throws
+  {
+    let archive = try golden.open(mode: mode)
+    #expect(archive.rootDigest.hexadecimal == golden.root)
+    let index = archive.file.slot.index
+    let stored = try ReadableFile(golden.path).bytes(at: index.offset, count: index.storedSize)
+    #expect(Digest(of: stored) == archive.rootDigest)
+    for keepsDecoded in [true, false] {
+      let reconstructor = try Reconstructor(archive, keepsDecoded: keepsDecoded)
+      for mix in golden.mixes {
+        #expect(try digests(of: reconstructor.mix(weights(mix.weights))) == mix.digests, "\(mix.weights)")
+      }
+    }
+  }
+
+  // TMP-8-3
+  @Test(arguments: Golden.all) func isSound(_ golden: Golden) throws {
+    let report = try Verification(golden.open()).run(.deep)
+    #expect(report.isSound, "\(report.faults.map(\.error))")
+    #expect(try report.usableExperts == golden.open().experts.map(\.name))
+  }
+
+  // TMP-6-14: what golden files of `difference` hold includes NaNs, infinities and negative zeros.
+  @Test func appendedArchivesHaveTwoSlots() throws {
+    // TMP-2-3, TMP-2-4: the valid slot of the greatest generation is active.
+    let archive = try #require(Golden.all.first { $0.name == "two-generations" }).open()
+    #expect(archive.file.slot.generation == 2)
+    #expect(archive.file.slots.residue.isEmpty)
+    #expect(archive.experts.map(\.name) == ["old", "new"])
+  }
+
+  // TMP-5-3, TMP-5-4: raw frames begin at multiples of 64; equal frames are stored once.
+  @Test func framesAreWhereTheyShouldBe() throws {
+    let archive = try #require(Golden.all.first { $0.name == "frames" }).open()
+    let section = try archive.file.sharedSection()
+    let raw = section.frames.filter { $0.rawSize == $0.extent.storedSize }
+    #expect(raw.count == 2 && raw.allSatisfy { $0.extent.offset % 64 == 0 })
+    #expect(section.manifest.entry(named: "long")?.payload?.count == 2)
+    let tied = try #require(Golden.all.first { $0.name == "tied" }).open()
+    let frames = try tied.file.sharedSection().frames
+    #expect(frames.count == 2 && frames[0].extent == frames[1].extent)
+    #expect(try tied.manifest(ofExpert: "b").tensors.isEmpty)
+    #expect(
+      try tied.file.expertSection(0).frames.map(\.extent) == tied.file.expertSection(2).frames.map(\.extent))
+  }
+}

@@ -1,0 +1,151 @@
+import ByteIO
+import Testing
+
+/// The commands on real checkpoints.
+@Suite struct CommandTests {
+  let folder = TemporaryFolder()
+
+  @Test func losslessBringsBackEveryByte() throws {
+    let archive = try zoo(in: folder, "--lossless")
+    for (name, original) in [("a66", a66), ("b44", b44)] {
+      #expect(try tmpack("compare", original, "\(archive)#\(name)", "--require-equal").code == 0)
+      let out = folder("\(name).safetensors")
+      #expect(try tmpack("unpack", archive, "--expert", name, "-o", out).code == 0)
+      #expect(try contents(out) == contents(original))
+    }
+    #expect(try tmpack("verify", archive, "--deep", "--source", "a66=\(a66)", "--source", "b44=\(b44)").code == 0)
+  }
+
+  @Test func reportsTheErrorThatCompareFinds() throws {
+    let archive = try zoo(in: folder, "--shared", "base")
+    let experts = try tmpack("inspect", archive, "--json").json()["experts"]
+    guard case .array(let list) = experts, case .object(let expert) = list[1], case .number(let error) = expert["error"]
+    else { Issue.record("no error"); return }
+    // Both are relative, to the difference and to the tensor.
+    guard case .number(let whole) = try tmpack("compare", b44, "\(archive)#b44", "--json").json()["relative_error"],
+      case .number(let distance) = try tmpack("compare", b44, base, "--json").json()["relative_error"]
+    else { Issue.record("no error"); return }
+    #expect(abs(error - whole / distance) < 1e-3)
+  }
+
+  @Test func aFolderAndAFileHoldTheSame() throws {
+    let archive = try zoo(in: folder)
+    let mix = "a66=0.25,b44=0.75"
+    #expect(try tmpack("unpack", archive, "--weights", mix, "-o", folder("mix")).code == 0)
+    #expect(try tmpack("unpack", archive, "--weights", mix, "-o", folder("mix.safetensors")).code == 0)
+    #expect(try FileTree.names(in: folder("mix")) == ["model.safetensors"])
+    #expect(try contents(folder("mix/model.safetensors")) == contents(folder("mix.safetensors")))
+    #expect(try tmpack("compare", folder("mix"), "\(archive)#\(mix)", "--require-equal").code == 0)
+    #expect(try tmpack("unpack", archive, "--shared", "--max-shard-size", "40kB", "-o", folder("shards")).code == 0)
+    #expect(try FileTree.names(in: folder("shards")).contains("model.safetensors.index.json"))
+    #expect(try tmpack("compare", folder("shards"), "\(archive)#", "--require-equal").code == 0)
+  }
+
+  @Test func sameInputsGiveTheSameArchive() throws {
+    let first = try contents(zoo(in: folder, "--threads", "1"))
+    #expect(try contents(zoo(in: folder, "--threads", "5", "--io", "read", "--force")) == first)
+  }
+
+  @Test func addAndRemove() throws {
+    let archive = try zoo(in: folder)
+    let before = try tmpack("inspect", archive, "--json").json()
+    let added = try tmpack("add", archive, "--expert", "c07=\(c07)", "--json").json()
+    #expect(added["bytes_before"] == before["bytes"])
+    #expect(try names(added["experts"]) == ["c07"])
+    #expect(try names(try tmpack("inspect", archive, "--json").json()["experts"]) == ["a66", "b44", "c07"])
+    #expect(try tmpack("remove", archive, "a66", "c07").code == 0)
+    #expect(try names(try tmpack("inspect", archive, "--json").json()["experts"]) == ["b44"])
+    #expect(try tmpack("verify", archive, "--deep").code == 0)
+  }
+
+  @Test func detached() throws {
+    let shared = folder("shared.safetensors")
+    let archive = try zoo(in: folder, "--detached", "--shared-out", shared)
+    let out = folder("a66.safetensors")
+    let refused = try tmpack("unpack", archive, "--expert", "a66", "-o", out)
+    #expect(refused.code == 1 && refused.talk.contains("--shared-from"))
+    let wrong = try tmpack("unpack", archive, "--expert", "a66", "-o", out, "--shared-from", base, "--json")
+    #expect(wrong.code == 1)
+    #expect(try wrong.jsonError()["code"] == "base-mismatch")
+    #expect(try wrong.jsonError()["tensor"] == "dense_1.bias")
+    #expect(folder.names == ["shared.safetensors", "zoo.tmpack"])
+    #expect(try tmpack("unpack", archive, "--expert", "a66", "-o", out, "--shared-from", shared).code == 0)
+    #expect(try tmpack("compare", out, "\(archive)#a66", "--shared-from", shared, "--require-equal").code == 0)
+    #expect(try tmpack("add", archive, "--expert", "c07=\(c07)", "--shared-from", shared).code == 0)
+    #expect(try tmpack("verify", archive, "--deep", "--shared-from", shared).code == 0)
+    let embedded = folder("embedded")
+    try FileTree.makeFolder(embedded)
+    let other = try tmpack("pack", "--base", base, "--expert", a66, "-o", folder("embedded/z.tmpack"))
+    #expect(other.code == 0)
+    #expect(try tmpack("unpack", folder("embedded/z.tmpack"), "--shared", "-o", out, "--shared-from", base).code == 1)
+  }
+
+  @Test func uglyNames() throws {
+    let path = folder("a b=c#d é🦊.tmpack")
+    let name = "é 🦊'\"$x"
+    #expect(try tmpack("pack", "--base", base, "--expert", "\(name)=\(a66)", "-o", path).code == 0)
+    #expect(try names(try tmpack("inspect", path, "--json").json()["experts"]) == [name])
+    #expect(try tmpack("compare", "\(path)#\(name)", "\(path)#\(name)=1", "--require-equal").code == 0)
+  }
+
+  @Test func namesWithoutOneAreThoseOfTheFiles() throws {
+    try FileTree.makeFolder(folder("v1.5"))
+    try put(try contents(a66), at: folder("v1.5/model.safetensors"))
+    let run = try tmpack(
+      "pack", "--base", base, "--expert", "\(folder("v1.5"))/", "--expert", b44, "-o", folder("x.tmpack"), "--json")
+    #expect(try names(try run.json()["experts"]) == ["v1.5", "HLA-B4402_BA"])
+  }
+
+  @Test func filesOfTheFolderTravel() throws {
+    try FileTree.makeFolder(folder("in"))
+    try FileTree.makeFolder(folder("in/onnx"))
+    try put(try contents(a66), at: folder("in/model.safetensors"))
+    try put(Array("{}".utf8), at: folder("in/config.json"))
+    try put([1, 2, 3], at: folder("in/onnx/extra.txt"))
+    try put([4], at: folder("in/.hidden"))
+    let packed = try tmpack("pack", "--base", base, "--expert", "a=\(folder("in"))", "-o", folder("x.tmpack"), "--json")
+    guard case .array(let skipped) = try packed.json()["skipped_files"] else { Issue.record("no list"); return }
+    #expect(try skipped.map { try object($0)["name"] } == [".hidden"])
+    let unpacked = try tmpack("unpack", folder("x.tmpack"), "--expert", "a", "-o", folder("out"), "--json")
+    #expect(strings(try unpacked.json()["files"]) == ["config.json", "onnx/extra.txt"])
+    #expect(try contents(folder("out/onnx/extra.txt")) == [1, 2, 3])
+    #expect(try FileTree.names(in: folder("out")) == ["config.json", "model.safetensors", "onnx"])
+  }
+
+  @Test func patternsThatMatchNothingAreNamed() throws {
+    let path = folder("x.tmpack")
+    let run = try tmpack(
+      "pack", "--base", base, "--expert", a66, "-o", path, "--exclude", "zz*", "--exclude", "lstm*", "--json")
+    #expect(strings(try run.json()["unused_patterns"]) == ["--exclude zz*"])
+  }
+
+  @Test func namesInFilesCannotSteerATerminal() throws {
+    let header = #"{"\u001b[31m\n":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#
+    let bytes = withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { Array($0) } + Array(header.utf8)
+    try put(bytes + [0, 0, 0, 0], at: folder("odd"))
+    try put(bytes + [0, 0, 0x80, 0x3F], at: folder("odd2"))
+    let pack = try tmpack("pack", "--base", folder("odd"), "--expert", folder("odd2"), "-o", folder("x.tmpack"))
+    let inspect = try tmpack("inspect", folder("x.tmpack"), "--tensors")
+    let compare = try tmpack("compare", folder("odd"), a66)
+    for run in [pack, inspect, compare] {
+      #expect(run.code == 0)
+      #expect(!(run.output + run.talk).utf8.contains(0x1B))
+      #expect(run.output.contains("\\u{1B}[31m"))
+    }
+  }
+
+  @Test func shortRunsOffATerminalAreSilent() throws {
+    let archive = try zoo(in: folder)
+    for run in [
+      try tmpack("verify", archive, "--deep"), try tmpack("unpack", archive, "--shared", "-o", folder("out")),
+      try tmpack("compare", a66, b44),
+    ] {
+      #expect(run.code == 0 && run.talk.isEmpty && !run.output.isEmpty)
+    }
+  }
+
+  private func names(_ experts: JSONValue?) throws -> [String] {
+    guard case .array(let list) = experts else { throw StorageError(.malformed, "no experts") }
+    return strings(.array(try list.map { try object($0)["name"] ?? .null }))
+  }
+}

@@ -1,0 +1,28 @@
+import Testing
+
+@Suite struct HelpTests {
+  static let commands = ["pack", "unpack", "inspect", "verify", "compare", "add", "remove", "doctor"]
+
+  @Test(arguments: commands.map { [$0] } + [[]]) func showsAnExampleThatCanBeCopied(_ command: [String]) throws {
+    let run = try Child(toolPath, command + ["--help"]).wait()
+    #expect(run.code == 0)
+    #expect(run.talk.isEmpty)
+    let lines = run.output.split(separator: "\n", omittingEmptySubsequences: false)
+    let start = try #require(lines.firstIndex { $0.hasPrefix("Example") })
+    let examples = lines[(start + 1)...].prefix { !$0.isEmpty }
+    #expect(!examples.isEmpty)
+    // A line that was too long goes on without the indentation.
+    #expect(examples.allSatisfy { $0.hasPrefix("  tmpack ") }, "\(examples)")
+  }
+
+  @Test func namesEveryCommand() throws {
+    let run = try tmpack()
+    #expect(run.code == 0)
+    for command in Self.commands { #expect(run.output.contains("\n  \(command) ")) }
+  }
+
+  @Test func printsItsVersion() throws {
+    let run = try tmpack("--version")
+    #expect(run.code == 0 && run.output.hasPrefix("tmpack "))
+  }
+}

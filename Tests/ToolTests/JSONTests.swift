@@ -1,0 +1,82 @@
+import ByteIO
+import Testing
+
+/// What `--json` prints is what `Spec/json.md` lists.
+@Suite struct JSONTests {
+  let folder = TemporaryFolder()
+
+  /// Members that are names of the user's, of factors or of options.
+  static let openObjects: Set<String> = ["factors", "options", "parameters"]
+
+  private func memberNames(_ value: JSONValue) -> Set<String> {
+    switch value {
+    case .object(let object):
+      object.members.reduce(into: Set(object.names)) { names, member in
+        if !Self.openObjects.contains(member.name) { names.formUnion(memberNames(member.value)) }
+      }
+    case .array(let array): array.reduce(into: []) { $0.formUnion(memberNames($1)) }
+    default: []
+    }
+  }
+
+  private func documentation(_ heading: String) throws -> String {
+    let spec = String(decoding: try contents("\(repository)/Spec/json.md"), as: UTF8.self)
+    let sections = spec.split(separator: "\n## ")
+    return String(try #require(sections.first { $0.prefix { $0 != "\n" } == heading }, "no heading \(heading)"))
+  }
+
+  /// The members at the top are those; all at any depth are in the documentation.
+  private func expect(_ run: Run, _ heading: String, also: [String] = [], top: Set<String>) throws {
+    let json = try run.json()
+    #expect(Set(json.names) == top)
+    let texts = try ([heading] + also).map { try documentation($0) }
+    for name in memberNames(.object(json)) {
+      #expect(texts.contains { $0.contains("`\(name)`") }, "\(heading) prints \(name), which is not documented")
+    }
+  }
+
+  @Test func members() throws {
+    let archive = try zoo(in: folder, "--exclude", "zz")
+    let inspect: Set = ["archive", "bytes", "format", "generation", "root_digest", "shared", "experts"]
+    try expect(try tmpack("inspect", archive, "--json"), "`inspect`", top: inspect)
+    try expect(try tmpack("inspect", archive, "--json", "--tensors"), "`inspect`", top: inspect)
+    let pack: Set = [
+      "archive", "bytes", "input_bytes", "root_digest", "experts", "notes", "skipped_files", "unused_patterns",
+    ]
+    try expect(
+      try tmpack("add", archive, "--expert", "c07=\(c07)", "--json"), "`pack` and `add`", also: ["`inspect`"],
+      top: pack.union(["bytes_before"]))
+    try expect(
+      try tmpack("pack", "--base", base, "--expert", "c07=\(c07)", "-o", folder("x.tmpack"), "--json"),
+      "`pack` and `add`", also: ["`inspect`"], top: pack.union(["ratio"]))
+    try expect(
+      try tmpack("unpack", archive, "--expert", "a66", "-o", folder("out"), "--json"), "`unpack`",
+      top: ["output", "tensors", "bytes", "files"])
+    let verify: Set = [
+      "archive", "level", "sound", "root_digest", "usable_experts", "shared_usable", "proved_sources", "faults",
+    ]
+    try expect(try tmpack("verify", archive, "--source", "a66=\(a66)", "--json"), "`verify`", top: verify)
+    try expect(
+      try tmpack("compare", a66, b44, "--json"), "`compare`",
+      top: ["equal", "relative_error", "only_left", "only_right", "tensors"])
+    try expect(
+      try tmpack("remove", archive, "a66", "--json"), "`remove`", top: ["archive", "bytes", "bytes_before"])
+    try expect(
+      try tmpack("doctor", "--json"), "`doctor`",
+      top: [
+        "version", "format", "zstd", "blas", "blas_core", "cpu_features", "cores", "memory_bytes", "free_disk_bytes",
+      ])
+    var bytes = try contents(archive)
+    bytes[20_000] ^= 1
+    try put(bytes, at: archive)
+    try expect(try tmpack("verify", archive, "--json"), "`verify`", also: ["Errors"], top: verify)
+  }
+
+  @Test func everyCodeIsDocumented() throws {
+    let text = try documentation("Errors")
+    for code in StorageError.Code.allCases {
+      let line = text.split(separator: "\n").first { $0.contains("`\(code.rawValue)`") }
+      #expect(line?.hasPrefix("| \(code.family.rawValue),") == true, "\(code)")
+    }
+  }
+}
