@@ -29,7 +29,7 @@ let package = Package(
     .target(name: "ByteIO", dependencies: ["CSystem"]),
     .target(name: "Parallel", dependencies: ["CSystem", "ByteIO"]),
     .target(name: "Digests", dependencies: [.product(name: "Crypto", package: "swift-crypto")]),
-    .target(name: "Zstandard", dependencies: ["CZstd", "ByteIO"]),
+    .target(name: "Zstandard", dependencies: ["CZstd", "CKernels", "ByteIO"]),
     .target(name: "TensorKit", dependencies: ["ByteIO"]),
     .target(
       name: "Factorization",
@@ -56,7 +56,7 @@ let package = Package(
     .testTarget(name: "ZstandardTests", dependencies: ["Zstandard", "TestSupport"]),
     .testTarget(
       name: "FactorizationTests",
-      dependencies: ["Factorization", "CLAPACKE", "COpenBLAS", "TensorKit", "ByteIO"]),
+      dependencies: ["Factorization", "CLAPACKE", "COpenBLAS", "TensorKit", "ByteIO", "Zstandard"]),
     .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"]),
     .testTarget(name: "ArchiveFormatTests", dependencies: ["ArchiveFormat", "TMPack", "Zstandard", "TestSupport"]),
     .testTarget(name: "TMPackTests", dependencies: ["TMPack", "TestSupport"]),

@@ -22,6 +22,8 @@ public struct SharedMethod: Sendable, Hashable {
 /// What an expert's section holds, known without reading it (TMP-4-10).
 public struct ExpertSummary: Sendable, Hashable {
   public let bytes: UInt64
+  /// Stored bytes of the frames that make a lossy expert exact (TMP-6-17), which are among `bytes`; nil when it has none.
+  public let correctionBytes: UInt64?
   public let factors: [String: Int]
   public let tensors: Int
   public let parameters: UInt64
@@ -144,8 +146,12 @@ extension ExpertSummary {
   init(json: JSONValue) throws(StorageError) {
     let object = try json.asObject("the summary")
     try object.allowOnly(
-      ["bytes", "error", "factors", "parameters", "tensors", "worst_error", "worst_tensor"], in: "the summary")
+      ["bytes", "correction_bytes", "error", "factors", "parameters", "tensors", "worst_error", "worst_tensor"],
+      in: "the summary")
     bytes = UInt64(try object.required("bytes", of: "the summary").asCount("bytes"))
+    correctionBytes = try object["correction_bytes"].map { value throws(StorageError) in
+      UInt64(try value.asCount("correction_bytes"))
+    }
     parameters = UInt64(try object.required("parameters", of: "the summary").asCount("parameters"))
     tensors = try object.required("tensors", of: "the summary").asCount("tensors")
     var factors: [String: Int] = [:]
@@ -171,6 +177,7 @@ extension ExpertSummary {
       "bytes": JSONValue(bytes), "parameters": JSONValue(parameters), "tensors": JSONValue(tensors),
       "factors": .object(JSONObject(factors.sorted { $0.key < $1.key }.map { ($0.key, JSONValue($0.value)) })),
     ]
+    object["correction_bytes"] = correctionBytes.map { JSONValue($0) }
     if let error, let worstError, let worstTensor {
       object["error"] = error.json
       object["worst_error"] = worstError.json

@@ -44,7 +44,7 @@ public struct ArchiveVerifier: Sendable {
       do throws(StorageError) {
         let section = try archive.expertSection(position)
         let bytes = counted.add([expert.section.extent] + section.frames.map(\.extent))
-        let actual = ExpertSummary(of: section.manifest, shared: shared.manifest, bytes: bytes)
+        let actual = ExpertSummary(of: section, shared: shared.manifest, bytes: bytes)
         guard expert.summary.agrees(with: actual) else {
           throw StorageError(.malformed, "the index's summary does not agree with the section", file: archive.path)
         }
@@ -111,7 +111,7 @@ public struct ArchiveVerifier: Sendable {
       guard let section = try? archive.expertSection(position) else { continue }
       var users = section.manifest.files.map { (name: $0.name.text, isTensor: false, payload: $0.payload) }
       for entry in section.manifest.tensors {
-        for payload in entry.factor.payloads { users.append((entry.name, true, payload)) }
+        for payload in entry.payloads { users.append((entry.name, true, payload)) }
       }
       views.append(SectionView(expert: position, frames: section.frames, users: users))
     }
@@ -204,7 +204,8 @@ extension ExpertSummary {
       guard let a, let b else { return a == nil && b == nil }
       return a.agrees(with: b)
     }
-    return bytes == other.bytes && factors == other.factors && tensors == other.tensors
+    return bytes == other.bytes && correctionBytes == other.correctionBytes && factors == other.factors
+      && tensors == other.tensors
       && parameters == other.parameters && worstTensor == other.worstTensor && close(error, other.error)
       && close(worstError, other.worstError)
   }

@@ -78,32 +78,41 @@ public final class ArchiveWriter {
   // MARK: Payloads
 
   /// Writes a payload of the section that is open. The reference is good for this section's manifest only.
-  public func place(_ payload: EncodedPayload) throws(StorageError) -> PayloadReference {
+  ///
+  /// - Parameter purpose: payloads of different purposes share no frame.
+  public func place(_ payload: EncodedPayload, for purpose: PayloadPurpose = .content) throws(StorageError)
+    -> PayloadReference
+  {
     switch payload.content {
     case .frames(let frames):
       let first = section.frames.count
       for frame in frames { section.frames.append(try store(frame)) }
       return PayloadReference(first: first, count: frames.count, skip: 0, size: payload.size)
-    case .pooled(let bytes, let filter):
+    case .pooled(let bytes, let boundaries):
       guard !bytes.isEmpty else { return .empty }
-      let content = OpenSection.Pooled(bytes: bytes, filter: filter)
+      let kind = OpenSection.PoolKind(coding: payload.coding, purpose: purpose)
+      let content = OpenSection.Pooled(bytes: bytes, kind: kind)
       if let known = section.pooled[content] { return known }
-      if let pool = section.pools[filter], pool.bytes.count + bytes.count > EncodedPayload.frameSize {
-        try close(pool, filter)
+      if let pool = section.pools[kind], pool.bytes.count + bytes.count > EncodedPayload.frameSize {
+        try close(pool, kind)
       }
-      var pool = section.pools[filter] ?? section.openPool()
-      let reference = PayloadReference(first: pool.frame, count: 1, skip: pool.bytes.count, size: bytes.count)
+      var pool = section.pools[kind] ?? section.openPool()
+      let start = pool.bytes.count
+      let reference = PayloadReference(first: pool.frame, count: 1, skip: start, size: bytes.count)
       pool.bytes += bytes
-      section.pools[filter] = pool
+      pool.boundaries += boundaries.map { start + $0 }
+      section.pools[kind] = pool
       section.pooled[content] = reference
       return reference
     }
   }
 
-  private func close(_ pool: OpenSection.Pool, _ filter: FrameFilter) throws(StorageError) {
-    let frame = pool.bytes.withUnsafeBytes { EncodedFrame($0, filter: filter, level: level) }
+  private func close(_ pool: OpenSection.Pool, _ kind: OpenSection.PoolKind) throws(StorageError) {
+    let frame = pool.bytes.withUnsafeBytes {
+      EncodedFrame($0, kind.coding, boundaries: pool.boundaries, level: level)
+    }
     section.frames[pool.frame] = try store(frame)
-    section.pools[filter] = nil
+    section.pools[kind] = nil
   }
 
   private func store(_ frame: EncodedFrame) throws(StorageError) -> FrameRecord {
@@ -142,17 +151,18 @@ public final class ArchiveWriter {
     guard let shared = sharedSection else { preconditionFailure("the shared model comes first") }
     try checkName(name)
     try closePools()
+    let section = numbered(manifest)
     let (reference, newBytes) = try located(expert: name) { () throws(StorageError) in
-      try writeSection(numbered(manifest), context: shared.manifest)
+      try writeSection(section, context: shared.manifest)
     }
-    try list(name, manifest, reference, bytes: newBytes)
+    list(name, section, reference, bytes: newBytes)
   }
 
   private func list(
-    _ name: String, _ manifest: ExpertManifest, _ reference: SectionReference, bytes: UInt64
-  ) throws(StorageError) {
+    _ name: String, _ section: Section<ExpertManifest>, _ reference: SectionReference, bytes: UInt64
+  ) {
     guard let shared = sharedSection else { preconditionFailure("the shared model comes first") }
-    let summary = ExpertSummary(of: manifest, shared: shared.manifest, bytes: bytes)
+    let summary = ExpertSummary(of: section, shared: shared.manifest, bytes: bytes)
     experts.append(ExpertReference(name: name, section: reference, summary: summary))
   }
 
@@ -166,28 +176,14 @@ public final class ArchiveWriter {
   }
 
   private func closePools() throws(StorageError) {
-    for (filter, pool) in section.pools.sorted(by: { $0.value.frame < $1.value.frame }) { try close(pool, filter) }
+    for (kind, pool) in section.pools.sorted(by: { $0.value.frame < $1.value.frame }) { try close(pool, kind) }
   }
 
   /// The section that was open, its frames numbered by first use, as TMP-5-9 wants them.
   private func numbered<Manifest: SectionManifest>(_ manifest: Manifest) -> Section<Manifest> {
     let placed = section.frames
     section = OpenSection()
-    var numbers: [Int: Int] = [:]
-    var records: [FrameRecord] = []
-    var manifest = manifest
-    manifest.mapPayloads { payload in
-      guard payload.count > 0 else { return payload }
-      if numbers[payload.first] == nil {
-        for frame in payload.frames {
-          numbers[frame] = records.count
-          records.append(placed[frame]!)
-        }
-      }
-      return PayloadReference(
-        first: numbers[payload.first]!, count: payload.count, skip: payload.skip, size: payload.size)
-    }
-    return Section(manifest: manifest, frames: records)
+    return Section(numbering: manifest, placed: placed)
   }
 
   private func writeSection<Manifest: SectionManifest>(
@@ -225,13 +221,21 @@ public final class ArchiveWriter {
   }
 
   /// Copies an expert's section of another archive with the same shared model, frames as they are.
-  public func copyExpert(_ index: Int, of archive: ArchiveFile) throws(StorageError) {
+  ///
+  /// - Parameter droppingCorrections: leaves out what makes the expert exact (TMP-6-17).
+  public func copyExpert(_ index: Int, of archive: ArchiveFile, droppingCorrections: Bool = false) throws(StorageError)
+  {
     guard let shared = sharedSection else { preconditionFailure("the shared model comes first") }
     try checkName(archive.index.experts[index].name)
-    let section = try archive.expertSection(index)
+    var section = try archive.expertSection(index)
+    if droppingCorrections, section.correctionBytes != nil {
+      var manifest = section.manifest
+      for tensor in manifest.tensors.indices { manifest.tensors[tensor].correction = nil }
+      section = Section(numbering: manifest, placed: section.frames)
+    }
     let copied = Section(manifest: section.manifest, frames: try copy(section.frames, of: archive))
     let (reference, newBytes) = try writeSection(copied, context: shared.manifest)
-    try list(archive.index.experts[index].name, section.manifest, reference, bytes: newBytes)
+    list(archive.index.experts[index].name, copied, reference, bytes: newBytes)
   }
 
   private func copy(_ frames: [FrameRecord], of archive: ArchiveFile) throws(StorageError) -> [FrameRecord] {
@@ -270,19 +274,32 @@ public final class ArchiveWriter {
   }
 }
 
+/// What a payload is for.
+public enum PayloadPurpose: Sendable, Hashable {
+  case content
+  /// TMP-6-17, which can be dropped.
+  case correction
+}
+
 /// The section that payloads are being placed in. Frames have provisional numbers, in the order of placing.
 private struct OpenSection {
+  struct PoolKind: Hashable {
+    let coding: PayloadCoding
+    let purpose: PayloadPurpose
+  }
   struct Pool {
     let frame: Int
     var bytes: [UInt8] = []
+    /// Places where the statistics change.
+    var boundaries: [Int] = []
   }
   /// Nil for the frame of a pool that is still open.
   var frames: [FrameRecord?] = []
-  var pools: [FrameFilter: Pool] = [:]
+  var pools: [PoolKind: Pool] = [:]
 
   struct Pooled: Hashable {
     let bytes: [UInt8]
-    let filter: FrameFilter
+    let kind: PoolKind
   }
   /// Small payloads that are there already, such as those of tied tensors: what digests do for large ones.
   var pooled: [Pooled: PayloadReference] = [:]
@@ -308,8 +325,10 @@ struct CountedExtents {
 extension ExpertSummary {
   /// TMP-4-10
   /// - Parameter bytes: what no earlier section has stored.
-  init(of manifest: ExpertManifest, shared: SharedManifest, bytes: UInt64) {
+  init(of section: Section<ExpertManifest>, shared: SharedManifest, bytes: UInt64) {
+    let manifest = section.manifest
     self.bytes = bytes
+    correctionBytes = section.correctionBytes
     var factors: [String: Int] = [:]
     var parameters: UInt64 = 0
     var newTensors = 0

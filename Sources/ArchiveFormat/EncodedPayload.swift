@@ -1,5 +1,6 @@
 import ByteIO
 import Digests
+import TensorKit
 import Zstandard
 
 /// A frame's bytes as they will stand in the file; where is not known yet.
@@ -10,26 +11,22 @@ struct EncodedFrame: Sendable {
   let codec: FrameRecord.Codec
   let filter: FrameFilter
 
-  /// Filters and compresses `raw`; keeps it as it is when that does not make it smaller.
-  init(_ raw: UnsafeRawBufferPointer, filter: FrameFilter, level: Int) {
-    let compressed: [UInt8]
-    switch filter {
-    case .none: compressed = Zstandard.compress(raw, level: level)
-    case .bytePlanes(let width):
-      let planes = UnsafeMutableRawBufferPointer.allocate(byteCount: raw.count, alignment: 64)
-      defer { planes.deallocate() }
-      BytePlanes.split(raw, width: width, into: planes)
-      compressed = Zstandard.compress(UnsafeRawBufferPointer(planes), level: level)
+  /// Filters and compresses `raw` in the way of `coding` that makes it smallest; keeps it as it is when none makes it smaller.
+  ///
+  /// - Parameter boundaries: places in `raw` where its statistics change.
+  init(_ raw: UnsafeRawBufferPointer, _ coding: PayloadCoding, boundaries: [Int] = [], level: Int) {
+    var best: (stored: [UInt8], filter: FrameFilter)?
+    for attempt in coding.attempts {
+      guard let filtered = attempt.filter.applied(to: raw) else { continue }
+      let cuts = attempt.filter.cuts(boundaries, rawSize: raw.count)
+      let compressed = filtered.withUnsafeBytes {
+        Zstandard.compress($0, level: attempt.level ?? level, cuts: cuts, minimumMatch: attempt.minimumMatch)
+      }
+      if compressed.count < (best?.stored.count ?? raw.count) { best = (compressed, attempt.filter) }
     }
-    if compressed.count < raw.count {
-      stored = compressed
-      codec = .zstd
-      self.filter = filter
-    } else {
-      stored = [UInt8](raw)
-      codec = .raw
-      self.filter = .none
-    }
+    codec = best == nil ? .raw : .zstd
+    filter = best?.filter ?? .none
+    stored = best?.stored ?? [UInt8](raw)
     rawSize = raw.count
     digest = Digest(of: stored)
   }
@@ -44,9 +41,10 @@ public struct EncodedPayload: Sendable {
 
   enum Content: Sendable {
     case frames([EncodedFrame])
-    case pooled([UInt8], FrameFilter)
+    case pooled([UInt8], boundaries: [Int])
   }
   let content: Content
+  let coding: PayloadCoding
   public let size: Int
 
   /// What it takes in the file; of one that will share a frame, at most.
@@ -58,23 +56,38 @@ public struct EncodedPayload: Sendable {
   }
 
   /// - Parameters:
-  ///   - elementWidth: bytes of an element, which choose the filter.
-  ///   - level: zstd's.
-  public init(_ bytes: UnsafeRawBufferPointer, elementWidth: Int, level: Int) {
+  ///   - boundaries: increasing places in `bytes` where their statistics change, whole elements apart.
+  ///   - level: zstd's, for codings that have none of their own.
+  public init(_ bytes: UnsafeRawBufferPointer, _ coding: PayloadCoding, boundaries: [Int] = [], level: Int) {
     size = bytes.count
-    let filter = FrameFilter(elementWidth: elementWidth)
+    self.coding = coding
     if bytes.count <= Self.pooledSize {
-      content = .pooled([UInt8](bytes), filter)
+      content = .pooled([UInt8](bytes), boundaries: boundaries)
       return
     }
     content = .frames(
       stride(from: 0, to: bytes.count, by: Self.frameSize).map { start in
         let end = min(start + Self.frameSize, bytes.count)
-        return EncodedFrame(UnsafeRawBufferPointer(rebasing: bytes[start..<end]), filter: filter, level: level)
+        return EncodedFrame(
+          UnsafeRawBufferPointer(rebasing: bytes[start..<end]), coding,
+          boundaries: boundaries.between(start, end).map { $0 - start }, level: level)
       })
+  }
+
+  /// - Parameter elementWidth: bytes of an element.
+  public init(_ bytes: UnsafeRawBufferPointer, elementWidth: Int, level: Int) {
+    self.init(bytes, .elements(width: elementWidth), level: level)
   }
 
   public init(_ bytes: [UInt8], elementWidth: Int, level: Int) {
     self = bytes.withUnsafeBytes { EncodedPayload($0, elementWidth: elementWidth, level: level) }
+  }
+}
+
+extension [Int] {
+  /// The elements of a sorted array above `low` and below `high`. O(log n).
+  fileprivate func between(_ low: Int, _ high: Int) -> ArraySlice<Int> {
+    let first = partitioningIndex { $0 > low }
+    return self[first..<Swift.max(first, partitioningIndex { $0 >= high })]
   }
 }

@@ -1,23 +1,5 @@
 import ByteIO
 import Digests
-import Zstandard
-
-/// What is done to a frame's raw bytes before they are compressed (TMP-5-2).
-public enum FrameFilter: Sendable, Hashable {
-  case none
-  /// TMP-5-7
-  case bytePlanes(width: Int)
-
-  /// The filter for elements of that many bytes.
-  public init(elementWidth: Int) { self = [2, 4, 8].contains(elementWidth) ? .bytePlanes(width: elementWidth) : .none }
-
-  var elementWidth: Int {
-    switch self {
-    case .none: 1
-    case .bytePlanes(let width): width
-    }
-  }
-}
 
 /// Where one frame is and how to decode it.
 ///
@@ -61,15 +43,12 @@ public struct FrameRecord: Sendable, Hashable {
     guard let codec = Codec(rawValue: codecNumber) else {
       throw StorageError(.malformed, "a frame has the unknown codec \(codecNumber)", offset: offset)
     }
-    switch (filterNumber, width) {
-    case (0, 0): filter = .none
-    case (1, 2), (1, 4), (1, 8):
-      filter = .bytePlanes(width: width)
-      guard rawSize.isMultiple(of: width) else {
-        throw StorageError(.malformed, "a frame's raw size is not a multiple of its filter's width", offset: offset)
-      }
-    default:
+    guard let filter = FrameFilter(number: filterNumber, width: width) else {
       throw StorageError(.malformed, "a frame has the unknown filter \(filterNumber) of width \(width)", offset: offset)
+    }
+    self.filter = filter
+    guard rawSize.isMultiple(of: max(1, width)) else {
+      throw StorageError(.malformed, "a frame's raw size is not a multiple of its filter's width", offset: offset)
     }
     if codec == .raw {
       guard storedSize == rawSize, filter == .none, offset.isMultiple(of: Layout.rawAlignment) else {
@@ -87,12 +66,8 @@ public struct FrameRecord: Sendable, Hashable {
     writer.integer(UInt32(extent.storedSize))
     writer.integer(UInt32(rawSize))
     writer.integer(codec.rawValue)
-    switch filter {
-    case .none: writer.zeros(2)
-    case .bytePlanes(let width):
-      writer.integer(UInt8(1))
-      writer.integer(UInt8(width))
-    }
+    writer.integer(filter.number)
+    writer.integer(UInt8(filter.width))
     writer.zeros(5)
     writer.append(extent.digest.bytes)
   }
@@ -104,14 +79,9 @@ public struct FrameRecord: Sendable, Hashable {
     _ stored: UnsafeRawBufferPointer, into raw: UnsafeMutableRawBufferPointer, checkingDigest: Bool
   ) throws(StorageError) {
     if checkingDigest || codec == .raw { try extent.check(stored, "a frame") }
-    switch (codec, filter) {
-    case (.raw, _): raw.copyMemory(from: stored)
-    case (.zstd, .none): try Zstandard.decompress(stored, into: raw)
-    case (.zstd, .bytePlanes(let width)):
-      let planes = UnsafeMutableRawBufferPointer.allocate(byteCount: rawSize, alignment: 64)
-      defer { planes.deallocate() }
-      try Zstandard.decompress(stored, into: planes)
-      BytePlanes.merge(UnsafeRawBufferPointer(planes), width: width, into: raw)
+    switch codec {
+    case .raw: raw.copyMemory(from: stored)
+    case .zstd: try filter.decompress(stored, into: raw)
     }
   }
 }

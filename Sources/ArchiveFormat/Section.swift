@@ -14,6 +14,41 @@ public struct Section<Manifest: Sendable>: Sendable {
   }
 }
 
+extension Section where Manifest: SectionManifest {
+  /// A section whose frames are numbered by first use, as TMP-5-9 wants them. Frames that no payload uses are left out.
+  ///
+  /// - Parameters:
+  ///   - manifest: its payloads refer to `placed`.
+  ///   - placed: all of those that are used are there.
+  init(numbering manifest: Manifest, placed: [FrameRecord?]) {
+    var numbers: [Int: Int] = [:]
+    var records: [FrameRecord] = []
+    var manifest = manifest
+    manifest.mapPayloads { payload in
+      guard payload.count > 0 else { return payload }
+      if numbers[payload.first] == nil {
+        for frame in payload.frames {
+          numbers[frame] = records.count
+          records.append(placed[frame]!)
+        }
+      }
+      return PayloadReference(
+        first: numbers[payload.first]!, count: payload.count, skip: payload.skip, size: payload.size)
+    }
+    self.init(manifest: manifest, frames: records)
+  }
+}
+
+extension Section<ExpertManifest> {
+  /// Stored bytes of the frames of corrections, each extent once; nil when there are no corrections (TMP-4-10).
+  var correctionBytes: UInt64? {
+    guard manifest.tensors.contains(where: { $0.correction != nil }) else { return nil }
+    var counted = CountedExtents()
+    let used = manifest.framesOfCorrections(count: frames.count)
+    return counted.add(zip(frames, used).compactMap { frame, isUsed in isUsed ? frame.extent : nil })
+  }
+}
+
 /// Where a section is (TMP-4-8).
 public struct SectionReference: Sendable, Hashable {
   public let extent: Extent
@@ -89,6 +124,7 @@ extension Section where Manifest: SectionManifest {
       else { throw StorageError(.malformed, "a payload does not fit its frames") }
       return payload
     }
+    try manifest.checkFrames(count: frames.count)
     guard used == frames.count else { throw StorageError(.malformed, "a section has frames that nothing uses") }
     try Self.checkExpansion(try manifest.payloadBytes(), archiveEnd: archiveEnd)
   }

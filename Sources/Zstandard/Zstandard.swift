@@ -9,23 +9,66 @@ public enum Zstandard {
   /// 8 MiB: what any decoder accepts by default.
   static let maximumWindowLog = 23
 
-  /// Compresses `raw` into one frame with content size and checksum. The same bytes for the same input, level and library.
-  public static func compress(_ raw: UnsafeRawBufferPointer, level: Int) -> [UInt8] {
+  /// Compresses `raw` into one frame with content size and checksum. The same bytes for the same input, parameters and library.
+  ///
+  /// - Parameters:
+  ///   - cuts: increasing places where the statistics change. A block ends at each, so that what follows gets codes of its own.
+  ///   - minimumMatch: shortest repetition to look for, 3 to 7; nil for the level's.
+  public static func compress(
+    _ raw: UnsafeRawBufferPointer, level: Int, cuts: [Int] = [], minimumMatch: Int? = nil
+  ) -> [UInt8] {
     let context = ZSTD_createCCtx()!
     defer { ZSTD_freeCCtx(context) }
-    for (parameter, value) in [
-      (ZSTD_c_compressionLevel, level), (ZSTD_c_checksumFlag, 1), (ZSTD_c_contentSizeFlag, 1),
-    ] {
+    func set(_ parameter: ZSTD_cParameter, _ value: Int) {
       precondition(ZSTD_isError(ZSTD_CCtx_setParameter(context, parameter, Int32(value))) == 0)
     }
+    set(ZSTD_c_compressionLevel, level)
+    set(ZSTD_c_checksumFlag, 1)
+    set(ZSTD_c_contentSizeFlag, 1)
+    if let minimumMatch { set(ZSTD_c_minMatch, minimumMatch) }
     // Only the highest levels want more than 8 MiB; naming the log for others would change their choice.
-    if raw.count > 1 << maximumWindowLog {
-      precondition(ZSTD_isError(ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, Int32(maximumWindowLog))) == 0)
+    if raw.count > 1 << maximumWindowLog { set(ZSTD_c_windowLog, maximumWindowLog) }
+    // Beyond the library's bound, a block that ends early costs its header.
+    return [UInt8](unsafeUninitializedCapacity: ZSTD_compressBound(raw.count) + 16 * (cuts.count + 1)) {
+      buffer, count in
+      if cuts.isEmpty {
+        count = ZSTD_compress2(context, buffer.baseAddress, buffer.count, raw.baseAddress, raw.count)
+        precondition(ZSTD_isError(count) == 0, "the bound suffices")
+      } else {
+        count = compress(context, raw, cuts: cuts, into: buffer)
+      }
     }
-    return [UInt8](unsafeUninitializedCapacity: ZSTD_compressBound(raw.count)) { buffer, count in
-      count = ZSTD_compress2(context, buffer.baseAddress, buffer.count, raw.baseAddress, raw.count)
-      precondition(ZSTD_isError(count) == 0, "the bound suffices")
+  }
+
+  private static func compress(
+    _ context: OpaquePointer, _ raw: UnsafeRawBufferPointer, cuts: [Int], into buffer: UnsafeMutableBufferPointer<UInt8>
+  ) -> Int {
+    precondition(ZSTD_isError(ZSTD_CCtx_setPledgedSrcSize(context, UInt64(raw.count))) == 0)
+    var output = ZSTD_outBuffer(dst: buffer.baseAddress, size: buffer.count, pos: 0)
+    var start = 0
+    for end in cuts + [raw.count] where end > start || end == raw.count {
+      let part = UnsafeRawBufferPointer(rebasing: raw[start..<end])
+      var input = ZSTD_inBuffer(src: part.baseAddress, size: part.count, pos: 0)
+      let directive = end == raw.count ? ZSTD_e_end : ZSTD_e_flush
+      while true {
+        let left = ZSTD_compressStream2(context, &output, &input, directive)
+        precondition(ZSTD_isError(left) == 0 && (left == 0 || output.pos < output.size), "the bound suffices")
+        if left == 0 { break }
+      }
+      if end == raw.count { break }
+      start = end
     }
+    return output.pos
+  }
+
+  /// The raw bytes that a frame says it has.
+  ///
+  /// - Throws: `malformed` for one of another kind, or without a content size.
+  public static func contentSize(of stored: UnsafeRawBufferPointer) throws(StorageError) -> UInt64 {
+    guard let size = try ZstandardFrameHeader(parsing: stored).contentSize else {
+      throw StorageError(.malformed, "zstd: declares no content size")
+    }
+    return size
   }
 
   /// Decompresses exactly one frame that fills `raw` exactly.

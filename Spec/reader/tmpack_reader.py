@@ -204,7 +204,7 @@ def canonical_json(data, where):
 
 
 SUMMARY = {"bytes": integer, "factors": anything, "parameters": integer, "tensors": integer}  # TMP-4-10
-SUMMARY_OF_LOSSY = {"error": measure, "worst_error": measure, "worst_tensor": text}
+SUMMARY_OF_LOSSY = {"correction_bytes": integer, "error": measure, "worst_error": measure, "worst_tensor": text}
 SECTION = {"digest": digest, "offset": integer, "raw": integer, "stored": integer}  # TMP-4-8
 
 
@@ -257,8 +257,8 @@ class Index:
 
 # --- 5. Sections and frames -------------------------------------------------------------------------------------
 
-def zstd_frame(data, raw, where):
-    """Decompresses exactly one frame, after checking its header and walking over its blocks: TMP-5-5."""
+def zstd_frame(data, raw, where, exact=True):
+    """Decompresses exactly one frame, of that content size or, unless exact, at most that, after checking its header and walking over its blocks: TMP-5-5."""
     def check(condition, message):
         require(condition, "TMP-5-5", f"{where}: {message}")
 
@@ -275,7 +275,7 @@ def zstd_frame(data, raw, where):
     width = 1 << (flags >> 6)
     size = int.from_bytes(data[at:at + width], "little") + (256 if width == 2 else 0)
     at += width
-    check(size == raw, f"content size {size}, expected {raw}")
+    check(size == raw or (size < raw and not exact), f"content size {size}, expected {raw}")
     check((size if single else window) <= 8 * MIB, "the window exceeds 8 MiB")
     last = 0
     while not last:
@@ -285,14 +285,14 @@ def zstd_frame(data, raw, where):
         at += 3 + (1 if kind == 1 else block >> 3)
     check(at + 4 == len(data), "not exactly one frame")
     try:
-        out = zstandard.ZstdDecompressor(max_window_size=8 * MIB).decompress(data, max_output_size=raw)
+        out = zstandard.ZstdDecompressor(max_window_size=8 * MIB).decompress(data, max_output_size=size)
     except zstandard.ZstdError as error:
         raise TmpackError(f"TMP-5-5: {where}: {error}") from None
-    check(len(out) == raw, f"{len(out)} bytes, expected {raw}")
+    check(len(out) == size, f"{len(out)} bytes, expected {size}")
     return out
 
 
-PAYLOADS = ("left", "payload", "positions", "right", "scales", "values")  # in the order of canonical JSON
+PAYLOADS = ("correction", "left", "payload", "positions", "right", "scales", "values")  # in the order of canonical JSON
 MANIFEST = {"files": array, "kind": text, "metadata": texts, "provenance": anything, "tensors": array}  # TMP-6-16
 LOSSY = {"dtype": text, "error": measure, "norm": measure, "scales": anything}  # TMP-6-6
 FACTORS = {"low-rank": LOSSY | {"left": anything, "rank": integer, "right": anything},
@@ -326,7 +326,7 @@ class Section:
         self.index.check_place(offset, stored, where)
         require(raw <= 4 * MIB, "TMP-9-6", f"raw bytes of {where}: {raw}, the limit is 4 MiB")
         require(raw >= 1, "TMP-5-3", f"{where} is empty")
-        require(codec < 2 and transform < 2, "TMP-5-2", f"{where}: codec {codec}, filter {transform}")
+        require(codec < 2 and transform < 4, "TMP-5-2", f"{where}: codec {codec}, filter {transform}")
         require(width in ((2, 4, 8) if transform else (0,)), "TMP-5-2", f"{where}: filter width {width}")
         require(not any(reserved), "TMP-1-7", f"{where}: a reserved byte is not zero")
         if codec == 0:
@@ -337,16 +337,23 @@ class Section:
 
     @functools.lru_cache(maxsize=8)
     def frame(self, number):
-        """The raw bytes of a frame, its digest checked: TMP-5-6, TMP-5-7."""
-        offset, stored, raw, codec, _, width, _, expected = self.records[number]
+        """The raw bytes of a frame, its digest checked: TMP-5-6, TMP-5-7, TMP-5-10, TMP-5-11."""
+        offset, stored, raw, codec, transform, width, _, expected = self.records[number]
         where = f"frame {number} of {self.where}, bytes {offset} to {offset + stored - 1}"
         data = self.index.file[offset:offset + stored]
         found = hashlib.sha256(data).digest()
         require(found == expected, "TMP-5-6", f"{where}: digest {found.hex()}, expected {expected.hex()}")
         if codec == 0:
             return data
-        data = zstd_frame(data, raw, where)
-        return np.frombuffer(data, np.uint8).reshape(width, -1).T.tobytes() if width else data
+        data = zstd_frame(data, raw, where, exact=transform != 3)
+        if transform == 3:
+            return undo_magnitudes(data, raw, width, where)
+        if width:
+            data = np.frombuffer(data, np.uint8).reshape(width, -1).T.tobytes()
+        if transform == 2:
+            lanes = np.frombuffer(data, f"<u{width}")
+            data = (lanes >> 1 | lanes << (8 * width - 1)).tobytes()
+        return data
 
     def payload(self, value):  # TMP-5-8
         data = b"".join(self.frame(value["first"] + i) for i in range(value["count"]))
@@ -370,8 +377,26 @@ class Section:
                         f"{where}: {size} bytes after {skip} do not fit its {count} frames")
                 used = max(used, first + count)
         require(used == len(self.records), "TMP-5-9", f"{self.where}: frame {used} is not used")
+        self.check_corrections()
         require(total <= 64 * MIB + 16384 * self.index.slot["end"], "TMP-9-11",
                 f"sum of the payload sizes of {self.where}: {total}")
+
+    def frames_of(self, payloads):
+        """Whether each frame is used by one of the payloads."""
+        changes = np.zeros(len(self.records) + 1, np.int64)
+        for value in payloads:
+            np.add.at(changes, [value["first"], value["first"] + value["count"]], [1, -1])
+        return np.cumsum(changes)[:-1] > 0
+
+    def check_corrections(self):  # TMP-6-18
+        lossy = [e for e in self.manifest["tensors"] if "error" in e]
+        corrected = [e["correction"] for e in lossy if "correction" in e]
+        require(len(corrected) in (0, len(lossy)), "TMP-6-18", f"{self.where}: only some entries have a correction")
+        others = [owner[m] for owner in self.manifest["files"] + self.manifest["tensors"]
+                  for m in PAYLOADS[1:] if m in owner]
+        self.corrections = self.frames_of(corrected) if corrected else None
+        require(not corrected or not (self.corrections & self.frames_of(others)).any(), "TMP-6-18",
+                f"{self.where}: a frame holds a correction and something else")
 
     # --- 6. Manifests ---
 
@@ -426,7 +451,8 @@ class Section:
             return self.size_of(entry, "payload", size, where) if more else None
         factor = entry.get("factor")
         require(isinstance(factor, str) and factor in FACTORS, "TMP-6-6", f"{where}: factor {factor!r}")
-        members(entry, where, "TMP-6-6", {"name": text, "factor": text, "source": digest} | FACTORS[factor])
+        members(entry, where, "TMP-6-6", {"name": text, "factor": text, "source": digest} | FACTORS[factor],
+                {"correction": anything} if "error" in FACTORS[factor] else {})
         if factor == "replaced":  # TMP-6-15
             return self.size_of(entry, "payload", tensor_size(entry["dtype"], entry["shape"], where), where)
         require(entry["name"] in shared.tensors, "TMP-6-7", f"{where}: {factor} without a shared tensor")
@@ -436,6 +462,8 @@ class Section:
         require(of["dtype"] in FLOATS, "TMP-6-7", f"{where}: {factor} of {of['dtype']}")
         require(entry["dtype"] in ("F32", "BF16", "F16", "I8", "I4"), "TMP-6-8", f"{where}: dtype {entry['dtype']!r}")
         require(float(entry["norm"]) > 0, "TMP-6-6", f"{where}: the norm is 0")
+        if "correction" in entry:  # TMP-6-17
+            self.size_of(entry, "correction", tensor_size(of["dtype"], of["shape"], where), where)
         width, elements = {"F32": 32, "I8": 8, "I4": 4}.get(entry["dtype"], 16), math.prod(of["shape"])
         components = 1
         if factor == "low-rank":  # TMP-6-11
@@ -503,13 +531,41 @@ def places(data, count, elements, where):
     return np.array(result, np.int64)
 
 
-def undo_difference(payload, shared, dtype):
-    """The expert's bytes: TMP-6-14."""
+def undo_magnitudes(data, raw, width, where):
+    """The lanes: TMP-5-11."""
+    count, m = raw // width, {2: 4, 4: 3, 8: 2}[width]
+    require(len(data) >= count, "TMP-5-11", f"{where}: {len(data)} bytes for {count} symbols")
+    symbols = np.frombuffer(data, np.uint8, count).astype(np.uint64)
+    require((symbols < (8 * width - m + 1) << m).all(), "TMP-5-11", f"{where}: there is no such symbol")
+    lengths = np.maximum(symbols >> m, 1) - 1
+    ends = np.cumsum(lengths)
+    total = int(ends[-1])
+    require(len(data) - count == (total + 7) // 8, "TMP-5-11", f"{where}: the remainders have another size")
+    bits = np.unpackbits(np.frombuffer(data, np.uint8, offset=count), bitorder="little")
+    require(not bits[total:].any(), "TMP-5-11", f"{where}: an unused bit is set")
+    lanes = np.where(symbols >> m == 0, symbols, (symbols & (1 << m) - 1 | 1 << m) << lengths)
+    for bit in range(int(lengths.max(initial=0))):
+        has = lengths > bit
+        lanes[has] |= bits[(ends - lengths)[has] + bit].astype(np.uint64) << bit
+    return lanes.astype(f"<u{width}").tobytes()
+
+
+EXPONENTS = {"F64": (52, 11), "F32": (23, 8), "F16": (10, 5), "BF16": (7, 8), "F8_E5M2": (2, 5), "F8_E5M2FNUZ": (2, 5),
+             "F8_E4M3": (3, 4), "F8_E4M3FNUZ": (3, 4)}  # first bit, number of bits
+
+
+def undo_difference(payload, reference, dtype):
+    """The bytes whose difference to the reference's is the payload: TMP-6-14."""
     width = {"C64": 4}.get(dtype, max(1, BITS[dtype] // 8))
-    code = np.frombuffer(payload, f"<u{width}")
-    base = np.frombuffer(shared, f"<u{width}")
+    code, base = np.frombuffer(payload, f"<u{width}"), np.frombuffer(reference, f"<u{width}")
+    signed = dtype in EXPONENTS
+    if signed:
+        shift, bits = EXPONENTS[dtype]
+        keys, sorted_code, code, step = base >> shift & (1 << bits) - 1, code, np.empty_like(code), MIB // width
+        for start in range(0, len(base), step):
+            order = np.argsort(keys[start:start + step], kind="stable")
+            code[start:start + step][order] = sorted_code[start:start + step]
     top = code.dtype.type(1 << 8 * width - 1)
-    signed = dtype in FLOATS or (dtype.startswith("F8_") and dtype != "F8_E8M0")
     lane = (code >> 1) ^ (code.dtype.type(0) - (code & 1))
     lane += np.where(base & top, ~base, base | top) if signed else base
     return (np.where(lane & top, lane ^ top, ~lane) if signed else lane).tobytes()
@@ -609,8 +665,14 @@ class Model:
         return data
 
     def expert_bytes(self, section, entry):
-        """The expert's own tensor, from an entry that is not lossy, its source digest checked: TMP-8-3."""
-        data = section.payload(entry["payload"])
+        """The expert's own tensor, from an entry that is not lossy or has a correction, its source digest checked: TMP-8-3."""
+        if "correction" in entry:  # TMP-6-17, TMP-7-14
+            of = self.shared.tensors[entry["name"]]
+            acc = widen(of["dtype"], self.shared_bytes(entry["name"]), accumulator(of["dtype"]))
+            start = narrow(self.add(acc, np.float32(1), section, entry, of), of["dtype"])
+            data = undo_difference(section.payload(entry["correction"]), start, of["dtype"])
+        else:
+            data = section.payload(entry["payload"])
         if entry["factor"] == "difference":
             data = undo_difference(data, self.shared_bytes(entry["name"]), self.shared.tensors[entry["name"]]["dtype"])
         require(sha256(data) == entry["source"], "TMP-8-3", f"tensor {entry['name']!r} of {section.where}: "
@@ -621,8 +683,8 @@ class Model:
         return entry["factor"] == "replaced" or (
             entry["factor"] == "difference" and self.shared.tensors[entry["name"]]["dtype"] not in FLOATS)
 
-    def mix(self, weights, to=None):
-        """Yields name, dtype, shape and bytes of every tensor of the result."""
+    def mix(self, weights, to=None, exact=False):
+        """Yields name, dtype, shape and bytes of every tensor of the result; if exact, as TMP-7-14 says."""
         weights = {n: np.float32(weights[n]) for n in self.index.experts if weights.get(n, 0) != 0}  # TMP-7-1
         for own in sorted(set(self.shared.tensors).union(*(self.experts[n].tensors for n in weights))):
             holders = {n: self.experts[n].tensors.get(own) for n in weights  # TMP-7-2; None where unchanged
@@ -642,7 +704,7 @@ class Model:
             alone = len(weights) == len(added) == 1 and weights[added[0][0]] == 1
             if not added:  # TMP-7-10
                 data, dtype = convert(self.shared_bytes(own), of["dtype"], to)
-            elif alone and added[0][1]["factor"] == "difference":  # TMP-7-10
+            elif alone and (added[0][1]["factor"] == "difference" or exact):  # TMP-7-10, TMP-7-14
                 data, dtype = convert(self.expert_bytes(self.experts[added[0][0]], added[0][1]), of["dtype"], to)
             else:
                 acc = widen(of["dtype"], self.shared_bytes(own), accumulator(of["dtype"]))
@@ -689,6 +751,8 @@ def check_summary(index, own, section, shared, counted):  # TMP-4-10
     factors = [e["factor"] for e in entries]
     found = {"bytes": sum(stored for _, stored in fresh), "parameters": sum(map(math.prod, shapes)),
              "factors": {f: factors.count(f) for f in sorted(set(factors))}, "tensors": len(shapes)}
+    if section.corrections is not None:
+        found["correction_bytes"] = sum({r[0]: r[1] for r, used in zip(section.records, section.corrections) if used}.values())
     lossy = [(float(e["error"]), float(e["norm"]), e["name"]) for e in entries if "error" in e]
     given = dict(index.experts[own]["summary"])
     if lossy:
@@ -717,6 +781,8 @@ def check_contents(model, section):  # TMP-8-2 and TMP-8-3 of one section
             model.expert_bytes(section, entry)
         elif entry["factor"] == "difference":  # detached, and no model given
             section.payload(entry["payload"])
+        elif known and "correction" in entry:
+            model.expert_bytes(section, entry)
         else:
             section.decode(entry, model.shared.tensors[entry["name"]]["shape"])
 
@@ -814,6 +880,7 @@ def main():
     parser.add_argument("--weights", help="NAME=W,NAME=W; an expert that is not named is left out")
     parser.add_argument("--shared-from", help="the shared model of a detached archive, as a safetensors file")
     parser.add_argument("--dtype", choices=FLOATS)
+    parser.add_argument("--exact", action="store_true", help="the one expert of weight 1 to the bit: TMP-7-14")
     parser.add_argument("--digests", action="store_true", help="print digests, which is the default")
     arguments = parser.parse_args()
     sys.stdout.reconfigure(encoding="utf-8")
@@ -827,7 +894,12 @@ def main():
                 sys.exit(0 if verify(index, base) else 2)
             weights = parse_weights(arguments.weights, index)
             model = Model(index, {own for own, weight in weights.items() if weight != 0}, base)
-            for own, dtype, shape, data in model.mix(weights, arguments.dtype):
+            if arguments.exact:
+                require(list(weights.values()) == [1], "TMP-7-14", "exact is one expert of weight 1")
+                for own, section in model.experts.items():
+                    bare = any("error" in e and "correction" not in e for e in section.tensors.values())
+                    require(not bare, "TMP-7-14", f"expert {own!r} has no corrections")
+            for own, dtype, shape, data in model.mix(weights, arguments.dtype, arguments.exact):
                 print(own, dtype, json.dumps(shape, separators=(",", ":")), sha256(data))
     except (TmpackError, OSError) as error:
         print(f"tmpack_reader: {error}", file=sys.stderr)

@@ -7,16 +7,18 @@ import Testing
     var result = [UInt8](repeating: 0xAA, count: tensor.count)
     tensor.withUnsafeBytes { a in
       reference.withUnsafeBytes { b in
-        result.withUnsafeMutableBytes { ExactDifference.encode(a, against: b, dtype: dtype, into: $0) }
+        _ = result.withUnsafeMutableBytes { ExactDifference.encode(a, against: b, dtype: dtype, into: $0) }
       }
     }
     return result
   }
 
   private func decode(_ difference: [UInt8], _ reference: [UInt8], _ dtype: DType) -> [UInt8] {
-    var result = difference
-    reference.withUnsafeBytes { b in
-      result.withUnsafeMutableBytes { ExactDifference.decode(.init($0), against: b, dtype: dtype, into: $0) }
+    var result = [UInt8](repeating: 0xAA, count: difference.count)
+    difference.withUnsafeBytes { a in
+      reference.withUnsafeBytes { b in
+        result.withUnsafeMutableBytes { ExactDifference.decode(a, against: b, dtype: dtype, into: $0) }
+      }
     }
     return result
   }

@@ -23,9 +23,15 @@ public struct ExpertEntry: Sendable, Hashable {
   public var factor: StoredFactor
   /// For lossy factors.
   public let measures: FactorMeasures?
+  /// What a lossy factor lost, to the bit (TMP-6-17).
+  public var correction: PayloadReference?
 
-  public init(name: String, source: Digest, factor: StoredFactor, measures: FactorMeasures?) {
+  public init(
+    name: String, source: Digest, factor: StoredFactor, measures: FactorMeasures?, correction: PayloadReference? = nil
+  ) {
     precondition(factor.isLossy == (measures != nil), "lossy factors are measured")
+    precondition(factor.isLossy || correction == nil, "only lossy factors are corrected")
+    self.correction = correction
     self.name = name
     self.source = source
     self.factor = factor
@@ -39,14 +45,21 @@ public struct ExpertEntry: Sendable, Hashable {
       let factor = try StoredFactor(entry: object, name: name)
       try factor.check(against: shared.entry(named: name)?.info, name: name)
       var measures: FactorMeasures?
+      var correction: PayloadReference?
       if factor.isLossy {
+        correction = try object["correction"].map { value throws(StorageError) in
+          try PayloadReference(json: value, "the payload \"correction\"")
+        }
+        if let correction, correction.size != shared.entry(named: name)?.info.byteCount {
+          throw StorageError(.malformed, "the correction has \(correction.size) bytes, which do not fit the tensor")
+        }
         measures = FactorMeasures(
           norm: try Measure(json: try object.required("norm", of: "the entry"), "the norm"),
           error: try Measure(json: try object.required("error", of: "the entry"), "the error"))
         guard measures!.norm.value > 0 else { throw StorageError(.malformed, "the norm is 0") }  // TMP-6-6
       }
       let source = try object.required("source", of: "the entry").asDigest("the source digest")
-      return ExpertEntry(name: name, source: source, factor: factor, measures: measures)
+      return ExpertEntry(name: name, source: source, factor: factor, measures: measures, correction: correction)
     }
   }
 
@@ -56,8 +69,17 @@ public struct ExpertEntry: Sendable, Hashable {
       object["norm"] = measures.norm.json
       object["error"] = measures.error.json
     }
+    object["correction"] = correction?.json
     factor.write(to: &object)
     return .object(object)
+  }
+
+  /// All payloads, in the order of the canonical manifest.
+  public var payloads: [PayloadReference] { [correction].compactMap { $0 } + factor.payloads }
+
+  mutating func mapPayloads<Failure>(_ body: (PayloadReference) throws(Failure) -> PayloadReference) throws(Failure) {
+    if let payload = correction { correction = try body(payload) }
+    try factor.mapPayloads(body)
   }
 }
 
@@ -125,6 +147,6 @@ extension ExpertManifest: SectionManifest {
 
   mutating func mapPayloads<Failure>(_ body: (PayloadReference) throws(Failure) -> PayloadReference) throws(Failure) {
     for index in files.indices { files[index].payload = try body(files[index].payload) }
-    for index in tensors.indices { try tensors[index].factor.mapPayloads(body) }
+    for index in tensors.indices { try tensors[index].mapPayloads(body) }
   }
 }

@@ -10,6 +10,9 @@ protocol SectionManifest: Sendable {
 
   /// Calls `body` with each payload in the order of the canonical text (TMP-5-9), and keeps what it makes of it.
   mutating func mapPayloads<Failure>(_ body: (PayloadReference) throws(Failure) -> PayloadReference) throws(Failure)
+
+  /// Throws unless the frames are shared out among the payloads, which are known to fit them, as the manifest's kind wants.
+  func checkFrames(count: Int) throws(StorageError)
 }
 
 extension SectionManifest {

@@ -73,6 +73,8 @@ public struct SharedManifest: Sendable {
 }
 
 extension SharedManifest: SectionManifest {
+  func checkFrames(count _: Int) {}
+
   static let members: Set<String> = ["files", "kind", "metadata", "provenance", "tensors"]
 
   init(json: JSONValue, context: SharedStorage) throws(StorageError) {

@@ -86,7 +86,7 @@ public enum StoredFactor: Sendable, Hashable {
 
 extension StoredFactor {
   static let commonMembers: Set<String> = ["factor", "name", "source"]
-  static let measureMembers: Set<String> = ["error", "norm"]
+  static let lossyMembers: Set<String> = ["correction", "error", "norm"]
 
   /// - Parameter entry: the whole entry; the members common to all factors are skipped.
   init(entry: JSONObject, name: String) throws(StorageError) {
@@ -106,7 +106,7 @@ extension StoredFactor {
     }
     func allow(_ members: Set<String>, lossy: Bool) throws(StorageError) {
       try entry.allowOnly(
-        members.union(Self.commonMembers).union(lossy ? Self.measureMembers : []), in: "the entry")
+        members.union(Self.commonMembers).union(lossy ? Self.lossyMembers : []), in: "the entry")
     }
     switch kind {
     case .lowRank:

@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "CLanes.h"
+
 // Kernels that add decoded factors to an accumulator.
 //
 // Every element's sum is defined to the bit: fused multiply-adds in one fixed order, each rounded once to the

@@ -15,7 +15,7 @@ struct PackedTensor: Sendable {
 
   enum Content: Sendable {
     case unchanged
-    case lossy(EncodedFactor, FactorMeasures)
+    case lossy(EncodedFactor, FactorMeasures, correction: EncodedPayload?)
     case difference(EncodedPayload)
     case replaced(TensorInfo, EncodedPayload)
   }
@@ -27,15 +27,16 @@ struct PackedTensor: Sendable {
   ///   - info: of the expert's tensor, `bytes` its bytes.
   ///   - base: the shared tensor of that name as it is stored; nil when there is none. Its bytes are asked for at most once.
   ///   - makeFactor: approximates the tensor, if its dtype is float; nil keeps it exactly.
+  ///   - isCorrected: whether a factor goes with what makes it exact (TMP-6-17).
   /// - Throws: `nonFinite` for a NaN or an infinity in a tensor that is to be approximated.
   init(
     _ info: TensorInfo, _ bytes: UnsafeRawBufferPointer, base: SharedEntry?,
-    baseBytes: () throws(StorageError) -> TensorBytes, makeFactor: FactorMaker?, level: Int
+    baseBytes: () throws(StorageError) -> TensorBytes, makeFactor: FactorMaker?, isCorrected: Bool = false, level: Int
   ) throws(StorageError) {
     name = info.name
     source = Digest(of: bytes)
     guard let base, base.info.matches(info) else {
-      content = .replaced(info, EncodedPayload(bytes, elementWidth: info.dtype.planeWidth, level: level))
+      content = .replaced(info, EncodedPayload(tensor: bytes, dtype: info.dtype, level: level))
       return
     }
     if let makeFactor, let format = info.dtype.floatFormat {
@@ -43,7 +44,7 @@ struct PackedTensor: Sendable {
       if source == base.digest || info.byteCount == 0 {
         content = .unchanged
       } else {
-        content = try Self.lossy(makeFactor, info, format, bytes, try baseBytes(), level: level)
+        content = try Self.lossy(makeFactor, base.info, format, bytes, try baseBytes(), isCorrected, level: level)
       }
       return
     }
@@ -51,26 +52,26 @@ struct PackedTensor: Sendable {
       content = .unchanged
       return
     }
-    let reference = try baseBytes()
-    let difference = try TensorBytes(count: info.byteCount) { target throws(StorageError) in
-      try reference.withBytes { ExactDifference.encode(bytes, against: $0, dtype: info.dtype, into: target) }
-    }
     content = .difference(
-      try difference.withBytes { EncodedPayload($0, elementWidth: info.dtype.planeWidth, level: level) })
+      try EncodedPayload(differenceOf: bytes, against: try baseBytes(), dtype: info.dtype, level: level))
   }
 
   private static func lossy(
     _ makeFactor: FactorMaker, _ info: TensorInfo, _ format: FloatFormat, _ bytes: UnsafeRawBufferPointer,
-    _ base: TensorBytes,
-    level: Int
+    _ base: TensorBytes, _ isCorrected: Bool, level: Int
   ) throws(StorageError) -> Content {
     let vector = try ExclusiveVector(of: bytes, against: base, format)
     guard let index = vector.firstNonFinite else {
-      if vector.isZero { return .unchanged }
-      guard let factor = try makeFactor(vector, info.shape)?.decoded() else {
-        return .lossy(.dropped, vector.measuresOfNothing)
+      if vector.isZero {
+        // The signs of zeros may differ.
+        guard isCorrected else { return .unchanged }
+        return .difference(try EncodedPayload(differenceOf: bytes, against: base, dtype: info.dtype, level: level))
       }
-      return .lossy(EncodedFactor(factor, level: level), try vector.measures(of: factor))
+      let factor = try makeFactor(vector, info.shape)?.decoded()
+      let correction =
+        isCorrected ? try ExactUpgrade(info).correction(of: bytes, shared: base, factor, level: level) : nil
+      guard let factor else { return .lossy(.dropped, vector.measuresOfNothing, correction: correction) }
+      return .lossy(EncodedFactor(factor, level: level), try vector.measures(of: factor), correction: correction)
     }
     throw StorageError(
       .nonFinite,
@@ -88,12 +89,12 @@ struct PackedTensor: Sendable {
 }
 
 extension PackedTensor {
-  /// About what it will take in the archive, its entry included.
+  /// About what it will take in the archive, its entry included, its correction not.
   var storedBytes: UInt64 {
     let payloads: Int
     switch content {
     case .unchanged: return 0
-    case .lossy(let factor, _): payloads = factor.storedSize
+    case .lossy(let factor, _, _): payloads = factor.storedSize
     case .difference(let payload), .replaced(_, let payload): payloads = payload.storedSize
     }
     return UInt64(payloads + QuantizableTensor.entryOverhead)

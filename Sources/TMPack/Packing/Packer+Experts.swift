@@ -38,7 +38,7 @@ extension Packer {
         try source.bytes(of: info).withBytes { raw throws(StorageError) in
           try PackedTensor(
             info, raw, base: base, baseBytes: { () throws(StorageError) in try shared.bytes(of: base!) },
-            makeFactor: makeFactor(info.name), level: level)
+            makeFactor: makeFactor(info.name), isCorrected: storesCorrections, level: level)
         }
       }
     } consume: { index, packed throws(StorageError) in
@@ -61,9 +61,10 @@ extension Packer {
   private func place(_ packed: PackedTensor, in writer: ArchiveWriter) throws(StorageError) -> ExpertEntry? {
     switch packed.content {
     case .unchanged: return nil
-    case .lossy(let factor, let measures):
+    case .lossy(let factor, let measures, let correction):
       return ExpertEntry(
-        name: packed.name, source: packed.source, factor: try factor.place(in: writer), measures: measures)
+        name: packed.name, source: packed.source, factor: try factor.place(in: writer), measures: measures,
+        correction: try correction.map { payload throws(StorageError) in try writer.place(payload, for: .correction) })
     case .difference(let payload):
       return ExpertEntry(
         name: packed.name, source: packed.source, factor: .difference(payload: try writer.place(payload)), measures: nil

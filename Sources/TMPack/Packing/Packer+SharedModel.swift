@@ -40,7 +40,7 @@ extension Packer {
       let info = infos[index]
       return try source.bytes(of: info).withBytes { raw throws(StorageError) in
         try refuseNonFinite(info, raw, base: checkpoint.source, experts)
-        let payload = isDetached ? nil : EncodedPayload(raw, elementWidth: info.dtype.planeWidth, level: level)
+        let payload = isDetached ? nil : EncodedPayload(tensor: raw, dtype: info.dtype, level: level)
         return (Digest(of: raw), payload)
       }
     } consume: { index, result throws(StorageError) in

@@ -24,6 +24,8 @@ public struct Packer: Sendable {
   public let rate: RateControl?
   /// Whether the shared model's tensors stay outside, bound by digest (TMP-6-4).
   public let isDetached: Bool
+  /// Whether factors go with what makes them exact, apart (TMP-6-17).
+  public let storesCorrections: Bool
   /// zstd's.
   public let level: Int
   public let pipeline: OrderedPipeline
@@ -32,13 +34,14 @@ public struct Packer: Sendable {
 
   public init(
     sharedModel: SharedModel = .merged(TaskArithmetic()), rules: TensorRules, rate: RateControl? = nil,
-    isDetached: Bool = false, level: Int = 3,
+    isDetached: Bool = false, storesCorrections: Bool = false, level: Int = 3,
     pipeline: OrderedPipeline = .automatic, options: [String: String] = [:]
   ) {
     self.sharedModel = sharedModel
     self.rules = rules
     self.rate = rate
     self.isDetached = isDetached
+    self.storesCorrections = storesCorrections
     self.level = level
     self.pipeline = pipeline
     self.options = options

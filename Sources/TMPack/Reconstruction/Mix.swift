@@ -21,13 +21,15 @@ public struct Mix: TensorSource {
     case shared(SharedEntry)
     /// One expert's tensor, which `info` describes, bit for bit.
     case exact(WeightedExpert, ExpertEntry, info: TensorInfo)
+    /// The same, of a lossy entry with a correction (TMP-7-14).
+    case corrected(SharedEntry, WeightedExpert, ExpertEntry)
     /// The shared tensor and what experts add to it, in declaration order.
     case sum(SharedEntry, [(expert: WeightedExpert, entry: ExpertEntry)])
 
     /// Of the tensor before any conversion.
     var info: TensorInfo {
       switch self {
-      case .shared(let base), .sum(let base, _): base.info
+      case .shared(let base), .sum(let base, _), .corrected(let base, _, _): base.info
       case .exact(_, _, let info): info
       }
     }
@@ -36,8 +38,10 @@ public struct Mix: TensorSource {
   /// - Parameters:
   ///   - selection: by position, weights not 0.
   ///   - manifests: of the selection.
+  ///   - isExact: of one expert of weight 1 with corrections, give its own tensors.
   init(
-    of reconstructor: Reconstructor, _ selection: [WeightedExpert], _ manifests: [ExpertManifest], dtype: FloatFormat?
+    of reconstructor: Reconstructor, _ selection: [WeightedExpert], _ manifests: [ExpertManifest], dtype: FloatFormat?,
+    isExact: Bool
   ) throws(StorageError) {
     self.reconstructor = reconstructor
     self.dtype = dtype
@@ -61,7 +65,7 @@ public struct Mix: TensorSource {
       recipes[ExactString(info.name)] = recipe
     }
     for entry in shared.tensors {
-      if let recipe = try Self.recipe(entry, selection, manifests) {
+      if let recipe = try Self.recipe(entry, selection, manifests, isExact: isExact) {
         try add(recipe)
       }
     }
@@ -80,7 +84,7 @@ public struct Mix: TensorSource {
 
   /// TMP-7-2 to TMP-7-4 and TMP-7-10 for a tensor of the shared model; nil when no expert of the selection has it.
   private static func recipe(
-    _ base: SharedEntry, _ selection: [WeightedExpert], _ manifests: [ExpertManifest]
+    _ base: SharedEntry, _ selection: [WeightedExpert], _ manifests: [ExpertManifest], isExact: Bool
   ) throws(StorageError) -> Recipe? {
     guard !selection.isEmpty else { return .shared(base) }
     let name = base.info.name
@@ -92,7 +96,8 @@ public struct Mix: TensorSource {
       switch entry.factor.kind {
       case .replaced: return try .exact(selection[decider], entry, info: replacedInfo(entry))
       case .difference where !isFloat || aloneAtOne: return .exact(selection[decider], entry, info: base.info)
-      default: break
+      default:
+        if isExact, aloneAtOne, entry.correction != nil { return .corrected(base, selection[decider], entry) }
       }
     }
     let addends = holders.compactMap { index in
@@ -139,6 +144,9 @@ public struct Mix: TensorSource {
         preconditionFailure("exact entries decode to bytes")
       }
       try convert(own, bytes, to: info, destination)
+    case .corrected(let base, let expert, let entry):
+      let bytes = try reconstructor.correctedBytes(entry, ofExpert: expert.position, base: base)
+      try convert(base.info, bytes, to: info, destination)
     case .sum(let base, let addends):
       guard let format = base.info.dtype.floatFormat, let output = info.dtype.floatFormat else {
         preconditionFailure("only float tensors are summed")

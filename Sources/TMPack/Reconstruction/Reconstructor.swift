@@ -1,5 +1,6 @@
 import ArchiveFormat
 import ByteIO
+import Factorization
 import Synchronization
 import TensorKit
 
@@ -34,6 +35,22 @@ public final class Reconstructor: Sendable {
   /// - Parameter dtype: for tensors of float dtypes; nil leaves each its own.
   /// - Throws: `unknownName` for an expert that the archive does not have.
   public func mix(_ weights: RouterWeights, dtype: FloatFormat? = nil) throws(StorageError) -> Mix {
+    try mix(weights, dtype: dtype, isExact: false)
+  }
+
+  /// An expert to the bit: as `mix` gives it alone, and corrected where it is stored with loss (TMP-7-14).
+  ///
+  /// - Throws: `unknownName`; `invalidArgument` for an expert that is stored with loss and without corrections.
+  public func exact(_ name: String) throws(StorageError) -> Mix {
+    guard try archive.manifest(ofExpert: name).isExact else {
+      throw StorageError(
+        .invalidArgument, "is stored with loss and without corrections: pack it with --exact", file: archive.path,
+        expert: name)
+    }
+    return try mix(.expert(name), dtype: nil, isExact: true)
+  }
+
+  private func mix(_ weights: RouterWeights, dtype: FloatFormat?, isExact: Bool) throws(StorageError) -> Mix {
     var selection: [WeightedExpert] = []
     for (name, weight) in weights.entries {
       let position = try archive.file.expertIndex(named: name)
@@ -43,7 +60,7 @@ public final class Reconstructor: Sendable {
     let manifests = try selection.map { expert throws(StorageError) in
       try archive.file.expertSection(expert.position).manifest
     }
-    return try Mix(of: self, selection, manifests, dtype: dtype)
+    return try Mix(of: self, selection, manifests, dtype: dtype, isExact: isExact)
   }
 
   /// The bytes of a shared tensor.
@@ -68,6 +85,34 @@ public final class Reconstructor: Sendable {
           shared: { () throws(StorageError) in try sharedBytes(base!) })
       }
     }
+  }
+
+  /// The own tensor of an expert whose entry is lossy and has a correction (TMP-7-14).
+  func correctedBytes(_ entry: ExpertEntry, ofExpert position: Int, base: SharedEntry) throws(StorageError)
+    -> TensorBytes
+  {
+    guard let correction = entry.correction else { preconditionFailure("a lossy entry with a correction") }
+    let factor: Factor?
+    switch try part(entry, ofExpert: position) {
+    case .factor(let stored): factor = stored
+    case .nothing: factor = nil
+    case .bytes: preconditionFailure("lossy entries decode to factors")
+    }
+    let section = try archive.file.expertSection(position)
+    let expert = archive.experts[position].name
+    let payload = try located(file: archive.path, expert: expert, tensor: entry.name) { () throws(StorageError) in
+      try archive.file.payloads.bytes(of: correction, in: section)
+    }
+    return try ExactUpgrade(base.info).tensor(shared: try sharedBytes(base), factor, correction: payload)
+  }
+
+  /// The own tensor of an expert, bit for bit; nil where it is stored with loss and without a correction. Decodes the entry in any case.
+  func ownBytes(_ entry: ExpertEntry, ofExpert position: Int) throws(StorageError) -> TensorBytes? {
+    if entry.correction != nil, let base = shared.manifest.entry(named: entry.name) {
+      return try correctedBytes(entry, ofExpert: position, base: base)
+    }
+    guard case .bytes(let bytes) = try part(entry, ofExpert: position) else { return nil }
+    return bytes
   }
 
   private func keeping(

@@ -106,7 +106,12 @@ public struct Verification: Sendable {
             _ = try archive.file.payloads.bytes(of: payload, in: section)
             return
           }
-          guard case .bytes(let bytes) = try reconstructor.part(entry, ofExpert: position) else { return }
+          if needsShared, let correction = entry.correction {
+            _ = try archive.file.payloads.bytes(of: correction, in: section)
+            _ = try reconstructor.part(entry, ofExpert: position)
+            return
+          }
+          guard let bytes = try reconstructor.ownBytes(entry, ofExpert: position) else { return }
           let actual = try bytes.withBytes { Digest(of: $0) }
           guard actual == entry.source else {
             throw StorageError(.digestMismatch, "the tensor has digest \(actual) instead of \(entry.source)")

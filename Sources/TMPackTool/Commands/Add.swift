@@ -30,8 +30,8 @@ struct Add: ParsableCommand {
     let opened = try detached.open(archive, work.io)
     let sizeBefore = opened.size
     let packer = Packer(
-      rules: try factors.rules(), rate: try factors.rateOptions.control(), level: factors.level,
-      pipeline: work.pipeline, options: factors.record)
+      rules: try factors.rules(), rate: try factors.rateOptions.control(), storesCorrections: factors.exact,
+      level: factors.level, pipeline: work.pipeline, options: factors.record)
     let summary = try reporting.withProgress { try packer.add(inputs, to: opened, progress: $0) }
     PackReport(
       path: archive, summary: summary, bytesBefore: sizeBefore, inputs: inputs,

@@ -57,16 +57,23 @@ struct Inspection {
       "shared  \(archive.method.name.rawValue)\(settings.isEmpty ? "" : " (\(settings))"), \(manifest.tensors.count) tensors, \(parameters) parameters, \(storage)",
       "",
     ]
-    var table = TextTable(["expert", "tensors", "factors", "stored", "error", "worst"], leftColumns: [0, 2])
+    // Few archives have corrections.
+    let isCorrected = positions.contains { archive.experts[$0].summary.correctionBytes != nil }
+    var table = TextTable(
+      ["expert", "tensors", "factors", "stored"] + (isCorrected ? ["of it corrections"] : []) + ["error", "worst"],
+      leftColumns: [0, 2])
     for position in positions {
       let expert = archive.experts[position]
       let factors = expert.summary.factors.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(
         separator: ", ")
-      table.add([
-        expert.name, String(expert.summary.tensors), factors.isEmpty ? "unchanged" : factors,
-        ByteSize.text(expert.summary.bytes),
-        expert.summary.error?.value.significant(3) ?? "exact", expert.summary.worstError?.value.significant(3) ?? "",
-      ])
+      let corrections = expert.summary.correctionBytes.map { ByteSize.text($0) } ?? ""
+      table.add(
+        [
+          expert.name, String(expert.summary.tensors), factors.isEmpty ? "unchanged" : factors,
+          ByteSize.text(expert.summary.bytes),
+        ] + (isCorrected ? [corrections] : []) + [
+          expert.summary.error?.value.significant(3) ?? "exact", expert.summary.worstError?.value.significant(3) ?? "",
+        ])
     }
     texts.append(table.text)
     if listsTensors { for position in positions { texts += try tensorTexts(position, manifest) } }
@@ -155,6 +162,7 @@ struct Inspection {
         ]
         item["factor_dtype"] = entry.factor.dtypeName.map { .string($0) }
         item["rank"] = entry.factor.rank.map { JSONValue($0) }
+        item["correction"] = entry.measures.map { _ in .bool(entry.correction != nil) }
         item["norm"] = entry.measures.map { .number($0.norm.value) }
         item["error"] = entry.measures.map { .number($0.error.value) }
         return .object(item)

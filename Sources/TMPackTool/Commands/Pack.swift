@@ -54,7 +54,7 @@ struct Pack: ParsableCommand {
         base: baseCheckpoint, experts: inputs, force: paths.force, work: work, progress: show)
       let packer = Packer(
         sharedModel: model, rules: try factors.rules(), rate: try factors.rateOptions.control(),
-        isDetached: shared.detached, level: factors.level,
+        isDetached: shared.detached, storesCorrections: factors.exact, level: factors.level,
         pipeline: work.pipeline, options: factors.record.merging(shared.record) { first, _ in first })
       return try packer.pack(base: baseCheckpoint, experts: inputs, to: output, replacing: paths.force, progress: show)
     }
@@ -145,6 +145,12 @@ struct FactorOptions: ParsableArguments {
   @Flag(help: "Keep every tensor bit for bit.")
   var lossless = false
 
+  @Flag(
+    help:
+      "Also store, apart and on top of any budget, what makes the experts bit-exact: unpack --exact uses it, strip --exact drops it."
+  )
+  var exact = false
+
   @Option(
     help: ArgumentHelp("How factors are stored (default: int8).", valueName: "dtype"))
   var factorDtype: FactorDType?
@@ -172,6 +178,7 @@ struct FactorOptions: ParsableArguments {
         "--rank, --rank-ratio, --density, --lossless and one of --quality, --budget, --budget-per-expert and --error exclude each other."
       )
     }
+    if lossless, exact { throw ValidationError("--lossless is exact already.") }
     if lossless || rateOptions.isGiven, factorDtype != nil {
       throw ValidationError("--factor-dtype belongs to --rank, --rank-ratio and --density.")
     }
@@ -225,6 +232,7 @@ struct FactorOptions: ParsableArguments {
       }
       record["factor-dtype"] = (factorDtype ?? .int8).rawValue
     }
+    if exact { record["exact"] = "true" }
     if !include.isEmpty { record["include"] = include.joined(separator: " ") }
     if !exclude.isEmpty { record["exclude"] = exclude.joined(separator: " ") }
     if !override.isEmpty { record["override"] = override.joined(separator: " ") }

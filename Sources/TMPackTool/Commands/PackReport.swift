@@ -84,6 +84,7 @@ extension ExpertReference {
       "parameters": JSONValue(summary.parameters),
       "factors": .object(JSONObject(summary.factors.sorted { $0.key < $1.key }.map { ($0.key, JSONValue($0.value)) })),
     ]
+    object["correction_bytes"] = summary.correctionBytes.map { JSONValue($0) }
     object["error"] = summary.error.map { .number($0.value) }
     object["worst_error"] = summary.worstError.map { .number($0.value) }
     object["worst_tensor"] = summary.worstTensor.map { .string($0) }

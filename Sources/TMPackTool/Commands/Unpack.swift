@@ -7,6 +7,7 @@ struct Unpack: ParsableCommand {
     discussion: """
       Examples:
         tmpack unpack zoo.tmpack --expert math -o math/
+        tmpack unpack zoo.tmpack --expert math --exact -o math/
         tmpack unpack zoo.tmpack --weights math=0.7,code=0.3 -o mix.safetensors
         tmpack unpack zoo.tmpack --shared -o shared/
 
@@ -24,6 +25,9 @@ struct Unpack: ParsableCommand {
 
   @OptionGroup(title: "Selection") var selection: SelectionOptions
 
+  @Flag(help: "Rebuild the expert to the bit, from an archive that was packed with --exact or --lossless.")
+  var exact = false
+
   @Option(
     help: ArgumentHelp(
       "Dtype of the floating-point tensors (default: their own).", valueName: "dtype"))
@@ -38,11 +42,21 @@ struct Unpack: ParsableCommand {
   @OptionGroup(title: "Work") var work: WorkOptions
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
+  func validate() throws {
+    if exact, selection.expert == nil { throw ValidationError("--exact needs --expert.") }
+    if exact, dtype != nil { throw ValidationError("--exact and --dtype exclude each other.") }
+  }
+
   func run() throws {
     try output.check()
     let opened = try selection.detached.open(archive, work.io)
     let reconstructor = try Reconstructor(opened, keepsDecoded: false)
-    let mix = try reconstructor.mix(try selection.routerWeights(), dtype: dtype)
+    let mix =
+      if exact, let expert = selection.expert {
+        try reconstructor.exact(expert)
+      } else {
+        try reconstructor.mix(try selection.routerWeights(), dtype: dtype)
+      }
     let globs = try tensors.map { try Glob($0) }
     let source = TensorSelection(of: mix, including: globs)
     if !globs.isEmpty, source.tensors.isEmpty {

@@ -196,11 +196,9 @@ import Testing
     let folder = TemporaryFolder()
     try put(sample.file, at: folder("m"))
     for mode in InputMode.allCases {
-      let start = threadSeconds()
       let error = failure { _ = try GGUFFile(folder("m"), mode: mode) }
       #expect(error?.code == sample.code, "\(error?.description ?? "no error")")
       #expect(error?.file == folder("m"))
-      #expect(threadSeconds() - start < 1)
     }
   }
 
@@ -248,7 +246,6 @@ import Testing
     try put(whole, at: folder("m"))
     let file = open(folder("m"), O_WRONLY)
     defer { close(file) }
-    let start = threadSeconds()
     let headerBytes = whole.count - Int(try dataBytes(of: whole))
     for place in 0..<headerBytes {
       for mask: UInt8 in [0xFF, 0x01, 0x80] {
@@ -262,7 +259,6 @@ import Testing
       var byte = whole[place]
       pwrite(file, &byte, 1, off_t(place))
     }
-    #expect(threadSeconds() - start < 20)
   }
 
   private func dataBytes(of file: [UInt8]) throws -> UInt64 {
@@ -279,11 +275,4 @@ import Testing
       try file.bytes(of: info).withBytes { #expect($0.count == info.byteCount) }
     }
   }
-}
-
-/// Seconds that this thread has computed: other tests on a busy machine do not count.
-private func threadSeconds() -> Double {
-  var time = timespec()
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
-  return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
 }

@@ -1,0 +1,39 @@
+import ByteIO
+
+extension ExpertManifest {
+  /// Whether the expert can be rebuilt to the bit: nothing is lossy, or everything that is has a correction (TMP-6-18).
+  public var isExact: Bool { tensors.allSatisfy { !$0.factor.isLossy || $0.correction != nil } }
+
+  /// Which of the section's frames corrections use.
+  func framesOfCorrections(count: Int) -> [Bool] {
+    Self.frames(of: tensors.lazy.compactMap(\.correction), count: count)
+  }
+
+  /// TMP-6-18: frames of corrections hold nothing else, so that they can be dropped.
+  func checkFrames(count: Int) throws(StorageError) {
+    let lossy = tensors.lazy.filter { $0.factor.isLossy }
+    guard lossy.contains(where: { $0.correction != nil }) else { return }
+    if let bare = lossy.first(where: { $0.correction == nil }) {
+      throw StorageError(.malformed, "has no correction, and others have", tensor: bare.name)
+    }
+    let content = files.map(\.payload) + tensors.flatMap(\.factor.payloads)
+    let both = zip(framesOfCorrections(count: count), Self.frames(of: content, count: count))
+    for (frame, uses) in both.enumerated() where uses.0 && uses.1 {
+      throw StorageError(.malformed, "frame \(frame) holds a correction and something else")
+    }
+  }
+
+  /// O(payloads + frames), however many payloads share a frame.
+  private static func frames(of payloads: some Sequence<PayloadReference>, count: Int) -> [Bool] {
+    var changes = [Int](repeating: 0, count: count + 1)
+    for payload in payloads {
+      changes[payload.frames.lowerBound] += 1
+      changes[payload.frames.upperBound] -= 1
+    }
+    var users = 0
+    return changes.dropLast().map { change in
+      users += change
+      return users > 0
+    }
+  }
+}
