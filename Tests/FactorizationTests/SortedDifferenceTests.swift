@@ -80,7 +80,7 @@ private func bytes(_ lanes: [UInt32]) -> [UInt8] {
     for count in [0, 1, 2, 7, 64, 1003] {
       for bits in 1...8 * width {
         let lanes = (0..<count).flatMap { _ -> [UInt8] in
-          let lane = random.next() >> (64 - bits) >> (random.next() % UInt64(bits))
+          let lane = (random.next() >> UInt64(64 - bits)) >> (random.next() % UInt64(bits))
           return (0..<width).map { UInt8(truncatingIfNeeded: lane >> (8 * $0)) }
         }
         #expect(decode(encode(lanes, width), width, count: count) == lanes)
