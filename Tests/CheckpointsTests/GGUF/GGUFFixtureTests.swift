@@ -76,7 +76,8 @@ import Testing
     #expect(found)
   }
 
-  @Test(.enabled(if: Python.runs("import gguf"), "needs the PyPI package gguf"), arguments: [GGUFTensorType.q8_0, .q4_0])
+  @Test(
+    .enabled(if: Python.runs("import gguf"), "needs the PyPI package gguf"), arguments: [GGUFTensorType.q8_0, .q4_0])
   func theLibraryDecodesWhatWeQuantized(_ type: GGUFTensorType) throws {
     let folder = TemporaryFolder()
     var random = SeededGenerator(seed: 5)

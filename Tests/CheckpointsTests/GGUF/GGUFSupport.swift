@@ -1,6 +1,7 @@
 import ByteIO
 import Checkpoints
 import TensorKit
+import TestSupport
 
 /// Files that other libraries made: see `Fixtures/foreign`.
 enum ForeignFixtures {
