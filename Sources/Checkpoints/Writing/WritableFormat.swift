@@ -50,7 +50,7 @@ public enum WritableFormat: String, Sendable, CaseIterable {
   }
 
   /// What of a source, beside its tensors, a file of this format does not keep; a sentence each.
-  func losses(of source: some TensorSource) -> [String] {
+  public func losses(of source: some TensorSource) -> [String] {
     var losses: [String] = []
     // Which tool wrote a safetensors file says nothing of the tensors.
     let metadata = source.metadata.keys.filter { $0 != "format" }.sorted()

@@ -107,7 +107,7 @@ struct SharedModelOptions: ParsableArguments {
     guard let sharedOut else { return .merged(method) }
     guard let base else { throw StorageError(.invalidArgument, "no base is given") }
     let source = SharedModelSource(base: base.source, experts: experts.map(\.checkpoint.source), method: method)
-    let destination = CheckpointDestination(sharedOut, replacing: force)
+    let destination = try CheckpointDestination(sharedOut, replacing: force)
     try destination.write(
       source, carriedFiles: destination.layout == .folder ? base.carriedFiles.map(\.content) : [],
       threads: work.pipeline.threads
