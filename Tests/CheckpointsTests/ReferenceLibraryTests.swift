@@ -99,13 +99,13 @@ import Testing
 }
 
 /// Whether Python runs `script` without an error.
-private func runs(_ script: String) -> Bool {
+func runs(_ script: String, python: String = "python3") -> Bool {
   var arguments: [UnsafeMutablePointer<CChar>?] = []
-  for argument in ["python3", "-c", script] { arguments.append(strdup(argument)) }
+  for argument in [python, "-c", script] { arguments.append(strdup(argument)) }
   arguments.append(nil)
   defer { arguments.forEach { free($0) } }
   var child = pid_t()
-  guard posix_spawnp(&child, "python3", nil, nil, arguments, environ) == 0 else { return false }
+  guard posix_spawnp(&child, python, nil, nil, arguments, environ) == 0 else { return false }
   var status: Int32 = 0
   while waitpid(child, &status, 0) < 0, errno == EINTR {}
   return status == 0
