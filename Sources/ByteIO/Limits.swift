@@ -34,9 +34,9 @@ public enum Limits {
 
   // Python pickles
   public static let pickleBytes = 32 << 20
-  /// Values on the stack, in the memo, and in all lists, tuples and dictionaries together.
+  /// Values on the stack, and in all lists, tuples and dictionaries together.
   public static let pickleValues = 1 << 21
-  /// Lists, dictionaries, tuples, strings and objects that a pickle makes.
+  /// Lists, dictionaries, tuples, strings and objects that a pickle makes; also places in the memo.
   public static let pickleObjects = 1 << 20
   /// Containers within containers, when tensors are looked for.
   public static let pickleDepth = 64

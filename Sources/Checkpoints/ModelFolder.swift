@@ -77,7 +77,9 @@ public struct ModelFolder: Sendable {
     private static func weights(of format: WritableFormat, amongst names: [String]) throws(StorageError) -> Weights? {
       let usual = format.fileName.stem + format.fileName.suffix
       func isOf(_ name: String) -> Bool { WritableFormat(suffixOf: name) == format }
-      let indexes = names.filter { $0.hasSuffix(WeightFileName.index) && isOf(String($0.dropLast(WeightFileName.index.count))) }
+      let indexes = names.filter {
+        $0.hasSuffix(WeightFileName.index) && isOf(String($0.dropLast(WeightFileName.index.count)))
+      }
       let files = names.filter(isOf)
       if indexes.contains(usual + WeightFileName.index) { return .index(usual + WeightFileName.index) }
       if files.contains(usual) { return .file(usual) }
@@ -87,7 +89,9 @@ public struct ModelFolder: Sendable {
 
     /// What `transformers` and `accelerate` write beside a checkpoint's weights.
     private static func isTrainingState(_ name: String) -> Bool {
-      ["training_args.", "optimizer.", "optimizer_", "scheduler.", "scaler.", "rng_state"].contains { name.hasPrefix($0) }
+      ["training_args.", "optimizer.", "optimizer_", "scheduler.", "scaler.", "rng_state"].contains {
+        name.hasPrefix($0)
+      }
     }
 
     private static func isAdapter(_ name: String) -> Bool {

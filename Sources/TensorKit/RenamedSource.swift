@@ -93,7 +93,8 @@ public struct RenamedSource: TensorSource {
     }
     tensors = renamed.map(\.info)
     originals = renamed.map(\.original)
-    ties = source.ties.reduce(into: [:]) { ties, tie in ties[names[tie.key] ?? tie.key] = names[tie.value] ?? tie.value }
+    ties = source.ties.reduce(into: [:]) { ties, tie in ties[names[tie.key] ?? tie.key] = names[tie.value] ?? tie.value
+    }
     renamedCount = count
     self.source = source
   }

@@ -35,7 +35,9 @@ enum Foreign {
       }
       tensors.append((try info(name, dtype, shape), TensorBytes(bytes)))
     }
-    let ties = try file.required("ties", of: name).asObject("ties").members.map { ($0.name, try $0.value.asString("tie")) }
+    let ties = try file.required("ties", of: name).asObject("ties").members.map {
+      ($0.name, try $0.value.asString("tie"))
+    }
     return (try MemoryTensorSource(tensors), Dictionary(uniqueKeysWithValues: ties))
   }
 }

@@ -61,7 +61,9 @@ import Testing
     try write("model.npz", "n")
     #expect(try Self.names(Checkpoint.open(folder.path)) == ["n"])
     // The state of a training is no model, and neither is it a second one.
-    for name in ["training_args.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth"] { try Self.put("x", at: folder(name)) }
+    for name in ["training_args.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth"] {
+      try Self.put("x", at: folder(name))
+    }
     #expect(try Self.names(Checkpoint.open(folder.path)) == ["n"])
     try write("other.pth", "o")
     #expect(try Self.names(Checkpoint.open(folder.path)) == ["o"])

@@ -78,7 +78,8 @@ struct NumPyFile: TensorSource {
       throw StorageError(.truncated, "the array ends \(needed - available) bytes too early", offset: base + size)
     }
     guard available == needed else {
-      throw StorageError(.malformed, "\(available - needed) bytes follow the array", offset: base + UInt64(start) + needed)
+      throw StorageError(
+        .malformed, "\(available - needed) bytes follow the array", offset: base + UInt64(start) + needed)
     }
     return Array(header: header, dataStart: start, entry: entry)
   }
@@ -93,7 +94,9 @@ struct NumPyFile: TensorSource {
     let array = arrays[tensors.index(ofTensor: info.name)!]
     return try located(file: label, tensor: info.name) { () throws(StorageError) in
       let raw = try rawBytes(array, info)
-      guard array.header.isBigEndian || (array.header.isFortranOrder && info.shape.dimensions.count > 1) else { return raw }
+      guard array.header.isBigEndian || (array.header.isFortranOrder && info.shape.dimensions.count > 1) else {
+        return raw
+      }
       return try TensorBytes(count: info.byteCount) { memory throws(StorageError) in
         let view = try StridedView(
           offset: 0, shape: info.shape,
@@ -108,7 +111,8 @@ struct NumPyFile: TensorSource {
   /// The elements as they are in the file, their checksum checked.
   private func rawBytes(_ array: Array, _ info: TensorInfo) throws(StorageError) -> TensorBytes {
     guard let entry = array.entry, let archive else {
-      return try TensorBytes(of: file, at: UInt64(array.dataStart), count: info.byteCount, alignment: info.dtype.planeWidth)
+      return try TensorBytes(
+        of: file, at: UInt64(array.dataStart), count: info.byteCount, alignment: info.dtype.planeWidth)
     }
     if entry.method == ZipFormat.deflated {
       let whole = try TensorBytes(count: Int(entry.size)) { memory throws(StorageError) in

@@ -37,7 +37,8 @@ struct NumPyHeader: Sendable, Equatable {
     }
     let version = (try input.integer(UInt8.self), try input.integer(UInt8.self))
     guard (1...3).contains(version.0), version.1 == 0 else {
-      throw StorageError(.unsupportedVersion, "is a NumPy array of version \(version.0).\(version.1)", offset: start + 6)
+      throw StorageError(
+        .unsupportedVersion, "is a NumPy array of version \(version.0).\(version.1)", offset: start + 6)
     }
     let length = version.0 == 1 ? Int(try input.integer(UInt16.self)) : Int(try input.integer(UInt32.self))
     try Limits.check(length, atMost: Limits.npyHeaderBytes, "the length of the header")

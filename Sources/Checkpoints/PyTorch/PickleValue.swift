@@ -18,12 +18,24 @@ enum PickleObject: Sendable {
   /// A whole number beyond 64 bits.
   case long
   case tuple([PickleValue])
-  case list([PickleValue])
-  case dictionary([PickleEntry])
+  case list(Growing<PickleValue>)
+  case dictionary(Growing<PickleEntry>)
   case storage(TorchStorage)
   case tensor(TorchTensor)
   /// Something that holds no tensor.
   case inert(String)
+}
+
+/// An array that grows in place wherever it is referred to: in an enumeration's payload it would be copied at every
+/// append, and a hostile pickle takes quadratic time.
+///
+/// Only the unpickler, on one thread, ever changes it.
+final class Growing<Element: Sendable>: @unchecked Sendable {
+  fileprivate(set) var values: [Element]
+
+  init(_ values: [Element] = []) { self.values = values }
+
+  func append(_ more: some Sequence<Element>) { values.append(contentsOf: more) }
 }
 
 struct PickleEntry: Sendable {

@@ -104,10 +104,9 @@ struct StateDictionary {
     switch objects[index] {
     case .tensor: return true
     case .dictionary(let members):
-      for member in members where try holdsTensor(member.value, depth: depth + 1) { return true }
-    case .list(let parts), .tuple(let parts):
-      for part in parts where try holdsTensor(part, depth: depth + 1) { return true }
-    default: break
+      for member in members.values where try holdsTensor(member.value, depth: depth + 1) { return true }
+    default:
+      for part in parts(objects[index]) ?? [] where try holdsTensor(part, depth: depth + 1) { return true }
     }
     return false
   }
@@ -122,20 +121,21 @@ struct StateDictionary {
       tensors.append((prefix, tensor))
       try Limits.check(tensors.count, atMost: Limits.tensors, "the number of tensors")
     case .dictionary(let members):
-      for member in members {
+      for member in members.values {
         guard let key = key(member.key) else {
           if try holdsTensor(member.value, depth: depth + 1) {
-            throw StorageError(.unsupportedFeature, "a tensor of \"\(prefix)\" has a key that is neither text nor a number")
+            throw StorageError(
+              .unsupportedFeature, "a tensor of \"\(prefix)\" has a key that is neither text nor a number")
           }
           others.add(prefix)
           continue
         }
         try visit(member.value, prefix: try join(prefix, key, depth), depth: depth + 1)
       }
-    case .list(let parts), .tuple(let parts):
+    case .list, .tuple:
       // A list of numbers is one value; a list with a tensor in it is a dictionary by indexes.
       guard try holdsTensor(value, depth: depth) else { return others.add(prefix) }
-      for (index, part) in parts.enumerated() {
+      for (index, part) in (parts(objects[index]) ?? []).enumerated() {
         try visit(part, prefix: try join(prefix, String(index), depth), depth: depth + 1)
       }
     case .string, .bytes, .long, .storage, .inert: others.add(prefix)
@@ -158,7 +158,15 @@ struct StateDictionary {
 
   private func dictionary(_ value: PickleValue) -> [PickleEntry]? {
     guard case .object(let index) = value, case .dictionary(let members) = objects[index] else { return nil }
-    return members
+    return members.values
+  }
+
+  private func parts(_ object: PickleObject) -> [PickleValue]? {
+    switch object {
+    case .tuple(let parts): parts
+    case .list(let list): list.values
+    default: nil
+    }
   }
 
   private func isTensor(_ value: PickleValue) -> Bool {

@@ -39,8 +39,8 @@ extension TorchFile {
 
   private static func keys(_ pickle: (root: PickleValue, objects: [PickleObject])) throws(StorageError) -> [String] {
     let fault = StorageError(.malformed, "the keys of the storages are no list of strings")
-    guard case .object(let index) = pickle.root, case .list(let parts) = pickle.objects[index] else { throw fault }
-    return try parts.map { part throws(StorageError) in
+    guard case .object(let index) = pickle.root, case .list(let list) = pickle.objects[index] else { throw fault }
+    return try list.values.map { part throws(StorageError) in
       guard case .object(let index) = part, case .string(let key) = pickle.objects[index] else { throw fault }
       return key
     }

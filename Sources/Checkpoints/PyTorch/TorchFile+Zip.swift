@@ -14,7 +14,9 @@ enum TorchRecordName {
 extension TorchFile {
   /// Whether the archive is of PyTorch: only these have a pickle named so in their only folder.
   static func pickle(in archive: ZipArchive) -> ZipEntry? {
-    archive.entries.first { $0.name.hasSuffix("/" + TorchRecordName.pickle) && $0.name.count(where: { $0 == "/" }) == 1 }
+    archive.entries.first {
+      $0.name.hasSuffix("/" + TorchRecordName.pickle) && $0.name.count(where: { $0 == "/" }) == 1
+    }
   }
 
   /// The ZIP format, since PyTorch 1.6.

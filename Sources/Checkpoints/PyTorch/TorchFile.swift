@@ -53,7 +53,8 @@ struct TorchFile: TensorSource {
         }
         guard record.byteCount >= UInt64(storage.count * (unit.bitWidth / 8)) else {
           throw StorageError(
-            .truncated, "its storage has \(record.byteCount) bytes, \(storage.count) elements of \(storage.typeName) need more",
+            .truncated,
+            "its storage has \(record.byteCount) bytes, \(storage.count) elements of \(storage.typeName) need more",
             offset: record.offset)
         }
         let number = recordNumbers[storage.key] ?? usedRecords.count

@@ -7,7 +7,6 @@ import TensorKit
 /// nothing else: no name of Python leads to code. Depth is no danger, because containers hold numbers of objects
 /// rather than objects; the sizes are bounded by `Limits`.
 struct Unpickler {
-  /// What a persistent id's tuple stands for; differs between the two formats of `torch.save`.
   private var stack: [PickleValue] = []
   private var marks: [Int] = []
   private var memo: [UInt32: PickleValue] = [:]
@@ -54,7 +53,8 @@ struct Unpickler {
       guard version <= 5 else { throw StorageError(.unsupportedVersion, "is a pickle of protocol \(version)") }
     case 0x95: _ = try input.integer(UInt64.self)
     // The stack.
-    case UInt8(ascii: "("): marks.append(stack.count)
+    case UInt8(ascii: "("):
+      marks.append(stack.count)
       try Limits.check(marks.count, atMost: Limits.pickleValues, "the number of marks")
     case UInt8(ascii: "0"): _ = try pop()
     case UInt8(ascii: "1"): _ = try popToMark()
@@ -80,9 +80,9 @@ struct Unpickler {
     case 0x8E, 0x96: try pushBytes(count64())
     // Containers.
     case UInt8(ascii: ")"): try make(.tuple([]))
-    case UInt8(ascii: "]"): try make(.list([]))
-    case UInt8(ascii: "}"): try make(.dictionary([]))
-    case 0x8F: try make(.list([]))
+    case UInt8(ascii: "]"): try make(.list(Growing()))
+    case UInt8(ascii: "}"): try make(.dictionary(Growing()))
+    case 0x8F: try make(.list(Growing()))
     case 0x85, 0x86, 0x87:
       let count = Int(code - 0x84)
       guard stack.count - (marks.last ?? 0) >= count else { throw underflow }
@@ -94,9 +94,9 @@ struct Unpickler {
       try make(.tuple(parts), holding: parts.count)
     case UInt8(ascii: "l"), 0x91:
       let parts = try popToMark()
-      try make(.list(parts), holding: parts.count)
+      try make(.list(Growing(parts)), holding: parts.count)
     case UInt8(ascii: "d"):
-      try make(.dictionary([]))
+      try make(.dictionary(Growing()))
       let dictionary = try pop()
       let parts = try popToMark()
       try insert(parts, into: dictionary)
@@ -188,11 +188,7 @@ struct Unpickler {
     try hold(values.count)
     guard case .object(let index) = target else { throw notAContainer }
     switch objects[index] {
-    case .list(var list):
-      // Not two owners at once: that would copy the list at every append.
-      objects[index] = .bytes
-      list.append(contentsOf: values)
-      objects[index] = .list(list)
+    case .list(let list): list.append(values)
     case .inert: break
     default: throw notAContainer
     }
@@ -202,12 +198,9 @@ struct Unpickler {
     try hold(parts.count)
     guard case .object(let index) = target, parts.count.isMultiple(of: 2) else { throw notAContainer }
     switch objects[index] {
-    case .dictionary(var entries):
-      objects[index] = .bytes
-      for place in stride(from: 0, to: parts.count, by: 2) {
-        entries.append(PickleEntry(key: parts[place], value: parts[place + 1]))
-      }
-      objects[index] = .dictionary(entries)
+    case .dictionary(let entries):
+      entries.append(
+        stride(from: 0, to: parts.count, by: 2).map { PickleEntry(key: parts[$0], value: parts[$0 + 1]) })
     case .inert: break
     default: throw notAContainer
     }
@@ -217,7 +210,7 @@ struct Unpickler {
 
   private mutating func remember(_ value: PickleValue, at place: UInt32) throws(StorageError) {
     memo[place] = value
-    try Limits.check(memo.count, atMost: Limits.pickleValues, "the number of values in the memo")
+    try Limits.check(memo.count, atMost: Limits.pickleObjects, "the number of values in the memo")
   }
 
   private mutating func recall(_ place: UInt32) throws(StorageError) {
@@ -286,7 +279,7 @@ extension Unpickler {
         guard items.count == 2 else { throw StorageError(.malformed, "an item is no pair") }
         parts += items
       }
-      try make(.dictionary([]))
+      try make(.dictionary(Growing()))
       let dictionary = try pop()
       try insert(parts, into: dictionary)
       return dictionary
@@ -388,7 +381,8 @@ extension Unpickler {
   private func sequence(_ value: PickleValue, _ what: String) throws(StorageError) -> [PickleValue] {
     if case .object(let index) = value {
       switch objects[index] {
-      case .tuple(let parts), .list(let parts): return parts
+      case .tuple(let parts): return parts
+      case .list(let list): return list.values
       default: break
       }
     }

@@ -27,7 +27,8 @@ struct Convert: ParsableCommand {
   @Argument(help: ArgumentHelp("The file or folder to make.", valueName: "output"))
   var output: String
 
-  @Option(help: ArgumentHelp("Format (default: what the output's name says, safetensors for a folder).", valueName: "format"))
+  @Option(
+    help: ArgumentHelp("Format (default: what the output's name says, safetensors for a folder).", valueName: "format"))
   var to: WritableFormat?
 
   @Option(
@@ -104,6 +105,7 @@ struct Convert: ParsableCommand {
     for note in notes { Console.talk("note: \(note)") }
     if overflows > 0 { Console.talk("note: \(overflows) numbers were too large and became the largest of their sign") }
     let others = files.isEmpty ? "" : ", \(files.count) other files"
-    Console.result("\(output): \(source.tensors.count) tensors, \(ByteSize.text(bytes)), \(destination.format.rawValue)\(others)")
+    Console.result(
+      "\(output): \(source.tensors.count) tensors, \(ByteSize.text(bytes)), \(destination.format.rawValue)\(others)")
   }
 }
