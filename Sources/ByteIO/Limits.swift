@@ -38,6 +38,26 @@ public enum Limits {
   public static let ggufTensors = 1 << 18
   public static let ggufAlignment = 1 << 20
 
+  // ZIP, for PyTorch and NPZ
+  public static let zipEntries = tensors + 4096
+  public static let zipDirectoryBytes = 256 << 20
+  /// Deflate cannot expand further: 258 bytes for a length and a distance of one bit each.
+  public static let deflateExpansion: UInt64 = 1032
+
+  // Python pickles
+  public static let pickleBytes = 32 << 20
+  /// Values on the stack, and in all lists, tuples and dictionaries together.
+  public static let pickleValues = 1 << 21
+  /// Lists, dictionaries, tuples, strings and objects that a pickle makes; also places in the memo.
+  public static let pickleObjects = 1 << 20
+  /// Containers within containers, when tensors are looked for.
+  public static let pickleDepth = 64
+  /// Elements that a view with a stride of zero may have beyond those of its storage.
+  public static let expandedElements = 1 << 24
+
+  // NumPy; its own reader stops at 10 000.
+  public static let npyHeaderBytes = 65_536
+
   /// Throws `limitExceeded`, naming the limit, when `value` is above `maximum`.
   @inlinable
   public static func check<Value: BinaryInteger>(

@@ -21,6 +21,8 @@ public struct Checkpoint: Sendable {
   public let weightFiles: [String]
   /// Sorted by name; none beside a single file.
   public let carriedFiles: [CarriedFile]
+  /// What was left out of the tensors, or named anew, when they were read.
+  public var notes: [String] { source.notes }
   /// Files of the folder that are left out, with the reason, so that nobody misses them silently.
   public let skippedFiles: [SkippedFile]
 

@@ -7,6 +7,7 @@ public enum CheckpointFormat: Sendable, CaseIterable {
   case tmpack
   case gguf
   case zip
+  case legacyTorch
   case pickle
   case hdf5
   case npy
@@ -21,6 +22,9 @@ public enum CheckpointFormat: Sendable, CaseIterable {
     ([0x89, UInt8(ascii: "T"), UInt8(ascii: "M"), UInt8(ascii: "P"), 0x0D, 0x0A, 0x1A, 0x0A], .tmpack),
     (Array("GGUF".utf8), .gguf),
     ([UInt8(ascii: "P"), UInt8(ascii: "K"), 3, 4], .zip),
+    // Without entries: `numpy.savez` of nothing.
+    ([UInt8(ascii: "P"), UInt8(ascii: "K"), 5, 6], .zip),
+    (TorchFile.legacyMagic, .legacyTorch),
     ([0x80, 2], .pickle), ([0x80, 3], .pickle), ([0x80, 4], .pickle), ([0x80, 5], .pickle),
     ([0x89] + Array("HDF\r\n".utf8) + [0x1A, 0x0A], .hdf5),
     ([0x93] + Array("NUMPY".utf8), .npy),
@@ -53,8 +57,9 @@ extension CheckpointFormat: CustomStringConvertible {
     case .safetensors: "a safetensors file"
     case .tmpack: "a tmpack archive"
     case .gguf: "a GGUF file"
-    case .zip: "a ZIP archive, as PyTorch and NPZ files are"
-    case .pickle: "a Python pickle, as old PyTorch files are"
+    case .zip: "a ZIP archive"
+    case .legacyTorch: "a PyTorch file in the format before 1.6"
+    case .pickle: "a Python pickle"
     case .hdf5: "an HDF5 file"
     case .npy: "a NumPy array"
     case .json: "JSON"
@@ -90,10 +95,26 @@ extension CheckpointFormat: CustomStringConvertible {
       return try SafetensorsFile(file)
     case .gguf:
       return try GGUFFile(file)
+    case .zip:
+      return try openArchive(ZipArchive(file))
+    case .legacyTorch:
+      return try TorchFile(legacy: file)
+    case .npy:
+      return try NumPyFile(file)
     case .json, .gitLFSPointer, .markup:
       throw StorageError(.unknownFormat, "is \(format)\(format.advice)", file: path)
-    case .tmpack, .zip, .pickle, .hdf5, .npy:
+    case .tmpack, .pickle, .hdf5:
       throw StorageError(.unsupportedFeature, "is \(format)\(format.advice)", file: path)
     }
+  }
+
+  /// What a ZIP archive is, its entries tell: PyTorch's have a pickle of a fixed name, NumPy's nothing but arrays.
+  private static func openArchive(_ archive: ZipArchive) throws(StorageError) -> any TensorSource {
+    if let pickle = TorchFile.pickle(in: archive) { return try TorchFile(archive, pickle: pickle) }
+    if archive.entries.isEmpty || archive.entries.contains(where: { $0.name.hasSuffix(NumPyFile.suffix) }) {
+      return try NumPyFile(archive)
+    }
+    throw StorageError(
+      .unsupportedFeature, "is a ZIP archive, but neither of PyTorch nor of NumPy", file: archive.file.path)
   }
 }

@@ -1,13 +1,15 @@
 import ByteIO
 import TensorKit
 
-/// A folder as model hubs and `transformers` keep them: weights in safetensors, whole or in shards, and the small
-/// files that belong to them.
+/// A folder as model hubs and `transformers` keep them: weights, whole or in shards, and the small files that belong
+/// to them.
 ///
 /// Which weights:
 /// 1. `model.safetensors`, or the shards of `model.safetensors.index.json`; both only if the index means that file.
 /// 2. Otherwise the only index of shards of another name, as in `diffusion_pytorch_model.safetensors.index.json`.
 /// 3. Otherwise the only safetensors file of another name.
+/// 4. Otherwise the same for PyTorch (`pytorch_model.bin`; the state of a training beside it does not count), and
+///    then for NumPy (`model.npz`).
 ///
 /// A choice that two files would do for is an error rather than a guess. An adapter of PEFT is no checkpoint.
 public struct ModelFolder: Sendable {
@@ -54,28 +56,41 @@ public struct ModelFolder: Sendable {
     case file(String)
     case index(String)
 
-    private static let usual = "model" + WeightFileName.safetensors
-
     init(amongst names: [String]) throws(StorageError) {
       let visible = names.filter { !$0.hasPrefix(".") }
-      let indexes = visible.filter { $0.hasSuffix(WeightFileName.safetensors + WeightFileName.index) }
-      let files = visible.filter { $0.hasSuffix(WeightFileName.safetensors) }
-      let models = files.filter { !Self.isAdapter($0) }
-      if indexes.contains(Self.usual + WeightFileName.index) {
-        self = .index(Self.usual + WeightFileName.index)
-      } else if files.contains(Self.usual) {
-        self = .file(Self.usual)
-      } else if let index = try Self.only(indexes) {
-        self = .index(index)
-      } else if let file = try Self.only(models) {
-        self = .file(file)
-      } else if let adapter = files.first {
+      for format in WritableFormat.allCases {
+        if let found = try Self.weights(of: format, amongst: visible) {
+          self = found
+          return
+        }
+      }
+      let weights = visible.filter(WeightFileName.isWeights)
+      if let adapter = weights.first(where: Self.isAdapter) {
         throw StorageError(.unsupportedFeature, "holds only an adapter (\(adapter)), not a whole checkpoint")
-      } else if let other = visible.first(where: WeightFileName.isWeights) {
-        throw StorageError(
-          .unsupportedFeature, "holds no safetensors weights, only \(other); convert it to safetensors")
+      } else if let other = weights.first {
+        throw StorageError(.unsupportedFeature, "holds no weights that can be read, only \(other)")
       } else {
         throw StorageError(.unknownFormat, "holds no weights")
+      }
+    }
+
+    private static func weights(of format: WritableFormat, amongst names: [String]) throws(StorageError) -> Weights? {
+      let usual = format.fileName.stem + format.fileName.suffix
+      func isOf(_ name: String) -> Bool { WritableFormat(suffixOf: name) == format }
+      let indexes = names.filter {
+        $0.hasSuffix(WeightFileName.index) && isOf(String($0.dropLast(WeightFileName.index.count)))
+      }
+      let files = names.filter(isOf)
+      if indexes.contains(usual + WeightFileName.index) { return .index(usual + WeightFileName.index) }
+      if files.contains(usual) { return .file(usual) }
+      if let index = try only(indexes) { return .index(index) }
+      return try only(files.filter { !isAdapter($0) && !isTrainingState($0) }).map { .file($0) }
+    }
+
+    /// What `transformers` and `accelerate` write beside a checkpoint's weights.
+    private static func isTrainingState(_ name: String) -> Bool {
+      ["training_args.", "optimizer.", "optimizer_", "scheduler.", "scaler.", "rng_state"].contains {
+        name.hasPrefix($0)
       }
     }
 

@@ -51,6 +51,9 @@ struct ShardedSource: TensorSource {
     metadata = shards.reduce(into: [:]) { merged, shard in merged.merge(shard.metadata) { first, _ in first } }
   }
 
+  var ties: [String: String] { shards.reduce(into: [:]) { all, shard in all.merge(shard.ties) { first, _ in first } } }
+  var notes: [String] { shards.flatMap(\.notes) }
+
   func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     try owner(of: info).read(info, into: destination)
   }

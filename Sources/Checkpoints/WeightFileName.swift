@@ -1,6 +1,5 @@
 /// Which names people give to files of weights, so that none travels by mistake among a checkpoint's other files.
 enum WeightFileName {
-  static let safetensors = ".safetensors"
   /// An index of shards is named after the file that it stands for.
   static let index = ".index.json"
 

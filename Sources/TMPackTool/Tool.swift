@@ -15,7 +15,8 @@ struct Tool: ParsableCommand {
       """,
     version: TMPackVersion.tool,
     subcommands: [
-      Pack.self, Unpack.self, Inspect.self, Verify.self, Compare.self, Add.self, Remove.self, Strip.self, Doctor.self,
+      Pack.self, Unpack.self, Inspect.self, Verify.self, Compare.self, Convert.self, Add.self, Remove.self, Strip.self,
+      Doctor.self,
     ])
 
   /// Runs the tool; unlike ArgumentParser's own `main`, with this tool's exit codes and errors in JSON on request.

@@ -13,6 +13,13 @@ public protocol TensorSource: Sendable {
   /// What to call the source in messages: usually its path.
   var label: String { get }
 
+  /// Tensors that the checkpoint keeps as one (tied weights): the name of each but the first, with that of the first.
+  /// Their bytes are the same.
+  var ties: [String: String] { get }
+
+  /// What a person should know of how the checkpoint was read: what was left out of it, or named anew.
+  var notes: [String] { get }
+
   /// Fills `destination` (exactly `info.byteCount` bytes) with the tensor's elements: little-endian, row-major.
   ///
   /// Safe to call from several threads at once.
@@ -28,6 +35,8 @@ public protocol TensorSource: Sendable {
 
 extension TensorSource {
   public var metadata: [String: String] { [:] }
+  public var ties: [String: String] { [:] }
+  public var notes: [String] { [] }
 
   /// The tensor of that name. O(log n).
   public func tensor(named name: String) -> TensorInfo? {

@@ -153,8 +153,9 @@ import Testing
     #expect(refusal("out", ["model.safetensors"]) == .malformed)
     #expect(refusal("out", ["a", "a"]) == .malformed)
     #expect(refusal("out", ["a", "a/b"]) != nil)
-    #expect(refusal("out.gguf", []) == .unsupportedFeature)
-    #expect(refusal("out.bin", []) == .unsupportedFeature)
+    #expect(refusal("out.onnx", []) == .unsupportedFeature)
+    #expect(refusal("out.bin", ["config.json"]) == .invalidArgument)
+    #expect(code { _ = try CheckpointDestination(folder("out.bin"), format: .npz) } == .invalidArgument)
     #expect(folder.names.isEmpty)
   }
 }

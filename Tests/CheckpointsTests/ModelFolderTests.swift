@@ -50,8 +50,28 @@ import Testing
   @Test func saysWhenThereAreNoWeightsThatItCanRead() throws {
     let folder = TemporaryFolder()
     #expect(code { _ = try Checkpoint.open(folder.path) } == .unknownFormat)
-    try Self.put("x", at: folder("pytorch_model.bin"))
+    try Self.put("x", at: folder("model.onnx"))
     #expect(code { _ = try Checkpoint.open(folder.path) } == .unsupportedFeature)
+  }
+
+  @Test func prefersSafetensorsAndThenPyTorch() throws {
+    let folder = TemporaryFolder()
+    func write(_ name: String, _ tensor: String) throws {
+      try CheckpointDestination(folder(name)).write(source([info(tensor, .u8, [4])]))
+    }
+    try write("model.npz", "n")
+    #expect(try Self.names(Checkpoint.open(folder.path)) == ["n"])
+    // The state of a training is no model, and neither is it a second one.
+    for name in ["training_args.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth"] {
+      try Self.put("x", at: folder(name))
+    }
+    #expect(try Self.names(Checkpoint.open(folder.path)) == ["n"])
+    try write("other.pth", "o")
+    #expect(try Self.names(Checkpoint.open(folder.path)) == ["o"])
+    try write("pytorch_model.bin", "p")
+    #expect(try Self.names(Checkpoint.open(folder.path)) == ["p"])
+    try write("model.safetensors", "s")
+    #expect(try Self.names(Checkpoint.open(folder.path)) == ["s"])
   }
 
   // Shards.
@@ -198,7 +218,7 @@ import Testing
   }
 
   static let strangers: [(bytes: [UInt8], code: StorageError.Code, word: String)] = [
-    (Array("PK\u{3}\u{4}".utf8) + [UInt8](repeating: 0, count: 4) + Array("abc".utf8), .unsupportedFeature, "ZIP"),
+    (Array("PK\u{3}\u{4}".utf8) + [UInt8](repeating: 0, count: 4) + Array("abc".utf8), .truncated, "ZIP"),
     (Array("GGUF".utf8) + [9, 0, 0, 0] + Array("{\0\0\0\0\0\0\0".utf8), .unsupportedVersion, "GGUF"),
     ([0x80, 2, 0x8A, 0x0A, 0x6C, 0xFC], .unsupportedFeature, "pickle"),
     ([0x89] + Array("HDF\r\n".utf8) + [0x1A, 0x0A], .unsupportedFeature, "HDF5"),

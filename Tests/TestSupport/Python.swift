@@ -11,12 +11,18 @@ import ByteIO
 /// Runs Python programs, with what they print.
 package enum Python {
   /// Whether Python runs `script` without an error.
-  package static func runs(_ script: String) -> Bool { run(["-c", script])?.status == 0 }
+  ///
+  /// - Parameter interpreter: the system's own, where Debian's packages are, may not be the first on the path.
+  package static func runs(_ script: String, interpreter: String = "python3") -> Bool {
+    run(["-c", script], interpreter: interpreter)?.status == 0
+  }
 
   /// The exit status and what was written to the standard output and error; nil when there is no Python.
-  package static func run(_ arguments: [String]) -> (status: Int32, output: String, errors: String)? {
+  package static func run(
+    _ arguments: [String], interpreter: String = "python3"
+  ) -> (status: Int32, output: String, errors: String)? {
     let folder = TemporaryFolder()
-    var pointers: [UnsafeMutablePointer<CChar>?] = (["python3"] + arguments).map { strdup($0) } + [nil]
+    var pointers: [UnsafeMutablePointer<CChar>?] = ([interpreter] + arguments).map { strdup($0) } + [nil]
     defer { pointers.forEach { free($0) } }
     #if canImport(Darwin)
       var actions: posix_spawn_file_actions_t?
@@ -28,7 +34,7 @@ package enum Python {
     posix_spawn_file_actions_addopen(&actions, 1, folder("out"), O_WRONLY | O_CREAT, 0o600)
     posix_spawn_file_actions_addopen(&actions, 2, folder("err"), O_WRONLY | O_CREAT, 0o600)
     var child = pid_t()
-    guard posix_spawnp(&child, "python3", &actions, nil, &pointers, environ) == 0 else { return nil }
+    guard posix_spawnp(&child, interpreter, &actions, nil, &pointers, environ) == 0 else { return nil }
     var status: Int32 = 0
     while waitpid(child, &status, 0) < 0, errno == EINTR {}
     func text(_ name: String) -> String { String(decoding: (try? contents(folder(name))) ?? [], as: UTF8.self) }

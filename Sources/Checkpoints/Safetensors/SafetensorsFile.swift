@@ -53,14 +53,9 @@ public struct SafetensorsFile: TensorSource {
 
   public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
     let begin = begin(of: info)
-    // Old files have headers of any length; a tensor that is not aligned for its elements is copied.
-    if begin.isMultiple(of: UInt64(info.dtype.planeWidth)),
-      let view = try file.mappedBytes(at: begin, count: info.byteCount)
-    {
-      return TensorBytes(viewing: view, keeping: file)
-    }
-    return try TensorBytes(count: info.byteCount) { memory throws(StorageError) in
-      try located(tensor: info.name) { () throws(StorageError) in try file.read(at: begin, into: memory) }
+    // Old files have headers of any length, so a tensor may not be aligned for its elements.
+    return try located(tensor: info.name) { () throws(StorageError) in
+      try TensorBytes(of: file, at: begin, count: info.byteCount, alignment: info.dtype.planeWidth)
     }
   }
 

@@ -1,14 +1,22 @@
 import ByteIO
 import TensorKit
 
+extension SafetensorsHeader: CheckpointFilePlan {
+  var tensors: [TensorInfo] { entries.map(\.info) }
+
+  func begin(writingTo sink: any ByteSink) throws(StorageError) -> any CheckpointFileWriter {
+    try SafetensorsWriter(self, to: sink)
+  }
+}
+
 /// Streams a safetensors file: the header first, then each tensor as it comes. Nothing is kept.
-public struct SafetensorsWriter: ~Copyable {
-  public let header: SafetensorsHeader
+struct SafetensorsWriter: CheckpointFileWriter {
+  private let header: SafetensorsHeader
   private let sink: any ByteSink
   private var next = 0
 
   /// Writes the header to `sink`.
-  public init(_ header: SafetensorsHeader, to sink: any ByteSink) throws(StorageError) {
+  init(_ header: SafetensorsHeader, to sink: any ByteSink) throws(StorageError) {
     var output = ByteWriter()
     try header.write(to: &output)
     try sink.write(output.bytes)
@@ -16,16 +24,11 @@ public struct SafetensorsWriter: ~Copyable {
     self.sink = sink
   }
 
-  /// Writes the next tensor of `header.entries`.
-  /// - Precondition: `bytes` has the size that the header says.
-  public mutating func append(_ bytes: UnsafeRawBufferPointer) throws(StorageError) {
+  mutating func append(_ bytes: UnsafeRawBufferPointer, checksum: UInt32) throws(StorageError) {
     precondition(bytes.count == header.entries[next].info.byteCount, "the tensor that comes next")
     try sink.write(bytes)
     next += 1
   }
 
-  /// - Precondition: every tensor was appended.
-  public consuming func finish() {
-    precondition(next == header.entries.count, "every tensor was written")
-  }
+  mutating func finish() { precondition(next == header.entries.count, "every tensor was written") }
 }

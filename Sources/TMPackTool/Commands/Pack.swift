@@ -119,7 +119,7 @@ struct SharedModelOptions: ParsableArguments {
     guard let sharedOut else { return .merged(method) }
     guard let base else { preconditionFailure("validated") }
     let source = SharedModelSource(base: base.source, experts: experts.map(\.checkpoint.source), method: method)
-    let destination = CheckpointDestination(sharedOut.path, replacing: force)
+    let destination = try CheckpointDestination(sharedOut.path, replacing: force)
     try destination.write(
       source, carriedFiles: destination.layout == .folder ? base.carriedFiles.map(\.content) : [],
       threads: work.pipeline.threads

@@ -11,7 +11,7 @@ struct Unpack: ParsableCommand {
         tmpack unpack zoo.tmpack --weights math=0.7,code=0.3 -o mix.safetensors
         tmpack unpack zoo.tmpack --shared -o shared/
 
-      The output is one file if its name ends in .safetensors, otherwise a folder.
+      The output is one file if its name ends as weights do (.safetensors, .bin, .pt, .npz, …), otherwise a folder.
       """)
 
   @Argument(help: ArgumentHelp("The archive.", valueName: "archive"))
@@ -62,7 +62,7 @@ struct Unpack: ParsableCommand {
     if !globs.isEmpty, source.tensors.isEmpty {
       throw StorageError(.invalidArgument, "no tensor's name matches \(tensors.joined(separator: ", "))", file: archive)
     }
-    let destination = CheckpointDestination(output.path, replacing: force, maxShardBytes: maxShardSize.bytes)
+    let destination = try CheckpointDestination(output.path, replacing: force, maxShardBytes: maxShardSize.bytes)
     let files = destination.layout == .folder ? mix.files.map(\.content) : []
     try reporting.withProgress { show in
       try destination.write(source, carriedFiles: files, threads: work.pipeline.threads) {

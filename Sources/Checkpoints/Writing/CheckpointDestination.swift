@@ -2,55 +2,75 @@ import ByteIO
 import Parallel
 import TensorKit
 
-/// Where a checkpoint is written: one file if the path ends in `.safetensors`, else a folder for `transformers`.
+/// Where a checkpoint is written, and how: one file if the path ends as files of weights do (`.safetensors`, `.bin`,
+/// `.npz`, …), else a folder for `transformers`.
 ///
 /// ```swift
 /// let input = try Checkpoint.open("in")
-/// let output = CheckpointDestination("out")
+/// let output = try CheckpointDestination("out")
 /// try output.write(input.source, carriedFiles: input.carriedFiles.map(\.content))
 /// ```
 ///
 /// The output appears whole or not at all, on the disk when `write` returns. Its bytes depend on the tensors, the
-/// metadata and `maxShardBytes` alone: not on the number of threads, nor on the format that the tensors came from.
+/// metadata, the ties and `maxShardBytes` alone: not on the number of threads, nor on the format that the tensors came
+/// from.
 public struct CheckpointDestination: Sendable {
   public let path: String
+  public let format: WritableFormat
+  public let layout: Checkpoint.Layout
   /// Whether what is there already may be replaced.
   public let replacing: Bool
   /// Bytes of tensors in one file of a folder; a larger tensor has a file for itself. A single file is never split.
   public let maxShardBytes: UInt64
 
-  public init(_ path: String, replacing: Bool = false, maxShardBytes: UInt64 = 5_000_000_000) {
+  /// - Parameter format: nil for what the path's suffix means, safetensors for a folder.
+  /// - Throws: `unsupportedFeature` for a path with the suffix of a format that cannot be written; `invalidArgument`
+  ///   when its suffix means another format.
+  public init(
+    _ path: String, format: WritableFormat? = nil, replacing: Bool = false, maxShardBytes: UInt64 = 5_000_000_000
+  ) throws(StorageError) {
+    let implied = WritableFormat(suffixOf: path)
+    if implied == nil, WeightFileName.isWeights(path) {
+      throw StorageError(.unsupportedFeature, "is named as a file of a format that cannot be written", file: path)
+    }
+    if let format, let implied, format != implied {
+      throw StorageError(
+        .invalidArgument, "is named as a file of \(implied.rawValue), not of \(format.rawValue)", file: path)
+    }
     self.path = path
+    self.format = format ?? implied ?? .safetensors
+    layout = implied == nil ? .folder : .file
     self.replacing = replacing
     self.maxShardBytes = maxShardBytes
   }
 
-  public var layout: Checkpoint.Layout { path.hasSuffix(WeightFileName.safetensors) ? .file : .folder }
-
   /// Writes every tensor of `source`, its metadata, and in a folder the carried files.
   ///
-  /// `source.bytes(of:)` is called on several threads, in the order of the file. The metadata is written as it is;
-  /// `transformers` wants it to be empty or to have `"format": "pt"`.
+  /// `source.bytes(of:)` is called on several threads, in the order of the file. The metadata is written as it is,
+  /// where the format has a place for it (see `WritableFormat.losses(of:)`); `transformers` wants it to be empty or to
+  /// have `"format": "pt"`.
   ///
   /// - Parameters:
   ///   - carriedFiles: none for a single file.
   ///   - progress: bytes of tensors written, and of all tensors; called after each tensor on this thread.
-  /// - Throws: `outputExists`; `unsupportedFeature` for a path with the suffix of another format; `invalidArgument`
-  ///   for carried files beside a single file, `malformed` for two of one name; what `source` throws; `inputOutput`.
+  /// - Throws: `outputExists`; `unsupportedFeature` for a tensor that the format cannot hold; `invalidArgument` for
+  ///   carried files beside a single file, `malformed` for two of one name; what `source` throws; `inputOutput`.
   ///   Nothing is left behind then.
   /// - Complexity: memory for `threads + 1` tensors, unless they are views of a mapped file.
   public func write(
     _ source: some TensorSource, carriedFiles: [CarriedContent] = [], threads: Int = availableCores(),
     progress: (_ bytesWritten: UInt64, _ total: UInt64) -> Void = { _, _ in }
   ) throws(StorageError) {
-    let plan = try ShardPlan(source, maximum: layout == .file ? nil : maxShardBytes)
+    let plan = try located(file: path) { () throws(StorageError) in
+      try ShardPlan(source, format, maximum: layout == .file ? nil : maxShardBytes)
+    }
     let otherFiles = try carriedFiles + plan.indexFile
     try checkNames(of: otherFiles, beside: plan.shards)
     var written: UInt64 = 0
     func put(_ shard: ShardPlan.Shard, in file: AtomicFile) throws(StorageError) {
-      try stream(source, shard.header, to: file, threads: threads) { bytes in
+      try stream(source, shard.plan, to: file, threads: threads) { bytes in
         written += UInt64(bytes)
-        progress(written, plan.totalSize)
+        progress(written, plan.writtenSize)
       }
       try file.commit()
     }
@@ -72,9 +92,6 @@ public struct CheckpointDestination: Sendable {
       guard let first = files.first else { return }
       throw StorageError(.invalidArgument, "a single file has no place for \(first.name); write a folder", file: path)
     }
-    if WeightFileName.isWeights(path) {
-      throw StorageError(.unsupportedFeature, "is named as a file of a format that cannot be written", file: path)
-    }
     var taken = Set(shards.map(\.fileName))
     for file in files where !taken.insert(file.name.text).inserted {
       throw StorageError(.malformed, "two files are named \"\(file.name)\"", file: path)
@@ -87,18 +104,21 @@ public struct CheckpointDestination: Sendable {
     try file.commit()
   }
 
-  /// Writes one safetensors file: tensors are made on `threads` threads and written here in order.
+  /// Writes one file: tensors are made on `threads` threads and written here in order.
   private func stream(
-    _ source: some TensorSource, _ header: SafetensorsHeader, to sink: any ByteSink, threads: Int,
+    _ source: some TensorSource, _ plan: any CheckpointFilePlan, to sink: any ByteSink, threads: Int,
     wrote: (Int) -> Void
   ) throws(StorageError) {
-    var writer = try SafetensorsWriter(header, to: sink)
-    try OrderedPipeline(threads: threads).run(header.entries.count) { index throws(StorageError) in
-      try source.bytes(of: header.entries[index].info)
-    } consume: { _, bytes throws(StorageError) in
-      try bytes.withBytes { raw throws(StorageError) in try writer.append(raw) }
+    var writer = try plan.begin(writingTo: sink)
+    let tensors = plan.tensors
+    try OrderedPipeline(threads: threads).run(tensors.count) { index throws(StorageError) in
+      let bytes = try source.bytes(of: tensors[index])
+      return (bytes, try bytes.withBytes { plan.checksum(index, $0) })
+    } consume: { _, made throws(StorageError) in
+      let (bytes, checksum) = made
+      try bytes.withBytes { raw throws(StorageError) in try writer.append(raw, checksum: checksum) }
       wrote(bytes.count)
     }
-    writer.finish()
+    try writer.finish()
   }
 }

@@ -1,0 +1,74 @@
+import ByteIO
+import TensorKit
+
+/// A value that a pickle makes. What has parts is in the unpickler's list of objects, by number: so values that
+/// contain each other, or themselves, cost neither recursion nor reference counts.
+enum PickleValue: Sendable, Hashable {
+  case none
+  case bool(Bool)
+  case integer(Int)
+  case float(Double)
+  case global(PickleGlobal)
+  case object(Int)
+}
+
+enum PickleObject: Sendable {
+  case string(String)
+  case bytes
+  /// A whole number beyond 64 bits.
+  case long
+  case tuple([PickleValue])
+  case list(Growing<PickleValue>)
+  case dictionary(Growing<PickleEntry>)
+  case storage(TorchStorage)
+  case tensor(TorchTensor)
+  /// Something that holds no tensor.
+  case inert(String)
+}
+
+/// An array that grows in place wherever it is referred to: in an enumeration's payload it would be copied at every
+/// append, and a hostile pickle takes quadratic time.
+///
+/// Only the unpickler, on one thread, ever changes it.
+final class Growing<Element: Sendable>: @unchecked Sendable {
+  fileprivate(set) var values: [Element]
+
+  init(_ values: [Element] = []) { self.values = values }
+
+  func append(_ more: some Sequence<Element>) { values.append(contentsOf: more) }
+}
+
+struct PickleEntry: Sendable {
+  let key: PickleValue
+  let value: PickleValue
+}
+
+/// Memory that tensors are views of.
+struct TorchStorage: Sendable, Hashable {
+  /// The name of its record in the file.
+  let key: String
+  /// What its type is called in Python.
+  let typeName: String
+  /// Of its elements; nil for what no tensor here has. Bytes (`u8`) for an untyped one.
+  let dtype: DType?
+  /// Elements.
+  let count: Int
+}
+
+/// A view of a storage.
+final class TorchTensor: Sendable {
+  let storage: TorchStorage
+  /// nil for what no tensor here has.
+  let dtype: DType?
+  let typeName: String
+  let shape: Shape
+  let view: StridedView
+
+  init(storage: TorchStorage, dtype: DType?, typeName: String, shape: Shape, view: StridedView) {
+    self.storage = storage
+    self.dtype = dtype
+    self.typeName = typeName
+    self.shape = shape
+    self.view = view
+  }
+}

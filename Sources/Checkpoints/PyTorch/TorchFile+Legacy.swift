@@ -1,0 +1,86 @@
+import ByteIO
+import TensorKit
+
+/// The format of `torch.save` before 1.6 (torch/serialization.py, `_legacy_save`): five pickles, then the storages.
+///
+/// | what                                                              |
+/// |-------------------------------------------------------------------|
+/// | the pickle of 0x1950A86A20F9469CFC6C                               |
+/// | the pickle of the version, 1001                                   |
+/// | the pickle of `{"protocol_version", "little_endian", "type_sizes"}` |
+/// | the pickle of the object                                          |
+/// | the pickle of the list of the storages' keys                      |
+/// | for each: 8 bytes, the number of elements; the elements, little-endian |
+extension TorchFile {
+  /// The first pickle, in the protocol that was always used.
+  static let legacyMagic: [UInt8] = [
+    0x80, 2, 0x8A, 10, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19, UInt8(ascii: "."),
+  ]
+  private static let legacyVersion = 1001
+
+  init(legacy file: ReadableFile) throws(StorageError) {
+    let count = Int(min(file.size, UInt64(Limits.pickleBytes)))
+    let (dictionary, records) = try located(file: file.path) { () throws(StorageError) in
+      try file.withBytes(at: 0, count: count) { raw throws(StorageError) in
+        var input = ByteReader(raw)
+        _ = try input.take(Self.legacyMagic.count)
+        guard try Unpickler.load(&input).root == .integer(Self.legacyVersion) else {
+          throw StorageError(.unsupportedVersion, "is of an unknown version of PyTorch's old format")
+        }
+        _ = try Unpickler.load(&input)
+        let (root, objects) = try Unpickler.load(&input)
+        let dictionary = try StateDictionary(root, objects)
+        let keys = try Self.keys(Unpickler.load(&input))
+        return (dictionary, try Self.records(keys, objects, in: file, from: input.offset))
+      }
+    }
+    try self.init(file, dictionary, records: records, archive: nil)
+  }
+
+  private static func keys(_ pickle: (root: PickleValue, objects: [PickleObject])) throws(StorageError) -> [String] {
+    let fault = StorageError(.malformed, "the keys of the storages are no list of strings")
+    guard case .object(let index) = pickle.root, case .list(let list) = pickle.objects[index] else { throw fault }
+    return try list.values.map { part throws(StorageError) in
+      guard case .object(let index) = part, case .string(let key) = pickle.objects[index] else { throw fault }
+      return key
+    }
+  }
+
+  private static func records(
+    _ keys: [String], _ objects: [PickleObject], in file: ReadableFile, from start: UInt64
+  ) throws(StorageError) -> [String: TorchRecord] {
+    var storages: [String: TorchStorage] = [:]
+    for case .storage(let storage) in objects { storages[storage.key] = storage }
+    var records: [String: TorchRecord] = [:]
+    var position = start
+    let countBytes = MemoryLayout<Int64>.size
+    for key in keys {
+      guard let storage = storages[key], let dtype = storage.dtype else {
+        let type = storages[key]?.typeName
+        throw StorageError(
+          type == nil ? .malformed : .unsupportedFeature,
+          type.map { "holds elements of PyTorch's type \($0)" } ?? "holds a storage that nothing uses")
+      }
+      let count = try file.withBytes(at: position, count: countBytes) { raw throws(StorageError) in
+        var input = ByteReader(raw, at: position)
+        return try input.integer(Int64.self)
+      }
+      guard count == storage.count else {
+        throw StorageError(.malformed, "a storage has \(count) elements, not \(storage.count)", offset: position)
+      }
+      position += UInt64(countBytes)
+      let byteCount = UInt64(storage.count * (dtype.bitWidth / 8))
+      guard byteCount <= file.size - position else {
+        throw StorageError(
+          .truncated, "the file ends \(byteCount - (file.size - position)) bytes too early", offset: file.size)
+      }
+      guard records.updateValue(TorchRecord(offset: position, byteCount: byteCount, entry: nil), forKey: key) == nil
+      else { throw StorageError(.malformed, "the file holds a storage twice", offset: position) }
+      position += byteCount
+    }
+    guard position == file.size else {
+      throw StorageError(.malformed, "\(file.size - position) bytes follow the last storage", offset: position)
+    }
+    return records
+  }
+}

@@ -1,0 +1,151 @@
+import ByteIO
+import Synchronization
+import TensorKit
+
+/// A file that `torch.save` wrote: the tensors of its pickle, read when asked for. No code in it is ever run.
+///
+/// Tensors may be any views of their storages; they are given row-major. Those that are the same view of the same
+/// storage are `ties`.
+struct TorchFile: TensorSource {
+  let tensors: [TensorInfo]
+  let notes: [String]
+  let ties: [String: String]
+  private let file: ReadableFile
+  private let isBigEndian: Bool
+  /// In the order of `tensors`.
+  private let places: [Place]
+  private let checked: CheckedRecords
+
+  var label: String { file.path }
+
+  /// A tensor's view of a record.
+  private struct Place: Sendable, Hashable {
+    let record: Int
+    let view: StridedView
+    let dtype: DType
+  }
+
+  /// - Parameters:
+  ///   - records: by the keys of the storages.
+  init(
+    _ file: ReadableFile, _ dictionary: StateDictionary, records: [String: TorchRecord], archive: ZipArchive?,
+    isBigEndian: Bool = false
+  ) throws(StorageError) {
+    self.file = file
+    self.isBigEndian = isBigEndian
+    notes = dictionary.notes
+    var recordNumbers: [String: Int] = [:]
+    var usedRecords: [TorchRecord] = []
+    let named = dictionary.tensors.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+    var infos: [TensorInfo] = []
+    var places: [Place] = []
+    var first: [Place: String] = [:]
+    var ties: [String: String] = [:]
+    for (name, tensor) in named {
+      let storage = tensor.storage
+      try located(file: file.path, tensor: name) { () throws(StorageError) in
+        guard let dtype = tensor.dtype, let unit = storage.dtype else {
+          throw StorageError(.unsupportedFeature, "has elements of PyTorch's type \(tensor.typeName)")
+        }
+        infos.append(try TensorInfo(name: name, dtype: dtype, shape: tensor.shape))
+        guard let record = records[storage.key] else {
+          throw StorageError(.malformed, "its storage \(storage.key.debugDescription) is not in the file")
+        }
+        guard record.byteCount >= UInt64(storage.count * (unit.bitWidth / 8)) else {
+          throw StorageError(
+            .truncated,
+            "its storage has \(record.byteCount) bytes, \(storage.count) elements of \(storage.typeName) need more",
+            offset: record.offset)
+        }
+        let number = recordNumbers[storage.key] ?? usedRecords.count
+        if number == usedRecords.count {
+          recordNumbers[storage.key] = number
+          usedRecords.append(record)
+        }
+        let place = Place(record: number, view: tensor.view, dtype: dtype)
+        places.append(place)
+        if tensor.shape.elementCount > 0 {
+          if let other = first[place] { ties[name] = other } else { first[place] = name }
+        }
+      }
+    }
+    tensors = infos
+    self.places = places
+    self.ties = ties
+    checked = CheckedRecords(usedRecords, archive: archive, file: file)
+  }
+
+  func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+    try bytes(of: info).withBytes { destination.copyMemory(from: $0) }
+  }
+
+  func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
+    let place = places[tensors.index(ofTensor: info.name)!]
+    return try located(file: label, tensor: info.name) { () throws(StorageError) in
+      let width = info.dtype.bitWidth / 8
+      let extent = place.view.extent
+      let swaps = isBigEndian && info.dtype.planeWidth > 1
+      let raw = try checked.bytes(
+        of: place.record, at: extent.lowerBound * width, count: extent.count * width,
+        alignment: info.dtype.planeWidth)
+      if place.view.isContiguous, !swaps { return raw }
+      return try TensorBytes(count: info.byteCount) { memory throws(StorageError) in
+        try raw.withBytes { place.view.gather($0, width: width, into: memory) }
+        if swaps { swapBytes(of: memory, width: info.dtype.planeWidth) }
+      }
+    }
+  }
+}
+
+/// Where the bytes of a storage are.
+struct TorchRecord: Sendable {
+  let offset: UInt64
+  /// Decompressed.
+  let byteCount: UInt64
+  /// In the ZIP format.
+  let entry: ZipEntry?
+}
+
+/// Records whose checksums are looked at once, when first used.
+private final class CheckedRecords: Sendable {
+  private let records: [TorchRecord]
+  private let archive: ZipArchive?
+  private let file: ReadableFile
+  private let sound = Mutex<Set<Int>>([])
+
+  init(_ records: [TorchRecord], archive: ZipArchive?, file: ReadableFile) {
+    (self.records, self.archive, self.file) = (records, archive, file)
+  }
+
+  func bytes(of number: Int, at start: Int, count: Int, alignment: Int) throws(StorageError) -> TensorBytes {
+    let record = records[number]
+    if let entry = record.entry, let archive {
+      if entry.method == ZipFormat.deflated {
+        let whole = try TensorBytes(count: Int(entry.size)) { memory throws(StorageError) in
+          try archive.read(entry, into: memory)
+        }
+        return try whole.withBytes { bytes throws(StorageError) in
+          TensorBytes(viewing: UnsafeRawBufferPointer(rebasing: bytes[start..<start + count]), keeping: whole)
+        }
+      }
+      // PyTorch writes zero when it is told to compute no checksums (`set_crc32_options`).
+      if entry.checksum != 0, !sound.withLock({ $0.contains(number) }) {
+        // Two threads may do it twice; that is better than one waiting for the other.
+        try archive.check(checksum(of: record), against: entry)
+        sound.withLock { _ = $0.insert(number) }
+      }
+    }
+    return try TensorBytes(of: file, at: record.offset + UInt64(start), count: count, alignment: alignment)
+  }
+
+  private func checksum(of record: TorchRecord) throws(StorageError) -> CRC32 {
+    var checksum = CRC32()
+    var done: UInt64 = 0
+    while done < record.byteCount {
+      let count = Int(min(record.byteCount - done, 1 << 20))
+      try file.withBytes(at: record.offset + done, count: count) { checksum.update($0) }
+      done += UInt64(count)
+    }
+    return checksum
+  }
+}

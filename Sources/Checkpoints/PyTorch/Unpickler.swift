@@ -1,0 +1,400 @@
+import ByteIO
+import TensorKit
+
+/// Reads a pickle (Lib/pickletools.py; protocols 2 to 5, and what of 0 and 1 they kept) that holds tensors.
+///
+/// An interpreter of a stack machine that can make lists, dictionaries, numbers and descriptions of tensors, and
+/// nothing else: no name of Python leads to code. Depth is no danger, because containers hold numbers of objects
+/// rather than objects; the sizes are bounded by `Limits`.
+struct Unpickler {
+  private var stack: [PickleValue] = []
+  private var marks: [Int] = []
+  private var memo: [UInt32: PickleValue] = [:]
+  private(set) var objects: [PickleObject] = []
+  /// Values in containers.
+  private var held = 0
+  private var input: ByteReader
+
+  private init(_ input: ByteReader) { self.input = input }
+
+  /// Reads one pickle and leaves `input` behind it.
+  ///
+  /// - Throws: `unsupportedFeature` for a name of Python that is not allowed; `malformed`, `truncated`,
+  ///   `limitExceeded`. The offset is that of the operation at fault.
+  static func load(_ input: inout ByteReader) throws(StorageError) -> (root: PickleValue, objects: [PickleObject]) {
+    var unpickler = Unpickler(input)
+    let root = try unpickler.run()
+    input = unpickler.input
+    return (root, unpickler.objects)
+  }
+
+  private mutating func run() throws(StorageError) -> PickleValue {
+    while true {
+      let start = input.offset
+      do throws(StorageError) {
+        let code = try input.integer(UInt8.self)
+        if code == UInt8(ascii: ".") {
+          let root = try pop()
+          guard stack.isEmpty, marks.isEmpty else { throw StorageError(.malformed, "values are left on the stack") }
+          return root
+        }
+        try execute(code)
+      } catch { throw error.at(offset: start) }
+    }
+  }
+
+  // MARK: Operations
+
+  private mutating func execute(_ code: UInt8) throws(StorageError) {
+    switch code {
+    // Framing.
+    case 0x80:
+      let version = try input.integer(UInt8.self)
+      guard version <= 5 else { throw StorageError(.unsupportedVersion, "is a pickle of protocol \(version)") }
+    case 0x95: _ = try input.integer(UInt64.self)
+    // The stack.
+    case UInt8(ascii: "("):
+      marks.append(stack.count)
+      try Limits.check(marks.count, atMost: Limits.pickleValues, "the number of marks")
+    case UInt8(ascii: "0"): _ = try pop()
+    case UInt8(ascii: "1"): _ = try popToMark()
+    case UInt8(ascii: "2"): try push(top())
+    // Constants.
+    case UInt8(ascii: "N"): try push(.none)
+    case 0x88: try push(.bool(true))
+    case 0x89: try push(.bool(false))
+    case UInt8(ascii: "J"): try push(.integer(Int(input.integer(Int32.self))))
+    case UInt8(ascii: "K"): try push(.integer(Int(input.integer(UInt8.self))))
+    case UInt8(ascii: "M"): try push(.integer(Int(input.integer(UInt16.self))))
+    case 0x8A: try pushLong(Int(input.integer(UInt8.self)))
+    case 0x8B: try pushLong(Int(input.integer(UInt32.self)))
+    case UInt8(ascii: "G"): try push(.float(Double(bitPattern: input.integer(UInt64.self).byteSwapped)))
+    case 0x8C: try pushString(Int(input.integer(UInt8.self)))
+    case UInt8(ascii: "X"): try pushString(Int(input.integer(UInt32.self)))
+    case 0x8D: try pushString(count64())
+    // Python 2's strings: text, when they are names.
+    case UInt8(ascii: "U"): try pushBytes(Int(input.integer(UInt8.self)), asText: true)
+    case UInt8(ascii: "T"): try pushBytes(Int(input.integer(UInt32.self)), asText: true)
+    case UInt8(ascii: "C"): try pushBytes(Int(input.integer(UInt8.self)))
+    case UInt8(ascii: "B"): try pushBytes(Int(input.integer(UInt32.self)))
+    case 0x8E, 0x96: try pushBytes(count64())
+    // Containers.
+    case UInt8(ascii: ")"): try make(.tuple([]))
+    case UInt8(ascii: "]"): try make(.list(Growing()))
+    case UInt8(ascii: "}"): try make(.dictionary(Growing()))
+    case 0x8F: try make(.list(Growing()))
+    case 0x85, 0x86, 0x87:
+      let count = Int(code - 0x84)
+      guard stack.count - (marks.last ?? 0) >= count else { throw underflow }
+      let parts = Array(stack.suffix(count))
+      stack.removeLast(count)
+      try make(.tuple(parts), holding: count)
+    case UInt8(ascii: "t"):
+      let parts = try popToMark()
+      try make(.tuple(parts), holding: parts.count)
+    case UInt8(ascii: "l"), 0x91:
+      let parts = try popToMark()
+      try make(.list(Growing(parts)), holding: parts.count)
+    case UInt8(ascii: "d"):
+      try make(.dictionary(Growing()))
+      let dictionary = try pop()
+      let parts = try popToMark()
+      try insert(parts, into: dictionary)
+      try push(dictionary)
+    case UInt8(ascii: "a"):
+      let value = try pop()
+      try append([value], to: top())
+    case UInt8(ascii: "e"), 0x90:
+      let parts = try popToMark()
+      try append(parts, to: top())
+    case UInt8(ascii: "s"):
+      let value = try pop()
+      let key = try pop()
+      try insert([key, value], into: top())
+    case UInt8(ascii: "u"):
+      let parts = try popToMark()
+      try insert(parts, into: top())
+    // The memo.
+    case UInt8(ascii: "q"): try remember(top(), at: UInt32(input.integer(UInt8.self)))
+    case UInt8(ascii: "r"): try remember(top(), at: input.integer())
+    case 0x94: try remember(top(), at: UInt32(memo.count))
+    case UInt8(ascii: "h"): try recall(UInt32(input.integer(UInt8.self)))
+    case UInt8(ascii: "j"): try recall(input.integer())
+    // Names and calls.
+    case UInt8(ascii: "c"): try push(.global(PickleGlobal(module: line(), name: line())))
+    case 0x93:
+      let name = try string(pop(), "the name of a global")
+      let module = try string(pop(), "the module of a global")
+      try push(.global(PickleGlobal(module: module, name: name)))
+    case UInt8(ascii: "R"), 0x81:
+      let arguments = try tuple(pop(), "the arguments of a call")
+      try push(call(pop(), arguments))
+    case 0x92:
+      _ = try pop()
+      let arguments = try tuple(pop(), "the arguments of a call")
+      try push(call(pop(), arguments))
+    case UInt8(ascii: "b"):
+      _ = try pop()
+      // Attributes of a dictionary or a tensor, such as `_metadata`; they hold no tensors.
+      guard case .object = try top() else { throw StorageError(.malformed, "attributes are set on what has none") }
+    case UInt8(ascii: "Q"): try pushStorage(pop())
+    default:
+      throw StorageError(
+        .unsupportedFeature, "the pickle has the operation 0x\(String(code, radix: 16)), which files of tensors do not")
+    }
+  }
+
+  // MARK: The stack
+
+  private var underflow: StorageError { StorageError(.malformed, "the pickle takes more values than it has made") }
+
+  private mutating func push(_ value: PickleValue) throws(StorageError) {
+    try Limits.check(stack.count + 1, atMost: Limits.pickleValues, "the number of values on the stack")
+    stack.append(value)
+  }
+
+  private mutating func pop() throws(StorageError) -> PickleValue {
+    guard stack.count > marks.last ?? 0 else { throw underflow }
+    return stack.removeLast()
+  }
+
+  private func top() throws(StorageError) -> PickleValue {
+    guard stack.count > marks.last ?? 0 else { throw underflow }
+    return stack[stack.count - 1]
+  }
+
+  private mutating func popToMark() throws(StorageError) -> [PickleValue] {
+    guard let mark = marks.popLast() else { throw StorageError(.malformed, "the pickle has a mark too few") }
+    let values = Array(stack[mark...])
+    stack.removeLast(stack.count - mark)
+    return values
+  }
+
+  // MARK: Objects
+
+  private mutating func make(_ object: PickleObject, holding count: Int = 0) throws(StorageError) {
+    try hold(count)
+    try Limits.check(objects.count + 1, atMost: Limits.pickleObjects, "the number of objects in the pickle")
+    objects.append(object)
+    try push(.object(objects.count - 1))
+  }
+
+  private mutating func hold(_ count: Int) throws(StorageError) {
+    held += count
+    try Limits.check(held, atMost: Limits.pickleValues, "the number of values in the pickle")
+  }
+
+  private mutating func append(_ values: [PickleValue], to target: PickleValue) throws(StorageError) {
+    try hold(values.count)
+    guard case .object(let index) = target else { throw notAContainer }
+    switch objects[index] {
+    case .list(let list): list.append(values)
+    case .inert: break
+    default: throw notAContainer
+    }
+  }
+
+  private mutating func insert(_ parts: [PickleValue], into target: PickleValue) throws(StorageError) {
+    try hold(parts.count)
+    guard case .object(let index) = target, parts.count.isMultiple(of: 2) else { throw notAContainer }
+    switch objects[index] {
+    case .dictionary(let entries):
+      entries.append(
+        stride(from: 0, to: parts.count, by: 2).map { PickleEntry(key: parts[$0], value: parts[$0 + 1]) })
+    case .inert: break
+    default: throw notAContainer
+    }
+  }
+
+  private var notAContainer: StorageError { StorageError(.malformed, "a value is put into what holds none") }
+
+  private mutating func remember(_ value: PickleValue, at place: UInt32) throws(StorageError) {
+    memo[place] = value
+    try Limits.check(memo.count, atMost: Limits.pickleObjects, "the number of values in the memo")
+  }
+
+  private mutating func recall(_ place: UInt32) throws(StorageError) {
+    guard let value = memo[place] else { throw StorageError(.malformed, "the memo has nothing at \(place)") }
+    try push(value)
+  }
+
+  // MARK: Constants
+
+  private mutating func count64() throws(StorageError) -> Int {
+    guard let count = Int(exactly: try input.integer(UInt64.self)) else {
+      throw StorageError(.truncated, "a string is longer than any file")
+    }
+    return count
+  }
+
+  private mutating func pushString(_ count: Int) throws(StorageError) {
+    guard let text = String(validating: try input.take(count), as: UTF8.self) else {
+      // Lone surrogates, which Python allows; no tensor is named so.
+      return try make(.bytes)
+    }
+    try make(.string(text))
+  }
+
+  private mutating func pushBytes(_ count: Int, asText: Bool = false) throws(StorageError) {
+    let bytes = try input.take(count)
+    if asText, let text = String(validating: bytes, as: UTF8.self) { return try make(.string(text)) }
+    try make(.bytes)
+  }
+
+  /// Two's complement of any length.
+  private mutating func pushLong(_ count: Int) throws(StorageError) {
+    let bytes = try input.take(count)
+    guard count <= 8 else { return try make(.long) }
+    var value: Int = bytes.last.map { $0 >= 0x80 ? -1 : 0 } ?? 0
+    for byte in bytes.reversed() { value = value << 8 | Int(byte) }
+    try push(.integer(value))
+  }
+
+  private mutating func line() throws(StorageError) -> String {
+    var bytes: [UInt8] = []
+    while true {
+      let byte = try input.integer(UInt8.self)
+      if byte == UInt8(ascii: "\n") { return String(decoding: bytes, as: UTF8.self) }
+      bytes.append(byte)
+      try Limits.check(bytes.count, atMost: Limits.nameBytes, "the length of the name of a global")
+    }
+  }
+}
+
+// MARK: - What the allowed names stand for
+
+extension Unpickler {
+  private mutating func call(
+    _ function: PickleValue, _ arguments: [PickleValue]
+  ) throws(StorageError) -> PickleValue {
+    guard case .global(let global) = function else {
+      throw StorageError(.malformed, "the pickle calls what is no function")
+    }
+    switch global {
+    case .orderedDictionary:
+      let pairs = try arguments.first.map { value throws(StorageError) in try sequence(value, "the items") } ?? []
+      var parts: [PickleValue] = []
+      for pair in pairs {
+        let items = try sequence(pair, "an item")
+        guard items.count == 2 else { throw StorageError(.malformed, "an item is no pair") }
+        parts += items
+      }
+      try make(.dictionary(Growing()))
+      let dictionary = try pop()
+      try insert(parts, into: dictionary)
+      return dictionary
+    case .rebuildTensor(let version): return try tensor(arguments, version)
+    case .rebuildParameter:
+      guard case .object(let index)? = arguments.first, case .tensor = objects[index] else {
+        throw StorageError(.malformed, "a parameter is made of what is no tensor")
+      }
+      return .object(index)
+    case .rebuildFromType:
+      guard arguments.count == 4, arguments[1] == .global(.tensorType) else {
+        throw StorageError(.unsupportedFeature, "a tensor is of a type of its own")
+      }
+      // Itself with other arguments would be a recursion.
+      guard case .global(.rebuildTensor(let version)) = arguments[0] else {
+        throw StorageError(.unsupportedFeature, "a tensor is made by other means than from a storage")
+      }
+      return try tensor(tuple(arguments[2], "the arguments of a tensor"), version)
+    case .size:
+      guard let first = arguments.first else { throw StorageError(.malformed, "a size has no argument") }
+      try make(.tuple(sequence(first, "a size")))
+      return try pop()
+    case .inert(let name):
+      try make(.inert(name))
+      return try pop()
+    case .storage, .untypedStorage, .elementType, .tensorType:
+      throw StorageError(.malformed, "the pickle calls what files of tensors only mention")
+    }
+  }
+
+  /// `(storage, offset, size, strides, requires_grad, backward_hooks[, dtype])`
+  private mutating func tensor(_ arguments: [PickleValue], _ version: Int) throws(StorageError) -> PickleValue {
+    guard arguments.count >= (version == 3 ? 7 : 4) else {
+      throw StorageError(.malformed, "a tensor has too few arguments")
+    }
+    guard case .object(let index) = arguments[0], case .storage(let storage) = objects[index] else {
+      throw StorageError(.malformed, "a tensor is made of what is no storage")
+    }
+    let shape = try Shape(integers(arguments[2], "the size of a tensor"))
+    let strides = try integers(arguments[3], "the strides of a tensor")
+    guard case .integer(let offset) = arguments[1] else {
+      throw StorageError(.malformed, "the offset of a tensor is no number")
+    }
+    var dtype = storage.dtype
+    var typeName = storage.typeName
+    if version == 3 {
+      guard case .global(.elementType(let name, let given)) = arguments[6] else {
+        throw StorageError(.malformed, "a tensor has no dtype")
+      }
+      (typeName, dtype) = (name, given)
+    }
+    // What cannot be read is refused by name later; where its elements are does not matter then.
+    var capacity = Int.max - Limits.expandedElements
+    if let dtype, let unit = storage.dtype { capacity = storage.count * (unit.bitWidth / 8) / (dtype.bitWidth / 8) }
+    let view = try StridedView(offset: offset, shape: shape, strides: strides, capacity: capacity)
+    try make(
+      .tensor(TorchTensor(storage: storage, dtype: dtype, typeName: typeName, shape: shape, view: view)))
+    return try pop()
+  }
+
+  /// `("storage", type, key, location, count)`, in the old format with a sixth: a part of another storage.
+  private mutating func pushStorage(_ value: PickleValue) throws(StorageError) {
+    let parts = try tuple(value, "a persistent id")
+    guard parts.count == 5 || parts.count == 6, try string(parts[0], "the kind of a persistent id") == "storage" else {
+      throw StorageError(.unsupportedFeature, "a persistent id is no storage")
+    }
+    guard parts.count == 5 || parts[5] == .none else {
+      throw StorageError(.unsupportedFeature, "a storage is a part of another, as before PyTorch 0.4")
+    }
+    let (name, dtype): (String, DType?)
+    switch parts[1] {
+    case .global(.storage(let typeName, let elements)): (name, dtype) = (typeName, elements)
+    case .global(.untypedStorage): (name, dtype) = ("UntypedStorage", .u8)
+    default: throw StorageError(.malformed, "a storage has no type")
+    }
+    guard case .integer(let count) = parts[4], count >= 0, count <= Limits.tensorBytes else {
+      throw StorageError(.malformed, "a storage has no size")
+    }
+    let key = try string(parts[2], "the key of a storage")
+    try make(.storage(TorchStorage(key: key, typeName: name, dtype: dtype, count: count)))
+  }
+
+  // MARK: Parts of values
+
+  private func string(_ value: PickleValue, _ what: String) throws(StorageError) -> String {
+    guard case .object(let index) = value, case .string(let text) = objects[index] else {
+      throw StorageError(.malformed, "\(what) is no string")
+    }
+    return text
+  }
+
+  private func tuple(_ value: PickleValue, _ what: String) throws(StorageError) -> [PickleValue] {
+    guard case .object(let index) = value, case .tuple(let parts) = objects[index] else {
+      throw StorageError(.malformed, "\(what) are no tuple")
+    }
+    return parts
+  }
+
+  private func sequence(_ value: PickleValue, _ what: String) throws(StorageError) -> [PickleValue] {
+    if case .object(let index) = value {
+      switch objects[index] {
+      case .tuple(let parts): return parts
+      case .list(let list): return list.values
+      default: break
+      }
+    }
+    throw StorageError(.malformed, "\(what) is no sequence")
+  }
+
+  private func integers(_ value: PickleValue, _ what: String) throws(StorageError) -> [Int] {
+    let parts = try sequence(value, what)
+    try Limits.check(parts.count, atMost: Limits.dimensions, "the number of dimensions")
+    return try parts.map { part throws(StorageError) in
+      guard case .integer(let number) = part else { throw StorageError(.malformed, "\(what) has what is no number") }
+      return number
+    }
+  }
+}

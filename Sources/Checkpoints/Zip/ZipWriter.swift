@@ -1,0 +1,145 @@
+import ByteIO
+
+/// Streams a ZIP archive of stored entries whose sizes and checksums are known when they begin. Equal entries give
+/// equal bytes.
+///
+/// The data of every entry is aligned, as PyTorch maps it: a local extra field fills up its header.
+struct ZipWriter {
+  /// What PyTorch aligns storages to, and cache lines are.
+  private static let alignment: UInt64 = 64
+  /// 1 January 1980, the earliest date there is.
+  private static let date: UInt16 = 0x21
+
+  private let sink: any ByteSink
+  /// For tests: zip64 fields even where the sizes need none.
+  private let alwaysZip64: Bool
+  private var directory = ByteWriter()
+  private var count: UInt64 = 0
+  /// Where the current entry's data must end.
+  private var end: UInt64
+
+  init(to sink: any ByteSink, alwaysZip64: Bool = false) {
+    self.sink = sink
+    self.alwaysZip64 = alwaysZip64
+    end = sink.position
+  }
+
+  /// A whole entry.
+  mutating func add(_ name: String, _ bytes: [UInt8]) throws(StorageError) {
+    let checksum = try bytes.withBytes { CRC32.of($0) }
+    try begin(name, size: UInt64(bytes.count), checksum: checksum.value)
+    try write(bytes)
+  }
+
+  /// Begins an entry; `size` bytes are to be written next.
+  ///
+  /// - Throws: `unsupportedFeature` for a name that no archive can hold.
+  mutating func begin(_ name: String, size: UInt64, checksum: UInt32) throws(StorageError) {
+    precondition(sink.position == end, "the entry before is whole")
+    let name = Array(name.utf8)
+    guard let nameCount = UInt16(exactly: name.count), !name.contains(0) else {
+      throw StorageError(.unsupportedFeature, "a ZIP archive cannot hold an entry of this name")
+    }
+    let offset = sink.position
+    let wideSize = needsZip64(size)
+    let wideOffset = needsZip64(offset)
+    let version: UInt16 = wideSize || wideOffset ? 45 : 20
+    let flags = name.allSatisfy { $0 < 0x80 } ? 0 : ZipFormat.utf8
+
+    var extra = ByteWriter()
+    if wideSize { Self.zip64(&extra, [size, size]) }
+    let unpadded = offset + UInt64(ZipFormat.localHeaderBytes + name.count + extra.bytes.count)
+    Self.pad(&extra, by: Int(unpadded.roundedUp(toMultipleOf: Self.alignment) - unpadded))
+
+    var header = ByteWriter()
+    header.integer(ZipFormat.localSignature)
+    Self.common(&header, version, flags, checksum, wideSize ? nil : size, nameCount, extra.bytes.count)
+    header.append(name)
+    header.append(extra.bytes)
+    try sink.write(header.bytes)
+    end = sink.position + size
+
+    var wide = ByteWriter()
+    let values = (wideSize ? [size, size] : []) + (wideOffset ? [offset] : [])
+    if !values.isEmpty { Self.zip64(&wide, values) }
+    directory.integer(ZipFormat.centralSignature)
+    // Made by: the same version, on the first of the systems, so that no file attributes are claimed.
+    directory.integer(version)
+    Self.common(&directory, version, flags, checksum, wideSize ? nil : size, nameCount, wide.bytes.count)
+    // No comment; disk 0; no attributes.
+    directory.zeros(2 + 2 + 2 + 4)
+    directory.integer(wideOffset ? ZipFormat.inZip64 : UInt32(offset))
+    directory.append(name)
+    directory.append(wide.bytes)
+    count += 1
+  }
+
+  func write(_ bytes: UnsafeRawBufferPointer) throws(StorageError) { try sink.write(bytes) }
+  func write(_ bytes: [UInt8]) throws(StorageError) { try sink.write(bytes) }
+
+  /// Writes the directory.
+  mutating func finish() throws(StorageError) {
+    precondition(sink.position == end, "the last entry is whole")
+    let offset = sink.position
+    let byteCount = UInt64(directory.bytes.count)
+    var tail = ByteWriter()
+    let wide = needsZip64(offset) || needsZip64(byteCount) || count >= 0xFFFF
+    if wide {
+      tail.integer(ZipFormat.end64Signature)
+      tail.integer(UInt64(ZipFormat.end64Bytes - 12))
+      tail.integer(UInt16(45))
+      tail.integer(UInt16(45))
+      tail.zeros(8)
+      for value in [count, count, byteCount, offset] { tail.integer(value) }
+      tail.integer(ZipFormat.locator64Signature)
+      tail.zeros(4)
+      tail.integer(offset + byteCount)
+      tail.integer(UInt32(1))
+    }
+    tail.integer(ZipFormat.endSignature)
+    tail.zeros(4)
+    let shortCount = wide ? 0xFFFF : UInt16(count)
+    tail.integer(shortCount)
+    tail.integer(shortCount)
+    tail.integer(wide ? ZipFormat.inZip64 : UInt32(byteCount))
+    tail.integer(wide ? ZipFormat.inZip64 : UInt32(offset))
+    tail.zeros(2)
+    try sink.write(directory.bytes)
+    try sink.write(tail.bytes)
+  }
+
+  private func needsZip64(_ value: UInt64) -> Bool { alwaysZip64 || value >= UInt64(ZipFormat.inZip64) }
+
+  /// What both headers have in the same order.
+  private static func common(
+    _ output: inout ByteWriter, _ version: UInt16, _ flags: UInt16, _ checksum: UInt32, _ size: UInt64?,
+    _ nameCount: UInt16, _ extraCount: Int
+  ) {
+    output.integer(version)
+    output.integer(flags)
+    output.integer(ZipFormat.stored)
+    output.integer(UInt16(0))
+    output.integer(date)
+    output.integer(checksum)
+    let short = size.map { UInt32($0) } ?? ZipFormat.inZip64
+    output.integer(short)
+    output.integer(short)
+    output.integer(nameCount)
+    output.integer(UInt16(extraCount))
+  }
+
+  private static func zip64(_ output: inout ByteWriter, _ values: [UInt64]) {
+    output.integer(ZipFormat.zip64Extra)
+    output.integer(UInt16(8 * values.count))
+    for value in values { output.integer(value) }
+  }
+
+  private static func pad(_ output: inout ByteWriter, by count: Int) {
+    guard count > 0 else { return }
+    let fieldHeader = 4
+    let count = count < fieldHeader ? count + Int(alignment) : count
+    output.integer(ZipFormat.paddingExtra)
+    output.integer(UInt16(count - fieldHeader))
+    output.zeros(count - fieldHeader)
+  }
+}

@@ -1,0 +1,111 @@
+import ArgumentParser
+import TMPack
+
+extension WritableFormat: ExpressibleByArgument {}
+extension Overflow: ExpressibleByArgument {
+  /// Infinity is for programs that look for it; on the command line nobody asks for it.
+  public static var allValueStrings: [String] { [Overflow.saturate, .error].map(\.rawValue) }
+}
+
+struct Convert: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Convert a checkpoint between formats, dtypes and names.",
+    discussion: """
+      Examples:
+        tmpack convert pytorch_model.bin model.safetensors
+        tmpack convert llama/ llama-bf16/ --dtype bf16 --max-shard-size 2GB
+        tmpack convert checkpoint.ckpt model.npz --dtype f32 --rename 'module.*=*'
+
+      The input is read by its content: safetensors, PyTorch (no code in it is run), NumPy, or a folder of one of them.
+      The output is one file if its name ends as one of --to does (.safetensors, .bin, .pt, .pth, .ckpt, .npz, .npy),
+      otherwise a folder. Tied tensors and metadata are kept where the format has a place for them; what is lost is said.
+      """)
+
+  @Argument(help: ArgumentHelp("A checkpoint: a file or a folder.", valueName: "input"))
+  var input: String
+
+  @Argument(help: ArgumentHelp("The file or folder to make.", valueName: "output"))
+  var output: String
+
+  @Option(
+    help: ArgumentHelp("Format (default: what the output's name says, safetensors for a folder).", valueName: "format"))
+  var to: WritableFormat?
+
+  @Option(
+    help: ArgumentHelp(
+      "Dtype of the floating-point tensors: f32, bf16, f16 or f64 (default: their own).", valueName: "dtype"))
+  var dtype: FloatFormat?
+
+  @Option(help: ArgumentHelp("What to do with a number too large for --dtype.", valueName: "how"))
+  var overflow = Overflow.error
+
+  @Option(
+    help: ArgumentHelp(
+      "A new name for tensors; each * stands for the same text on both sides. Repeat for more: the first that fits counts.",
+      valueName: "pattern=name"))
+  var rename: [String] = []
+
+  @Option(help: ArgumentHelp("Only tensors whose names match. Repeat for more.", valueName: "glob"))
+  var tensors: [String] = []
+
+  @Option(help: ArgumentHelp("Largest weight file of a folder.", valueName: "size"))
+  var maxShardSize = ByteSize(argument: "5GB")!
+
+  @Flag(help: "Replace the output if it exists.")
+  var force = false
+
+  @OptionGroup(title: "Work") var work: WorkOptions
+  @OptionGroup(title: "Output") var reporting: OutputOptions
+
+  func run() throws {
+    // What is wrong with the arguments is said before anything is read.
+    let globs = try tensors.map { try Glob($0) }
+    let rules = try rename.map { try RenamingRule(parsing: $0) }
+    let destination = try CheckpointDestination(
+      output, format: to, replacing: force, maxShardBytes: maxShardSize.bytes)
+
+    let checkpoint = try Checkpoint.open(input, mode: work.io)
+    var source: any TensorSource = checkpoint.source
+    if !globs.isEmpty {
+      source = TensorSelection(of: source, including: globs)
+      guard !source.tensors.isEmpty else {
+        throw StorageError(.invalidArgument, "no tensor's name matches \(tensors.joined(separator: ", "))", file: input)
+      }
+    }
+    if !rules.isEmpty { source = try RenamedSource(source, by: rules) }
+    let converted = try dtype.map { try ConvertedSource(source, to: $0, overflow: overflow) }
+    source = converted ?? source
+
+    let files = destination.layout == .folder ? checkpoint.carriedFiles.map(\.content) : []
+    try reporting.withProgress { show in
+      try destination.write(source, carriedFiles: files, threads: work.pipeline.threads) {
+        show(Progress(stage: "converting", done: $0, total: $1))
+      }
+    }
+
+    var notes = checkpoint.notes + destination.format.losses(of: source)
+    if destination.layout == .file, !checkpoint.carriedFiles.isEmpty {
+      notes.append("a single file has no place for the folder's \(checkpoint.carriedFiles.count) other files")
+    }
+    report(source, destination, overflows: converted?.overflowCount ?? 0, files: files.map(\.name.text), notes: notes)
+  }
+
+  private func report(
+    _ source: any TensorSource, _ destination: CheckpointDestination, overflows: Int, files: [String], notes: [String]
+  ) {
+    let bytes = source.tensors.reduce(0) { $0 + UInt64($1.byteCount) }
+    if reporting.json {
+      return Console.result([
+        "output": .string(output), "format": .string(destination.format.rawValue),
+        "tensors": JSONValue(source.tensors.count), "bytes": JSONValue(bytes), "ties": JSONValue(source.ties.count),
+        "overflows": JSONValue(overflows), "files": .array(files.map { .string($0) }),
+        "notes": .array(notes.map { .string($0) }),
+      ])
+    }
+    for note in notes { Console.talk("note: \(note)") }
+    if overflows > 0 { Console.talk("note: \(overflows) numbers were too large and became the largest of their sign") }
+    let others = files.isEmpty ? "" : ", \(files.count) other files"
+    Console.result(
+      "\(output): \(source.tensors.count) tensors, \(ByteSize.text(bytes)), \(destination.format.rawValue)\(others)")
+  }
+}

@@ -1,0 +1,113 @@
+import ByteIO
+
+/// A rule for new names: `PATTERN=NAME`. Each `*` of the pattern takes any run of characters, the first ones as short
+/// as can be, and the same `*` of the name stands for it; everything else is meant as it stands.
+///
+/// `module.*=*` takes a prefix away, `layers.*.w=blocks.*.weight` changes two parts at once.
+public struct RenamingRule: Sendable, Hashable {
+  public let text: String
+  /// What stands between the stars.
+  private let pattern: [[UInt8]]
+  private let name: [[UInt8]]
+
+  /// - Throws: `invalidArgument` without a `=`, or for a name with more stars than its pattern.
+  public init(parsing text: String) throws(StorageError) {
+    guard let equals = text.firstIndex(of: "=") else {
+      throw StorageError(.invalidArgument, "the renaming \"\(text)\" is not PATTERN=NAME")
+    }
+    func parts(_ text: Substring) -> [[UInt8]] {
+      text.split(separator: "*", omittingEmptySubsequences: false).map { Array($0.utf8) }
+    }
+    pattern = parts(text[..<equals])
+    name = parts(text[text.index(after: equals)...])
+    self.text = text
+    guard name.count <= pattern.count else {
+      throw StorageError(.invalidArgument, "the name in \"\(text)\" has more stars than its pattern")
+    }
+  }
+
+  /// The new name; nil when the pattern does not fit.
+  public func newName(of old: String) -> String? {
+    var rest = Array(old.utf8)[...]
+    guard rest.starts(with: pattern[0]) else { return nil }
+    rest = rest.dropFirst(pattern[0].count)
+    guard pattern.count > 1 else { return rest.isEmpty ? joined([]) : nil }
+    var taken: [ArraySlice<UInt8>] = []
+    for part in pattern[1..<pattern.count - 1] {
+      guard let place = rest.indices.first(where: { rest[$0...].starts(with: part) }) else { return nil }
+      taken.append(rest[..<place])
+      rest = rest[(place + part.count)...]
+    }
+    let last = pattern[pattern.count - 1]
+    guard rest.count >= last.count, rest.suffix(last.count).elementsEqual(last) else { return nil }
+    taken.append(rest.dropLast(last.count))
+    return joined(taken)
+  }
+
+  private func joined(_ taken: [ArraySlice<UInt8>]) -> String {
+    var bytes = name[0]
+    for (part, run) in zip(name.dropFirst(), taken) { bytes += run + part }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+}
+
+/// Another source with other names for its tensors.
+public struct RenamedSource: TensorSource {
+  public let tensors: [TensorInfo]
+  public let ties: [String: String]
+  /// How many names are new.
+  public let renamedCount: Int
+  private let source: any TensorSource
+  /// The source's infos, in the order of `tensors`.
+  private let originals: [TensorInfo]
+
+  /// Each tensor is renamed by the first rule that fits its name.
+  ///
+  /// - Throws: `invalidArgument` when two tensors would have one name, or a rule fits none.
+  public init(_ source: any TensorSource, by rules: [RenamingRule]) throws(StorageError) {
+    var unused = Set(rules)
+    var renamed: [(info: TensorInfo, original: TensorInfo)] = []
+    var names: [String: String] = [:]
+    var count = 0
+    for info in source.tensors {
+      var name = info.name
+      for rule in rules {
+        if let new = rule.newName(of: info.name) {
+          name = new
+          unused.remove(rule)
+          break
+        }
+      }
+      if !name.hasSameBytes(as: info.name) { count += 1 }
+      names[info.name] = name
+      renamed.append((try TensorInfo(name: name, dtype: info.dtype, shape: info.shape), info))
+    }
+    if let rule = rules.first(where: unused.contains) {
+      throw StorageError(.invalidArgument, "no tensor is renamed by \"\(rule.text)\"", file: source.label)
+    }
+    renamed.sort { $0.info.name.utf8.lexicographicallyPrecedes($1.info.name.utf8) }
+    for (left, right) in zip(renamed, renamed.dropFirst()) where left.info.name.hasSameBytes(as: right.info.name) {
+      throw StorageError(
+        .invalidArgument, "would be the name of both \(left.original.name) and \(right.original.name)",
+        file: source.label, tensor: left.info.name)
+    }
+    tensors = renamed.map(\.info)
+    originals = renamed.map(\.original)
+    ties = source.ties.reduce(into: [:]) { ties, tie in ties[names[tie.key] ?? tie.key] = names[tie.value] ?? tie.value
+    }
+    renamedCount = count
+    self.source = source
+  }
+
+  public var metadata: [String: String] { source.metadata }
+  public var label: String { source.label }
+  public var notes: [String] { source.notes }
+
+  public func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+    try source.read(original(info), into: destination)
+  }
+
+  public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes { try source.bytes(of: original(info)) }
+
+  private func original(_ info: TensorInfo) -> TensorInfo { originals[tensors.index(ofTensor: info.name)!] }
+}
