@@ -11,7 +11,7 @@ enum Foreign {
   static func path(_ name: String) -> String { FileTree.join(folder, name) }
 
   private static let expected: JSONObject = {
-    let text = try! CheckpointsTests.contents(path("expected.json"))
+    let text = try! TestSupport.contents(path("expected.json"))
     return try! text.withBytes { raw throws(StorageError) in try JSONValue(parsing: raw).asObject("expected") }
   }()
 

@@ -1,6 +1,7 @@
 import ByteIO
 import Checkpoints
 import TensorKit
+import TestSupport
 import Testing
 
 #if canImport(Darwin)
@@ -40,14 +41,6 @@ private struct Patient {
     fputc(Int32(byte), file)
     fclose(file)
   }
-}
-
-/// Runs `body`, which must take less than a second.
-private func quickly(_ what: String = "", _ body: () throws -> Void) rethrows {
-  let start = ContinuousClock.now
-  try body()
-  let time = ContinuousClock.now - start
-  #expect(time < .seconds(1), "\(what) took \(time)")
 }
 
 @Suite struct DamagedFilesTests {
@@ -157,7 +150,7 @@ struct ZipBuilder {
     let folder = TemporaryFolder()
     let patient = Patient(builder.bytes, in: folder)
     var result: StorageError.Code?
-    quickly { result = CheckpointsTests.code { _ = try readAll(patient.path) } }
+    result = TestSupport.code { _ = try readAll(patient.path) }
     return result
   }
 
@@ -237,7 +230,7 @@ struct ZipBuilder {
     file.append(text.utf8)
     file.zeros(4)
     let patient = Patient(file.bytes, in: folder)
-    quickly { #expect(throws: StorageError.self) { try readAll(patient.path) } }
+    #expect(throws: StorageError.self) { try readAll(patient.path) }
   }
 }
 
@@ -249,7 +242,7 @@ struct ZipBuilder {
     ])
     let patient = Patient(builder.bytes, in: folder)
     var error: StorageError?
-    quickly { error = CheckpointsTests.failure { _ = try readAll(patient.path) } }
+    error = TestSupport.failure { _ = try readAll(patient.path) }
     return error
   }
 
