@@ -42,7 +42,8 @@ import Testing
     #expect(size <= 120_000 && size >= 116_400, "\(size)")
   }
 
-  @Test(arguments: ["0.3", "0.1", "0.05"], ["low-rank", "entrywise"]) func error(_ target: String, _ codec: String) throws {
+  @Test(arguments: ["0.3", "0.1", "0.05"], ["low-rank", "entrywise"])
+  func error(_ target: String, _ codec: String) throws {
     let limit = try #require(Double(target))
     for expert in try experts(zoo(in: folder, "--error", target, "--codec", codec)) {
       guard case .number(let error) = expert["error"] else { Issue.record("no error"); continue }
