@@ -60,6 +60,16 @@ import Testing
       try tmpack("compare", a66, b44, "--json"), "`compare`",
       top: ["equal", "relative_error", "only_left", "only_right", "tensors"])
     try expect(
+      try tmpack("convert", a66, folder("a66.npz"), "--json"), "`convert`",
+      top: ["output", "format", "tensors", "bytes", "ties", "overflows", "files", "notes"])
+    let exact = folder("exact.tmpack")
+    try expect(
+      try tmpack("pack", "--base", base, "--expert", "a66=\(a66)", "--exact", "-o", exact, "--json"),
+      "`pack` and `add`", also: ["`inspect`"], top: pack.union(["ratio"]))
+    try expect(try tmpack("inspect", exact, "--json", "--tensors"), "`inspect`", top: inspect)
+    try expect(
+      try tmpack("strip", exact, "--exact", "--json"), "`strip`", top: ["archive", "bytes", "bytes_before"])
+    try expect(
       try tmpack("remove", archive, "a66", "--json"), "`remove`", top: ["archive", "bytes", "bytes_before"])
     try expect(
       try tmpack("doctor", "--json"), "`doctor`",

@@ -1,0 +1,111 @@
+import ByteIO
+import Testing
+
+/// Budgets, errors, corrections and conversions, on real checkpoints.
+@Suite struct RateTests {
+  let folder = TemporaryFolder()
+
+  private func experts(_ archive: String) throws -> [JSONObject] {
+    guard case .array(let list) = try tmpack("inspect", archive, "--json").json()["experts"] else { return [] }
+    return try list.map { try object($0) }
+  }
+
+  private func integer(_ value: JSONValue?) throws -> Int64 {
+    guard case .integer(let number) = value else { throw StorageError(.malformed, "no integer") }
+    return number
+  }
+
+  // Below 2 kB single symbols are more than 3 % of these small models; above 45 kB the finest factors take less.
+  @Test(arguments: [3_000, 10_000, 20_000, 40_000] as [Int64]) func budgetPerExpert(_ budget: Int64) throws {
+    for expert in try experts(zoo(in: folder, "--budget-per-expert", "\(budget)")) {
+      let bytes = try integer(expert["bytes"])
+      #expect(bytes <= budget && bytes * 100 >= budget * 97, "\(bytes) for \(budget)")
+    }
+  }
+
+  @Test func aBudgetAboveTheFinestFactorsIsNotUsedUp() throws {
+    for expert in try experts(zoo(in: folder, "--budget-per-expert", "200kB")) {
+      #expect(try integer(expert["bytes"]) < 60_000)
+    }
+  }
+
+  @Test(arguments: ["--budget-per-expert=100", "--budget=50kB", "--error=0.00001", "--error=0", "--error=1"])
+  func whatCannotBeMetIsRefused(_ option: String) throws {
+    let run = try tmpack("pack", "--base", base, "--expert", a66, "-o", folder("x.tmpack"), option, "--json")
+    #expect(run.code == 1)
+    #expect(try run.jsonError()["code"] == "invalid-argument")
+    #expect(folder.names.isEmpty)
+  }
+
+  @Test func budgetOfTheArchive() throws {
+    let size = try contents(zoo(in: folder, "--budget", "120kB")).count
+    #expect(size <= 120_000 && size >= 116_400, "\(size)")
+  }
+
+  @Test(arguments: ["0.3", "0.1", "0.05"], ["low-rank", "entrywise"])
+  func error(_ target: String, _ codec: String) throws {
+    let limit = try #require(Double(target))
+    for expert in try experts(zoo(in: folder, "--error", target, "--codec", codec)) {
+      guard case .number(let error) = expert["error"] else { Issue.record("no error"); continue }
+      #expect(error <= limit && error > limit * 0.8, "\(error) for \(limit)")
+    }
+  }
+
+  @Test(arguments: [
+    ["--quality", "low", "--error", "0.3"], ["--budget", "1MB", "--budget-per-expert", "9kB"],
+    ["--quality", "low", "--rank", "3"], ["--error", "0.3", "--density", "0.1"], ["--budget", "1MB", "--lossless"],
+    ["--quality", "low", "--factor-dtype", "int8"], ["--codec", "low-rank"], ["--objective", "balanced"],
+    ["--lossless", "--exact"], ["--quality", "best"], ["--budget", "0"],
+  ]) func optionsThatExcludeEachOther(_ options: [String]) throws {
+    let arguments = ["pack", "--base", base, "--expert", a66, "-o", folder("x.tmpack"), "--json"] + options
+    let run = try Child(toolPath, arguments).wait()
+    #expect(run.code == 1 && run.output.isEmpty)
+    #expect(try run.jsonError()["code"] == "invalid-argument")
+    #expect(folder.names.isEmpty)
+  }
+
+  @Test func exactAndStrip() throws {
+    let archive = try zoo(in: folder, "--quality", "medium", "--exact")
+    let out = folder("a66.safetensors")
+    #expect(try tmpack("unpack", archive, "--expert", "a66", "--exact", "-o", out).code == 0)
+    #expect(try contents(out) == contents(a66))
+    #expect(try tmpack("compare", a66, "\(archive)#a66", "--require-equal").code == 2)
+    for wrong in [["--weights", "a66=1", "--exact"], ["--expert", "a66", "--exact", "--dtype", "bf16"]] {
+      #expect(try Child(toolPath, ["unpack", archive, "-o", folder("no")] + wrong).wait().code == 1)
+    }
+
+    #expect(try tmpack("strip", archive).code == 1)
+    let small = folder("small.tmpack")
+    #expect(try tmpack("strip", archive, "--exact", "-o", small).code == 0)
+    #expect(try contents(small).count < contents(archive).count)
+    #expect(try experts(archive).allSatisfy { $0["correction_bytes"] != nil })
+    #expect(try experts(small).allSatisfy { $0["correction_bytes"] == nil })
+    #expect(try tmpack("compare", "\(archive)#a66", "\(small)#a66", "--require-equal").code == 0)
+    #expect(try tmpack("verify", small, "--deep", "--source", "a66=\(a66)").code == 0)
+    #expect(try tmpack("unpack", small, "--expert", "a66", "--exact", "-o", folder("no")).code == 1)
+    #expect(try tmpack("strip", archive, "--exact").code == 0)
+    #expect(try contents(archive) == contents(small))
+    #expect(folder.names == ["a66.safetensors", "small.tmpack", "zoo.tmpack"])
+  }
+
+  @Test func conversionThereAndBack() throws {
+    var last = a66
+    for name in ["a.pt", "a.npz", "a.safetensors"] {
+      #expect(try tmpack("convert", last, folder(name)).code == 0)
+      last = folder(name)
+      #expect(try tmpack("compare", a66, last, "--require-equal").code == 0)
+    }
+    let refused = try tmpack("convert", a66, folder("a.gguf"), "--json")
+    #expect(refused.code != 0)
+    #expect(folder.names == ["a.npz", "a.pt", "a.safetensors"])
+  }
+
+  @Test func packsOtherFormats() throws {
+    #expect(try tmpack("convert", a66, folder("a.pt")).code == 0)
+    #expect(try tmpack("convert", base, folder("base.npz")).code == 0)
+    let archive = folder("x.tmpack")
+    let pack = try tmpack("pack", "--base", folder("base.npz"), "--expert", folder("a.pt"), "--lossless", "-o", archive)
+    #expect(pack.code == 0, "\(pack.talk)")
+    #expect(try tmpack("compare", a66, "\(archive)#a", "--require-equal").code == 0)
+  }
+}
