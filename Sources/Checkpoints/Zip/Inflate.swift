@@ -149,10 +149,15 @@ struct Inflate {
   private static let distanceBits = [
     0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13,
   ]
-  private static let fixedLiterals = try! HuffmanCode(
-    lengths: ([UInt8](repeating: 8, count: 144) + [UInt8](repeating: 9, count: 112)
+  private static let fixedLiterals = fixed(
+    ([UInt8](repeating: 8, count: 144) + [UInt8](repeating: 9, count: 112)
       + [UInt8](repeating: 7, count: 24) + [UInt8](repeating: 8, count: 8))[...])
-  private static let fixedDistances = try! HuffmanCode(lengths: [UInt8](repeating: 5, count: 30)[...])
+  private static let fixedDistances = fixed([UInt8](repeating: 5, count: 30)[...])
+
+  /// A code of the format's own, which is sound.
+  private static func fixed(_ lengths: ArraySlice<UInt8>) -> HuffmanCode {
+    do { return try HuffmanCode(lengths: lengths) } catch { preconditionFailure("the fixed codes are complete") }
+  }
 }
 
 /// A canonical Huffman code as one table: the next fifteen bits at most give the symbol and its length.
