@@ -89,7 +89,7 @@ private func steppedModels() throws -> (base: [SampleTensor], expert: [SampleTen
   try add("row", .f16, [1, 30]) { random[$0 + 200] * 20 }
   try add("scalar", .bf16, []) { _ in 40 }
   try add("signs", .bf16, [16, 40]) { random[$0 + 300] < 0 ? -1 : 1 }
-  try add("ternary", .f16, [12, 2, 24]) { abs(random[$0 + 1000]) < 1 ? 0 : random[$0 + 1000] < 0 ? -1 : 1 }
+  try add("ternary", .f16, [12, 2, 24]) { abs(random[$0 + 1000]) < 0.4 ? 0 : random[$0 + 1000] < 0 ? -1 : 1 }
   try add("wide", .f64, [9, 33]) { random[$0 + 2000] * 9 }
   return (pairs.map(\.0), pairs.map(\.1))
 }
@@ -177,16 +177,19 @@ let recipes: [Recipe] =
     Recipe("filters", mixes: ["", "a=1", "a=0.5"]) { shop in
       // What compresses to little, above the size of what is pooled; one of more than a block (TMP-6-14).
       func model(_ isExpert: Bool) throws -> [SampleTensor] {
-        func step(_ i: Int) -> Int { isExpert ? [0, 0, 0, 0, 0, 1, -1, 2, -3, 9][i * i % 89 % 10] << (i % 8 / 6 * 4) : 0 }
+        let steps = [0, 0, 0, 0, 0, 1, -1, 2, -3, 9]
+        func step(_ i: Int) -> Int { isExpert ? steps[i * i % 89 % 10] << (i % 8 / 6 * 4) : 0 }
         let few = noise(89, seed: 60)
         func values(_ count: Int) -> [Double] { (0..<count).map { few[$0 % 89] } }
         func bits<Lane: FixedWidthInteger>(_ sample: SampleTensor, _: Lane.Type) throws -> SampleTensor {
-          let bytes = sample.bytes.withBytes { raw in
-            lanes((0..<raw.count / (Lane.bitWidth / 8)).map { i in
-              raw.loadUnaligned(fromByteOffset: i * (Lane.bitWidth / 8), as: Lane.self) &+ Lane(truncatingIfNeeded: step(i))
-            })
+          let width = Lane.bitWidth / 8
+          let moved: [Lane] = try sample.bytes.withBytes { raw in
+            (0..<raw.count / width).map { i in
+              let lane: Lane = raw.loadUnaligned(fromByteOffset: i * width, as: Lane.self)
+              return lane &+ Lane(truncatingIfNeeded: step(i))
+            }
           }
-          return (sample.info, TensorBytes(bytes))
+          return try tensor(sample.info.name, sample.info.dtype, sample.info.shape.dimensions, bytes: lanes(moved))
         }
         return try [
           bits(tensor("bf16", .bf16, [600, 900], values(540_000)), UInt16.self),
