@@ -5,11 +5,16 @@ import TestSupport
 struct Recipe: Sendable {
   let name: String
   let mixes: [String]
+  /// The experts that are recorded to the bit, too.
+  let exact: [String]
   let make: @Sendable (Workshop) throws -> Void
 
-  init(_ name: String, mixes: [String], _ make: @escaping @Sendable (Workshop) throws -> Void) {
+  init(
+    _ name: String, mixes: [String], exact: [String] = [], _ make: @escaping @Sendable (Workshop) throws -> Void
+  ) {
     self.name = name
     self.mixes = mixes
+    self.exact = exact
     self.make = make
   }
 }
@@ -66,6 +71,36 @@ private func lossy(_ name: String, _ method: FactorPlan.Method, _ dtype: FactorD
   }
 }
 
+/// Tensors whose exclusive vectors are, in steps of a half: signs, ternary, anything, and next to nothing.
+private func steppedModels() throws -> (base: [SampleTensor], expert: [SampleTensor]) {
+  var pairs: [(SampleTensor, SampleTensor)] = []
+  func add(_ name: String, _ dtype: DType, _ shape: [Int], of scale: Double = 1, _ step: (Int) -> Double) throws {
+    let count = shape.reduce(1, *)
+    // In eighths, so that the difference is exact.
+    let base = noise(count, seed: UInt64(pairs.count + 1)).map { ($0 * 8).rounded() / 8 * scale }
+    let own = base.indices.map { base[$0] + step($0) / 2 }
+    pairs.append((try tensor(name, dtype, shape, base), try tensor(name, dtype, shape, own)))
+  }
+  let random = noise(4000, seed: 77)
+  try add("column", .f32, [30, 1]) { random[$0] * 20 }
+  try add("faint", .f32, [9, 11]) { random[$0 + 30] / 500 }
+  try add("faint.bf16", .bf16, [5], of: 0.01) { random[$0 + 130] / 500 }
+  try add("large", .f32, [300], of: 0) { Double(($0 * $0 * 109) % 32_767) * (random[$0] < 0 ? -1 : 1) }
+  try add("row", .f16, [1, 30]) { random[$0 + 200] * 20 }
+  try add("scalar", .bf16, []) { _ in 40 }
+  try add("signs", .bf16, [16, 40]) { random[$0 + 300] < 0 ? -1 : 1 }
+  try add("ternary", .f16, [12, 2, 24]) { abs(random[$0 + 1000]) < 0.4 ? 0 : random[$0 + 1000] < 0 ? -1 : 1 }
+  try add("wide", .f64, [9, 33]) { random[$0 + 2000] * 9 }
+  return (pairs.map(\.0), pairs.map(\.1))
+}
+
+/// Entry-wise, or in any form, with one step.
+private func stepped(_ step: Double, _ codecs: Set<RateControl.Codec> = Set(RateControl.Codec.allCases)) throws
+  -> RateControl
+{
+  try RateControl(.quality(1 / step), objective: .leastError, codecs: codecs)
+}
+
 /// Bits of every kind: zeros, subnormal and greatest numbers, infinities, NaNs with payloads, and random ones.
 private func anyBits(_ dtype: DType, _ count: Int, seed: UInt64) -> [UInt8] {
   var random = SeededGenerator(seed: seed)
@@ -96,6 +131,77 @@ let recipes: [Recipe] =
     lossy("dense-bf16", .dense, .bf16), lossy("dense-i8", .dense, .int8),
   ]
   + [.f64, .f32, .f16, .bf16, .f8e4m3, .i64, .c64].map(difference)
+  + [
+    Recipe("quantized-low-rank", mixes: lossyMixes) { shop in
+      var (base, experts) = try lossyModels()
+      // More components than contexts take to settle.
+      let large = noise(48 * 40, seed: 50)
+      base.append(try tensor("e.weight", .f32, [48, 40], large))
+      for (seed, name) in ["code", "math"].enumerated() {
+        let own = zip(large, noise(48 * 40, scale: 0.1, seed: UInt64(seed) + 51)).map { $0 + $1 }
+        experts[name]!.append(try tensor("e.weight", .f32, [48, 40], own))
+      }
+      let inputs = try experts.sorted { $0.key < $1.key }.map { try shop.expert($0.key, $0.value) }
+      _ = try Packer(rules: TensorRules(.controlled), rate: stepped(0.02, [.lowRank]))
+        .pack(base: shop.model("base", base), experts: inputs, to: shop.archive)
+    },
+    Recipe("quantized", mixes: ["", "a=1", "a=0.3", "a=-2"]) { shop in
+      let (base, expert) = try steppedModels()
+      let rules = TensorRules(.controlled, excluding: [try Glob("faint*")])
+      _ = try Packer(sharedModel: .merged(BaseModel()), rules: rules, rate: stepped(0.5, [.entrywise]))
+        .pack(base: shop.model("base", base), experts: [shop.expert("a", expert)], to: shop.archive)
+    },
+    Recipe("dropped", mixes: ["", "a=1", "b=1", "a=0.5", "a=1,b=1"]) { shop in
+      let (base, a) = try steppedModels()
+      let b = try base.map { sample in
+        sample.info.name.hasPrefix("faint") ? a.first { $0.info == sample.info }! : sample
+      }
+      _ = try Packer(sharedModel: .merged(BaseModel()), rules: TensorRules(.controlled), rate: stepped(0.5))
+        .pack(
+          base: shop.model("base", base), experts: [shop.expert("a", a), shop.expert("b", b)], to: shop.archive)
+    },
+    Recipe("corrections", mixes: ["", "a=1", "b=1", "a=0.5,b=0.5"], exact: ["a", "b"]) { shop in
+      let (base, a) = try steppedModels()
+      let (others, experts) = try lossyModels()
+      let rules = try TensorRules(
+        .controlled,
+        overrides: [
+          (Glob("a.weight"), .factor(FactorPlan(.lowRank(rank: 2), dtype: .int8))),
+          (Glob("b.weight"), .factor(FactorPlan(.sparse(density: 0.2), dtype: .bf16))),
+          (Glob("d.weight"), .factor(FactorPlan(.dense, dtype: .int4))), (Glob("wide"), .exact),
+        ])
+      let inputs = try [shop.expert("a", a + experts["code"]!), shop.expert("b", base + experts["math"]!)]
+      _ = try Packer(sharedModel: .merged(BaseModel()), rules: rules, rate: stepped(0.05), storesCorrections: true)
+        .pack(base: shop.model("base", base + others), experts: inputs, to: shop.archive)
+    },
+    Recipe("filters", mixes: ["", "a=1", "a=0.5"]) { shop in
+      // What compresses to little, above the size of what is pooled; one of more than a block (TMP-6-14).
+      func model(_ isExpert: Bool) throws -> [SampleTensor] {
+        let steps = [0, 0, 0, 0, 0, 1, -1, 2, -3, 9]
+        func step(_ i: Int) -> Int { isExpert ? steps[i * i % 89 % 10] << (i % 8 / 6 * 4) : 0 }
+        let few = noise(89, seed: 60)
+        func values(_ count: Int) -> [Double] { (0..<count).map { few[$0 % 89] } }
+        func bits<Lane: FixedWidthInteger>(_ sample: SampleTensor, _: Lane.Type) throws -> SampleTensor {
+          let width = Lane.bitWidth / 8
+          let moved: [Lane] = try sample.bytes.withBytes { raw in
+            (0..<raw.count / width).map { i in
+              let lane: Lane = raw.loadUnaligned(fromByteOffset: i * width, as: Lane.self)
+              return lane &+ Lane(truncatingIfNeeded: step(i))
+            }
+          }
+          return try tensor(sample.info.name, sample.info.dtype, sample.info.shape.dimensions, bytes: lanes(moved))
+        }
+        return try [
+          bits(tensor("bf16", .bf16, [600, 900], values(540_000)), UInt16.self),
+          bits(tensor("f16", .f16, [36_000], values(36_000)), UInt16.self),
+          bits(tensor("f32", .f32, [18_000], values(18_000)), UInt32.self),
+          bits(tensor("f64", .f64, [9000], values(9000)), UInt64.self),
+          tensor("i32", .i32, [18_000], bytes: lanes((0..<18_000).map { Int32($0 / 7 + step($0)) })),
+        ]
+      }
+      try shop.pack(lossless, base: model(false), ["a": model(true)])
+    },
+  ]
   + [
     Recipe("replaced", mixes: ["", "a=1", "b=1", "a=0.5,b=0.5", "a=0.5,b=0.6", "a=-1,b=-2"]) { shop in
       let base = try [

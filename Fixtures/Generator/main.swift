@@ -21,6 +21,10 @@ for recipe in recipes {
     let mix = try Reconstructor(archive).mix(weights.isEmpty ? .shared : RouterWeights(parsing: weights))
     for line in try digests(of: mix) { manifest += line + "\n" }
   }
+  for expert in recipe.exact {
+    manifest += "exact \(expert)\n"
+    for line in try digests(of: Reconstructor(archive).exact(expert)) { manifest += line + "\n" }
+  }
 }
 if !manifest.isEmpty {
   // Appended to, as recipes are: what stands there stays.

@@ -17,7 +17,7 @@ public struct FrameRecord: Sendable, Hashable {
   public let extent: Extent
   public let rawSize: Int
   let codec: Codec
-  let filter: FrameFilter
+  package let filter: FrameFilter
 
   init(extent: Extent, rawSize: Int, codec: Codec, filter: FrameFilter) {
     self.extent = extent

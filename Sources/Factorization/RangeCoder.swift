@@ -1,6 +1,6 @@
 import ByteIO
 
-/// An adaptive probability of a binary decision, for the range coder (TMP-E-2).
+/// An adaptive probability of a binary decision, for the range coder (TMP-10-5).
 struct BinaryModel: Equatable {
   /// 65,536 times the probability of `false`.
   var probability: UInt16 = 0x8000
@@ -24,7 +24,7 @@ struct BinaryModel: Equatable {
   }
 }
 
-/// The interval of a message so far, and the bytes that are settled (TMP-E-1).
+/// The interval of a message so far, and the bytes that are settled (TMP-10-1, TMP-10-2).
 package struct RangeEncoder {
   private var low: UInt64 = 0
   private var range = UInt64.max
@@ -38,7 +38,7 @@ package struct RangeEncoder {
     model.learn(bit, rates)
   }
 
-  /// A decision of probability one half.
+  /// A decision of even odds (TMP-10-4).
   @inline(__always)
   mutating func encode(_ bit: Bool) { split(at: range >> 1, bit) }
 
@@ -154,7 +154,7 @@ package struct RangeDecoder {
     return bit
   }
 
-  /// Throws `malformed` unless an encoder that took the decisions read so far would have written exactly these bytes.
+  /// Throws `malformed` unless an encoder that took the decisions read so far would have written exactly these bytes (TMP-10-3).
   package func finish() throws(StorageError) {
     guard offset < range, isShortest else {
       throw StorageError(.malformed, "the coded symbols are not as an encoder ends them")

@@ -1,6 +1,6 @@
 import ByteIO
 
-/// The binarisation of small signed integers, and the models of their decisions (TMP-E-3, TMP-E-4).
+/// The binarisation of small signed integers, and the models of their decisions (TMP-10-6, TMP-10-7).
 ///
 /// Symbols come in components of one length. Where a symbol stands in its component matters: its context is how large
 /// the symbols at the same place were in the components before. What is learned passes from component to component.
@@ -57,7 +57,7 @@ package struct SymbolModels {
     }
   }
 
-  /// Calls `body` with access to everything, for the next component.
+  /// Calls `body` with access to everything, for the next component (TMP-10-8).
   package mutating func withComponent<Result>(_ body: (inout Component) -> Result) -> Result {
     if neighbours == .place, components > 0 {
       for i in models.indices { models[i].count = min(models[i].count, BinaryModel.prior) }

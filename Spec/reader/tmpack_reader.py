@@ -294,10 +294,14 @@ def zstd_frame(data, raw, where, exact=True):
 
 PAYLOADS = ("correction", "left", "payload", "positions", "right", "scales", "values")  # in the order of canonical JSON
 MANIFEST = {"files": array, "kind": text, "metadata": texts, "provenance": anything, "tensors": array}  # TMP-6-16
-LOSSY = {"dtype": text, "error": measure, "norm": measure, "scales": anything}  # TMP-6-6
+MEASURES = {"error": measure, "norm": measure}  # TMP-6-6
+LOSSY = MEASURES | {"dtype": text, "scales": anything}
 FACTORS = {"low-rank": LOSSY | {"left": anything, "rank": integer, "right": anything},
            "sparse": LOSSY | {"count": integer, "positions": anything, "values": anything},
            "dense": LOSSY | {"values": anything},
+           "quantized-low-rank": MEASURES | {"payload": anything, "rank": integer},
+           "quantized": MEASURES | {"payload": anything},
+           "dropped": MEASURES,
            "difference": {"payload": anything},
            "replaced": {"dtype": text, "payload": anything, "shape": array}}
 
@@ -460,12 +464,22 @@ class Section:
         if factor == "difference":  # TMP-6-14
             return self.size_of(entry, "payload", tensor_size(of["dtype"], of["shape"], where), where)
         require(of["dtype"] in FLOATS, "TMP-6-7", f"{where}: {factor} of {of['dtype']}")
-        require(entry["dtype"] in ("F32", "BF16", "F16", "I8", "I4"), "TMP-6-8", f"{where}: dtype {entry['dtype']!r}")
         require(float(entry["norm"]) > 0, "TMP-6-6", f"{where}: the norm is 0")
         if "correction" in entry:  # TMP-6-17
             self.size_of(entry, "correction", tensor_size(of["dtype"], of["shape"], where), where)
-        width, elements = {"F32": 32, "I8": 8, "I4": 4}.get(entry["dtype"], 16), math.prod(of["shape"])
-        components = 1
+        elements, components = math.prod(of["shape"]), 1
+        if factor in ("quantized-low-rank", "quantized"):  # TMP-6-20, TMP-6-21
+            if factor == "quantized":
+                require(elements, "TMP-6-21", f"{where}: there is no element")
+            else:
+                fits = 1 <= entry["rank"] <= min(matrix(of["shape"]))
+                require(fits, "TMP-6-20", f"{where}: rank {entry['rank']} of {of['shape']}")
+            self.size_of(entry, "payload", None, where)
+            return require(entry["payload"]["size"], "TMP-6-21", f"{where}: the payload is empty")
+        if factor == "dropped":  # TMP-6-19
+            return None
+        require(entry["dtype"] in ("F32", "BF16", "F16", "I8", "I4"), "TMP-6-8", f"{where}: dtype {entry['dtype']!r}")
+        width = {"F32": 32, "I8": 8, "I4": 4}.get(entry["dtype"], 16)
         if factor == "low-rank":  # TMP-6-11
             (rows, columns), components = matrix(of["shape"]), entry["rank"]
             fits = 1 <= components <= min(rows, columns)
@@ -484,8 +498,16 @@ class Section:
     # --- Factors ---
 
     def decode(self, entry, shape):
-        """(scales, left, right), (scales, values) or (scales, values, places); the payload's rules are checked."""
-        where, dtype = f"tensor {entry['name']!r} of {self.where}", entry["dtype"]
+        """(scales, left, right), (scales, values), (scales, values, places) or (); the payload's rules are checked."""
+        where = f"tensor {entry['name']!r} of {self.where}"
+        if entry["factor"] == "dropped":  # TMP-6-19
+            return ()
+        if entry["factor"] == "quantized-low-rank":
+            return quantized_low_rank(self.payload(entry["payload"]), *matrix(shape), entry["rank"], where)
+        if entry["factor"] == "quantized":  # TMP-6-21
+            rows, columns = matrix(shape) if any(matrix(shape)) else (1, math.prod(shape))
+            return quantized(self.payload(entry["payload"]), rows, columns, where)
+        dtype = entry["dtype"]
         scales = np.frombuffer(self.payload(entry["scales"]), "<f4")
         require(np.isfinite(scales).all(), "TMP-6-10", f"{where}: a scale is not finite")
         if entry["factor"] == "low-rank":
@@ -569,6 +591,127 @@ def undo_difference(payload, reference, dtype):
     lane = (code >> 1) ^ (code.dtype.type(0) - (code & 1))
     lane += np.where(base & top, ~base, base | top) if signed else base
     return (np.where(lane & top, lane ^ top, ~lane) if signed else lane).tobytes()
+
+
+# --- 10. Entropy coding (what sections 6 and 7 need of it) -------------------------------------------------------
+
+class RangeDecoder:
+    """Decisions from a message: TMP-10-2."""
+
+    def __init__(self, data, where):
+        self.data, self.where = data, where
+        self.range, self.p = (1 << 64) - 1, 8
+        self.offset = int.from_bytes(data[:8].ljust(8, b"\0"), "big")
+
+    def split(self, bound):
+        bit = self.offset >= bound
+        if bit:
+            self.offset -= bound
+            self.range -= bound
+        else:
+            self.range = bound
+        if self.range < 1 << 32:
+            self.range <<= 32
+            self.offset = self.offset << 32 | int.from_bytes(self.data[self.p:self.p + 4].ljust(4, b"\0"), "big")
+            self.p += 4
+        return bit
+
+    def even(self):  # TMP-10-4
+        return self.split(self.range // 2)
+
+    def raw_bits(self, count):  # TMP-10-4
+        value = 0
+        for _ in range(count):
+            value = 2 * value + self.even()
+        return value
+
+    def modelled(self, model):  # TMP-10-5; a model is the list [P, N]
+        p, n = model
+        bit = self.split((self.range >> 16) * p)
+        p += ((0 if bit else 65536) - p) * (655360 // (10 * n + 16)) >> 16
+        model[:] = min(max(p, 32), 65504), min(n + 1, 250)
+        return bit
+
+    def finish(self):  # TMP-10-3
+        good, size = self.offset < self.range, len(self.data)
+        if size:
+            last, unit = self.data[-1], 256 ** max(0, self.p - size)
+            good = (good and last != 0 and size <= self.p and self.offset < unit
+                    and (256 - last) * unit >= self.range - self.offset)
+        require(good, "TMP-10-3", f"{self.where}: the message does not end as an encoder ends it")
+
+
+class ModelSet:
+    """TMP-10-6 to TMP-10-8."""
+
+    def __init__(self, length, uses_run):
+        def models(count):
+            return [[32768, 0] for _ in range(count)]
+        self.zero, self.one, self.length, self.top = models(12), models(12), models(14), models(15)
+        self.more = [models(14) for _ in range(3)]
+        self.activity, self.run, self.uses_run, self.components = [0] * length, 0, uses_run, 0
+
+    def component(self, coder):
+        """The next component's symbols."""
+        if self.components and not self.uses_run:  # TMP-10-8
+            for model in itertools.chain(self.zero, self.one, self.length, self.top, *self.more):
+                model[1] = min(model[1], 24)
+        shift = sum(self.components >= first for first in (1, 3, 7, 15))
+        self.components += 1
+        symbols = []
+        for place, activity in enumerate(self.activity):  # TMP-10-7
+            s = (activity + self.run) // 2 if self.uses_run else activity
+            context = sum(bound <= s // 16 for bound in (1, 3, 6, 10, 16, 24, 34, 48, 70, 110, 200))
+            symbol = self.symbol(coder, context)
+            target = 256 * min(abs(symbol), 15)
+            self.activity[place] = activity + (target - activity >> shift)
+            if self.uses_run:
+                self.run += target - self.run >> 4
+            symbols.append(symbol)
+        return symbols
+
+    def symbol(self, coder, context):  # TMP-10-6
+        if not coder.modelled(self.zero[context]):
+            return 0
+        sign = -1 if coder.even() else 1
+        if not coder.modelled(self.one[context]):
+            return sign
+        for i in range(2, 14):
+            if not coder.modelled(self.more[context // 4][i]):
+                return sign * i
+        length = 0
+        while length < 14 and coder.modelled(self.length[length]):
+            length += 1
+        x = 1
+        if length:
+            x = 2 + coder.modelled(self.top[length])
+            x = (x << length - 1) + coder.raw_bits(length - 1)
+        require(x + 13 <= 32767, "TMP-10-6", f"{coder.where}: a magnitude of {x + 13}")
+        return sign * (x + 13)
+
+
+def quantized_low_rank(data, rows, columns, rank, where):
+    """(scales, left, right): TMP-6-20."""
+    coder, steps = RangeDecoder(data, where), ModelSet(1, False)
+    sets, sides, scales = (ModelSet(rows, False), ModelSet(columns, False)), ([], []), []
+    for k in range(rank):
+        scales.append(scales[-1] + steps.component(coder)[0] if k else coder.raw_bits(15))
+        require(0x0080 <= scales[-1] <= 0x7F7F, "TMP-6-20", f"{where}: scale {k} is {scales[-1]:#x}")
+        for side, models in zip(sides, sets):
+            side.append(models.component(coder))
+    coder.finish()
+    return (np.array(scales, np.uint32) << 16).view(np.float32), *(np.array(side, np.float32) for side in sides)
+
+
+def quantized(data, rows, columns, where):
+    """(scales, values): TMP-6-21."""
+    coder = RangeDecoder(data, where)
+    scale = coder.raw_bits(31)
+    require(0 < scale < 0x7F800000, "TMP-6-21", f"{where}: the scale is {scale:#x}")
+    models = ModelSet(columns, True)
+    values = [models.component(coder) for _ in range(rows)]
+    coder.finish()
+    return np.array([scale], np.uint32).view(np.float32), np.array(values, np.float32).reshape(-1)
 
 
 # --- 7. Reconstruction ------------------------------------------------------------------------------------------
@@ -721,9 +864,11 @@ class Model:
             start = widen(of["dtype"], self.shared_bytes(entry["name"]), kind)
             own = widen(of["dtype"], self.expert_bytes(section, entry), kind)
             return fma(wide(weight), np.where(own == start, wide(0), own - start), acc)
+        if entry["factor"] == "dropped":  # TMP-7-4
+            return acc
         scales, values, *more = section.decode(entry, of["shape"])
         scales = weight * scales  # binary32
-        if entry["factor"] == "low-rank":  # TMP-7-5
+        if entry["factor"] in ("low-rank", "quantized-low-rank"):  # TMP-7-5
             acc = acc.reshape(matrix(of["shape"]))
             left, right = wide(scales[:, None] * values), wide(more[0])
             for k in range(len(scales)):

@@ -295,6 +295,29 @@ extension Attacks {
         $0["tensors", .at(1), "factor"] = "replaced"
         $0["tensors", .at(1), "dtype"] = "U8"
       }),
+    Attack("sound", "a correction", of: .corrected()) { _ in },
+    Attack("TMP-6-17", "a correction of 59 bytes", .malformed, "correction has 59", of: .corrected(size: 59)) { _ in },
+    Attack("TMP-6-17", "a correction of a difference", .malformed, "\"correction\"") {
+      $0.expert.manifest["tensors", .at(1), "correction"] = $0.expert.manifest["tensors", .at(1), "payload"]
+    },
+    Attack("TMP-6-18", "a correction in a frame of factors", .malformed, "and something else", of: .pooledCorrection) {
+      _ in
+    },
+    Attack("sound", "a dropped tensor", of: HandArchive(["factor": "dropped"], [])) { _ in },
+    Attack("TMP-6-19", "a dropped tensor with a payload", .malformed, "\"payload\"", of: .dropped(payload: [1])) { _ in },
+    Attack("sound", "a quantised tensor", of: .quantized([0x7E])) { _ in },
+    Attack(
+      "TMP-6-21", "a quantised tensor without a byte", .malformed, "quantised", of: .quantized([0x7E]),
+      entry { $0["payload"] = ["count": 0, "first": 0, "size": 0] }),
+    Attack("TMP-6-21", "a scale of 0", .malformed, "scale", of: .quantized([0, 0, 0, 1, 0x12, 0xD4, 0x41])) { _ in },
+    Attack("TMP-10-3", "a byte after the message", .malformed, "encoder", of: .quantized([0x7E, 0])) { _ in },
+    Attack("sound", "a quantised matrix of low rank", of: .quantizedLowRank()) { _ in },
+    Attack("TMP-6-20", "rank 0", .malformed, "rank 0", of: .quantizedLowRank(rank: 0)) { _ in },
+    Attack("TMP-6-20", "rank 4 of 3 × 5", .malformed, "rank 4", of: .quantizedLowRank(rank: 4)) { _ in },
+    Attack(
+      "TMP-6-20", "a scale that is not normal", .malformed, "scale",
+      of: .quantizedLowRank(rank: 2, [0x7E, 1, 0x21, 0x4A, 0xE2, 1, 0x53, 0x12, 0x50, 4, 0xC6, 0xF2, 0xD4, 0xF9])
+    ) { _ in },
     Attack(
       "TMP-8-3", "a shared tensor of another digest", .digestMismatch, "instead of",
       shared {

@@ -48,6 +48,30 @@ extension HandArchive {
     return HandArchive(factor, payloads)
   }
 
+  static func quantized(_ payload: [UInt8]) -> HandArchive { HandArchive(["factor": "quantized"], [("payload", payload)]) }
+
+  static func dropped(payload: [UInt8]) -> HandArchive { HandArchive(["factor": "dropped"], [("payload", payload)]) }
+
+  /// One component: a scale of ½, left 1 2 0, right 1 −1 2 3 0.
+  static func quantizedLowRank(rank: Int = 1, _ payload: [UInt8] = [0x7E, 1, 0x21, 0x4A, 0xE2]) -> HandArchive {
+    HandArchive(["factor": "quantized-low-rank", "rank": JSONValue(rank)], [("payload", payload)])
+  }
+
+  /// A dropped tensor with a correction of nothing: its source is the shared tensor.
+  static func corrected(size: Int = 60) -> HandArchive {
+    var archive = HandArchive(["factor": "dropped"], [])
+    archive.expert.manifest["tensors", .at(0), "source"] = .string(Digest(of: matrix).hexadecimal)
+    archive.expert.manifest["tensors", .at(0), "correction"] = ["count": 1, "first": 0, "size": JSONValue(size)]
+    archive.expert.manifest["tensors", .at(1), "payload", "first"] = 1
+    archive.expert.frames.insert(.raw([UInt8](repeating: 0, count: size)), at: 0)
+    archive.editSummary = { $0["correction_bytes"] = JSONValue(size) }
+    return archive
+  }
+
+  static var pooledCorrection: HandArchive {
+    HandArchive(["factor": "dropped"], [("correction", [UInt8](repeating: 0, count: 60))])
+  }
+
   static func sparse(positions: [UInt8]) -> HandArchive {
     var payloads = sparsePayloads
     payloads[0].1 = positions

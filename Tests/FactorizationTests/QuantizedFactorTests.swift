@@ -55,12 +55,60 @@ private func dense(_ values: [Float], rows: Int, columns: Int, step: Double) -> 
     .map(QuantizedFactor.dense)
 }
 
+private func hexadecimal(_ bytes: [UInt8]) -> String {
+  bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+}
+
+private func bytes(_ text: String) -> [UInt8] {
+  let digits = text.compactMap(\.hexDigitValue)
+  return stride(from: 0, to: digits.count, by: 2).map { UInt8(digits[$0] << 4 | digits[$0 + 1]) }
+}
+
+private func code(of body: () throws -> Void) -> StorageError.Code? {
+  do { try body() } catch { return (error as? StorageError)?.code }
+  return nil
+}
+
 private func rms(_ values: [Float]) -> Double {
   (values.reduce(0) { $0 + Double($1) * Double($1) } / Double(values.count)).squareRoot()
 }
 
 @Suite struct QuantizedFactorTests {
   static let shapes = [(1, 1), (1, 300), (300, 1), (2, 5), (7, 65), (13, 31), (64, 64), (120, 40), (41, 256)]
+
+  /// Messages that a coder written from the specification alone made, in Python.
+  ///
+  /// TMP-6-21: the scale ½, then three rows, with every step of TMP-10-6 up to the largest magnitude; TMP-10-4: "raw bits".
+  @Test func denseBytesAreAsSpecified() throws {
+    let symbols: [Int16] = [0, 1, -1, 2, -13, 14, 300, -32_767, 0, 0, 0, -5]
+    let factor = QuantizedDenseFactor(symbols: symbols, scale: 0.5, rows: 3, columns: 4)
+    #expect(hexadecimal(factor.payload) == "7e000000da9d2ad8e298bed9eaa59ffce4b2")
+    #expect(try QuantizedDenseFactor(payload: factor.payload, rows: 3, columns: 4).symbols == symbols)
+    // TMP-10-1: of the numbers with the fewest bytes the smallest, so zeros at the end are left out.
+    let zeros = QuantizedDenseFactor(symbols: .init(repeating: 0, count: 15), scale: 0.5, rows: 1, columns: 15)
+    #expect(zeros.payload == [0x7E])
+    for payload in ["", "0000000112d441", "ff00000112d4b8"] {
+      #expect(code { _ = try QuantizedDenseFactor(payload: bytes(payload), rows: 1, columns: 15) } == .malformed)
+    }
+  }
+
+  // TMP-6-20: 17 components, by when TMP-10-5, TMP-10-7 and TMP-10-8 have changed all the state that they change.
+  @Test func lowRankBytesAreAsSpecified() throws {
+    let left = (0..<17).flatMap { k in (0..<3).map { i in Int16((k * 7 + i * 5) % 9 - 4) } }
+    let right = (0..<17).flatMap { k in (0..<5).map { i in Int16((k * 5 + i * 3) % 7 - 3) } }
+    let scales = (0..<17).map { k in Float(bitPattern: UInt32(0x4000 - (k * k * 37) % 400) << 16) }
+    let factor = QuantizedLowRankFactor(left: left, right: right, scales: scales, rows: 3, columns: 5)
+    let expected =
+      "8001f204ea7c7d9ec5072ea173c9f3fd607f517130505f8b8305e77bf9125ac1b36b116a1529e16a6df0d09854f9f11e48294500c92855009526"
+      + "95f0259459f537eff5e7bfd3db489b7112bbd3ab55c6d7524e20"
+    #expect(hexadecimal(factor.payload) == expected)
+    let parsed = try QuantizedLowRankFactor(payload: bytes(expected), rows: 3, columns: 5, rank: 17)
+    #expect(parsed.left == left && parsed.right == right && parsed.scales == scales)
+    // A second scale of 007F, and nothing at all.
+    for (payload, rank) in [("7e01214ae20153125004c6f2d4f9", 2), ("", 1)] {
+      #expect(code { _ = try QuantizedLowRankFactor(payload: bytes(payload), rows: 3, columns: 5, rank: rank) } == .malformed)
+    }
+  }
 
   @Test(arguments: shapes, [0.05, 0.5, 1.5])
   func payloadsRoundTripAndDecodeAsSpecified(_ shape: (Int, Int), _ coarseness: Double) throws {

@@ -63,6 +63,7 @@ private func log2(_ x: Double) -> Double {
 }
 
 @Suite struct SymbolCoderTests {
+  // TMP-10-6, TMP-10-7: for both kinds of model sets.
   @Test func everyKindOfSymbolComesBack() throws {
     var random = RandomBits(seed: 21)
     for round in 0..<400 {
@@ -82,6 +83,7 @@ private func log2(_ x: Double) -> Double {
     }
   }
 
+  // TMP-10-6
   @Test func magnitudesAtEveryBoundaryComeBack() throws {
     var magnitudes = Array(0...40)
     for place in 5...15 { for more in -2...14 { magnitudes.append((1 << place) + more) } }
@@ -106,6 +108,7 @@ private func log2(_ x: Double) -> Double {
       "\(coded.entropy / Double(16 * length)) bits a symbol: \(bits / coded.entropy)")
   }
 
+  // TMP-10-3: "encoding again what was read gives the same bytes".
   @Test func noOtherBytesAreAccepted() throws {
     var random = RandomBits(seed: 22)
     var accepted = 0
@@ -121,6 +124,7 @@ private func log2(_ x: Double) -> Double {
     #expect(accepted > 100)
   }
 
+  // TMP-10-3: bytes that are left over, or missing.
   @Test func damagedStreamsAreRefusedOrDecodeToSomethingElse() throws {
     let symbols = noise(500, seed: 23).map { Int16(($0 * 2).rounded()) }
     let bytes = Coded(components: [symbols]).bytes
@@ -136,6 +140,7 @@ private func log2(_ x: Double) -> Double {
     }
   }
 
+  // TMP-10-1, TMP-10-2: the fewest bytes, of which the last is not 0.
   @Test func intervalsEndWhereCarriesAndZerosAre() throws {
     // Long runs of the improbable and of the probable push the interval's ends to where bytes are all ones or zeros.
     for length in 1...70 {

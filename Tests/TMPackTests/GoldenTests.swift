@@ -7,6 +7,7 @@ struct Golden: CustomTestStringConvertible, Sendable {
   let name: String
   let root: String
   var mixes: [(weights: String, digests: [String])] = []
+  var exact: [(expert: String, digests: [String])] = []
 
   static let folder = FileTree.join(packageRoot, "Fixtures/golden")
 
@@ -26,12 +27,24 @@ struct Golden: CustomTestStringConvertible, Sendable {
   static let all: [Golden] = {
     var all: [Golden] = []
     guard let text = try? contents(FileTree.join(folder, "manifest.txt")) else { return [] }
+    var isExact = false
     for line in String(decoding: text, as: UTF8.self).split(separator: "\n") {
       let words = line.split(separator: " ", omittingEmptySubsequences: false)
+      let last = all.count - 1
       switch words[0] {
       case "archive": all.append(Golden(name: String(words[1]), root: String(words[2])))
-      case "mix": all[all.count - 1].mixes.append((String(words[1]), []))
-      default: all[all.count - 1].mixes[all[all.count - 1].mixes.count - 1].digests.append(String(line))
+      case "mix":
+        isExact = false
+        all[last].mixes.append((String(words[1]), []))
+      case "exact":
+        isExact = true
+        all[last].exact.append((String(words[1]), []))
+      default:
+        if isExact {
+          all[last].exact[all[last].exact.count - 1].digests.append(String(line))
+        } else {
+          all[last].mixes[all[last].mixes.count - 1].digests.append(String(line))
+        }
       }
     }
     return all
@@ -42,7 +55,7 @@ func weights(_ text: String) throws -> RouterWeights { text.isEmpty ? .shared : 
 
 @Suite struct GoldenTests {
   @Test func thereIsOneForEachFeature() {
-    #expect(Golden.all.count >= 24 && Golden.all.allSatisfy { !$0.mixes.isEmpty })
+    #expect(Golden.all.count >= 29 && Golden.all.allSatisfy { !$0.mixes.isEmpty })
   }
 
   // TMP-3-6: the root digest names the content. TMP-7: the same bits forever.
@@ -59,6 +72,8 @@ func weights(_ text: String) throws -> RouterWeights { text.isEmpty ? .shared : 
       for mix in golden.mixes {
         #expect(try digests(of: reconstructor.mix(weights(mix.weights))) == mix.digests, "\(mix.weights)")
       }
+      // TMP-7-14
+      for exact in golden.exact { #expect(try digests(of: reconstructor.exact(exact.expert)) == exact.digests) }
     }
   }
 
@@ -76,6 +91,25 @@ func weights(_ text: String) throws -> RouterWeights { text.isEmpty ? .shared : 
     #expect(archive.file.slot.generation == 2)
     #expect(archive.file.slots.residue.isEmpty)
     #expect(archive.experts.map(\.name) == ["old", "new"])
+  }
+
+  // TMP-6-19 to TMP-6-21, TMP-5-10, TMP-5-11: the archives hold what they are there for.
+  @Test func everyFactorAndFilterIsThere() throws {
+    var kinds: Set<StoredFactor.Kind> = []
+    var filters: Set<FrameFilter> = []
+    for golden in Golden.all {
+      let archive = try golden.open()
+      filters.formUnion(try archive.file.sharedSection().frames.map(\.filter))
+      for position in archive.experts.indices {
+        let section = try archive.file.expertSection(position)
+        kinds.formUnion(section.manifest.tensors.map(\.factor.kind))
+        filters.formUnion(section.frames.map(\.filter))
+      }
+    }
+    #expect(kinds == Set(StoredFactor.Kind.allCases))
+    #expect(filters.isSuperset(of: [.rotatedPlanes(width: 2), .rotatedPlanes(width: 4), .rotatedPlanes(width: 8)]))
+    #expect(filters.isSuperset(of: [.magnitudes(width: 2), .magnitudes(width: 4), .magnitudes(width: 8)]))
+    #expect(filters.isSuperset(of: [.none, .bytePlanes(width: 4)]))
   }
 
   // TMP-5-3, TMP-5-4: raw frames begin at multiples of 64; equal frames are stored once.

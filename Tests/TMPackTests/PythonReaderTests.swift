@@ -18,6 +18,14 @@ import Testing
     }
   }
 
+  // TMP-7-14
+  @Test func agreesOnExactExperts() throws {
+    let expected = Golden.all.flatMap { golden in golden.exact.map { (golden, $0) } }
+    let jobs = expected.map { PythonReader.Job(archive: $0.path, weights: "\($1.expert)=1", dtype: "exact") }
+    #expect(!jobs.isEmpty)
+    for (lines, (_, exact)) in zip(try PythonReader.run(jobs), expected) { #expect(lines == exact.digests) }
+  }
+
   @Test func findsGoldenFilesSound() throws {
     let jobs = Golden.all.map { PythonReader.Job(archive: $0.path, base: $0.base ?? "", dtype: "verify") }
     for (job, lines) in zip(jobs, try PythonReader.run(jobs)) {
@@ -29,6 +37,7 @@ import Testing
   @Test func agreesOnOtherDTypesAndWeights() throws {
     let names = [
       "low-rank-f32", "low-rank-i4", "dense-bf16", "sparse-i4", "difference-f64", "difference-f16", "replaced",
+      "quantized-low-rank", "quantized", "dropped",
     ]
     let golden = Golden.all.filter { names.contains($0.name) }
     let formats: [(String, FloatFormat)] = [("F64", .f64), ("F32", .f32), ("F16", .f16), ("BF16", .bf16)]

@@ -9,7 +9,7 @@ package enum PythonReader {
     package let archive: String
     package var base = ""
     package var weights = ""
-    /// `verify` for a verification instead.
+    /// `verify` for a verification instead, `exact` for the expert to the bit.
     package var dtype = ""
 
     package init(archive: String, base: String = "", weights: String = "", dtype: String = "") {
@@ -36,7 +36,7 @@ package enum PythonReader {
           archive, base, weights, dtype = line.rstrip("\\n").split("\\t")
           options = ["--shared-from", base] * bool(base)
           command = ["verify"] if dtype == "verify" else ["unpack", "--weights=" + weights]
-          options += ["--dtype", dtype] * (dtype not in ("", "verify"))
+          options += ["--dtype", dtype] * (dtype not in ("", "verify", "exact")) + ["--exact"] * (dtype == "exact")
           sys.argv = ["tmpack_reader", archive] + command + options
           out = io.StringIO()
           out.reconfigure = lambda **_: None
