@@ -94,9 +94,18 @@ private func rms(_ values: [Float]) -> Double {
 
   // TMP-6-20: 17 components, by when TMP-10-5, TMP-10-7 and TMP-10-8 have changed all the state that they change.
   @Test func lowRankBytesAreAsSpecified() throws {
-    let left = (0..<17).flatMap { k in (0..<3).map { i in Int16((k * 7 + i * 5) % 9 - 4) } }
-    let right = (0..<17).flatMap { k in (0..<5).map { i in Int16((k * 5 + i * 3) % 7 - 3) } }
-    let scales = (0..<17).map { k in Float(bitPattern: UInt32(0x4000 - (k * k * 37) % 400) << 16) }
+    let left: [Int16] = (0..<51).map { (n: Int) -> Int16 in
+      let symbol = (n / 3 * 7 + n % 3 * 5) % 9
+      return Int16(symbol - 4)
+    }
+    let right: [Int16] = (0..<85).map { (n: Int) -> Int16 in
+      let symbol = (n / 5 * 5 + n % 5 * 3) % 7
+      return Int16(symbol - 3)
+    }
+    let scales: [Float] = (0..<17).map { (k: Int) -> Float in
+      let upper = 0x4000 - (k * k * 37) % 400
+      return Float(bitPattern: UInt32(upper) << 16)
+    }
     let factor = QuantizedLowRankFactor(left: left, right: right, scales: scales, rows: 3, columns: 5)
     let expected =
       "8001f204ea7c7d9ec5072ea173c9f3fd607f517130505f8b8305e77bf9125ac1b36b116a1529e16a6df0d09854f9f11e48294500c92855009526"
