@@ -153,7 +153,7 @@ let recipes: [Recipe] =
     },
     Recipe("dropped", mixes: ["", "a=1", "b=1", "a=0.5", "a=1,b=1"]) { shop in
       let (base, a) = try steppedModels()
-      let b = try base.map { sample in
+      let b = base.map { sample in
         sample.info.name.hasPrefix("faint") ? a.first { $0.info == sample.info }! : sample
       }
       _ = try Packer(sharedModel: .merged(BaseModel()), rules: TensorRules(.controlled), rate: stepped(0.5))
