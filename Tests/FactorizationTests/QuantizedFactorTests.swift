@@ -94,9 +94,15 @@ private func rms(_ values: [Float]) -> Double {
 
   // TMP-6-20: 17 components, by when TMP-10-5, TMP-10-7 and TMP-10-8 have changed all the state that they change.
   @Test func lowRankBytesAreAsSpecified() throws {
-    let left = (0..<17).flatMap { k in (0..<3).map { i in Int16((k * 7 + i * 5) % 9 - 4) } }
-    let right = (0..<17).flatMap { k in (0..<5).map { i in Int16((k * 5 + i * 3) % 7 - 3) } }
-    let scales = (0..<17).map { k in Float(bitPattern: UInt32(0x4000 - (k * k * 37) % 400) << 16) }
+    var left: [Int16] = []
+    var right: [Int16] = []
+    var scales: [Float] = []
+    for k in 0..<17 {
+      for i in 0..<3 { left.append(Int16((k * 7 + i * 5) % 9) - 4) }
+      for i in 0..<5 { right.append(Int16((k * 5 + i * 3) % 7) - 3) }
+      let bits = 0x4000 - k * k * 37 % 400
+      scales.append(Float(bitPattern: UInt32(bits) << 16))
+    }
     let factor = QuantizedLowRankFactor(left: left, right: right, scales: scales, rows: 3, columns: 5)
     let expected =
       "8001f204ea7c7d9ec5072ea173c9f3fd607f517130505f8b8305e77bf9125ac1b36b116a1529e16a6df0d09854f9f11e48294500c92855009526"
