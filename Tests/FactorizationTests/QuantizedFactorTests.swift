@@ -98,17 +98,18 @@ private func rms(_ values: [Float]) -> Double {
     var right: [Int16] = []
     var scales: [Float] = []
     for k in 0..<17 {
-      for i in 0..<3 { left.append(Int16((k * 7 + i * 5) % 9) - 4) }
-      for i in 0..<5 { right.append(Int16((k * 5 + i * 3) % 7) - 3) }
+      for i in 0..<17 { left.append((Int16((k * 7 + i * 5) % 9) - 4) / 3) }
+      for i in 0..<18 { right.append((Int16((k * 5 + i * 3) % 7) - 3) / 2) }
       let bits = 0x4000 - k * k * 37 % 400
       scales.append(Float(bitPattern: UInt32(bits) << 16))
     }
-    let factor = QuantizedLowRankFactor(left: left, right: right, scales: scales, rows: 3, columns: 5)
+    let factor = QuantizedLowRankFactor(left: left, right: right, scales: scales, rows: 17, columns: 18)
     let expected =
-      "8001f204ea7c7d9ec5072ea173c9f3fd607f517130505f8b8305e77bf9125ac1b36b116a1529e16a6df0d09854f9f11e48294500c92855009526"
-      + "95f0259459f537eff5e7bfd3db489b7112bbd3ab55c6d7524e20"
+      "8001894906e4023bef45f329f172f2c5785560a05b258fddc1cc0a2a6acabab87334c1e44642f99cd2241d1cbd85f8d72583"
+      + "3735909202f970ca4285adaeafe4e6dda25b18da71cf58c6eedc86aa48dd7fd7d28bde9fcf8d897d19d515d5d345102868b4"
+      + "6e723cc7c3de39e0724d581edf291c9eefcbf4a9f46515deddc1c59301bf53dc42d72bf008ca"
     #expect(hexadecimal(factor.payload) == expected)
-    let parsed = try QuantizedLowRankFactor(payload: bytes(expected), rows: 3, columns: 5, rank: 17)
+    let parsed = try QuantizedLowRankFactor(payload: bytes(expected), rows: 17, columns: 18, rank: 17)
     #expect(parsed.left == left && parsed.right == right && parsed.scales == scales)
     // A second scale of 007F, and nothing at all.
     for (payload, rank) in [("7e01214ae20153125004c6f2d4f9", 2), ("", 1)] {
