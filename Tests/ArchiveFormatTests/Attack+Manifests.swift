@@ -304,7 +304,8 @@ extension Attacks {
       _ in
     },
     Attack("sound", "a dropped tensor", of: HandArchive(["factor": "dropped"], [])) { _ in },
-    Attack("TMP-6-19", "a dropped tensor with a payload", .malformed, "\"payload\"", of: .dropped(payload: [1])) { _ in },
+    Attack("TMP-6-19", "a dropped tensor with a payload", .malformed, "\"payload\"", of: .dropped(payload: [1])) { _ in
+    },
     Attack("sound", "a quantised tensor", of: .quantized([0x7E])) { _ in },
     Attack(
       "TMP-6-21", "a quantised tensor without a byte", .malformed, "quantised", of: .quantized([0x7E]),

@@ -48,7 +48,9 @@ extension HandArchive {
     return HandArchive(factor, payloads)
   }
 
-  static func quantized(_ payload: [UInt8]) -> HandArchive { HandArchive(["factor": "quantized"], [("payload", payload)]) }
+  static func quantized(_ payload: [UInt8]) -> HandArchive {
+    HandArchive(["factor": "quantized"], [("payload", payload)])
+  }
 
   static func dropped(payload: [UInt8]) -> HandArchive { HandArchive(["factor": "dropped"], [("payload", payload)]) }
 

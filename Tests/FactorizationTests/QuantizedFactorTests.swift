@@ -113,7 +113,8 @@ private func rms(_ values: [Float]) -> Double {
     #expect(parsed.left == left && parsed.right == right && parsed.scales == scales)
     // A second scale of 007F, and nothing at all.
     for (payload, rank) in [("7e01214ae20153125004c6f2d4f9", 2), ("", 1)] {
-      #expect(code { _ = try QuantizedLowRankFactor(payload: bytes(payload), rows: 3, columns: 5, rank: rank) } == .malformed)
+      #expect(
+        code { _ = try QuantizedLowRankFactor(payload: bytes(payload), rows: 3, columns: 5, rank: rank) } == .malformed)
     }
   }
 

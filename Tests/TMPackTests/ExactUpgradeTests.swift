@@ -82,7 +82,9 @@ import Testing
     let faint = try #require(manifest.entry(named: "faint"))
     #expect(faint.factor == .dropped && faint.payloads.isEmpty)
     #expect(faint.measures?.error.value == 1)
-    #expect(manifest.entry(named: "bf16")?.factor.kind == .quantizedLowRank || manifest.entry(named: "bf16")?.factor.kind == .quantized)
+    #expect(
+      manifest.entry(named: "bf16")?.factor.kind == .quantizedLowRank
+        || manifest.entry(named: "bf16")?.factor.kind == .quantized)
     let mix = try Reconstructor(archive).mix(weights("x=3"))
     let base = try Checkpoint.open(folder("base.safetensors")).source
     #expect(try bytes(of: mix, "faint") == bytes(of: base, "faint"))
