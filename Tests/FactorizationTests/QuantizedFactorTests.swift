@@ -94,24 +94,22 @@ private func rms(_ values: [Float]) -> Double {
 
   // TMP-6-20: 17 components, by when TMP-10-5, TMP-10-7 and TMP-10-8 have changed all the state that they change.
   @Test func lowRankBytesAreAsSpecified() throws {
-    let left: [Int16] = (0..<51).map { (n: Int) -> Int16 in
-      let symbol = (n / 3 * 7 + n % 3 * 5) % 9
-      return Int16(symbol - 4)
+    var left: [Int16] = []
+    var right: [Int16] = []
+    var scales: [Float] = []
+    for k in 0..<17 {
+      for i in 0..<17 { left.append((Int16((k * 7 + i * 5) % 9) - 4) / 3) }
+      for i in 0..<18 { right.append((Int16((k * 5 + i * 3) % 7) - 3) / 2) }
+      let bits = 0x4000 - k * k * 37 % 400
+      scales.append(Float(bitPattern: UInt32(bits) << 16))
     }
-    let right: [Int16] = (0..<85).map { (n: Int) -> Int16 in
-      let symbol = (n / 5 * 5 + n % 5 * 3) % 7
-      return Int16(symbol - 3)
-    }
-    let scales: [Float] = (0..<17).map { (k: Int) -> Float in
-      let upper = 0x4000 - (k * k * 37) % 400
-      return Float(bitPattern: UInt32(upper) << 16)
-    }
-    let factor = QuantizedLowRankFactor(left: left, right: right, scales: scales, rows: 3, columns: 5)
+    let factor = QuantizedLowRankFactor(left: left, right: right, scales: scales, rows: 17, columns: 18)
     let expected =
-      "8001f204ea7c7d9ec5072ea173c9f3fd607f517130505f8b8305e77bf9125ac1b36b116a1529e16a6df0d09854f9f11e48294500c92855009526"
-      + "95f0259459f537eff5e7bfd3db489b7112bbd3ab55c6d7524e20"
+      "8001894906e4023bef45f329f172f2c5785560a05b258fddc1cc0a2a6acabab87334c1e44642f99cd2241d1cbd85f8d72583"
+      + "3735909202f970ca4285adaeafe4e6dda25b18da71cf58c6eedc86aa48dd7fd7d28bde9fcf8d897d19d515d5d345102868b4"
+      + "6e723cc7c3de39e0724d581edf291c9eefcbf4a9f46515deddc1c59301bf53dc42d72bf008ca"
     #expect(hexadecimal(factor.payload) == expected)
-    let parsed = try QuantizedLowRankFactor(payload: bytes(expected), rows: 3, columns: 5, rank: 17)
+    let parsed = try QuantizedLowRankFactor(payload: bytes(expected), rows: 17, columns: 18, rank: 17)
     #expect(parsed.left == left && parsed.right == right && parsed.scales == scales)
     // A second scale of 007F, and nothing at all.
     for (payload, rank) in [("7e01214ae20153125004c6f2d4f9", 2), ("", 1)] {
