@@ -97,13 +97,14 @@ extension Section where Manifest: SectionManifest {
     for _ in 0..<frameCount { frames.append(try FrameRecord(parsing: &reader, archiveEnd: archiveEnd)) }
     self.frames = frames
     var manifest = try Manifest(json: try JSONValue(parsingCanonical: text), context: context)
-    try Self.check(&manifest, frames: frames, archiveEnd: archiveEnd)
+    try Self.check(&manifest, frames: frames, context: context, archiveEnd: archiveEnd)
     self.manifest = manifest
   }
 
   /// TMP-5-8, TMP-5-9 and TMP-9-11.
-  private static func check(_ manifest: inout Manifest, frames: [FrameRecord], archiveEnd: UInt64) throws(StorageError)
-  {
+  private static func check(
+    _ manifest: inout Manifest, frames: [FrameRecord], context: Manifest.Context, archiveEnd: UInt64
+  ) throws(StorageError) {
     var used = 0
     // Raw bytes in front of each frame, so that the work does not grow with the frames that many payloads share.
     var starts = [0]
@@ -126,7 +127,8 @@ extension Section where Manifest: SectionManifest {
     }
     try manifest.checkFrames(count: frames.count)
     guard used == frames.count else { throw StorageError(.malformed, "a section has frames that nothing uses") }
-    try Self.checkExpansion(try manifest.payloadBytes(), archiveEnd: archiveEnd)
+    let decoded = try manifest.payloadBytes().adding(manifest.symbolBytes(in: context), "the payloads' size")
+    try Self.checkExpansion(decoded, archiveEnd: archiveEnd)
   }
 
   /// TMP-9-11

@@ -322,6 +322,7 @@ class Section:
         for number, record in enumerate(self.records):
             self.check_record(record, f"frame {number} of {where}")
         self.manifest = canonical_json(data[8:8 + size], f"manifest of {where}")
+        self.symbols = 0  # of quantised entries, for TMP-9-11
         self.check_manifest(shared)
         self.check_payloads()
 
@@ -382,6 +383,7 @@ class Section:
                 used = max(used, first + count)
         require(used == len(self.records), "TMP-5-9", f"{self.where}: frame {used} is not used")
         self.check_corrections()
+        total += 2 * self.symbols
         require(total <= 64 * MIB + 16384 * self.index.slot["end"], "TMP-9-11",
                 f"sum of the payload sizes of {self.where}: {total}")
 
@@ -474,6 +476,7 @@ class Section:
             else:
                 fits = 1 <= entry["rank"] <= min(matrix(of["shape"]))
                 require(fits, "TMP-6-20", f"{where}: rank {entry['rank']} of {of['shape']}")
+            self.symbols += elements if factor == "quantized" else entry["rank"] * sum(matrix(of["shape"]))
             self.size_of(entry, "payload", None, where)
             return require(entry["payload"]["size"], "TMP-6-21", f"{where}: the payload is empty")
         if factor == "dropped":  # TMP-6-19

@@ -118,6 +118,24 @@ public struct ExpertManifest: Sendable {
 }
 
 extension ExpertManifest: SectionManifest {
+  /// An entropy-coded symbol may take next to nothing in the payload, and two bytes in memory.
+  func symbolBytes(in shared: SharedManifest) throws(StorageError) -> UInt64 {
+    var symbols = 0
+    for entry in tensors {
+      guard let shape = shared.entry(named: entry.name)?.info.shape else { continue }
+      let count: Int
+      switch entry.factor {
+      case .quantized: count = shape.elementCount
+      case .quantizedLowRank(let rank, _):
+        guard let (rows, columns) = shape.matrix else { continue }
+        count = try rank.multiplied(by: try rows.adding(columns, "the sides of a matrix"), "the number of symbols")
+      default: continue
+      }
+      symbols = try symbols.adding(count, "the number of symbols")
+    }
+    return try UInt64(symbols).multiplied(by: 2, "the size of the symbols")
+  }
+
   init(json: JSONValue, context shared: SharedManifest) throws(StorageError) {
     let object = try json.asObject("the expert manifest")
     try object.allowOnly(SharedManifest.members.union(["absent"]), in: "the expert manifest")

@@ -13,9 +13,14 @@ protocol SectionManifest: Sendable {
 
   /// Throws unless the frames are shared out among the payloads, which are known to fit them, as the manifest's kind wants.
   func checkFrames(count: Int) throws(StorageError)
+
+  /// Bytes that payloads decode to beyond their own size (TMP-9-11).
+  func symbolBytes(in context: Context) throws(StorageError) -> UInt64
 }
 
 extension SectionManifest {
+  func symbolBytes(in _: Context) -> UInt64 { 0 }
+
   /// The sum of the payloads' sizes.
   func payloadBytes() throws(StorageError) -> UInt64 {
     var sum: UInt64 = 0
