@@ -107,7 +107,8 @@ extension Factor {
       .quantized(
         .lowRank(
           try QuantizedLowRankFactor(
-            payload: factor.payload, rows: factor.rows, columns: factor.columns, rank: factor.rank)))
+            payload: factor.payload, rows: factor.rows, columns: factor.columns, rank: factor.rank,
+            quantizer: factor.quantizer)))
     case .quantized(.dense(let factor)):
       .quantized(.dense(try QuantizedDenseFactor(payload: factor.payload, rows: factor.rows, columns: factor.columns)))
     case .lowRank, .sparse, .dense: self

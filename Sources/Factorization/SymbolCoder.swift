@@ -1,9 +1,11 @@
 import ByteIO
+import TensorKit
 
 /// The binarisation of small signed integers, and the models of their decisions (TMP-10-6, TMP-10-7).
 ///
 /// Symbols come in components of one length. Where a symbol stands in its component matters: its context is how large
 /// the symbols at the same place were in the components before. What is learned passes from component to component.
+/// What goes in and comes out are the integers that the quantiser makes of symbols: themselves, or the trellis's.
 package struct SymbolModels {
   /// How the context of a symbol is found.
   package enum Neighbours: Sendable {
@@ -26,13 +28,15 @@ package struct SymbolModels {
   fileprivate static let more = 2 * contexts
   fileprivate static let length = more + 3 * (unary - 1)
   fileprivate static let top = length + 15
-  private static let count = top + 15
+  /// In one set; a trellis has a set for each of its grids.
+  static let count = top + 15
 
   /// Contexts by activity, in sixteenths: the activities below which they end.
   private static let bounds: [UInt8] = [1, 3, 6, 10, 16, 24, 34, 48, 70, 110, 200]
   private static let contextOfActivity: [UInt8] = (0..<256).map { a in UInt8(bounds.count { a >= Int($0) }) }
 
   private let neighbours: Neighbours
+  private let quantizer: Quantizer
   private var models: [BinaryModel]
   /// Moving averages of magnitudes, 256ths.
   private var activities: [UInt16]
@@ -40,9 +44,10 @@ package struct SymbolModels {
   /// Components begun.
   private var components = 0
 
-  package init(length: Int, neighbours: Neighbours) {
+  package init(length: Int, neighbours: Neighbours, quantizer: Quantizer = .uniform) {
     self.neighbours = neighbours
-    models = .init(repeating: BinaryModel(), count: Self.count)
+    self.quantizer = quantizer
+    models = .init(repeating: BinaryModel(), count: quantizer == .trellis ? 2 * Self.count : Self.count)
     activities = .init(repeating: 0, count: length)
   }
 
@@ -70,7 +75,8 @@ package struct SymbolModels {
           Self.contextOfActivity.withUnsafeBufferPointer { contexts in
             var component = Component(
               models: models.baseAddress!, activities: activities, rates: rates.baseAddress!,
-              contexts: contexts.baseAddress!, inertia: inertia, usesRun: neighbours == .placeAndRun, run: run)
+              contexts: contexts.baseAddress!, inertia: inertia, usesRun: neighbours == .placeAndRun,
+              quantizer: quantizer, isFirst: components == 1, run: run)
             defer { run = component.run }
             return body(&component)
           }
@@ -80,24 +86,30 @@ package struct SymbolModels {
   }
 
   package struct Component {
-    fileprivate let models: UnsafeMutablePointer<BinaryModel>
-    fileprivate let activities: UnsafeMutableBufferPointer<UInt16>
+    let models: UnsafeMutablePointer<BinaryModel>
+    let activities: UnsafeMutableBufferPointer<UInt16>
     fileprivate let rates: UnsafePointer<Int32>
     fileprivate let contexts: UnsafePointer<UInt8>
     fileprivate let inertia: UInt16
     fileprivate let usesRun: Bool
+    let quantizer: Quantizer
+    /// Whether nothing has been learned before.
+    let isFirst: Bool
     fileprivate var run: UInt16
 
     var count: Int { activities.count }
 
+    /// How many models there are.
+    var modelCount: Int { quantizer == .trellis ? 2 * SymbolModels.count : SymbolModels.count }
+
     @inline(__always)
-    fileprivate func context(_ i: Int) -> Int {
+    func context(_ i: Int) -> Int {
       let a = activities[i]
       return Int(contexts[Int((usesRun ? (a &+ run) >> 1 : a) >> 4)])
     }
 
     @inline(__always)
-    fileprivate mutating func note(_ magnitude: Int, at i: Int) {
+    mutating func note(_ magnitude: Int, at i: Int) {
       let m = Int32(truncatingIfNeeded: min(magnitude, SymbolModels.largestActivity)) << 8
       let a = Int32(activities[i])
       activities[i] = UInt16(truncatingIfNeeded: a &+ ((m &- a) >> Int32(inertia)))
@@ -111,29 +123,40 @@ extension SymbolModels.Component {
 
   /// The models of whether a magnitude is above 2, 3, …, less 2.
   @inline(__always)
-  private func more(_ context: Int) -> UnsafeMutablePointer<BinaryModel> {
+  private func more(_ models: UnsafeMutablePointer<BinaryModel>, _ context: Int) -> UnsafeMutablePointer<BinaryModel> {
     models + (M.more + context / (M.contexts / 3) * (M.unary - 1) - 2)
   }
 
   /// Writes a component.
   ///
-  /// - Precondition: `symbols` are as many as places, each in −32767...32767.
-  package mutating func encode(_ symbols: UnsafeBufferPointer<Int16>, _ coder: inout RangeEncoder) {
+  /// - Precondition: `integers` are as many as places, and what the quantiser makes of symbols (TMP-10-9).
+  package mutating func encode(_ integers: UnsafeBufferPointer<Int16>, _ coder: inout RangeEncoder) {
+    var state = TrellisState()
     for i in 0..<count {
-      let magnitude = Int(symbols[i].magnitude)
-      encode(magnitude, context(i), symbols[i] < 0, &coder)
+      let size = Int(integers[i].magnitude)
+      var set = models
+      var magnitude = size
+      if quantizer == .trellis {
+        set += state.grid * M.count
+        magnitude = state.magnitude(of: size)
+        state.advance(magnitude)
+      }
+      encode(magnitude, context(i), integers[i] < 0, set, &coder)
       note(magnitude, at: i)
     }
   }
 
   @inline(__always)
-  private func encode(_ magnitude: Int, _ c: Int, _ isNegative: Bool, _ coder: inout RangeEncoder) {
+  private func encode(
+    _ magnitude: Int, _ c: Int, _ isNegative: Bool, _ models: UnsafeMutablePointer<BinaryModel>,
+    _ coder: inout RangeEncoder
+  ) {
     coder.encode(magnitude != 0, &models[M.zero + c], rates)
     if magnitude == 0 { return }
     coder.encode(isNegative)
     coder.encode(magnitude != 1, &models[M.one + c], rates)
     if magnitude == 1 { return }
-    let more = more(c)
+    let more = more(models, c)
     for i in 2...M.unary {
       coder.encode(magnitude > i, &more[i], rates)
       if magnitude <= i { return }
@@ -150,26 +173,31 @@ extension SymbolModels.Component {
   /// Reads a component.
   ///
   /// - Returns: whether all magnitudes were within range; those that were not are cut.
-  package mutating func decode(_ symbols: UnsafeMutableBufferPointer<Int16>, _ coder: inout RangeDecoder) -> Bool {
-    precondition(symbols.count == count)
+  package mutating func decode(_ integers: UnsafeMutableBufferPointer<Int16>, _ coder: inout RangeDecoder) -> Bool {
+    precondition(integers.count == count)
     // Local, so that it stays in registers.
     var local = coder
+    var state = TrellisState()
     var sound = true
+    let largest = quantizer.largestMagnitude
     for i in 0..<count {
       let c = context(i)
-      var symbol: Int16 = 0
+      let set = quantizer == .trellis ? models + state.grid * M.count : models
+      var integer: Int16 = 0
       var magnitude = 0
-      if local.decode(&models[M.zero + c], rates) {
+      if local.decode(&set[M.zero + c], rates) {
         let isNegative = local.decode()
         magnitude = 1
-        if local.decode(&models[M.one + c], rates) { magnitude = decodeLarge(c, &local) }
-        if magnitude > M.largest {
+        if local.decode(&set[M.one + c], rates) { magnitude = decodeLarge(c, set, &local) }
+        if magnitude > largest {
           sound = false
-          magnitude = M.largest
+          magnitude = largest
         }
-        symbol = Int16(truncatingIfNeeded: isNegative ? 0 &- magnitude : magnitude)
+        let size = quantizer == .trellis ? state.size(of: magnitude) : magnitude
+        integer = Int16(truncatingIfNeeded: isNegative ? 0 &- size : size)
       }
-      symbols[i] = symbol
+      integers[i] = integer
+      if quantizer == .trellis { state.advance(magnitude) }
       note(magnitude, at: i)
     }
     coder = local
@@ -177,8 +205,10 @@ extension SymbolModels.Component {
   }
 
   @inline(__always)
-  private func decodeLarge(_ c: Int, _ coder: inout RangeDecoder) -> Int {
-    let more = more(c)
+  private func decodeLarge(
+    _ c: Int, _ models: UnsafeMutablePointer<BinaryModel>, _ coder: inout RangeDecoder
+  ) -> Int {
+    let more = more(models, c)
     for i in 2...M.unary where !coder.decode(&more[i], rates) { return i }
     var length = 0
     while length < 14, coder.decode(&models[M.length + length], rates) { length += 1 }
@@ -192,56 +222,59 @@ extension SymbolModels.Component {
 }
 
 extension SymbolModels.Component {
-  /// The symbols near `values` for which squared error + `slope` · bits is least, one after another; and learns them.
+  /// The integers near `values` for which squared error + `slope` · bits is about least; and learns their symbols.
   ///
   /// - Parameters:
-  ///   - values: in units of the step; finite.
-  ///   - slope: in squares of the step a bit.
-  /// - Returns: the bits that they take, as estimated.
+  ///   - values: in units of the integers; finite.
+  ///   - slope: in squares of these units a bit.
   package mutating func quantize(
+    _ values: UnsafeBufferPointer<Float>, slope: Float, into integers: UnsafeMutableBufferPointer<Int16>
+  ) {
+    precondition(values.count == count && integers.count == count)
+    switch quantizer {
+    case .uniform: quantizeUniformly(values, slope: slope, into: integers)
+    case .trellis: quantizeByTrellis(values, slope: slope, into: integers)
+    }
+  }
+
+  /// Each symbol by itself, one after another.
+  private mutating func quantizeUniformly(
     _ values: UnsafeBufferPointer<Float>, slope: Float, into symbols: UnsafeMutableBufferPointer<Int16>
-  ) -> Double {
-    precondition(values.count == count && symbols.count == count)
-    var total = 0.0
+  ) {
     for i in 0..<count {
       let c = context(i)
       let value = min(values[i].magnitude, Float(M.largest))
       let low = value.rounded(.down)
       let nearest = value - low > 0.5 ? low + 1 : low
       var best = Int(nearest)
-      var bits = bits(best, c)
       if nearest > 0 {
         // Downwards only: what is larger costs more, but where a model is odd; and it is further away.
-        var least = (value - nearest) * (value - nearest) + slope * bits
+        var least = (value - nearest) * (value - nearest) + slope * bits(best, c, models)
         let lower = nearest > 1 ? (nearest > low ? 1 : 2) : 1
         for d in 1...lower {
           let candidate = best - (d == 1 ? 1 : Int(nearest))
           let distance = value - Float(candidate)
           if distance * distance >= least { continue }
-          let cost = self.bits(candidate, c)
-          let sum = distance * distance + slope * cost
+          let sum = distance * distance + slope * bits(candidate, c, models)
           if sum < least {
             least = sum
-            bits = cost
             best = candidate
           }
         }
       }
-      total += Double(bits)
       symbols[i] = Int16(truncatingIfNeeded: values[i] < 0 ? -best : best)
-      learn(best, c)
+      learn(best, c, models)
       note(best, at: i)
     }
-    return total
   }
 
   /// What a magnitude costs now, its sign among it.
   @inline(__always)
-  private func bits(_ magnitude: Int, _ c: Int) -> Float {
+  func bits(_ magnitude: Int, _ c: Int, _ models: UnsafeMutablePointer<BinaryModel>) -> Float {
     if magnitude == 0 { return models[M.zero + c].bits(false) }
     var sum = models[M.zero + c].bits(true) + 1 + models[M.one + c].bits(magnitude > 1)
     if magnitude == 1 { return sum }
-    let more = more(c)
+    let more = more(models, c)
     for i in 2...M.unary {
       sum += more[i].bits(magnitude > i)
       if magnitude <= i { return sum }
@@ -252,12 +285,12 @@ extension SymbolModels.Component {
   }
 
   @inline(__always)
-  private func learn(_ magnitude: Int, _ c: Int) {
+  func learn(_ magnitude: Int, _ c: Int, _ models: UnsafeMutablePointer<BinaryModel>) {
     models[M.zero + c].learn(magnitude != 0, rates)
     if magnitude == 0 { return }
     models[M.one + c].learn(magnitude != 1, rates)
     if magnitude == 1 { return }
-    let more = more(c)
+    let more = more(models, c)
     for i in 2...M.unary {
       more[i].learn(magnitude > i, rates)
       if magnitude <= i { return }

@@ -126,7 +126,7 @@ extension ExpertManifest: SectionManifest {
       let count: Int
       switch entry.factor {
       case .quantized: count = shape.elementCount
-      case .quantizedLowRank(let rank, _):
+      case .quantizedLowRank(let rank, _, _):
         guard let (rows, columns) = shape.matrix else { continue }
         count = try rank.multiplied(by: try rows.adding(columns, "the sides of a matrix"), "the number of symbols")
       default: continue

@@ -9,7 +9,7 @@ public enum StoredFactor: Sendable, Hashable {
     count: Int, dtype: FactorDType, positions: PayloadReference, values: PayloadReference, scales: PayloadReference)
   case dense(dtype: FactorDType, values: PayloadReference, scales: PayloadReference)
   /// TMP-6-20
-  case quantizedLowRank(rank: Int, payload: PayloadReference)
+  case quantizedLowRank(rank: Int, quantizer: Quantizer, payload: PayloadReference)
   /// TMP-6-21
   case quantized(payload: PayloadReference)
   /// Approximated by nothing (TMP-6-19).
@@ -62,7 +62,8 @@ public enum StoredFactor: Sendable, Hashable {
       scales = try body(scales)
       values = try body(values)
       self = .dense(dtype: dtype, values: values, scales: scales)
-    case .quantizedLowRank(let rank, let payload): self = .quantizedLowRank(rank: rank, payload: try body(payload))
+    case .quantizedLowRank(let rank, let quantizer, let payload):
+      self = .quantizedLowRank(rank: rank, quantizer: quantizer, payload: try body(payload))
     case .quantized(let payload): self = .quantized(payload: try body(payload))
     case .dropped: break
     case .difference(let payload): self = .difference(payload: try body(payload))
@@ -76,7 +77,7 @@ public enum StoredFactor: Sendable, Hashable {
     case .lowRank(_, _, let left, let right, let scales): [left, right, scales]
     case .sparse(_, _, let positions, let values, let scales): [positions, scales, values]
     case .dense(_, let values, let scales): [scales, values]
-    case .quantizedLowRank(_, let payload), .quantized(let payload), .difference(let payload),
+    case .quantizedLowRank(_, _, let payload), .quantized(let payload), .difference(let payload),
       .replaced(_, _, let payload):
       [payload]
     case .dropped: []
@@ -104,6 +105,14 @@ extension StoredFactor {
       }
       return dtype
     }
+    // Absent for the uniform one.
+    func quantizer() throws(StorageError) -> Quantizer {
+      guard let text = try entry["quantizer"]?.asString("the quantizer") else { return .uniform }
+      guard let quantizer = Quantizer(rawValue: text), quantizer != .uniform else {
+        throw StorageError(.malformed, "has the unknown quantizer \"\(text)\"")
+      }
+      return quantizer
+    }
     func allow(_ members: Set<String>, lossy: Bool) throws(StorageError) {
       try entry.allowOnly(
         members.union(Self.commonMembers).union(lossy ? Self.lossyMembers : []), in: "the entry")
@@ -125,9 +134,9 @@ extension StoredFactor {
       try allow(["dtype", "scales", "values"], lossy: true)
       self = .dense(dtype: try factorDType(), values: try payload("values"), scales: try payload("scales"))
     case .quantizedLowRank:
-      try allow(["payload", "rank"], lossy: true)
+      try allow(["payload", "quantizer", "rank"], lossy: true)
       let rank = try entry.required("rank", of: "the entry").asCount("the rank")
-      self = .quantizedLowRank(rank: rank, payload: try payload("payload"))
+      self = .quantizedLowRank(rank: rank, quantizer: try quantizer(), payload: try payload("payload"))
     case .quantized:
       try allow(["payload"], lossy: true)
       self = .quantized(payload: try payload("payload"))
@@ -164,8 +173,9 @@ extension StoredFactor {
       entry["dtype"] = .string(dtype.rawValue)
       entry["values"] = values.json
       entry["scales"] = scales.json
-    case .quantizedLowRank(let rank, let payload):
+    case .quantizedLowRank(let rank, let quantizer, let payload):
       entry["rank"] = JSONValue(rank)
+      if quantizer != .uniform { entry["quantizer"] = .string(quantizer.rawValue) }
       entry["payload"] = payload.json
     case .quantized(let payload), .difference(let payload): entry["payload"] = payload.json
     case .dropped: break
@@ -211,7 +221,7 @@ extension StoredFactor {
       guard shared.shape.elementCount > 0 else { throw StorageError(.malformed, "is dense without an element") }
       try expect(values, dtype.componentBytes(shared.shape.elementCount), "values")
       try expect(scales, 4, "scales")
-    case .quantizedLowRank(let rank, let payload):
+    case .quantizedLowRank(let rank, _, let payload):
       guard let (rows, columns) = shared.shape.matrix, rank >= 1, rank <= min(rows, columns), payload.size > 0 else {
         throw StorageError(.malformed, "rank \(rank) does not fit shape \(shared.shape)")
       }

@@ -8,7 +8,7 @@ enum EncodedFactor: Sendable {
   case lowRank(rank: Int, FactorDType, left: EncodedPayload, right: EncodedPayload, scales: EncodedPayload)
   case sparse(count: Int, FactorDType, positions: EncodedPayload, values: EncodedPayload, scales: EncodedPayload)
   case dense(FactorDType, values: EncodedPayload, scales: EncodedPayload)
-  case quantizedLowRank(rank: Int, EncodedPayload)
+  case quantizedLowRank(rank: Int, Quantizer, EncodedPayload)
   case quantized(EncodedPayload)
   case dropped
 
@@ -33,7 +33,7 @@ enum EncodedFactor: Sendable {
         factor.dtype, values: encoded(factor.values, width: factor.dtype.planeWidth),
         scales: encoded(factor.scale.littleEndianBytes, width: 4))
     case .quantized(.lowRank(let factor)):
-      self = .quantizedLowRank(rank: factor.rank, encoded(factor.payload, width: 1))
+      self = .quantizedLowRank(rank: factor.rank, factor.quantizer, encoded(factor.payload, width: 1))
     case .quantized(.dense(let factor)):
       self = .quantized(encoded(factor.payload, width: 1))
     }
@@ -46,7 +46,7 @@ enum EncodedFactor: Sendable {
     case .sparse(_, _, let positions, let values, let scales):
       positions.storedSize + values.storedSize + scales.storedSize
     case .dense(_, let values, let scales): values.storedSize + scales.storedSize
-    case .quantizedLowRank(_, let payload), .quantized(let payload): payload.storedSize
+    case .quantizedLowRank(_, _, let payload), .quantized(let payload): payload.storedSize
     case .dropped: 0
     }
   }
@@ -64,7 +64,8 @@ enum EncodedFactor: Sendable {
         scales: try writer.place(scales))
     case .dense(let dtype, let values, let scales):
       .dense(dtype: dtype, values: try writer.place(values), scales: try writer.place(scales))
-    case .quantizedLowRank(let rank, let payload): .quantizedLowRank(rank: rank, payload: try writer.place(payload))
+    case .quantizedLowRank(let rank, let quantizer, let payload):
+      .quantizedLowRank(rank: rank, quantizer: quantizer, payload: try writer.place(payload))
     case .quantized(let payload): .quantized(payload: try writer.place(payload))
     case .dropped: .dropped
     }

@@ -48,12 +48,13 @@ enum DecodedPart: Sendable {
           try DenseFactor(
             values: try payloads(values), scale: try Self.scale(try payloads(scales)), dtype: dtype,
             count: info.shape.elementCount)))
-    case .quantizedLowRank(let rank, let payload):
+    case .quantizedLowRank(let rank, let quantizer, let payload):
       guard let (rows, columns) = info.shape.matrix else { preconditionFailure("the manifest was checked (TMP-6-20)") }
       self = .factor(
         .quantized(
-          .lowRank(try QuantizedLowRankFactor(payload: try payloads(payload), rows: rows, columns: columns, rank: rank))
-        ))
+          .lowRank(
+            try QuantizedLowRankFactor(
+              payload: try payloads(payload), rows: rows, columns: columns, rank: rank, quantizer: quantizer))))
     case .quantized(let payload):
       let (rows, columns) = info.shape.matrix ?? (1, info.shape.elementCount)
       self = .factor(

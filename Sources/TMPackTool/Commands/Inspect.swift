@@ -174,7 +174,7 @@ struct Inspection {
 extension StoredFactor {
   fileprivate var rank: Int? {
     switch self {
-    case .lowRank(let rank, _, _, _, _), .quantizedLowRank(let rank, _): rank
+    case .lowRank(let rank, _, _, _, _), .quantizedLowRank(let rank, _, _): rank
     default: nil
     }
   }
