@@ -124,6 +124,22 @@ private func difference(_ dtype: DType) -> Recipe {
   }
 }
 
+private func quantizedLowRank(_ name: String) -> Recipe {
+  Recipe(name, mixes: lossyMixes) { shop in
+    var (base, experts) = try lossyModels()
+    // More components than contexts take to settle.
+    let large = noise(48 * 40, seed: 50)
+    base.append(try tensor("e.weight", .f32, [48, 40], large))
+    for (seed, name) in ["code", "math"].enumerated() {
+      let own = zip(large, noise(48 * 40, scale: 0.1, seed: UInt64(seed) + 51)).map { $0 + $1 }
+      experts[name]!.append(try tensor("e.weight", .f32, [48, 40], own))
+    }
+    let inputs = try experts.sorted { $0.key < $1.key }.map { try shop.expert($0.key, $0.value) }
+    _ = try Packer(rules: TensorRules(.controlled), rate: stepped(0.02, [.lowRank]))
+      .pack(base: shop.model("base", base), experts: inputs, to: shop.archive)
+  }
+}
+
 let recipes: [Recipe] =
   FactorDType.allCases.map { lossy("low-rank-\($0.rawValue.lowercased())", .lowRank(rank: 2), $0) }
   + [
@@ -132,19 +148,8 @@ let recipes: [Recipe] =
   ]
   + [.f64, .f32, .f16, .bf16, .f8e4m3, .i64, .c64].map(difference)
   + [
-    Recipe("quantized-low-rank", mixes: lossyMixes) { shop in
-      var (base, experts) = try lossyModels()
-      // More components than contexts take to settle.
-      let large = noise(48 * 40, seed: 50)
-      base.append(try tensor("e.weight", .f32, [48, 40], large))
-      for (seed, name) in ["code", "math"].enumerated() {
-        let own = zip(large, noise(48 * 40, scale: 0.1, seed: UInt64(seed) + 51)).map { $0 + $1 }
-        experts[name]!.append(try tensor("e.weight", .f32, [48, 40], own))
-      }
-      let inputs = try experts.sorted { $0.key < $1.key }.map { try shop.expert($0.key, $0.value) }
-      _ = try Packer(rules: TensorRules(.controlled), rate: stepped(0.02, [.lowRank]))
-        .pack(base: shop.model("base", base), experts: inputs, to: shop.archive)
-    },
+    // Made before there was a trellis, of uniform symbols.
+    quantizedLowRank("quantized-low-rank"), quantizedLowRank("trellis"),
     Recipe("quantized", mixes: ["", "a=1", "a=0.3", "a=-2"]) { shop in
       let (base, expert) = try steppedModels()
       let rules = TensorRules(.controlled, excluding: [try Glob("faint*")])

@@ -2,7 +2,7 @@ import ByteIO
 import COpenBLAS
 import TensorKit
 
-/// A matrix as Σₖ scaleₖ · leftₖ · rightₖᵀ with vectors of small integers, entropy-coded.
+/// A matrix as Σₖ scaleₖ · leftₖ · rightₖᵀ with vectors of small integers, entropy-coded (TMP-6-20).
 ///
 /// It decodes as a `LowRankFactor` does: gₖ = w · scaleₖ; aᵢₖ = gₖ · leftᵢₖ, each rounded once to float32; then
 /// accᵢⱼ = fma(aᵢₖ, rightₖⱼ, accᵢⱼ) for k = 0, 1, …, rank − 1. Into float64 only that last step is in float64.

@@ -61,13 +61,13 @@ package struct RateSetting: Sendable, Hashable {
     }
   }
 
-  /// The step as a multiple of the RMS, for `rank` ≈ quality components: 1.3 up to 16, 1 at 32, 0.77 at 64. Where the rank
+  /// The step as a multiple of the RMS, for `rank` ≈ quality components: 1.2 up to 16, 0.93 at 32, 0.71 at 64. Where the rank
   /// was rounded, it changes as much as keeps the size; where it is bounded by the matrix's, the step shrinks on.
   private func coarseness(_ rank: Double) -> Double {
     // Roots alone, so that the bytes do not depend on a library's `pow`.
     func fourth(_ x: Double) -> Double { x.squareRoot().squareRoot() }
     let above = min(1, 16 / quality)
-    let smooth = 1.3 * fourth(above) * fourth(above.squareRoot())
+    let smooth = 1.2 * fourth(above) * fourth(above.squareRoot())
     let rounding = (rank / quality).squareRoot() * fourth(rank / quality)
     return min(max(smooth * rounding, 1e-4), 2.5)
   }

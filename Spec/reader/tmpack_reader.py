@@ -304,6 +304,8 @@ FACTORS = {"low-rank": LOSSY | {"left": anything, "rank": integer, "right": anyt
            "dropped": MEASURES,
            "difference": {"payload": anything},
            "replaced": {"dtype": text, "payload": anything, "shape": array}}
+OPTIONAL = {name: ("correction",) for name, own in FACTORS.items() if "error" in own}  # TMP-6-17
+OPTIONAL["quantized-low-rank"] += ("quantizer",)  # TMP-6-20
 
 
 class Section:
@@ -458,7 +460,7 @@ class Section:
         factor = entry.get("factor")
         require(isinstance(factor, str) and factor in FACTORS, "TMP-6-6", f"{where}: factor {factor!r}")
         members(entry, where, "TMP-6-6", {"name": text, "factor": text, "source": digest} | FACTORS[factor],
-                {"correction": anything} if "error" in FACTORS[factor] else {})
+                {name: anything for name in OPTIONAL.get(factor, ())})
         if factor == "replaced":  # TMP-6-15
             return self.size_of(entry, "payload", tensor_size(entry["dtype"], entry["shape"], where), where)
         require(entry["name"] in shared.tensors, "TMP-6-7", f"{where}: {factor} without a shared tensor")
@@ -474,6 +476,7 @@ class Section:
             if factor == "quantized":
                 require(elements, "TMP-6-21", f"{where}: there is no element")
             else:
+                require(entry.get("quantizer", "trellis") == "trellis", "TMP-6-20", f"{where}: an unknown quantizer")
                 fits = 1 <= entry["rank"] <= min(matrix(of["shape"]))
                 require(fits, "TMP-6-20", f"{where}: rank {entry['rank']} of {of['shape']}")
             self.symbols += elements if factor == "quantized" else entry["rank"] * sum(matrix(of["shape"]))
@@ -506,7 +509,8 @@ class Section:
         if entry["factor"] == "dropped":  # TMP-6-19
             return ()
         if entry["factor"] == "quantized-low-rank":
-            return quantized_low_rank(self.payload(entry["payload"]), *matrix(shape), entry["rank"], where)
+            return quantized_low_rank(
+                self.payload(entry["payload"]), *matrix(shape), entry["rank"], "quantizer" in entry, where)
         if entry["factor"] == "quantized":  # TMP-6-21
             rows, columns = matrix(shape) if any(matrix(shape)) else (1, math.prod(shape))
             return quantized(self.payload(entry["payload"]), rows, columns, where)
@@ -644,36 +648,20 @@ class RangeDecoder:
         require(good, "TMP-10-3", f"{self.where}: the message does not end as an encoder ends it")
 
 
-class ModelSet:
-    """TMP-10-6 to TMP-10-8."""
+class Models:
+    """Those of TMP-10-6."""
 
-    def __init__(self, length, uses_run):
+    def __init__(self):
         def models(count):
             return [[32768, 0] for _ in range(count)]
         self.zero, self.one, self.length, self.top = models(12), models(12), models(14), models(15)
         self.more = [models(14) for _ in range(3)]
-        self.activity, self.run, self.uses_run, self.components = [0] * length, 0, uses_run, 0
 
-    def component(self, coder):
-        """The next component's symbols."""
-        if self.components and not self.uses_run:  # TMP-10-8
-            for model in itertools.chain(self.zero, self.one, self.length, self.top, *self.more):
-                model[1] = min(model[1], 24)
-        shift = sum(self.components >= first for first in (1, 3, 7, 15))
-        self.components += 1
-        symbols = []
-        for place, activity in enumerate(self.activity):  # TMP-10-7
-            s = (activity + self.run) // 2 if self.uses_run else activity
-            context = sum(bound <= s // 16 for bound in (1, 3, 6, 10, 16, 24, 34, 48, 70, 110, 200))
-            symbol = self.symbol(coder, context)
-            target = 256 * min(abs(symbol), 15)
-            self.activity[place] = activity + (target - activity >> shift)
-            if self.uses_run:
-                self.run += target - self.run >> 4
-            symbols.append(symbol)
-        return symbols
+    def begin(self):  # TMP-10-8
+        for model in itertools.chain(self.zero, self.one, self.length, self.top, *self.more):
+            model[1] = min(model[1], 24)
 
-    def symbol(self, coder, context):  # TMP-10-6
+    def symbol(self, coder, context, largest):  # TMP-10-6
         if not coder.modelled(self.zero[context]):
             return 0
         sign = -1 if coder.even() else 1
@@ -689,14 +677,47 @@ class ModelSet:
         if length:
             x = 2 + coder.modelled(self.top[length])
             x = (x << length - 1) + coder.raw_bits(length - 1)
-        require(x + 13 <= 32767, "TMP-10-6", f"{coder.where}: a magnitude of {x + 13}")
+        require(x + 13 <= largest, "TMP-10-6", f"{coder.where}: a magnitude of {x + 13}")
         return sign * (x + 13)
 
 
-def quantized_low_rank(data, rows, columns, rank, where):
+NEXT = ((0, 2), (5, 7), (1, 3), (6, 4), (2, 0), (4, 6), (3, 1), (7, 5))  # TMP-10-9
+
+
+class ModelSet:
+    """TMP-10-7 to TMP-10-9."""
+
+    def __init__(self, length, uses_run=False, trellis=False):
+        self.grids = [Models() for _ in range(2 if trellis else 1)]
+        self.activity, self.run, self.uses_run, self.components = [0] * length, 0, uses_run, 0
+
+    def component(self, coder):
+        """The integers of the next component."""
+        if self.components and not self.uses_run:
+            for models in self.grids:
+                models.begin()
+        trellis = len(self.grids) == 2
+        shift = sum(self.components >= first for first in (1, 3, 7, 15))
+        self.components += 1
+        integers, state = [], 0
+        for place, activity in enumerate(self.activity):  # TMP-10-7
+            s = (activity + self.run) // 2 if self.uses_run else activity
+            context = sum(bound <= s // 16 for bound in (1, 3, 6, 10, 16, 24, 34, 48, 70, 110, 200))
+            grid = state % 2 if trellis else 0
+            symbol = self.grids[grid].symbol(coder, context, 16383 if trellis else 32767)
+            integers.append(2 * symbol - grid * ((symbol > 0) - (symbol < 0)) if trellis else symbol)
+            state = NEXT[state][symbol % 2]
+            target = 256 * min(abs(symbol), 15)
+            self.activity[place] = activity + (target - activity >> shift)
+            if self.uses_run:
+                self.run += target - self.run >> 4
+        return integers
+
+
+def quantized_low_rank(data, rows, columns, rank, trellis, where):
     """(scales, left, right): TMP-6-20."""
-    coder, steps = RangeDecoder(data, where), ModelSet(1, False)
-    sets, sides, scales = (ModelSet(rows, False), ModelSet(columns, False)), ([], []), []
+    coder, steps = RangeDecoder(data, where), ModelSet(1)
+    sets, sides, scales = [ModelSet(length, trellis=trellis) for length in (rows, columns)], ([], []), []
     for k in range(rank):
         scales.append(scales[-1] + steps.component(coder)[0] if k else coder.raw_bits(15))
         require(0x0080 <= scales[-1] <= 0x7F7F, "TMP-6-20", f"{where}: scale {k} is {scales[-1]:#x}")
@@ -711,7 +732,7 @@ def quantized(data, rows, columns, where):
     coder = RangeDecoder(data, where)
     scale = coder.raw_bits(31)
     require(0 < scale < 0x7F800000, "TMP-6-21", f"{where}: the scale is {scale:#x}")
-    models = ModelSet(columns, True)
+    models = ModelSet(columns, uses_run=True)
     values = [models.component(coder) for _ in range(rows)]
     coder.finish()
     return np.array([scale], np.uint32).view(np.float32), np.array(values, np.float32).reshape(-1)

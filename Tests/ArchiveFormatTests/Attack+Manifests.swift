@@ -313,6 +313,9 @@ extension Attacks {
     Attack("TMP-6-21", "a scale of 0", .malformed, "scale", of: .quantized([0, 0, 0, 1, 0x12, 0xD4, 0x41])) { _ in },
     Attack("TMP-10-3", "a byte after the message", .malformed, "encoder", of: .quantized([0x7E, 0])) { _ in },
     Attack("sound", "a quantised matrix of low rank", of: .quantizedLowRank()) { _ in },
+    Attack(
+      "TMP-6-20", "a quantizer that goes without saying", .malformed, "\"uniform\"", of: .quantizedLowRank(),
+      entry { $0["quantizer"] = "uniform" }),
     Attack("TMP-6-20", "rank 0", .malformed, "rank 0", of: .quantizedLowRank(rank: 0)) { _ in },
     Attack("TMP-6-20", "rank 4 of 3 × 5", .malformed, "rank 4", of: .quantizedLowRank(rank: 4)) { _ in },
     Attack(

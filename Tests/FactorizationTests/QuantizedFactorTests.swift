@@ -39,7 +39,9 @@ extension QuantizedFactor {
   fileprivate func parsed() throws -> QuantizedFactor {
     switch self {
     case .lowRank(let f):
-      .lowRank(try QuantizedLowRankFactor(payload: f.payload, rows: f.rows, columns: f.columns, rank: f.rank))
+      .lowRank(
+        try QuantizedLowRankFactor(
+          payload: f.payload, rows: f.rows, columns: f.columns, rank: f.rank, quantizer: f.quantizer))
     case .dense(let f): .dense(try QuantizedDenseFactor(payload: f.payload, rows: f.rows, columns: f.columns))
     }
   }
@@ -109,12 +111,16 @@ private func rms(_ values: [Float]) -> Double {
       + "3735909202f970ca4285adaeafe4e6dda25b18da71cf58c6eedc86aa48dd7fd7d28bde9fcf8d897d19d515d5d345102868b4"
       + "6e723cc7c3de39e0724d581edf291c9eefcbf4a9f46515deddc1c59301bf53dc42d72bf008ca"
     #expect(hexadecimal(factor.payload) == expected)
-    let parsed = try QuantizedLowRankFactor(payload: bytes(expected), rows: 17, columns: 18, rank: 17)
+    let parsed = try QuantizedLowRankFactor(
+      payload: bytes(expected), rows: 17, columns: 18, rank: 17, quantizer: .uniform)
     #expect(parsed.left == left && parsed.right == right && parsed.scales == scales)
     // A second scale of 007F, and nothing at all.
     for (payload, rank) in [("7e01214ae20153125004c6f2d4f9", 2), ("", 1)] {
       #expect(
-        code { _ = try QuantizedLowRankFactor(payload: bytes(payload), rows: 3, columns: 5, rank: rank) } == .malformed)
+        code {
+          _ = try QuantizedLowRankFactor(
+            payload: bytes(payload), rows: 3, columns: 5, rank: rank, quantizer: .uniform)
+        } == .malformed)
     }
   }
 
@@ -175,7 +181,7 @@ private func rms(_ values: [Float]) -> Double {
     let constant = Matrix(values: .init(repeating: -0.37, count: 600), rows: 20, columns: 30)
     let (factor, _) = try lowRank(constant, rank: 20, step: 0.1)
     let decoded = try #require(factor).added(to: [Float](repeating: 0, count: 600), weight: 1)
-    #expect(relativeError(constant.values, decoded) < 0.01)
+    #expect(relativeError(constant.values, decoded) < 0.03)
     #expect(factor!.payload.count < 30)
     let signs = constant.values.withUnsafeBufferPointer { QuantizedDenseFactor(signsOf: $0, rows: 20, columns: 30) }
     #expect(signs!.scale == 0.37 && signs!.symbols.allSatisfy { $0 == -1 })
@@ -236,9 +242,8 @@ private func rms(_ values: [Float]) -> Double {
     func parse(_ factor: QuantizedFactor, _ bytes: [UInt8]) -> QuantizedFactor? {
       switch factor {
       case .lowRank(let f):
-        (try? QuantizedLowRankFactor(payload: bytes, rows: f.rows, columns: f.columns, rank: f.rank)).map {
-          .lowRank($0)
-        }
+        (try? QuantizedLowRankFactor(
+          payload: bytes, rows: f.rows, columns: f.columns, rank: f.rank, quantizer: f.quantizer)).map { .lowRank($0) }
       case .dense(let f):
         (try? QuantizedDenseFactor(payload: bytes, rows: f.rows, columns: f.columns)).map { .dense($0) }
       }
@@ -249,8 +254,9 @@ private func rms(_ values: [Float]) -> Double {
       let again: [UInt8] =
         switch parsed {
         case .lowRank(let f):
-          QuantizedLowRankFactor(left: f.left, right: f.right, scales: f.scales, rows: f.rows, columns: f.columns)
-            .payload
+          QuantizedLowRankFactor(
+            left: f.left, right: f.right, scales: f.scales, rows: f.rows, columns: f.columns, quantizer: f.quantizer
+          ).payload
         case .dense(let f):
           QuantizedDenseFactor(symbols: f.symbols, scale: f.scale, rows: f.rows, columns: f.columns).payload
         }
@@ -276,7 +282,9 @@ private func rms(_ values: [Float]) -> Double {
   @Test func impossibleShapesAreRefused() {
     for (rows, columns, rank) in [(0, 3, 1), (3, 0, 1), (3, 4, 0), (3, 4, 4), (-1, 3, 1), (.max, .max, 1)] {
       #expect(throws: StorageError(.malformed, "")) {
-        do { _ = try QuantizedLowRankFactor(payload: [1], rows: rows, columns: columns, rank: rank) } catch {
+        do {
+          _ = try QuantizedLowRankFactor(payload: [1], rows: rows, columns: columns, rank: rank, quantizer: .trellis)
+        } catch {
           throw StorageError(.malformed, "")
         }
       }
@@ -337,7 +345,7 @@ private func rms(_ values: [Float]) -> Double {
   @Test func aBudgetIsABisection() throws {
     let family = try family()
     for objective in RateSetting.Objective.allCases {
-      for budget in [800, 2000, 5000] {
+      for budget in [1000, 2000, 5000] {
         var (low, high) = (1e-3, 1e4)
         for _ in 0..<30 {
           let middle = (low * high).squareRoot()
