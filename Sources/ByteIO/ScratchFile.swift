@@ -38,6 +38,22 @@ public final class ScratchFile: Sendable {
     return offset
   }
 
+  /// `count` numbers that were stored at `offset`.
+  public func read<Number: BitwiseCopyable>(at offset: UInt64, count: Int) throws(StorageError) -> [Number] {
+    var failure: StorageError?
+    let numbers = [Number](unsafeUninitializedCapacity: count) { buffer, initialized in
+      let target = UnsafeMutableBufferPointer(rebasing: buffer[..<count])
+      do throws(StorageError) {
+        try read(at: offset, into: UnsafeMutableRawBufferPointer(target))
+        initialized = count
+      } catch {
+        failure = error
+      }
+    }
+    if let failure { throw failure }
+    return numbers
+  }
+
   /// Fills `destination` with what was stored at `offset`.
   public func read(at offset: UInt64, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     var done = 0

@@ -61,15 +61,15 @@ extension QuantizedFactor {
   /// squared error + slope · step² · bits is least, by encoding them.
   ///
   /// - Parameters:
+  ///   - values: lends the elements, finite, `rows` × `columns` ≥ 1 of them; not called where they are not needed.
   ///   - vectors: the leading triplets, as many as there are or were affordable; nil for what is no matrix.
   ///   - energy: ‖v‖².
   ///   - overhead: bytes that an entry takes beside the payload.
   ///   - codecs: the candidates beside leaving it out.
-  /// - Precondition: the values are finite, `rows` × `columns` ≥ 1 of them.
   package static func encode(
-    _ values: UnsafeBufferPointer<Float>, rows: Int, columns: Int, vectors: SingularVectors?, energy: Double,
+    _ values: (_ body: (UnsafeBufferPointer<Float>) -> Void) throws(StorageError) -> Void, rows: Int, columns: Int, vectors: SingularVectors?, energy: Double,
     at point: RateSetting.Point, overhead: Int = 0, codecs: Set<Codec> = Set(Codec.allCases)
-  ) -> Encoding {
+  ) throws(StorageError) -> Encoding {
     var best = Encoding(factor: nil, squaredError: energy)
     guard energy > 0, point.step > 0, point.step.isFinite else { return best }
     let price = RateSetting.slope * point.step * point.step * 8
@@ -90,10 +90,13 @@ extension QuantizedFactor {
     }
     // At equal step the entry-wise quantiser wins only where low rank has to code about as many numbers.
     if codecs.contains(.dense), vectors == nil || !codecs.contains(.lowRank) || lowRankSymbols > rows * columns / 4,
-      vectors == nil || point.rank >= min(rows, columns) || lowRankSymbols >= rows * columns,
-      let factor = QuantizedDenseFactor(quantizing: values, rows: rows, columns: columns, step: point.step)
+      vectors == nil || point.rank >= min(rows, columns) || lowRankSymbols >= rows * columns
     {
-      consider(Encoding(factor: .dense(factor), squaredError: factor.squaredError(against: values)))
+      try values { values in
+        guard let factor = QuantizedDenseFactor(quantizing: values, rows: rows, columns: columns, step: point.step)
+        else { return }
+        consider(Encoding(factor: .dense(factor), squaredError: factor.squaredError(against: values)))
+      }
     }
     return best
   }

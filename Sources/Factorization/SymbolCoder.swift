@@ -284,6 +284,19 @@ extension SymbolModels.Component {
     return sum + Float(length)
   }
 
+  /// What magnitudes of 0...13 cost, context by context.
+  func bitsOfSmallMagnitudes(_ models: UnsafeMutablePointer<BinaryModel>) -> [Float] {
+    (0..<M.contexts).flatMap { c in
+      let (zero, one, more) = (models[M.zero + c], models[M.one + c], more(models, c))
+      var above = zero.bits(true) + 1 + one.bits(true)
+      return [zero.bits(false), zero.bits(true) + 1 + one.bits(false)]
+        + (2...M.unary).map { i in
+          defer { above += more[i].bits(true) }
+          return above + more[i].bits(false)
+        }
+    }
+  }
+
   @inline(__always)
   func learn(_ magnitude: Int, _ c: Int, _ models: UnsafeMutablePointer<BinaryModel>) {
     models[M.zero + c].learn(magnitude != 0, rates)

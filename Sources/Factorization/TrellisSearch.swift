@@ -102,17 +102,13 @@ private struct SymbolCosts {
   private let component: SymbolModels.Component
   private let slope: Float
   private let table: [Float]
-  private static let tabled = 32
+  private static let tabled = SymbolModels.unary + 1
 
   init(_ component: SymbolModels.Component, slope: Float) {
     self.component = component
     self.slope = slope
     table = (0..<2).flatMap { grid in
-      (0..<SymbolModels.contexts).flatMap { context in
-        (0..<Self.tabled).map {
-          slope * component.bits($0, context, component.models + grid * SymbolModels.count)
-        }
-      }
+      component.bitsOfSmallMagnitudes(component.models + grid * SymbolModels.count).map { slope * $0 }
     }
   }
 

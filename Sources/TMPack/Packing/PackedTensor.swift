@@ -4,7 +4,7 @@ import Digests
 import Factorization
 import TensorKit
 
-/// Makes the factor of a vector that is finite and not zero; nil when it is better left out. Deterministic.
+/// Makes the factor of a vector that is finite and not zero, as a reader will have it; nil when it is better left out. Deterministic.
 typealias FactorMaker = @Sendable (borrowing ExclusiveVector, Shape) throws(StorageError) -> Factor?
 
 /// One tensor of one expert, ready to be written: the result of a job that needs no other tensor and no file.
@@ -67,7 +67,7 @@ struct PackedTensor: Sendable {
         guard isCorrected else { return .unchanged }
         return .difference(try EncodedPayload(differenceOf: bytes, against: base, dtype: info.dtype, level: level))
       }
-      let factor = try makeFactor(vector, info.shape)?.decoded()
+      let factor = try makeFactor(vector, info.shape)
       let correction =
         isCorrected ? try ExactUpgrade(info).correction(of: bytes, shared: base, factor, level: level) : nil
       guard let factor else { return .lossy(.dropped, vector.measuresOfNothing, correction: correction) }

@@ -19,7 +19,8 @@ extension Packer {
       let codecs = rate.quantizedCodecs
       let controlled: FactorMaker = { vector, shape throws(StorageError) in
         let tensor = try QuantizableTensor(vector, shape: shape, for: setting)
-        return tensor.encoding(of: vector.values, at: setting, codecs).factor.map { .quantized($0) }
+        let encoding = try tensor.encoding(at: setting, codecs) { $0(vector.values) }
+        return try encoding.factor.map { factor throws(StorageError) in try Factor.quantized(factor).decoded() }
       }
       return experts.map { _ in maker { _ in controlled } }
     }
@@ -29,19 +30,14 @@ extension Packer {
       meter.stage = "analysing \(expert.name)"
       prepared.append(try prepare(expert, experts.count, shared, scratch, &meter))
     }
+    meter.stage = "fitting the rate"
     let probe = RateProbe(
       packer: self, experts: Array(zip(experts, prepared)), shared: shared, writer: writer, scratch: scratch, rate: rate
     )
-    return try zip(prepared, probe.qualities()).map { expert, quality in
-      let setting = rate.setting(quality: quality)
-      let codecs = rate.quantizedCodecs
-      return maker { name in
-        guard let tensor = expert.tensors[ExactString(name)] else { return nil }
-        return { vector, _ throws(StorageError) in
-          try tensor.loaded(from: scratch).encoding(of: vector.values, at: setting, codecs).factor.map {
-            .quantized($0)
-          }
-        }
+    return try probe.factors().map { factors in
+      maker { name in
+        guard let factor = factors[ExactString(name)] else { return nil }
+        return { _, _ throws(StorageError) in try factor.loaded(from: scratch) }
       }
     }
   }
@@ -53,7 +49,7 @@ extension Packer {
       switch rules.treatment(of: name) {
       case .exact: nil
       case .factor(let plan):
-        { vector, shape throws(StorageError) in try plan.encode(vector.values, shape: shape) }
+        { vector, shape throws(StorageError) in try plan.encode(vector.values, shape: shape).decoded() }
       case .controlled: controlled?(name)
       }
     }

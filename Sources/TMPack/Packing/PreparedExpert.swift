@@ -11,7 +11,17 @@ struct PreparedExpert: Sendable {
   let fixedBytes: UInt64
 
   var energy: Double { tensors.values.reduce(0) { $0 + $1.energy } }
-  var elementCount: Int { tensors.values.reduce(0) { $0 + $1.elementCount } }
+
+  /// About what the tensors take, entries among it, and lose.
+  func estimate(at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>) -> (bytes: Double, squaredError: Double) {
+    var sum = (bytes: Double(fixedBytes), squaredError: 0.0)
+    for tensor in tensors.values {
+      let one = tensor.estimate(at: setting, codecs)
+      sum.bytes += one.bits / 8 + Double(QuantizableTensor.entryOverhead)
+      sum.squaredError += one.squaredError
+    }
+    return sum
+  }
 }
 
 /// What is kept of one tensor; its values are read again when they are needed.
@@ -20,8 +30,6 @@ struct PreparedTensor: Sendable {
   let columns: Int
   let energy: Double
   private let stored: StoredVectors?
-
-  var elementCount: Int { rows * columns }
 
   private struct StoredVectors: Sendable {
     let singularValues: [Double]
@@ -45,25 +53,66 @@ struct PreparedTensor: Sendable {
     stored = StoredVectors(singularValues: vectors.singularValues, offset: offset)
   }
 
+  func estimate(at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>) -> RateEstimate {
+    RateEstimate(
+      singularValues: stored?.singularValues ?? [], rows: rows, columns: columns, energy: energy, at: setting, codecs)
+  }
+
   /// With its singular vectors in memory again.
   func loaded(from scratch: ScratchFile) throws(StorageError) -> QuantizableTensor {
     guard let stored else { return QuantizableTensor(rows: rows, columns: columns, energy: energy, vectors: nil) }
     let rank = stored.singularValues.count
-    var failure: StorageError?
-    let both = [Float](unsafeUninitializedCapacity: rank * (rows + columns)) { buffer, count in
-      let target = UnsafeMutableBufferPointer(rebasing: buffer[..<(rank * (rows + columns))])
-      do throws(StorageError) {
-        try scratch.read(at: stored.offset, into: UnsafeMutableRawBufferPointer(target))
-        count = target.count
-      } catch {
-        failure = error
-        count = 0
-      }
-    }
-    if let failure { throw failure }
+    let both: [Float] = try scratch.read(at: stored.offset, count: rank * (rows + columns))
     let vectors = SingularVectors(
       rows: rows, columns: columns, singularValues: stored.singularValues, left: Array(both[..<(rank * rows)]),
       right: Array(both[(rank * rows)...]))
     return QuantizableTensor(rows: rows, columns: columns, energy: energy, vectors: vectors)
+  }
+}
+
+/// A quantised factor on disk; or none, of a tensor that is better left out.
+struct ScratchFactor: Sendable {
+  private let form: Form?
+
+  private enum Form {
+    case lowRank(rank: Int, Quantizer, rows: Int, columns: Int, Extent)
+    case dense(rows: Int, columns: Int, Extent)
+  }
+
+  private struct Extent {
+    let offset: UInt64
+    let size: Int
+  }
+
+  init(_ factor: QuantizedFactor?, scratch: ScratchFile) throws(StorageError) {
+    guard let factor else {
+      form = nil
+      return
+    }
+    let payload = factor.payload
+    let offset = try payload.withUnsafeBufferPointer { bytes throws(StorageError) in
+      try scratch.append(UnsafeRawBufferPointer(bytes))
+    }
+    let extent = Extent(offset: offset, size: payload.count)
+    form =
+      switch factor {
+      case .lowRank(let f): .lowRank(rank: f.rank, f.quantizer, rows: f.rows, columns: f.columns, extent)
+      case .dense(let f): .dense(rows: f.rows, columns: f.columns, extent)
+      }
+  }
+
+  /// As a reader will have it.
+  func loaded(from scratch: ScratchFile) throws(StorageError) -> Factor? {
+    switch form {
+    case nil: return nil
+    case .lowRank(let rank, let quantizer, let rows, let columns, let extent):
+      let payload: [UInt8] = try scratch.read(at: extent.offset, count: extent.size)
+      return .quantized(
+        .lowRank(
+          try QuantizedLowRankFactor(payload: payload, rows: rows, columns: columns, rank: rank, quantizer: quantizer)))
+    case .dense(let rows, let columns, let extent):
+      let payload: [UInt8] = try scratch.read(at: extent.offset, count: extent.size)
+      return .quantized(.dense(try QuantizedDenseFactor(payload: payload, rows: rows, columns: columns)))
+    }
   }
 }

@@ -51,16 +51,19 @@ struct QuantizableTensor: Sendable {
   }
 
   /// The cheapest form at a setting.
+  ///
+  /// - Parameter values: lends the vector's elements, where they are needed.
   func encoding(
-    of values: UnsafeBufferPointer<Float>, at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>
-  ) -> QuantizedFactor.Encoding {
+    at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>,
+    values: (_ body: (UnsafeBufferPointer<Float>) -> Void) throws(StorageError) -> Void
+  ) throws(StorageError) -> QuantizedFactor.Encoding {
     let point: RateSetting.Point
     if let vectors {
       point = setting.point(singularValues: vectors.singularValues, rows: rows, columns: columns)
     } else {
-      point = setting.point(rms: (energy / Double(values.count)).squareRoot())
+      point = setting.point(rms: (energy / (Double(rows) * Double(columns))).squareRoot())
     }
-    return QuantizedFactor.encode(
+    return try QuantizedFactor.encode(
       values, rows: rows, columns: columns, vectors: vectors, energy: energy, at: point, overhead: Self.entryOverhead,
       codecs: vectors == nil ? codecs.union([.dense]) : codecs)
   }

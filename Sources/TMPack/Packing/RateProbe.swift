@@ -4,7 +4,7 @@ import Digests
 import Factorization
 import TensorKit
 
-/// Measures what prepared experts would take and lose at some quality, and finds the quality that fits a target.
+/// Encodes prepared experts at some quality, measures what they take and lose, and so finds the factors that meet a target.
 struct RateProbe {
   let packer: Packer
   let experts: [(input: ExpertInput, prepared: PreparedExpert)]
@@ -14,116 +14,124 @@ struct RateProbe {
   let scratch: ScratchFile
   let rate: RateControl
 
-  /// Of each expert, in their order.
-  /// - Throws: `invalidArgument` when a target cannot be met.
-  func qualities() throws(StorageError) -> [Double] {
-    switch rate.target {
-    case .quality(let quality): return experts.map { _ in quality }
-    case .bytesPerExpert(let budget):
-      return try experts.map { expert throws(StorageError) in
-        try located(expert: expert.input.name) { () throws(StorageError) in
-          try search(Self.sizeWindow, Double(budget), expert.prepared, "the budget of \(budget) bytes an expert") {
-            quality throws(StorageError) in try Double(outcome(expert, quality).bytes)
-          }
-        }
-      }
-    case .archiveBytes(let budget):
-      guard let first = experts.first else { return [] }
-      let index = UInt64(256 + 192 * experts.count)
-      let taken = writer.position + index
-      guard budget > taken else {
-        throw StorageError(
-          .invalidArgument, "the budget of \(budget) bytes does not hold the shared model, which takes \(taken)")
-      }
-      let quality = try search(
-        Self.sizeWindow, Double(budget), first.prepared, "the budget of \(budget) bytes"
-      ) { quality throws(StorageError) in
-        var sum = taken
-        for expert in experts { sum += try outcome(expert, quality).bytes }
-        return Double(sum)
-      }
-      return experts.map { _ in quality }
-    case .error(let target):
-      return try experts.map { expert throws(StorageError) in
-        // Errors fall with the quality; their inverses rise.
-        try search(Self.errorWindow, 1 / target, expert.prepared, "the error of \(target)") {
-          quality throws(StorageError) in
-          let error = try outcome(expert, quality).error
-          return 1 / max(error, 1e-300)
-        }
-      }
-    }
-  }
+  /// Of one expert, by tensor name.
+  typealias Factors = [ExactString: ScratchFactor]
 
   /// 3 % below the budget at most, with a little room for what is only estimated.
   private static let sizeWindow = 0.975...0.998
-  /// 2 % below the target at most.
+  /// 2 % below the target at most; their inverses grow with the quality.
   private static let errorWindow = 1.001...1.018
 
+  /// Of each expert, in their order.
+  /// - Throws: `invalidArgument` when a target cannot be met.
+  func factors() throws(StorageError) -> [Factors] {
+    switch rate.target {
+    case .quality: preconditionFailure("a quality needs no search")
+    case .archiveBytes(let budget): return try fit(experts, totalling: budget)
+    case .bytesPerExpert(let budget):
+      return try experts.map { expert throws(StorageError) in
+        try located(expert: expert.input.name) { () throws(StorageError) in
+          try search(
+            [expert], QualitySearch(window: Self.sizeWindow.scaled(by: Double(budget)), fallback: .below),
+            refusal: "the budget of \(budget) bytes an expert cannot be met: even the coarsest factors take more",
+            estimate: { $0[0].bytes }, measure: { Double($0[0].bytes) })
+        }[0]
+      }
+    case .error(let target):
+      return try experts.map { expert throws(StorageError) in
+        let norm = max(expert.prepared.energy, .leastNonzeroMagnitude).squareRoot()
+        return try search(
+          [expert], QualitySearch(window: Self.errorWindow.scaled(by: 1 / target), fallback: .above),
+          refusal: "the error of \(target) cannot be met by quantised factors; --lossless is exact",
+          estimate: { norm / max($0[0].squaredError.squareRoot(), 1e-300) }, measure: { 1 / max($0[0].error, 1e-300) }
+        )[0]
+      }
+    }
+  }
+
+  private typealias Expert = (input: ExpertInput, prepared: PreparedExpert)
+
+  /// All experts at one quality.
+  private func fit(_ experts: [Expert], totalling budget: UInt64) throws(StorageError) -> [Factors] {
+    let index = UInt64(256 + 192 * experts.count)
+    let taken = writer.position + index
+    guard budget > taken else {
+      throw StorageError(
+        .invalidArgument, "the budget of \(budget) bytes does not hold the shared model, which takes \(taken)")
+    }
+    return try search(
+      experts, QualitySearch(window: Self.sizeWindow.scaled(by: Double(budget)), fallback: .below),
+      refusal: "the budget of \(budget) bytes cannot be met: even the coarsest factors take more",
+      estimate: { $0.reduce(Double(taken)) { $0 + $1.bytes } },
+      measure: { Double($0.reduce(taken) { $0 + $1.bytes }) })
+  }
+
   private func search(
-    _ window: ClosedRange<Double>, _ bound: Double, _ expert: PreparedExpert, _ what: String,
-    measure: (Double) throws(StorageError) -> Double
-  ) throws(StorageError) -> Double {
-    if expert.tensors.isEmpty { return 1 }
-    let rms = (expert.energy / Double(expert.elementCount)).squareRoot()
-    let start = rate.objective == .balanced ? 16 : 0.25 / rms
-    if case .error = rate.target {
-      // The least quality that is good enough: search from the side of too good ones.
-      return try leastQuality(window, bound, start, what, measure)
+    _ experts: [Expert], _ search: QualitySearch, refusal: String,
+    estimate: ([(bytes: Double, squaredError: Double)]) -> Double, measure: ([Outcome]) -> Double
+  ) throws(StorageError) -> [Factors] {
+    // Nothing to decide on.
+    if experts.allSatisfy({ $0.prepared.tensors.isEmpty }) { return experts.map { _ in [:] } }
+    var factors: [Factors] = []
+    let codecs = rate.quantizedCodecs
+    let found = try search.run { quality in
+      estimate(experts.map { $0.prepared.estimate(at: rate.setting(quality: quality), codecs) })
+    } measure: { quality throws(StorageError) in
+      let outcomes = try experts.map { expert throws(StorageError) in try outcome(expert, quality) }
+      factors = outcomes.map(\.factors)
+      return measure(outcomes)
     }
-    guard let quality = try QualitySearch(window: window).run(bound: bound, start: start, measure: measure) else {
-      throw StorageError(.invalidArgument, "\(what) cannot be met: even the coarsest factors take more")
-    }
-    return quality
+    guard found != nil else { throw StorageError(.invalidArgument, refusal) }
+    return factors
   }
 
-  private func leastQuality(
-    _ window: ClosedRange<Double>, _ bound: Double, _ start: Double, _ what: String,
-    _ measure: (Double) throws(StorageError) -> Double
-  ) throws(StorageError) -> Double {
-    // Seen from the other side, 1 ÷ quality grows while the measure falls, and the measure must stay above the bound.
-    let flipped = QualitySearch(window: 1 / window.upperBound...1 / window.lowerBound)
-    let inverse = try flipped.run(bound: 1 / bound, start: 1 / start) { quality throws(StorageError) in
-      1 / (try measure(1 / quality))
-    }
-    guard inverse != nil else {
-      throw StorageError(.invalidArgument, "\(what) cannot be met by quantised factors; --lossless is exact")
-    }
-    return 1 / inverse!
+  /// What an expert becomes at some quality.
+  private struct Outcome {
+    /// Of its section and frames.
+    let bytes: UInt64
+    /// Relative, over the tensors that rate control decides on.
+    let error: Double
+    let factors: Factors
   }
 
-  /// Bytes of the expert's section and frames, and the relative error over the tensors that rate control decides on.
-  private func outcome(
-    _ expert: (input: ExpertInput, prepared: PreparedExpert), _ quality: Double
-  ) throws(StorageError) -> (bytes: UInt64, error: Double) {
+  private func outcome(_ expert: Expert, _ quality: Double) throws(StorageError) -> Outcome {
     let setting = rate.setting(quality: quality)
     let codecs = rate.quantizedCodecs
     let source = expert.input.checkpoint.source
     let infos = source.tensors.filter { expert.prepared.tensors[ExactString($0.name)] != nil }
     let dry = writer.measuring()
     var entries: [ExpertEntry] = []
+    var factors: Factors = [:]
     var lost = 0.0
     let (shared, scratch, level) = (shared, scratch, packer.level)
-    try packer.pipeline.run(infos.count) { index throws(StorageError) -> (EncodedFactor, Double, Double) in
+    try packer.pipeline.run(infos.count) {
+      index throws(StorageError) -> (EncodedFactor, ScratchFactor, FactorMeasures, squaredError: Double) in
       let info = infos[index]
       guard let prepared = expert.prepared.tensors[ExactString(info.name)], let format = info.dtype.floatFormat,
         let base = shared.manifest.entry(named: info.name)
       else { preconditionFailure("prepared tensors are float and shared") }
-      let vector = try source.bytes(of: info).withBytes { raw throws(StorageError) in
-        try ExclusiveVector(of: raw, against: try shared.bytes(of: base), format)
+      let encoding = try prepared.loaded(from: scratch).encoding(at: setting, codecs) { body throws(StorageError) in
+        try source.bytes(of: info).withBytes { raw throws(StorageError) in
+          let vector = try ExclusiveVector(of: raw, against: try shared.bytes(of: base), format)
+          body(vector.values)
+        }
       }
-      let encoding = try prepared.loaded(from: scratch).encoding(of: vector.values, at: setting, codecs)
-      let factor = encoding.factor.map { EncodedFactor(.quantized($0), level: level) } ?? .dropped
-      return (factor, encoding.squaredError, prepared.energy)
-    } consume: { index, result throws(StorageError) in
-      let (factor, squaredError, energy) = result
-      lost += squaredError
       let measures = FactorMeasures(
-        norm: Measure(energy.squareRoot()), error: Measure((squaredError / energy).squareRoot()))
-      // A stand-in for the digest that compresses as little as a real one.
-      let digest = Digest(of: Array(infos[index].name.utf8))
+        norm: Measure(prepared.energy.squareRoot()),
+        error: Measure((encoding.squaredError / prepared.energy).squareRoot()))
+      return (
+        encoding.factor.map { EncodedFactor(.quantized($0), level: level) } ?? .dropped,
+        try ScratchFactor(encoding.factor, scratch: scratch), measures, encoding.squaredError
+      )
+    } consume: { index, result throws(StorageError) in
+      let (encoded, factor, measures, squaredError) = result
+      let name = infos[index].name
+      lost += squaredError
+      factors[ExactString(name)] = factor
       entries.append(
-        ExpertEntry(name: infos[index].name, source: digest, factor: try factor.place(in: dry), measures: measures))
+        ExpertEntry(
+          // A stand-in for the digest that compresses as little as a real one.
+          name: name, source: Digest(of: Array(name.utf8)), factor: try encoded.place(in: dry), measures: measures))
     }
     let files = try packer.placeFiles(of: expert.input, shared, in: dry)
     try dry.finishExpert(
@@ -135,7 +143,12 @@ struct RateProbe {
           sources: expert.input.checkpoint.weightFiles.map {
             SourceRecord(name: FileTree.lastComponent($0), size: 1, digest: Digest(of: Array($0.utf8)))
           })))
-    let bytes = dry.expertSummaries.last!.bytes + expert.prepared.fixedBytes
-    return (bytes, (lost / max(expert.prepared.energy, .leastNonzeroMagnitude)).squareRoot())
+    return Outcome(
+      bytes: dry.expertSummaries.last!.bytes + expert.prepared.fixedBytes,
+      error: (lost / max(expert.prepared.energy, .leastNonzeroMagnitude)).squareRoot(), factors: factors)
   }
+}
+
+extension ClosedRange<Double> {
+  fileprivate func scaled(by factor: Double) -> Self { lowerBound * factor...upperBound * factor }
 }
