@@ -52,6 +52,7 @@ let package = Package(
       name: "TestSupport", dependencies: ["ByteIO", "Checkpoints", "Digests", "TensorKit"], path: "Tests/TestSupport"),
     .executableTarget(
       name: "GoldenGenerator", dependencies: ["TMPack", "TestSupport"], path: "Fixtures/Generator"),
+    .executableTarget(name: "lossless-benchmark", dependencies: ["TMPack"], path: "Benchmarks/Lossless"),
     .testTarget(name: "ByteIOTests", dependencies: ["ByteIO", "Parallel", "TestSupport"]),
     .testTarget(name: "ZstandardTests", dependencies: ["Zstandard", "TestSupport"]),
     .testTarget(
@@ -60,7 +61,7 @@ let package = Package(
     .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"]),
     .testTarget(name: "ArchiveFormatTests", dependencies: ["ArchiveFormat", "TMPack", "Zstandard", "TestSupport"]),
     .testTarget(name: "TMPackTests", dependencies: ["TMPack", "TestSupport"]),
-    .testTarget(name: "ToolTests", dependencies: ["ByteIO", "Digests", "TMPackTool"]),
+    .testTarget(name: "ToolTests", dependencies: ["ByteIO", "Digests", "TMPackTool", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
-"""Lossless packing against its peers, as a Markdown table: `pack --shared base --lossless` on every family there is.
+"""Lossless packing against its peers, as Markdown tables: every family there is, and DESIGN §7's synthetic pairs in BF16.
 
     Benchmarks/lossless.py [--work FOLDER] [--level 19]
 
-Sizes are of the expert's part of the archive; XOR + byte planes + zstd-19 is measured on the tensors that changed.
+All times are CPU time of one thread. XOR + byte planes + zstd is measured on the tensors that changed; ZipNN (pip install zipnn), if
+it is there, on the base's own tensors. Encoding and decoding are the functions alone, in memory; `pack` and `unpack` whole commands
+with their digests and files.
 """
 import argparse, json, pathlib, sys, tempfile
 import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "peers"))
-from measure import DATA, machine, minilm, run, tool, TOOL  # noqa: E402
-import tensors, xor_zstd  # noqa: E402
+from measure import DATA, ROOT, machine, minilm, run, table, tool, TOOL  # noqa: E402
+import tensors, xor_zstd, zipnn_size  # noqa: E402
+
+KERNELS = ROOT / ".build/release/lossless-benchmark"
 
 
 def rounded(folder, path):
@@ -49,20 +53,52 @@ def families(folder):
         yield f"synthetic {change}, BF16", base, [expert]
 
 
-def measure(folder, name, base, experts, level):
-    archive = folder / "lossless.tmpack"
-    named = [x for i, e in enumerate(experts) for x in ("--expert", f"e{i}={e}")]
-    report, cost = tool("pack", "--force", "--shared", "base", "--lossless", "--base", base, *named, "-o", archive, "--threads", 1)
-    own = sum(e["bytes"] for e in report["experts"])
-    before = tensors.read(base)
-    given = taken = 0
-    for expert in experts:
-        g, t = xor_zstd.size(tensors.changed(before, tensors.read(expert)), level)
-        given, taken = given + g, taken + t
-    lanes = given / next(x[2].itemsize for x in before.values() if x[0] in ("F32", "BF16"))
-    run(TOOL, "verify", "--deep", archive)
-    print(f"| {name} | {given / 1e6:.2f} | {8 * taken / lanes:.3f} | {8 * own / lanes:.3f} | {100 * (own / taken - 1):+.1f} % "
-          f"| {sum(e.stat().st_size for e in experts) / cost.cpu / 1e6:.0f} |", flush=True)
+def rate(size, seconds):
+    return f"{size / seconds / 1e6:.0f}" if seconds > 0 else "–"
+
+
+def percent(ours, peer):
+    return f"{100 * (ours / peer - 1):+.1f} %"
+
+
+class Family:
+    """One family, packed and measured."""
+
+    def __init__(self, folder, name, base, experts, level):
+        self.name, self.base, archive = name, base, folder / "lossless.tmpack"
+        named = [x for i, e in enumerate(experts) for x in ("--expert", f"e{i}={e}")]
+        report, pack = tool("pack", "--force", "--shared", "base", "--lossless", "--base", base, *named, "-o", archive, "--threads", 1)
+        _, unpack = tool("unpack", archive, "--expert", "e0", "--force", "-o", folder / "unpacked.safetensors", "--threads", 1)
+        run(TOOL, "verify", "--deep", archive)
+        run(TOOL, "compare", "--require-equal", experts[0], folder / "unpacked.safetensors")
+        self.pack = rate(sum(e.stat().st_size for e in [base, *experts]), pack.cpu)
+        self.unpack = rate(experts[0].stat().st_size, unpack.cpu)
+        self.own = sum(e["bytes"] for e in report["experts"])
+        before = tensors.read(base)
+        self.peer = xor_zstd.Peer(level)
+        for expert in experts:
+            self.peer.add(tensors.changed(before, tensors.read(expert)))
+        self.width = next(x[2].itemsize for x in before.values() if x[0] in ("F32", "BF16"))
+        self.costs = json.loads(run(KERNELS, archive, "e0")[0])
+
+    def difference(self):
+        """Against XOR + byte planes + zstd."""
+        lanes = self.peer.given / self.width
+        cost, peer = self.costs["difference"], self.peer
+        return (self.name, f"{peer.given / 1e6:.2f}", f"{8 * peer.taken / lanes:.3f}", f"{8 * self.own / lanes:.3f}",
+                percent(self.own, peer.taken), rate(peer.given, peer.encoding), rate(cost["raw"], cost["encode_s"]),
+                rate(peer.given, peer.decoding), rate(cost["raw"], cost["decode_s"]), self.pack, self.unpack)
+
+    def alone(self):
+        """The shared model, without a reference, against ZipNN."""
+        cost, peer = self.costs["alone"], zipnn_size.alone(tensors.read(self.base))
+        if not peer:
+            return self.name, f"{cost['raw'] / 1e6:.2f}", "–", f"{100 * cost['stored'] / cost['raw']:.2f}", "–", "–", \
+                rate(cost["raw"], cost["encode_s"]), "–", rate(cost["raw"], cost["decode_s"])
+        ours, theirs = cost["stored"] / cost["raw"], peer["stored"] / peer["raw"]
+        return (self.name, f"{cost['raw'] / 1e6:.2f}", f"{100 * theirs:.2f}", f"{100 * ours:.2f}", percent(ours, theirs),
+                rate(peer["raw"], peer["encode_s"]), rate(cost["raw"], cost["encode_s"]),
+                rate(peer["raw"], peer["decode_s"]), rate(cost["raw"], cost["decode_s"]))
 
 
 def main():
@@ -70,13 +106,22 @@ def main():
     parser.add_argument("--work", type=pathlib.Path)
     parser.add_argument("--level", type=int, default=19)
     options = parser.parse_args()
+    differences, alone = [], {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.work or pathlib.Path(temporary)
-        print(machine() + "\n")
-        print(f"| family | changed, MB | XOR + planes + zstd-{options.level}, bits | tmpack, bits | against it | pack, MB/s CPU |")
-        print("|---|---|---|---|---|---|")
         for family in families(folder):
-            measure(folder, *family, options.level)
+            measured = Family(folder, *family, options.level)
+            differences.append(measured.difference())
+            if measured.base not in alone:
+                alone[measured.base] = measured.alone()
+            print(measured.name, file=sys.stderr)
+    peer = f"XOR + planes + zstd-{options.level}"
+    print(machine() + "\n\nMB/s are of raw bytes and one thread's CPU time; *bits* are of a weight, archive overhead included.\n")
+    print(table(("family", "changed, MB", f"{peer}, bits", "tmpack, bits", "against it", "its encoding", "encoding, MB/s", "its decoding",
+                 "decoding, MB/s", "`pack`, MB/s", "`unpack`, MB/s"), differences))
+    print("\nThe shared model, which has no reference, against ZipNN; sizes in per cent of the raw ones.\n")
+    print(table(("family", "MB", "ZipNN, %", "tmpack, %", "against it", "its encoding", "encoding, MB/s", "its decoding", "decoding, MB/s"),
+                alone.values()))
 
 
 if __name__ == "__main__":

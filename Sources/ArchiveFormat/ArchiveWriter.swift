@@ -14,10 +14,10 @@ public final class ArchiveWriter {
   private var extents: [Digest: Extent] = [:]
   private var section = OpenSection()
 
-  private var shared: (section: SectionReference, storage: SharedStorage, method: SharedMethod)?
-  private var experts: [ExpertReference] = []
+  var shared: (section: SectionReference, storage: SharedStorage, method: SharedMethod)?
+  var experts: [ExpertReference] = []
   /// The shared model's section, once it is finished.
-  public private(set) var sharedSection: Section<SharedManifest>?
+  public internal(set) var sharedSection: Section<SharedManifest>?
 
   /// - Parameters:
   ///   - output: stands at the archive end of the generation before, or at the start of the content.
@@ -83,45 +83,16 @@ public final class ArchiveWriter {
   public func place(_ payload: EncodedPayload, for purpose: PayloadPurpose = .content) throws(StorageError)
     -> PayloadReference
   {
-    switch payload.content {
-    case .frames(let frames):
-      let first = section.frames.count
-      for frame in frames { section.frames.append(try store(frame)) }
-      return PayloadReference(first: first, count: frames.count, skip: 0, size: payload.size)
-    case .pooled(let bytes, let boundaries):
-      guard !bytes.isEmpty else { return .empty }
-      let kind = OpenSection.PoolKind(coding: payload.coding, purpose: purpose)
-      let content = OpenSection.Pooled(bytes: bytes, kind: kind)
-      if let known = section.pooled[content] { return known }
-      if let pool = section.pools[kind], pool.bytes.count + bytes.count > EncodedPayload.frameSize {
-        try close(pool, kind)
-      }
-      var pool = section.pools[kind] ?? section.openPool()
-      let start = pool.bytes.count
-      let reference = PayloadReference(first: pool.frame, count: 1, skip: start, size: bytes.count)
-      pool.bytes += bytes
-      pool.boundaries += boundaries.map { start + $0 }
-      section.pools[kind] = pool
-      section.pooled[content] = reference
-      return reference
-    }
+    try section.place(payload, for: purpose, level: level, store: store)
   }
 
-  private func close(_ pool: OpenSection.Pool, _ kind: OpenSection.PoolKind) throws(StorageError) {
-    let frame = pool.bytes.withUnsafeBytes {
-      EncodedFrame($0, kind.coding, boundaries: pool.boundaries, level: level)
-    }
-    section.frames[pool.frame] = try store(frame)
-    section.pools[kind] = nil
-  }
-
-  private func store(_ frame: EncodedFrame) throws(StorageError) -> FrameRecord {
+  func store(_ frame: EncodedFrame) throws(StorageError) -> FrameRecord {
     let extent = try store(frame.stored, digest: frame.digest, aligned: frame.codec == .raw)
     return FrameRecord(extent: extent, rawSize: frame.rawSize, codec: frame.codec, filter: frame.filter)
   }
 
   /// Writes bytes, unless the archive has them already.
-  private func store(_ bytes: [UInt8], digest: Digest, aligned: Bool) throws(StorageError) -> Extent {
+  func store(_ bytes: [UInt8], digest: Digest, aligned: Bool) throws(StorageError) -> Extent {
     if let known = extents[digest], !aligned || known.offset.isMultiple(of: Layout.rawAlignment) { return known }
     if aligned {
       let padding = output.position.roundedUp(toMultipleOf: Layout.rawAlignment) - output.position
@@ -140,8 +111,7 @@ public final class ArchiveWriter {
     throws(StorageError)
   {
     precondition(shared == nil && experts.isEmpty, "the shared model comes first, once")
-    try closePools()
-    let section = numbered(manifest)
+    let section = try closed(manifest)
     shared = (try writeSection(section, context: storage).reference, storage, method)
     sharedSection = section
   }
@@ -150,15 +120,14 @@ public final class ArchiveWriter {
   public func finishExpert(named name: String, _ manifest: ExpertManifest) throws(StorageError) {
     guard let shared = sharedSection else { preconditionFailure("the shared model comes first") }
     try checkName(name)
-    try closePools()
-    let section = numbered(manifest)
+    let section = try closed(manifest)
     let (reference, newBytes) = try located(expert: name) { () throws(StorageError) in
       try writeSection(section, context: shared.manifest)
     }
     list(name, section, reference, bytes: newBytes)
   }
 
-  private func list(
+  func list(
     _ name: String, _ section: Section<ExpertManifest>, _ reference: SectionReference, bytes: UInt64
   ) {
     guard let shared = sharedSection else { preconditionFailure("the shared model comes first") }
@@ -167,7 +136,7 @@ public final class ArchiveWriter {
   }
 
   /// Throws unless an expert of that name can be added: before anything is written of it.
-  private func checkName(_ name: String) throws(StorageError) {
+  func checkName(_ name: String) throws(StorageError) {
     try ExpertName.check(name)
     guard !experts.contains(where: { $0.name.hasSameBytes(as: name) }) else {
       throw StorageError(.invalidArgument, "there is an expert of that name already", expert: name)
@@ -175,18 +144,14 @@ public final class ArchiveWriter {
     try Limits.check(experts.count + 1, atMost: Limits.experts, "the number of experts")
   }
 
-  private func closePools() throws(StorageError) {
-    for (kind, pool) in section.pools.sorted(by: { $0.value.frame < $1.value.frame }) { try close(pool, kind) }
+  /// Ends the section that is open: with its frames numbered by first use, as TMP-5-9 wants them.
+  private func closed<Manifest: SectionManifest>(_ manifest: Manifest) throws(StorageError) -> Section<Manifest> {
+    try section.closePools(level: level, store: store)
+    defer { section = OpenSection() }
+    return Section(numbering: manifest, placed: section.frames)
   }
 
-  /// The section that was open, its frames numbered by first use, as TMP-5-9 wants them.
-  private func numbered<Manifest: SectionManifest>(_ manifest: Manifest) -> Section<Manifest> {
-    let placed = section.frames
-    section = OpenSection()
-    return Section(numbering: manifest, placed: placed)
-  }
-
-  private func writeSection<Manifest: SectionManifest>(
+  func writeSection<Manifest: SectionManifest>(
     _ section: Section<Manifest>, context: Manifest.Context
   ) throws(StorageError) -> (reference: SectionReference, newBytes: UInt64) {
     let raw = try section.encoded()
@@ -195,7 +160,7 @@ public final class ArchiveWriter {
       try Section<Manifest>(parsing: text, context: context, archiveEnd: .max)
     }
     largestExpansion = max(largestExpansion, try section.manifest.payloadBytes())
-    let stored = raw.withUnsafeBytes { Zstandard.compress($0, level: level) }
+    let stored = raw.withUnsafeBytes { Zstandard.compress($0, .level(level)) }
     let extent = try store(stored, digest: Digest(of: stored), aligned: false)
     let newBytes = counted.add([extent] + section.frames.map(\.extent))
     return (SectionReference(extent: extent, rawSize: raw.count), newBytes)
@@ -206,45 +171,6 @@ public final class ArchiveWriter {
 
   /// Extents that a summary has counted already (TMP-4-10).
   private var counted = CountedExtents()
-
-  // MARK: Copying
-
-  /// Copies the shared model's section of another archive, frames as they are.
-  public func copyShared(of archive: ArchiveFile) throws(StorageError) {
-    precondition(shared == nil && experts.isEmpty, "the shared model comes first, once")
-    let section = try archive.sharedSection()
-    let copied = Section(manifest: section.manifest, frames: try copy(section.frames, of: archive))
-    shared = (
-      try writeSection(copied, context: archive.index.storage).reference, archive.index.storage, archive.index.method
-    )
-    sharedSection = copied
-  }
-
-  /// Copies an expert's section of another archive with the same shared model, frames as they are.
-  ///
-  /// - Parameter droppingCorrections: leaves out what makes the expert exact (TMP-6-17).
-  public func copyExpert(_ index: Int, of archive: ArchiveFile, droppingCorrections: Bool = false) throws(StorageError)
-  {
-    guard let shared = sharedSection else { preconditionFailure("the shared model comes first") }
-    try checkName(archive.index.experts[index].name)
-    var section = try archive.expertSection(index)
-    if droppingCorrections, section.correctionBytes != nil {
-      var manifest = section.manifest
-      for tensor in manifest.tensors.indices { manifest.tensors[tensor].correction = nil }
-      section = Section(numbering: manifest, placed: section.frames)
-    }
-    let copied = Section(manifest: section.manifest, frames: try copy(section.frames, of: archive))
-    let (reference, newBytes) = try writeSection(copied, context: shared.manifest)
-    list(archive.index.experts[index].name, copied, reference, bytes: newBytes)
-  }
-
-  private func copy(_ frames: [FrameRecord], of archive: ArchiveFile) throws(StorageError) -> [FrameRecord] {
-    try frames.map { frame throws(StorageError) in
-      let stored = try archive.payloads.storedBytes(of: frame)
-      let extent = try store(stored, digest: frame.extent.digest, aligned: frame.codec == .raw)
-      return FrameRecord(extent: extent, rawSize: frame.rawSize, codec: frame.codec, filter: frame.filter)
-    }
-  }
 
   /// Reads what has been written so far.
   public func payloads() throws(StorageError) -> PayloadReader {
@@ -261,7 +187,7 @@ public final class ArchiveWriter {
     let index = ArchiveIndex(
       shared: shared.section, storage: shared.storage, method: shared.method, experts: experts)
     let raw = try index.encoded()
-    let stored = raw.withUnsafeBytes { Zstandard.compress($0, level: level) }
+    let stored = raw.withUnsafeBytes { Zstandard.compress($0, .level(level)) }
     let extent = try store(stored, digest: Digest(of: stored), aligned: false)
     _ = try raw.withBytes { text throws(StorageError) in
       try ArchiveIndex(parsing: text, archiveEnd: output.position)  // TMP-9-13
@@ -271,94 +197,5 @@ public final class ArchiveWriter {
       generation: generation, archiveEnd: output.position, index: extent, indexRawSize: raw.count)
     try output.finish(slot: slot.encoded(), at: Layout.slotOffsets[HeaderSlot.slot(ofGeneration: generation)])
     return extent.digest
-  }
-}
-
-/// What a payload is for.
-public enum PayloadPurpose: Sendable, Hashable {
-  case content
-  /// TMP-6-17, which can be dropped.
-  case correction
-}
-
-/// The section that payloads are being placed in. Frames have provisional numbers, in the order of placing.
-private struct OpenSection {
-  struct PoolKind: Hashable {
-    let coding: PayloadCoding
-    let purpose: PayloadPurpose
-  }
-  struct Pool {
-    let frame: Int
-    var bytes: [UInt8] = []
-    /// Places where the statistics change.
-    var boundaries: [Int] = []
-  }
-  /// Nil for the frame of a pool that is still open.
-  var frames: [FrameRecord?] = []
-  var pools: [PoolKind: Pool] = [:]
-
-  struct Pooled: Hashable {
-    let bytes: [UInt8]
-    let kind: PoolKind
-  }
-  /// Small payloads that are there already, such as those of tied tensors: what digests do for large ones.
-  var pooled: [Pooled: PayloadReference] = [:]
-
-  mutating func openPool() -> Pool {
-    frames.append(nil)
-    return Pool(frame: frames.count - 1)
-  }
-}
-
-/// Counts stored bytes, each extent once.
-struct CountedExtents {
-  private var seen: Set<UInt64> = []
-
-  /// The stored bytes of those extents that were not there before.
-  mutating func add(_ extents: [Extent]) -> UInt64 {
-    extents.reduce(0) { sum, extent in
-      seen.insert(extent.offset).inserted ? sum + UInt64(extent.storedSize) : sum
-    }
-  }
-}
-
-extension ExpertSummary {
-  /// TMP-4-10
-  /// - Parameter bytes: what no earlier section has stored.
-  init(of section: Section<ExpertManifest>, shared: SharedManifest, bytes: UInt64) {
-    let manifest = section.manifest
-    self.bytes = bytes
-    correctionBytes = section.correctionBytes
-    var factors: [String: Int] = [:]
-    var parameters: UInt64 = 0
-    var newTensors = 0
-    var squaredNorm = 0.0
-    var squaredError = 0.0
-    var worst: (error: Measure, name: String)?
-    for entry in manifest.tensors {
-      factors[entry.factor.kind.rawValue, default: 0] += 1
-      let base = shared.entry(named: entry.name)?.info
-      if base == nil { newTensors += 1 }
-      if case .replaced(_, let shape, _) = entry.factor {
-        // Wrapping: a hostile manifest may declare any sizes; the sum is then compared with what it says.
-        parameters &+= UInt64(shape.elementCount)
-        parameters &-= UInt64(base?.shape.elementCount ?? 0)
-      }
-      if let measures = entry.measures {
-        let norm = measures.norm.value
-        squaredNorm += norm * norm
-        squaredError += norm * norm * measures.error.value * measures.error.value
-        if worst.map({ measures.error.value > $0.error.value }) ?? true { worst = (measures.error, entry.name) }
-      }
-    }
-    for entry in shared.tensors { parameters &+= UInt64(entry.info.shape.elementCount) }
-    for name in manifest.absent { parameters &-= UInt64(shared.entry(named: name)?.info.shape.elementCount ?? 0) }
-    self.factors = factors
-    self.parameters = parameters
-    tensors = shared.tensors.count - manifest.absent.count + newTensors
-    let total = squaredNorm > 0 ? (squaredError / squaredNorm).squareRoot() : 0
-    error = worst == nil ? nil : Measure(total.isFinite ? total : 0)
-    worstError = worst?.error
-    worstTensor = worst?.name
   }
 }

@@ -13,22 +13,48 @@ struct EncodedFrame: Sendable {
 
   /// Filters and compresses `raw` in the way of `coding` that makes it smallest; keeps it as it is when none makes it smaller.
   ///
-  /// - Parameter boundaries: places in `raw` where its statistics change.
+  /// - Parameter boundaries: places in `raw` where its statistics may change.
   init(_ raw: UnsafeRawBufferPointer, _ coding: PayloadCoding, boundaries: [Int] = [], level: Int) {
-    var best: (stored: [UInt8], filter: FrameFilter)?
-    for attempt in coding.attempts {
-      guard let filtered = attempt.filter.applied(to: raw) else { continue }
-      let cuts = attempt.filter.cuts(boundaries, rawSize: raw.count)
-      let compressed = filtered.withUnsafeBytes {
-        Zstandard.compress($0, level: attempt.level ?? level, cuts: cuts, minimumMatch: attempt.minimumMatch)
-      }
-      if compressed.count < (best?.stored.count ?? raw.count) { best = (compressed, attempt.filter) }
-    }
-    codec = best == nil ? .raw : .zstd
-    filter = best?.filter ?? .none
-    stored = best?.stored ?? [UInt8](raw)
+    let candidates = coding.filters.compactMap { FilteredFrame(raw, $0, boundaries: boundaries) }
+    let chosen = candidates.count == 1 ? candidates.first : candidates.min { $0.estimate < $1.estimate }
+    let compressed = chosen?.compressed(coding.searches(level: level)) ?? []
+    let isSmaller = !compressed.isEmpty && compressed.count < raw.count
+    codec = isSmaller ? .zstd : .raw
+    filter = isSmaller ? chosen!.filter : .none
+    stored = isSmaller ? compressed : [UInt8](raw)
     rawSize = raw.count
     digest = Digest(of: stored)
+  }
+}
+
+/// A frame's bytes between filter and compressor.
+private struct FilteredFrame {
+  let filter: FrameFilter
+  let bytes: [UInt8]
+  let cuts: BlockCuts
+
+  /// - Returns: nil when the filter is not allowed for these bytes.
+  init?(_ raw: UnsafeRawBufferPointer, _ filter: FrameFilter, boundaries: [Int]) {
+    guard let bytes = filter.applied(to: raw) else { return nil }
+    self.filter = filter
+    self.bytes = bytes
+    cuts = bytes.withUnsafeBytes { BlockCuts(filter.cuts(boundaries, rawSize: raw.count), in: $0) }
+  }
+
+  /// Bits that it would take, about.
+  var estimate: Float { cuts.bits }
+
+  /// Compressed in the first way, and in each other one that follows on the best so far.
+  func compressed(_ searches: [Zstandard.Search]) -> [UInt8] {
+    bytes.withUnsafeBytes { bytes in
+      var best = Zstandard.compress(bytes, searches[0], cuts: cuts.places)
+      for search in searches.dropFirst() {
+        let next = Zstandard.compress(bytes, search, cuts: cuts.places)
+        guard next.count < best.count else { break }
+        best = next
+      }
+      return best
+    }
   }
 }
 
@@ -56,7 +82,7 @@ public struct EncodedPayload: Sendable {
   }
 
   /// - Parameters:
-  ///   - boundaries: increasing places in `bytes` where their statistics change, whole elements apart.
+  ///   - boundaries: increasing places in `bytes` where their statistics may change, whole elements apart.
   ///   - level: zstd's, for codings that have none of their own.
   public init(_ bytes: UnsafeRawBufferPointer, _ coding: PayloadCoding, boundaries: [Int] = [], level: Int) {
     size = bytes.count

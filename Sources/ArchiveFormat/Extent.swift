@@ -42,6 +42,18 @@ public struct Extent: Sendable, Hashable {
   }
 }
 
+/// Counts stored bytes, each extent once.
+struct CountedExtents {
+  private var seen: Set<UInt64> = []
+
+  /// The stored bytes of those extents that were not there before.
+  mutating func add(_ extents: [Extent]) -> UInt64 {
+    extents.reduce(0) { sum, extent in
+      seen.insert(extent.offset).inserted ? sum + UInt64(extent.storedSize) : sum
+    }
+  }
+}
+
 /// Fixed places in the file (TMP-2-1).
 enum Layout {
   static let slotSize = 4096

@@ -9,35 +9,32 @@ public enum PayloadCoding: Sendable, Hashable {
   /// Differences (TMP-6-14) in lanes of that many bytes.
   case differences(width: Int)
 
-  /// The ways to store a frame, of which the smallest result counts.
-  var attempts: [FrameAttempt] {
+  /// zstd's, where the user asks for none.
+  public static let defaultLevel = 3
+
+  /// The filters that may suit a frame.
+  var filters: [FrameFilter] {
     switch self {
-    case .elements(let width) where BytePlanes.widths.contains(width): [FrameAttempt(.bytePlanes(width: width))]
+    case .elements(let width) where BytePlanes.widths.contains(width): [.bytePlanes(width: width)]
     // TMP-5-10 moves the one sign bit: of numbers of one byte there is nothing to gain.
-    case .floats(let width) where BytePlanes.widths.contains(width): [FrameAttempt(.rotatedPlanes(width: width))]
+    case .floats(let width) where BytePlanes.widths.contains(width): [.rotatedPlanes(width: width)]
+    // Planes win where the low bytes repeat: where a factor that is the same for all weights made the difference.
     case .differences(let width) where BytePlanes.widths.contains(width):
-      // Planes win where the low bytes repeat: where a factor that is the same for all weights made the difference. In noise, higher
-      // levels and short matches find repetitions that cost more than they save.
-      [
-        FrameAttempt(.magnitudes(width: width), level: 1, minimumMatch: 7),
-        FrameAttempt(.bytePlanes(width: width), level: 1),
-      ]
-    case .differences: [FrameAttempt(.none, level: 1)]
-    case .elements, .floats: [FrameAttempt(.none)]
+      [.magnitudes(width: width), .bytePlanes(width: width)]
+    case .elements, .floats, .differences: [.none]
     }
   }
-}
 
-/// A filter, and how to compress what it makes.
-struct FrameAttempt {
-  let filter: FrameFilter
-  /// zstd's; nil for the one that the user asked for.
-  let level: Int?
-  let minimumMatch: Int?
-
-  init(_ filter: FrameFilter, level: Int? = nil, minimumMatch: Int? = nil) {
-    self.filter = filter
-    self.level = level
-    self.minimumMatch = minimumMatch
+  /// The ways to compress a filtered frame; each is tried only if it is the first, or the one before it was the best so far.
+  ///
+  /// Weights and their differences are noise, where looking for repetitions takes long and finds what costs more than it
+  /// saves. A quick look tells where rows repeat or are zero.
+  ///
+  /// - Parameter level: the one that the user asked for.
+  func searches(level: Int) -> [Zstandard.Search] {
+    switch self {
+    case .elements: [.level(level)]
+    case .floats, .differences: [.none, .quick, level > Self.defaultLevel ? .level(level) : .long]
+    }
   }
 }

@@ -10,29 +10,47 @@
 ///
 /// Dropped before `commit()`, it removes what it wrote.
 public final class AtomicFile: ByteSink {
+  /// Where it will appear, in the end.
   public let path: String
   public private(set) var position: UInt64 = 0
+  /// Where it is renamed to: `path`, or a place in a folder that will be `path`'s.
+  private let target: String
   private let temporary: String
   private var descriptor: Int32
   private let replacing: Bool
 
-  /// - Parameter replacing: whether an existing file may be replaced.
+  /// - Parameter replacing: whether an existing file may be replaced. Nothing but files ever is.
   /// - Throws: `outputExists`, `notFound` (no such folder) or `inputOutput`.
-  public init(_ path: String, replacing: Bool = false) throws(StorageError) {
-    if !replacing, FileTree.kind(of: path, followingLinks: false) != nil {
-      throw StorageError(.outputExists, "exists already; --force replaces it", file: path)
-    }
-    if FileTree.kind(of: path) == .folder {
-      throw StorageError(.outputExists, "is a folder", file: path)
-    }
+  public convenience init(_ path: String, replacing: Bool = false) throws(StorageError) {
+    try self.init(path, writtenTo: path, replacing: replacing)
+  }
+
+  /// - Parameters:
+  ///   - path: what errors name.
+  ///   - target: the file to make.
+  init(_ path: String, writtenTo target: String, replacing: Bool = false) throws(StorageError) {
     self.path = path
+    self.target = target
     self.replacing = replacing
-    temporary = TemporaryPaths.register(siblingOf: path)
+    try Self.check(target, path, replacing: replacing)
+    temporary = TemporaryPaths.register(siblingOf: target)
     descriptor = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
     guard descriptor >= 0 else {
       let error = systemError("create", file: path)
       TemporaryPaths.forget(temporary)
       throw error
+    }
+  }
+
+  /// Refuses what a file must not replace: anything, or anything but a file.
+  private static func check(_ target: String, _ path: String, replacing: Bool) throws(StorageError) {
+    if !replacing, FileTree.kind(of: target, followingLinks: false) != nil {
+      throw StorageError(.outputExists, "exists already; --force replaces it", file: path)
+    }
+    switch FileTree.kind(of: target) {
+    case nil, .file, .link: break
+    case .folder: throw StorageError(.outputExists, "is a folder", file: path)
+    case .other: throw StorageError(.outputExists, "is a device, a pipe or a socket, and is not replaced", file: path)
     }
   }
 
@@ -62,20 +80,22 @@ public final class AtomicFile: ByteSink {
     descriptor = -1
     guard closed == 0 else { throw systemError("close", file: path) }
     if replacing {
-      guard rename(temporary, path) == 0 else { throw systemError("rename into place", file: path) }
+      // Again: it may have become a pipe, which a rename would silently replace.
+      try Self.check(target, path, replacing: true)
+      guard rename(temporary, target) == 0 else { throw systemError("rename into place", file: path) }
     } else {
       // link() refuses an existing name, which rename() would silently replace.
-      if link(temporary, path) == 0 {
+      if link(temporary, target) == 0 {
         unlink(temporary)
       } else if errno == EEXIST {
         throw StorageError(.outputExists, "appeared while it was being written; --force replaces it", file: path)
       } else {
         // A file system without hard links.
-        guard rename(temporary, path) == 0 else { throw systemError("rename into place", file: path) }
+        guard rename(temporary, target) == 0 else { throw systemError("rename into place", file: path) }
       }
     }
     TemporaryPaths.forget(temporary)
-    try FileTree.sync(folder: FileTree.parent(path))
+    try FileTree.sync(folder: FileTree.parent(target))
   }
 
   private func discard() {

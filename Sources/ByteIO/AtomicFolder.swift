@@ -64,17 +64,24 @@ public final class AtomicFolder {
     for component in name.components.dropLast() {
       folder = FileTree.join(folder, String(component))
       if FileTree.kind(of: folder, followingLinks: false) == nil {
-        try FileTree.makeFolder(folder)
+        try named { () throws(StorageError) in try FileTree.makeFolder(folder) }
         subfolders.append(folder)
       }
     }
-    return try AtomicFile(FileTree.join(staging, name.text))
+    return try AtomicFile(FileTree.join(path, name.text), writtenTo: FileTree.join(staging, name.text))
+  }
+
+  /// Errors of `body` name the folder as the caller does, who has not heard of the staging folder.
+  private func named(_ body: () throws(StorageError) -> Void) throws(StorageError) {
+    do { try body() } catch { throw StorageError(error.code, error.message, file: path) }
   }
 
   /// Puts the folder in place. An older one of that name is set aside first and removed last.
   public func commit() throws(StorageError) {
-    for folder in subfolders.reversed() { try FileTree.sync(folder: folder) }
-    try FileTree.sync(folder: staging)
+    try named { () throws(StorageError) in
+      for folder in subfolders.reversed() { try FileTree.sync(folder: folder) }
+      try FileTree.sync(folder: staging)
+    }
     var aside: String?
     if FileTree.kind(of: target) != nil, try !FileTree.names(in: target).isEmpty {
       guard replacing else {

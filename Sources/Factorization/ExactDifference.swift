@@ -20,7 +20,7 @@ public enum ExactDifference {
   static let blockSize = 1 << 20
 
   /// Runs of lanes with one exponent that are shorter than this are no news to a compressor.
-  private static let shortestRun = 1024
+  private static let shortestRun = 128
 
   /// The difference of `tensor` to `reference`, into `difference`.
   ///

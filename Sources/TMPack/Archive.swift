@@ -7,9 +7,13 @@ import TensorKit
 ///
 /// ```swift
 /// let archive = try Archive("zoo.tmpack")
-/// let reconstructor = Reconstructor(archive)
-/// let mix = try reconstructor.mix(["math": 0.7, "code": 0.3])
-/// for tensor in mix.tensors { let bytes = try mix.bytes(of: tensor) … }
+/// let reconstructor = try Reconstructor(archive)
+/// let mix = try reconstructor.mix(RouterWeights([("code", 0.7), ("math", 0.3)]))
+/// for tensor in mix.tensors {
+///   let bytes = try mix.bytes(of: tensor)
+///   print(tensor.name, tensor.dtype.rawValue, tensor.shape, bytes.count)
+/// }
+/// try CheckpointDestination("mix.safetensors").write(mix)
 /// ```
 public struct Archive: Sendable {
   public let file: ArchiveFile

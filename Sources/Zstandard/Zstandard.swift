@@ -9,23 +9,46 @@ public enum Zstandard {
   /// 8 MiB: what any decoder accepts by default.
   static let maximumWindowLog = 23
 
+  /// How a compressor looks for repetitions.
+  public enum Search: Sendable, Hashable {
+    /// As a level of the library does, 1 to 22.
+    case level(Int)
+    /// For long ones only. In noise a short one costs more than it saves.
+    case long
+    /// For some of them: where there are long repetitions or many, it finds enough to tell.
+    case quick
+    /// Not at all: every byte gets a code. The fastest, to compress and to decompress, and for noise the smallest.
+    case none
+  }
+
   /// Compresses `raw` into one frame with content size and checksum. The same bytes for the same input, parameters and library.
   ///
-  /// - Parameters:
-  ///   - cuts: increasing places where the statistics change. A block ends at each, so that what follows gets codes of its own.
-  ///   - minimumMatch: shortest repetition to look for, 3 to 7; nil for the level's.
-  public static func compress(
-    _ raw: UnsafeRawBufferPointer, level: Int, cuts: [Int] = [], minimumMatch: Int? = nil
-  ) -> [UInt8] {
+  /// - Parameter cuts: increasing places inside `raw`. A block ends at each, so that what follows gets codes of its own.
+  public static func compress(_ raw: UnsafeRawBufferPointer, _ search: Search, cuts: [Int] = []) -> [UInt8] {
     let context = ZSTD_createCCtx()!
     defer { ZSTD_freeCCtx(context) }
-    func set(_ parameter: ZSTD_cParameter, _ value: Int) {
-      precondition(ZSTD_isError(ZSTD_CCtx_setParameter(context, parameter, Int32(value))) == 0)
+    func isSet(_ parameter: ZSTD_cParameter, _ value: Int) -> Bool {
+      ZSTD_isError(ZSTD_CCtx_setParameter(context, parameter, Int32(value))) == 0
     }
-    set(ZSTD_c_compressionLevel, level)
+    func set(_ parameter: ZSTD_cParameter, _ value: Int) { precondition(isSet(parameter, value)) }
+    func setLongMatches() {
+      set(ZSTD_c_compressionLevel, 1)
+      set(ZSTD_c_minMatch, 7)
+    }
+    switch search {
+    case .level(let level): set(ZSTD_c_compressionLevel, level)
+    case .long: setLongMatches()
+    case .quick, .none:
+      // Negative levels skip ahead, the lowest over nearly everything. They would not code bytes either, without the parameter
+      // that zstd's documentation calls `literalCompressionMode` and may take away.
+      if isSet(ZSTD_c_experimentalParam5, 1) {
+        set(ZSTD_c_compressionLevel, search == .quick ? -50 : Int(ZSTD_minCLevel()))
+      } else {
+        setLongMatches()
+      }
+    }
     set(ZSTD_c_checksumFlag, 1)
     set(ZSTD_c_contentSizeFlag, 1)
-    if let minimumMatch { set(ZSTD_c_minMatch, minimumMatch) }
     // Only the highest levels want more than 8 MiB; naming the log for others would change their choice.
     if raw.count > 1 << maximumWindowLog { set(ZSTD_c_windowLog, maximumWindowLog) }
     // Beyond the library's bound, a block that ends early costs its header.

@@ -303,6 +303,7 @@ extension Attacks {
     Attack("TMP-6-18", "a correction in a frame of factors", .malformed, "and something else", of: .pooledCorrection) {
       _ in
     },
+    Attack("TMP-6-18", "only some entries corrected", .malformed, "others have", of: .partlyCorrected) { _ in },
     Attack("sound", "a dropped tensor", of: HandArchive(["factor": "dropped"], [])) { _ in },
     Attack("TMP-6-19", "a dropped tensor with a payload", .malformed, "\"payload\"", of: .dropped(payload: [1])) { _ in
     },
@@ -312,6 +313,18 @@ extension Attacks {
       entry { $0["payload"] = ["count": 0, "first": 0, "size": 0] }),
     Attack("TMP-6-21", "a scale of 0", .malformed, "scale", of: .quantized([0, 0, 0, 1, 0x12, 0xD4, 0x41])) { _ in },
     Attack("TMP-10-3", "a byte after the message", .malformed, "encoder", of: .quantized([0x7E, 0])) { _ in },
+    Attack(
+      "TMP-9-11", "2³² symbols in five bytes", .limitExceeded, "payloads together",
+      of: .claiming([1 << 20, 1 << 12], ["factor": "quantized"])
+    ) { _ in },
+    Attack(
+      "TMP-9-11", "2³¹ symbols of low rank in five bytes", .limitExceeded, "payloads together",
+      of: .claiming([1 << 20, 1 << 20], ["factor": "quantized-low-rank", "rank": 1024])
+    ) { _ in },
+    Attack(
+      "TMP-9-11", "2⁵¹ symbols of low rank in five bytes", .limitExceeded, "",
+      of: .claiming([1 << 25, 1 << 25], ["factor": "quantized-low-rank", "rank": JSONValue(1 << 25)])
+    ) { _ in },
     Attack("sound", "a quantised matrix of low rank", of: .quantizedLowRank()) { _ in },
     Attack(
       "TMP-6-20", "a quantizer that goes without saying", .malformed, "\"uniform\"", of: .quantizedLowRank(),

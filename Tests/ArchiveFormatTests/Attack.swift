@@ -70,6 +70,29 @@ extension HandArchive {
     return archive
   }
 
+  /// `corrected`, and another tensor that is dropped, without a correction.
+  static var partlyCorrected: HandArchive {
+    var archive = corrected()
+    let bytes = lanes([Float(1).bitPattern])
+    archive.shared.frames.append(.raw(bytes))
+    archive.shared.manifest["tensors", .at(2)] = sharedEntry(
+      "z", "F32", [1], bytes, ["count": 1, "first": 1, "size": 4])
+    archive.expert.manifest["tensors", .at(2)] = [
+      "error": "1", "factor": "dropped", "name": "z", "norm": "1", "source": .string(Digest(of: bytes).hexadecimal),
+    ]
+    return archive
+  }
+
+  /// A detached shared model whose `m` has that shape, and five bytes that claim to be a factor of it.
+  static func claiming(_ shape: [Int], _ factor: JSONObject) -> HandArchive {
+    var archive = HandArchive(factor, [("payload", [0x7E, 1, 0x21, 0x4A, 0xE2])])
+    archive.editIndex = { $0["shared", "storage"] = "detached" }
+    archive.shared.frames = []
+    archive.shared.manifest["tensors", .at(0), "shape"] = .array(shape.map { JSONValue($0) })
+    for tensor in 0..<2 { archive.shared.manifest["tensors", .at(tensor), "payload"] = nil }
+    return archive
+  }
+
   static var pooledCorrection: HandArchive {
     HandArchive(["factor": "dropped"], [("correction", [UInt8](repeating: 0, count: 60))])
   }

@@ -34,7 +34,7 @@ struct HandFrame {
   }
 }
 
-func compressed(_ bytes: [UInt8]) -> [UInt8] { bytes.withUnsafeBytes { Zstandard.compress($0, level: 3) } }
+func compressed(_ bytes: [UInt8]) -> [UInt8] { bytes.withUnsafeBytes { Zstandard.compress($0, .level(3)) } }
 
 /// A section, and what may be wrong with it.
 struct HandSection {

@@ -105,6 +105,29 @@ import Testing
     #expect(code { _ = try AtomicFile(folder.path, replacing: true) } == .outputExists)
     #expect(code { _ = try AtomicFile(folder("no/f")) } == .notFound)
   }
+
+  @Test func replacesFilesOnly() throws {
+    let folder = TemporaryFolder()
+    #expect(mkfifo(folder("pipe"), 0o600) == 0)
+    #expect(symlink("pipe", folder("link")) == 0)
+    for name in ["pipe", "link"] {
+      #expect(code { _ = try AtomicFile(folder(name), replacing: true) } == .outputExists)
+    }
+    #expect(code { _ = try AtomicFile("/dev/null", replacing: true) } == .outputExists)
+    #expect(FileTree.kind(of: "/dev/null") == .other)
+    #expect(folder.names == ["link", "pipe"])
+  }
+
+  @Test func keepsAPipeThatAppearedMeanwhile() throws {
+    let folder = TemporaryFolder()
+    do {
+      let file = try AtomicFile(folder("f"), replacing: true)
+      #expect(mkfifo(folder("f"), 0o600) == 0)
+      #expect(code { try file.commit() } == .outputExists)
+    }
+    #expect(FileTree.kind(of: folder("f")) == .other)
+    #expect(folder.names == ["f"])
+  }
 }
 
 @Suite struct AtomicFolderTests {
@@ -130,6 +153,19 @@ import Testing
       try put([1], at: FileTree.join(output.staging, "f"))
     }
     #expect(folder.names.isEmpty)
+  }
+
+  /// The staging folder is removed under the writer's hands.
+  @Test func errorsNameThePathThatWasGiven() throws {
+    let folder = TemporaryFolder()
+    let output = try AtomicFolder(folder("out"))
+    let file = try output.makeFile(CarriedFileName("a/b"))
+    #expect(file.path == folder("out/a/b"))
+    try FileTree.remove(output.staging)
+    #expect(failure { try file.commit() }?.file == folder("out/a/b"))
+    #expect(failure { _ = try output.makeFile(CarriedFileName("c")) }?.file == folder("out/c"))
+    #expect(failure { _ = try output.makeFile(CarriedFileName("d/e")) }?.file == folder("out"))
+    #expect(failure { try output.commit() }?.file == folder("out"))
   }
 
   @Test func replacesAFolderOnlyWhenAsked() throws {

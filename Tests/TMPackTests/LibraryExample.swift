@@ -2,30 +2,51 @@ import TMPack
 import TestSupport
 import Testing
 
-/// The example of the README, kept compiling.
+/// The example of `Archive` and of the README, kept compiling.
 @Suite struct LibraryExample {
-  // An archive, some router weights, and each tensor in the caller's memory.
-  private func load(_ path: String) throws -> [String: [UInt8]] {
-    let archive = try Archive(path)
+  // Paths that the example names are here.
+  private func run(in folder: TemporaryFolder) throws {
+    func path(_ name: String) -> String { folder(name) }
+
+    // example
+    let archive = try Archive(path("zoo.tmpack"))
     let reconstructor = try Reconstructor(archive)
-    let mix = try reconstructor.mix(RouterWeights(parsing: "code=0.7,math=0.3"))
-    var model: [String: [UInt8]] = [:]
-    for info in mix.tensors {
-      var bytes = [UInt8](repeating: 0, count: info.byteCount)
-      try bytes.withUnsafeMutableBytes { memory in try mix.read(info, into: memory) }
-      model[info.name] = bytes
+    let mix = try reconstructor.mix(RouterWeights([("code", 0.7), ("math", 0.3)]))
+    for tensor in mix.tensors {
+      let bytes = try mix.bytes(of: tensor)
+      print(tensor.name, tensor.dtype.rawValue, tensor.shape, bytes.count)
     }
-    return model
+    try CheckpointDestination(path("mix.safetensors")).write(mix)
+    // end
   }
 
   @Test func works() throws {
     let golden = try #require(Golden.all.first { $0.name == "low-rank-bf16" })
-    let model = try load(golden.path)
-    let digests = golden.mixes.first { $0.weights == "code=0.7,math=0.3" }!.digests
-    #expect(model.count == digests.count)
-    for line in digests {
-      let words = line.split(separator: " ")
-      #expect(Digest(of: model[String(words[0])]!).hexadecimal == words[3])
-    }
+    let folder = TemporaryFolder()
+    try put(contents(golden.path), at: folder("zoo.tmpack"))
+    try run(in: folder)
+    let made = try digests(of: Checkpoint.open(folder("mix.safetensors")).source)
+    #expect(made == golden.mixes.first { $0.weights == "code=0.7,math=0.3" }!.digests)
+  }
+
+  /// The lines of the example in a text, without what each has in front of it.
+  private static func example(in file: String, after start: String, to end: String, prefix: String) throws -> [String] {
+    let text = String(decoding: try contents(FileTree.join(packageRoot, file)), as: UTF8.self)
+    let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+    let begin = try #require(lines.firstIndex { $0 == start })
+    let example = lines[(begin + 1)...].prefix { $0 != end }
+    return example.map { $0.hasPrefix(prefix) ? String($0.dropFirst(prefix.count)) : String($0) }
+  }
+
+  @Test func isTheSameEverywhere() throws {
+    let compiled = try Self.example(
+      in: "Tests/TMPackTests/LibraryExample.swift", after: "    // example", to: "    // end", prefix: "    "
+    ).map { $0.replacing(/path\(("[^"]*")\)/) { String($0.1) } }
+    #expect(compiled.count > 5)
+    #expect(
+      try Self.example(in: "Sources/TMPack/Archive.swift", after: "/// ```swift", to: "/// ```", prefix: "/// ")
+        == compiled)
+    #expect(
+      try Self.example(in: "README.md", after: "import TMPack", to: "```", prefix: "").dropFirst() == compiled[...])
   }
 }

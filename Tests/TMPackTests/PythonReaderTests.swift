@@ -86,8 +86,8 @@ import Testing
     let golden = try #require(Golden.all.first { $0.name == "files" })
     let program = FileTree.join(PythonReader.folder, "tmpack_reader.py")
     let result = try #require(Python.run(["-B", program, golden.path, "unpack", "--weights=a=1", "--digests"]))
-    #expect(result.status == 0, "\(result.errors)")
+    #expect(result.code == 0, "\(result.talk)")
     #expect(result.output.split(separator: "\n").map(String.init) == golden.mixes[1].digests)
-    #expect(Python.run(["-B", program, program, "verify"])?.status == 2)
+    #expect(Python.run(["-B", program, program, "verify"])?.code == 2)
   }
 }

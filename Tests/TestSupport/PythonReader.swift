@@ -51,7 +51,7 @@ package enum PythonReader {
           text = out.getvalue() if code == 0 else ("fault: " + (err.getvalue() or out.getvalue())).replace("\\n", " ")
           sys.stdout.write(text.rstrip("\\n") + "\\n\\x00\\n")
       """
-    guard let result = Python.run(["-c", script]), result.status == 0 else { return [] }
+    guard let result = Python.run(["-c", script]), result.code == 0 else { return [] }
     let parts = result.output.split(separator: "\0\n", omittingEmptySubsequences: true)
     return parts.map { $0.split(separator: "\n").map(String.init) }
   }

@@ -1,4 +1,5 @@
 import ByteIO
+import TestSupport
 import Testing
 
 /// The commands on real checkpoints.

@@ -1,4 +1,5 @@
 import ByteIO
+import TestSupport
 import Testing
 
 /// Every family of errors, with its exit code, code and place in JSON on standard error, and nothing on standard output.

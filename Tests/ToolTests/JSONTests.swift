@@ -1,4 +1,5 @@
 import ByteIO
+import TestSupport
 import Testing
 
 /// What `--json` prints is what `Spec/json.md` lists.
@@ -20,7 +21,7 @@ import Testing
   }
 
   private func documentation(_ heading: String) throws -> String {
-    let spec = String(decoding: try contents("\(repository)/Spec/json.md"), as: UTF8.self)
+    let spec = String(decoding: try contents("\(packageRoot)/Spec/json.md"), as: UTF8.self)
     let sections = spec.split(separator: "\n## ")
     return String(try #require(sections.first { $0.prefix { $0 != "\n" } == heading }, "no heading \(heading)"))
   }

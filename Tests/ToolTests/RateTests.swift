@@ -1,4 +1,5 @@
 import ByteIO
+import TestSupport
 import Testing
 
 /// Budgets, errors, corrections and conversions, on real checkpoints.

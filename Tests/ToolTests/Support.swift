@@ -1,21 +1,9 @@
 import ByteIO
 import Digests
+import TestSupport
 import Testing
 
-#if canImport(Darwin)
-  import Darwin
-#else
-  import Glibc
-#endif
-
-/// What one run of the tool did.
-struct Run {
-  /// Its exit code; 128 and the signal's number for one that a signal has killed.
-  let code: Int32
-  let output: String
-  /// What it wrote to standard error.
-  let talk: String
-
+extension Run {
   func json() throws -> JSONObject { try object(output) }
 
   /// The members of `error` in the JSON on standard error.
@@ -47,53 +35,6 @@ let toolPath: String = {
   return folder + "/tmpack"
 }()
 
-/// A running tool, or another program.
-struct Child {
-  let process: pid_t
-  private let logs: TemporaryFolder
-
-  init(_ program: String, _ arguments: [String]) throws {
-    logs = TemporaryFolder()
-    var actions = FileActions()
-    actions.open(STDOUT_FILENO, logs("out"))
-    actions.open(STDERR_FILENO, logs("err"))
-    var argv: [UnsafeMutablePointer<CChar>?] = ([program] + arguments).map { strdup($0) } + [nil]
-    defer { for argument in argv { free(argument) } }
-    var process = pid_t()
-    let result = posix_spawn(&process, program, &actions.value, nil, &argv, environ)
-    try #require(result == 0, "cannot run \(program)")
-    self.process = process
-  }
-
-  func wait() throws -> Run {
-    var status: Int32 = 0
-    while waitpid(process, &status, 0) < 0, errno == EINTR {}
-    let signal = status & 0x7F
-    return Run(
-      code: signal == 0 ? status >> 8 & 0xFF : 128 + signal, output: try text(logs("out")), talk: try text(logs("err")))
-  }
-
-  private func text(_ path: String) throws -> String { String(decoding: try contents(path), as: UTF8.self) }
-}
-
-private struct FileActions: ~Copyable {
-  #if canImport(Darwin)
-    var value: posix_spawn_file_actions_t?
-  #else
-    var value = posix_spawn_file_actions_t()
-  #endif
-
-  init() { posix_spawn_file_actions_init(&value) }
-  deinit {
-    var copy = value
-    posix_spawn_file_actions_destroy(&copy)
-  }
-
-  mutating func open(_ descriptor: Int32, _ path: String) {
-    posix_spawn_file_actions_addopen(&value, descriptor, path, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
-  }
-}
-
 func tmpack(_ arguments: String...) throws -> Run { try Child(toolPath, arguments).wait() }
 
 /// Runs the tool after shell commands, such as a limit.
@@ -101,41 +42,10 @@ func tmpack(after setup: String, _ arguments: String...) throws -> Run {
   try Child("/bin/sh", ["-c", "\(setup); exec \"$0\" \"$@\"", toolPath] + arguments).wait()
 }
 
-// MARK: Files
-
-/// A folder for one test, removed with it.
-final class TemporaryFolder: Sendable {
-  let path: String
-
-  init() {
-    var template = Array("/tmp/tmpack-tests-XXXXXX".utf8CString)
-    path = String(cString: mkdtemp(&template))
-  }
-
-  deinit { try? FileTree.remove(path) }
-
-  func callAsFunction(_ name: String) -> String { FileTree.join(path, name) }
-
-  var names: [String] { (try? FileTree.names(in: path)) ?? [] }
-}
-
-func put(_ bytes: [UInt8], at path: String) throws {
-  let file = try AtomicFile(path, replacing: true)
-  try file.write(bytes)
-  try file.commit()
-}
-
-func contents(_ path: String) throws -> [UInt8] {
-  let file = try ReadableFile(path)
-  return try file.bytes(at: 0, count: Int(file.size))
-}
-
 // MARK: Models
 
-let repository = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(3).joined(separator: "/")
-
 /// A checkpoint in `Fixtures/mhcnuggets`.
-func fixture(_ name: String) -> String { "\(repository)/Fixtures/mhcnuggets/\(name).safetensors" }
+func fixture(_ name: String) -> String { "\(packageRoot)/Fixtures/mhcnuggets/\(name).safetensors" }
 
 let base = fixture("base")
 let a66 = fixture("HLA-A6601_BA")

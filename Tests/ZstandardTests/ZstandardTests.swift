@@ -21,7 +21,7 @@ import Zstandard
   }
 
   private static func compress(_ raw: [UInt8], level: Int = 3) -> [UInt8] {
-    raw.withUnsafeBytes { Zstandard.compress($0, level: level) }
+    raw.withUnsafeBytes { Zstandard.compress($0, .level(level)) }
   }
 
   private static func sample(_ count: Int) -> [UInt8] {
@@ -83,5 +83,61 @@ import Zstandard
       merged.withUnsafeMutableBytes { BytePlanes.merge(source, width: width, into: $0) }
     }
     #expect(merged == elements)
+  }
+}
+
+@Suite struct SearchTests {
+  private static let searches: [Zstandard.Search] = [.level(1), .level(19), .long, .quick, .none]
+
+  @Test(arguments: searches) func roundTripsWithCuts(_ search: Zstandard.Search) throws {
+    var random = SeededGenerator(seed: 3)
+    let raw = (0..<300_000).map { UInt8(truncatingIfNeeded: Int(random.noise() * ($0 < 100_000 ? 4 : 60))) }
+    let stored = raw.withUnsafeBytes { Zstandard.compress($0, search, cuts: [1, 100_000, 299_999]) }
+    #expect(stored.count < raw.count)
+    var back = [UInt8](repeating: 0, count: raw.count)
+    try back.withUnsafeMutableBytes { room in
+      try stored.withUnsafeBytes { try Zstandard.decompress($0, into: room) }
+    }
+    #expect(back == raw)
+  }
+
+  /// What the searches are for: codes alone suit noise, and repetitions need matches.
+  @Test func noiseIsSmallestWithoutMatches() {
+    var random = SeededGenerator(seed: 4)
+    let noise = (0..<200_000).map { _ in UInt8(truncatingIfNeeded: Int(random.noise() * 8)) }
+    func size(_ raw: [UInt8], _ search: Zstandard.Search) -> Int {
+      raw.withUnsafeBytes { Zstandard.compress($0, search).count }
+    }
+    #expect(size(noise, .none) < size(noise, .level(3)))
+    #expect(size(noise, .none) < size(noise, .quick))
+    #expect(size(noise + noise, .quick) < size(noise + noise, .none))
+  }
+}
+
+@Suite struct BlockCutsTests {
+  private static func cuts(_ raw: [UInt8], _ candidates: [Int]) -> BlockCuts {
+    raw.withUnsafeBytes { BlockCuts(candidates, in: $0) }
+  }
+
+  private static func noise(_ count: Int, _ scale: Float, seed: UInt64) -> [UInt8] {
+    var random = SeededGenerator(seed: seed)
+    return (0..<count).map { _ in UInt8(truncatingIfNeeded: Int(random.noise() * scale)) }
+  }
+
+  @Test func cutsWhereTheStatisticsChangeOnly() {
+    let raw = Self.noise(20_000, 4, seed: 1) + Self.noise(20_000, 40, seed: 2)
+    #expect(Self.cuts(raw, Array(stride(from: 1000, to: 40_000, by: 1000))).places == [20_000])
+    #expect(Self.cuts(raw, []).places.isEmpty)
+    #expect(Self.cuts([], [0]).places.isEmpty)
+    #expect(Self.cuts(raw, [0, 1, 39_999, 40_000]).places.isEmpty)
+  }
+
+  @Test func estimatesWhatTheCompressorMakes() {
+    for scale in [0.7, 1, 4, 20] as [Float] {
+      let raw = Self.noise(100_000, scale, seed: 5)
+      let stored = raw.withUnsafeBytes { Zstandard.compress($0, .none).count }
+      let estimate = Double(Self.cuts(raw, []).bits) / 8
+      #expect(abs(estimate / Double(stored) - 1) < 0.05, "scale \(scale): \(estimate), \(stored)")
+    }
   }
 }

@@ -28,20 +28,21 @@ public struct Measure: Sendable, Hashable {
   }
 
   private static func isDecimal(_ text: String) -> Bool {
-    var rest = Substring(text)
+    var rest = text.utf8[...]
     func digits() -> Bool {
-      let count = rest.prefix { $0.isASCII && $0.isNumber }.count
+      let count = rest.prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }.count
       rest = rest.dropFirst(count)
       return count > 0
     }
-    guard text.utf8.count <= 32, digits() else { return false }
-    if rest.first == "." {
+    func skips(_ letter: Unicode.Scalar) -> Bool {
+      guard rest.first == UInt8(ascii: letter) else { return false }
       rest = rest.dropFirst()
-      guard digits() else { return false }
+      return true
     }
-    if rest.first == "e" {
-      rest = rest.dropFirst()
-      if rest.first == "+" || rest.first == "-" { rest = rest.dropFirst() }
+    guard text.utf8.count <= 32, digits() else { return false }
+    if skips("."), !digits() { return false }
+    if skips("e") {
+      if !skips("+") { _ = skips("-") }
       guard digits() else { return false }
     }
     return rest.isEmpty

@@ -65,7 +65,7 @@ struct ExactUpgrade {
 
 extension EncodedPayload {
   /// The exact difference of a tensor to a reference of the same dtype and size (TMP-6-14).
-  init(
+  package init(
     differenceOf own: UnsafeRawBufferPointer, against reference: TensorBytes, dtype: DType, level: Int
   ) throws(StorageError) {
     var boundaries: [Int] = []
@@ -80,7 +80,7 @@ extension EncodedPayload {
   }
 
   /// A tensor's own bytes.
-  init(tensor bytes: UnsafeRawBufferPointer, dtype: DType, level: Int) {
+  package init(tensor bytes: UnsafeRawBufferPointer, dtype: DType, level: Int) {
     let width = dtype.planeWidth
     self.init(bytes, dtype.floatFormat == nil ? .elements(width: width) : .floats(width: width), level: level)
   }

@@ -44,8 +44,6 @@ struct Pack: ParsableCommand {
   }
 
   func run() throws {
-    try paths.output.check()
-    try shared.sharedOut?.check()
     let output = paths.output.path
     let inputs = try paths.experts.map { try $0.expertInput(work.io) }
     let baseCheckpoint = try paths.base.map { try Checkpoint.open($0, mode: work.io) }

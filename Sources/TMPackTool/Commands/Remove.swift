@@ -27,7 +27,6 @@ struct Remove: ParsableCommand {
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
   func run() throws {
-    try output?.check()
     let opened = try Archive(archive)
     let before = opened.size
     let target = output?.path ?? archive

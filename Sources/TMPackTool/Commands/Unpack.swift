@@ -48,7 +48,6 @@ struct Unpack: ParsableCommand {
   }
 
   func run() throws {
-    try output.check()
     let opened = try selection.detached.open(archive, work.io)
     let reconstructor = try Reconstructor(opened, keepsDecoded: false)
     let mix =

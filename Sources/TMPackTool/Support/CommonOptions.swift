@@ -76,12 +76,6 @@ struct OutputPath: ExpressibleByArgument {
     if argument.isEmpty { return nil }
     path = argument
   }
-
-  /// Refuses devices, pipes and sockets, which no `--force` may replace by a file.
-  func check() throws {
-    guard FileTree.kind(of: path) == .other else { return }
-    throw StorageError(.outputExists, "is neither a file nor a folder, and is not replaced", file: path)
-  }
 }
 
 /// For archives whose shared model is elsewhere.

@@ -147,7 +147,7 @@ struct TextTable {
 }
 
 extension Unicode.Scalar {
-  fileprivate var isUnprintable: Bool { self != "\n" && properties.generalCategory == .control }
+  fileprivate var isUnprintable: Bool { self != "\n" && (value < 0x20 || (0x7F...0x9F).contains(value)) }
 
   fileprivate var escaped: String { "\\u{\(String(value, radix: 16, uppercase: true))}" }
 }

@@ -1,0 +1,41 @@
+import ByteIO
+
+/// Sections of another archive, whose frames are copied as they are.
+extension ArchiveWriter {
+  /// Copies the shared model's section of another archive.
+  public func copyShared(of archive: ArchiveFile) throws(StorageError) {
+    precondition(shared == nil && experts.isEmpty, "the shared model comes first, once")
+    let section = try archive.sharedSection()
+    let copied = Section(manifest: section.manifest, frames: try copy(section.frames, of: archive))
+    shared = (
+      try writeSection(copied, context: archive.index.storage).reference, archive.index.storage, archive.index.method
+    )
+    sharedSection = copied
+  }
+
+  /// Copies an expert's section of another archive with the same shared model.
+  ///
+  /// - Parameter droppingCorrections: leaves out what makes the expert exact (TMP-6-17).
+  public func copyExpert(_ index: Int, of archive: ArchiveFile, droppingCorrections: Bool = false) throws(StorageError)
+  {
+    guard let shared = sharedSection else { preconditionFailure("the shared model comes first") }
+    try checkName(archive.index.experts[index].name)
+    var section = try archive.expertSection(index)
+    if droppingCorrections, section.correctionBytes != nil {
+      var manifest = section.manifest
+      for tensor in manifest.tensors.indices { manifest.tensors[tensor].correction = nil }
+      section = Section(numbering: manifest, placed: section.frames)
+    }
+    let copied = Section(manifest: section.manifest, frames: try copy(section.frames, of: archive))
+    let (reference, newBytes) = try writeSection(copied, context: shared.manifest)
+    list(archive.index.experts[index].name, copied, reference, bytes: newBytes)
+  }
+
+  private func copy(_ frames: [FrameRecord], of archive: ArchiveFile) throws(StorageError) -> [FrameRecord] {
+    try frames.map { frame throws(StorageError) in
+      let stored = try archive.payloads.storedBytes(of: frame)
+      let extent = try store(stored, digest: frame.extent.digest, aligned: frame.codec == .raw)
+      return FrameRecord(extent: extent, rawSize: frame.rawSize, codec: frame.codec, filter: frame.filter)
+    }
+  }
+}
