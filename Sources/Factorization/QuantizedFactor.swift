@@ -67,7 +67,8 @@ extension QuantizedFactor {
   ///   - overhead: bytes that an entry takes beside the payload.
   ///   - codecs: the candidates beside leaving it out.
   package static func encode(
-    _ values: (_ body: (UnsafeBufferPointer<Float>) -> Void) throws(StorageError) -> Void, rows: Int, columns: Int, vectors: SingularVectors?, energy: Double,
+    _ values: (_ body: (UnsafeBufferPointer<Float>) -> Void) throws(StorageError) -> Void, rows: Int, columns: Int,
+    vectors: SingularVectors?, energy: Double,
     at point: RateSetting.Point, overhead: Int = 0, codecs: Set<Codec> = Set(Codec.allCases)
   ) throws(StorageError) -> Encoding {
     var best = Encoding(factor: nil, squaredError: energy)

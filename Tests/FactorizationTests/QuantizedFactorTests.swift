@@ -297,7 +297,47 @@ private func rms(_ values: [Float]) -> Double {
   }
 }
 
+extension Matrix {
+  fileprivate func encoded(_ vectors: SingularVectors, at point: RateSetting.Point) -> QuantizedFactor.Encoding {
+    values.withUnsafeBufferPointer { values in
+      // Values in memory can be lent without an error.
+      try! QuantizedFactor.encode(
+        { $0(values) }, rows: rows, columns: columns, vectors: vectors, energy: energy, at: point)
+    }
+  }
+}
+
 @Suite struct RateSettingTests {
+  /// The estimate that leads a search need not be right, but must be off by nearly the same factor from one quality to another.
+  @Test(arguments: RateSetting.Objective.allCases) func estimatesAreNearlyProportional(
+    _ objective: RateSetting.Objective
+  ) throws {
+    let family = try family()
+    var before: (bits: Double, error: Double)?
+    for i in 0..<10 {
+      let setting = RateSetting(
+        objective, quality: (objective == .balanced ? 2 : 1) * Double(1 << (i / 2)) * (i % 2 == 0 ? 1 : 1.4142))
+      var estimate = (bits: 0.0, error: 0.0)
+      for (matrix, vectors) in family {
+        let one = RateEstimate(
+          singularValues: vectors.singularValues, rows: matrix.rows, columns: matrix.columns, energy: matrix.energy,
+          at: setting, Set(QuantizedFactor.Codec.allCases))
+        estimate.bits += one.bits
+        estimate.error += one.squaredError
+      }
+      let energy = family.reduce(0) { $0 + $1.0.energy }
+      let real = total(setting, family)
+      let now = (
+        bits: Double(8 * real.bytes) / estimate.bits, error: real.error / (estimate.error / energy).squareRoot()
+      )
+      if let before {
+        #expect((0.7...1.4).contains(now.bits / before.bits), "\(setting.quality)")
+        #expect((0.7...1.4).contains(now.error / before.error), "\(setting.quality)")
+      }
+      before = now
+    }
+  }
+
   /// The bytes and the relative error of some matrices at one setting.
   private func total(_ setting: RateSetting, _ family: [(Matrix, SingularVectors)]) -> (bytes: Int, error: Double) {
     var bytes = 0
@@ -305,10 +345,7 @@ private func rms(_ values: [Float]) -> Double {
     var energy = 0.0
     for (matrix, vectors) in family {
       let point = setting.point(singularValues: vectors.singularValues, rows: matrix.rows, columns: matrix.columns)
-      let encoding = matrix.values.withUnsafeBufferPointer {
-        QuantizedFactor.encode(
-          $0, rows: matrix.rows, columns: matrix.columns, vectors: vectors, energy: matrix.energy, at: point)
-      }
+      let encoding = matrix.encoded(vectors, at: point)
       bytes += encoding.byteCount
       lost += encoding.squaredError
       energy += matrix.energy
@@ -366,12 +403,7 @@ private func rms(_ values: [Float]) -> Double {
     let white = Matrix(values: noise(48 * 48, seed: 31), rows: 48, columns: 48)
     let vectors = try white.withView { view throws(StorageError) in try SingularVectors(of: view, rank: 48) }
     func encode(_ matrix: Matrix, _ vectors: SingularVectors, _ step: Double) -> QuantizedFactor? {
-      matrix.values.withUnsafeBufferPointer {
-        QuantizedFactor.encode(
-          $0, rows: matrix.rows, columns: matrix.columns, vectors: vectors, energy: matrix.energy,
-          at: RateSetting.Point(step: step)
-        ).factor
-      }
+      matrix.encoded(vectors, at: RateSetting.Point(step: step)).factor
     }
     if case .dense? = encode(white, vectors, 0.1) {} else { Issue.record("noise was to be dense") }
     #expect(encode(white, vectors, 1000) == nil)

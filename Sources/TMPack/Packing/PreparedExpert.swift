@@ -13,7 +13,8 @@ struct PreparedExpert: Sendable {
   var energy: Double { tensors.values.reduce(0) { $0 + $1.energy } }
 
   /// About what the tensors take, entries among it, and lose.
-  func estimate(at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>) -> (bytes: Double, squaredError: Double) {
+  func estimate(at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>) -> (bytes: Double, squaredError: Double)
+  {
     var sum = (bytes: Double(fixedBytes), squaredError: 0.0)
     for tensor in tensors.values {
       let one = tensor.estimate(at: setting, codecs)
