@@ -20,6 +20,7 @@ public struct TensorSelection: TensorSource {
   }
 
   public var metadata: [String: String] { source.metadata }
+  public var typedMetadata: TypedMetadata { source.typedMetadata }
   public var label: String { source.label }
   public var notes: [String] { source.notes }
 

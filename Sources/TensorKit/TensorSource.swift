@@ -10,6 +10,10 @@ public protocol TensorSource: Sendable {
   /// Free-form strings of the checkpoint (safetensors' `__metadata__`).
   var metadata: [String: String] { get }
 
+  /// The metadata with its types, for the formats that have any (GGUF): by default `metadata`. A source that has types
+  /// gives them here, and as text in `metadata`; a source around another gives that one's.
+  var typedMetadata: TypedMetadata { get }
+
   /// What to call the source in messages: usually its path.
   var label: String { get }
 
@@ -35,6 +39,7 @@ public protocol TensorSource: Sendable {
 
 extension TensorSource {
   public var metadata: [String: String] { [:] }
+  public var typedMetadata: TypedMetadata { TypedMetadata(metadata) }
   public var ties: [String: String] { [:] }
   public var notes: [String] { [] }
 

@@ -13,11 +13,11 @@ struct NumPyArchivePlan: CheckpointFilePlan {
     headers = try self.tensors.map { info throws(StorageError) in try info.numPyHeader }
   }
 
-  func checksum(_ index: Int, _ bytes: UnsafeRawBufferPointer) -> UInt32 {
+  func encode(_ index: Int, _ bytes: TensorBytes) throws(StorageError) -> EncodedTensor {
     var checksum = CRC32()
     headers[index].withUnsafeBytes { checksum.update($0) }
-    checksum.update(bytes)
-    return checksum.value
+    try bytes.withBytes { checksum.update($0) }
+    return EncodedTensor(bytes: bytes, checksum: checksum.value)
   }
 
   func begin(writingTo sink: any ByteSink) -> any CheckpointFileWriter { Writer(plan: self, zip: ZipWriter(to: sink)) }

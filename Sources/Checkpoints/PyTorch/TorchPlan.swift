@@ -74,7 +74,9 @@ struct TorchPlan: CheckpointFilePlan {
     pickle.call()
   }
 
-  func checksum(_ index: Int, _ bytes: UnsafeRawBufferPointer) -> UInt32 { CRC32.of(bytes).value }
+  func encode(_ index: Int, _ bytes: TensorBytes) throws(StorageError) -> EncodedTensor {
+    EncodedTensor(bytes: bytes, checksum: try bytes.withBytes { CRC32.of($0).value })
+  }
 
   func begin(writingTo sink: any ByteSink) throws(StorageError) -> any CheckpointFileWriter {
     var zip = ZipWriter(to: sink)
