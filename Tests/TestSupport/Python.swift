@@ -10,17 +10,17 @@ import ByteIO
 
 /// Runs Python programs, with what they print.
 package enum Python {
+  /// That of `scripts/install-dependencies tests`, or else the first on the path.
+  package static let interpreter: String = {
+    let own = FileTree.join(packageRoot, ".build-python/bin/python3")
+    return FileTree.kind(of: own) == nil ? "python3" : own
+  }()
+
   /// Whether Python runs `script` without an error.
-  ///
-  /// - Parameter interpreter: the system's own, where Debian's packages are, may not be the first on the path.
-  package static func runs(_ script: String, interpreter: String = "python3") -> Bool {
-    run(["-c", script], interpreter: interpreter)?.status == 0
-  }
+  package static func runs(_ script: String) -> Bool { run(["-c", script])?.status == 0 }
 
   /// The exit status and what was written to the standard output and error; nil when there is no Python.
-  package static func run(
-    _ arguments: [String], interpreter: String = "python3"
-  ) -> (status: Int32, output: String, errors: String)? {
+  package static func run(_ arguments: [String]) -> (status: Int32, output: String, errors: String)? {
     let folder = TemporaryFolder()
     var pointers: [UnsafeMutablePointer<CChar>?] = ([interpreter] + arguments).map { strdup($0) } + [nil]
     defer { pointers.forEach { free($0) } }
