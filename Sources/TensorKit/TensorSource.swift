@@ -55,6 +55,15 @@ extension TensorSource {
   }
 }
 
+extension [String: String] {
+  /// What a tensor is tied to. The subscript would also find the tie of a name in another Unicode spelling, which is
+  /// another tensor's.
+  public func tie(of name: String) -> String? {
+    guard let index = index(forKey: name), self[index].key.hasSameBytes(as: name) else { return nil }
+    return self[index].value
+  }
+}
+
 extension Array {
   /// The first index whose element satisfies `predicate`, in an array where those that do all come last. O(log n).
   public func partitioningIndex(where predicate: (Element) -> Bool) -> Int {

@@ -38,6 +38,14 @@ import Testing
     #expect(try TensorSelection(of: all, excluding: [Glob("*.bias")]).tensors.count == 2)
   }
 
+  /// Names in two Unicode spellings are two tensors, and no tie.
+  @Test func tiesNoTensorsOfAlikeNames() throws {
+    let all = try source(["é", "e\u{301}", "z"].map { try info($0, .u8, [3]) })
+    #expect(TensorSelection(of: all).ties.isEmpty)
+    #expect(["é": "a"].tie(of: "é") == "a")
+    #expect(["é": "a"].tie(of: "e\u{301}") == nil)
+  }
+
   @Test func refusesTensorsInMemoryThatDoNotAddUp() throws {
     let a = try info("a", .f32, [2])
     #expect(code { _ = try MemoryTensorSource([(a, TensorBytes([1, 2]))]) } == .shapeMismatch)

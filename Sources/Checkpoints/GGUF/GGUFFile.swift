@@ -88,11 +88,9 @@ public struct GGUFFile: TensorSource {
   public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
     let entry = entry(of: info)
     if !entry.type.isQuantized, entry.storedBytes > 0, !isBigEndian || info.dtype.planeWidth == 1 {
-      let begin = dataStart + entry.offset
-      if begin.isMultiple(of: UInt64(info.dtype.planeWidth)),
-        let view = try file.mappedBytes(at: begin, count: entry.storedBytes)
-      {
-        return TensorBytes(viewing: view, keeping: file)
+      return try located(tensor: info.name) { () throws(StorageError) in
+        try TensorBytes(
+          of: file, at: dataStart + entry.offset, count: entry.storedBytes, alignment: info.dtype.planeWidth)
       }
     }
     return try TensorBytes(count: info.byteCount) { memory throws(StorageError) in

@@ -43,5 +43,5 @@ extension GGUFHeader: CheckpointFilePlan {
 }
 
 extension GGUFWriter: CheckpointFileWriter {
-  mutating func append(_ bytes: UnsafeRawBufferPointer, checksum: UInt32) throws(StorageError) { try append(bytes) }
+  mutating func append(_ tensor: EncodedTensor) throws(StorageError) { try append(tensor.bytes) }
 }

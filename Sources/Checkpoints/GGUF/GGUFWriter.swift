@@ -8,8 +8,7 @@ import TensorKit
 /// let file = try AtomicFile("model.gguf")
 /// var writer = try GGUFWriter(GGUFHeader(describing: source.tensors, metadata: metadata), to: file)
 /// for entry in writer.header.entries {
-///   let stored = try entry.encoded(source.bytes(of: entry.info))
-///   try stored.withBytes { raw throws(StorageError) in try writer.append(raw) }
+///   try writer.append(entry.encoded(source.bytes(of: entry.info)))
 /// }
 /// writer.finish()
 /// try file.commit()
@@ -32,7 +31,7 @@ public struct GGUFWriter {
   ///
   /// - Throws: what the sink throws.
   /// - Precondition: `bytes` are the entry's, encoded.
-  public mutating func append(_ bytes: UnsafeRawBufferPointer) throws(StorageError) {
+  public mutating func append(_ bytes: TensorBytes) throws(StorageError) {
     let entry = header.entries[next]
     precondition(bytes.count == entry.storedBytes, "the tensor that comes next")
     try sink.write(bytes)

@@ -71,10 +71,12 @@ extension MetadataArray {
     case .float32: self = .float32(try input.ggufNumbers(count))
     case .float64: self = .float64(try input.ggufNumbers(count))
     case .bool:
-      var values: [Bool] = []
-      values.reserveCapacity(count)
-      for _ in 0..<count { values.append(try input.ggufBool()) }
-      self = .bool(values)
+      let place = input.offset
+      let bytes: [UInt8] = try input.ggufNumbers(count)
+      if let index = bytes.firstIndex(where: { $0 > 1 }) {
+        throw StorageError(.malformed, "a boolean is \(bytes[index])", offset: place + UInt64(index))
+      }
+      self = .bool(bytes.map { $0 == 1 })
     case .string:
       try budget.take(count)
       var values: [String] = []

@@ -142,14 +142,39 @@ public struct CheckpointDestination: Sendable {
     _ source: any TensorSource, _ plan: any CheckpointFilePlan, to sink: any ByteSink, threads: Int,
     wrote: (Int) -> Void
   ) throws(StorageError) {
-    var writer = try plan.begin(writingTo: sink)
+    let buffer = BufferedSink(sink)
+    var writer = try plan.begin(writingTo: buffer)
     let tensors = plan.tensors
-    try OrderedPipeline(threads: threads).run(tensors.count) { index throws(StorageError) in
-      try plan.encode(index, source.bytes(of: tensors[index]))
-    } consume: { index, tensor throws(StorageError) in
-      try tensor.bytes.withBytes { raw throws(StorageError) in try writer.append(raw, checksum: tensor.checksum) }
-      wrote(tensors[index].byteCount)
+    let groups = Self.groups(of: tensors)
+    try OrderedPipeline(threads: threads).run(groups.count) { number throws(StorageError) in
+      try groups[number].map { index throws(StorageError) in
+        try plan.encode(index, source.bytes(of: tensors[index]))
+      }
+    } consume: { number, encoded throws(StorageError) in
+      for (index, tensor) in zip(groups[number], encoded) {
+        try writer.append(tensor)
+        wrote(tensors[index].byteCount)
+      }
     }
     try writer.finish()
+    try buffer.flush()
+  }
+
+  /// Runs of tensors that are one job: one that is large, or many that are small.
+  private static func groups(of tensors: [TensorInfo]) -> [Range<Int>] {
+    let enough = 1 << 20
+    let most = 1024
+    var groups: [Range<Int>] = []
+    var start = 0
+    var bytes = 0
+    for (index, info) in tensors.enumerated() {
+      if index > start, info.byteCount > enough - bytes || index - start == most {
+        groups.append(start..<index)
+        (start, bytes) = (index, 0)
+      }
+      bytes = min(enough, bytes + min(enough, info.byteCount))
+    }
+    if start < tensors.count { groups.append(start..<tensors.count) }
+    return groups
   }
 }

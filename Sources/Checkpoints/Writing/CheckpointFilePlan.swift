@@ -26,8 +26,8 @@ struct EncodedTensor: Sendable {
 
 /// Writes the tensors of a plan in their order, and keeps none of them.
 protocol CheckpointFileWriter {
-  /// - Precondition: `bytes` has the size that the plan says.
-  mutating func append(_ bytes: UnsafeRawBufferPointer, checksum: UInt32) throws(StorageError)
+  /// - Precondition: the next tensor of the plan, encoded by it.
+  mutating func append(_ tensor: EncodedTensor) throws(StorageError)
   /// - Precondition: every tensor was appended.
   mutating func finish() throws(StorageError)
 }

@@ -127,8 +127,7 @@ func writeGGUF(
   let file = try AtomicFile(path, replacing: true)
   var writer = try GGUFWriter(header, to: file)
   for entry in header.entries {
-    let stored = try entry.encoded(source.bytes(of: entry.info))
-    try stored.withBytes { raw throws(StorageError) in try writer.append(raw) }
+    try writer.append(entry.encoded(source.bytes(of: entry.info)))
   }
   writer.finish()
   try file.commit()
