@@ -91,7 +91,8 @@ public enum ConversionFormat: Sendable, Hashable, CaseIterable {
   ) {
     switch kind {
     case .wide(let format): format.widen(bytes, into: values)
-    case .eight(let format): for (index, byte) in bytes.enumerated() { values[index] = Scalar(format.float(bits: byte)) }
+    case .eight(let format):
+      for (index, byte) in bytes.enumerated() { values[index] = Scalar(format.float(bits: byte)) }
     }
   }
 

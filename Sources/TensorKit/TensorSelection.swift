@@ -31,7 +31,11 @@ public struct TensorSelection: TensorSource {
     let all = source.ties
     for info in tensors {
       let first = all.tie(of: info.name) ?? info.name
-      if let kept = firsts[ExactString(first)] { ties[info.name] = kept } else { firsts[ExactString(first)] = info.name }
+      if let kept = firsts[ExactString(first)] {
+        ties[info.name] = kept
+      } else {
+        firsts[ExactString(first)] = info.name
+      }
     }
     return ties
   }

@@ -45,7 +45,8 @@ private struct Patient {
 
 @Suite struct DamagedFilesTests {
   static let files = [
-    "state.bin", "state-legacy.bin", "training.ckpt", "arrays.npz", "arrays-deflated.npz", "v2.npy", "big.npy", "big.pt",
+    "state.bin", "state-legacy.bin", "training.ckpt", "arrays.npz", "arrays-deflated.npz", "v2.npy", "big.npy",
+    "big.pt",
     "zip64.npz", "zip64-deflated.npz", "arrays.safetensors",
   ]
 

@@ -41,7 +41,8 @@ import Testing
     let shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
     for shard in shards { #expect(rename("\(root)/vae/\(shard)", "\(root)/vae/diffusion_pytorch_\(shard)") == 0) }
     removeFile(root + "/vae/model.safetensors.index.json")
-    let map = #"{"weight_map":{"decoder":"diffusion_pytorch_\#(shards[0])","encoder":"diffusion_pytorch_\#(shards[1])"}}"#
+    let map =
+      #"{"weight_map":{"decoder":"diffusion_pytorch_\#(shards[0])","encoder":"diffusion_pytorch_\#(shards[1])"}}"#
     try put(map, at: root + "/vae/diffusion_pytorch_model.safetensors.index.json")
     return root
   }

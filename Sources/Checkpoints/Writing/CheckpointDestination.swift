@@ -48,7 +48,8 @@ public struct CheckpointDestination: Sendable {
     self.quantization = quantization
     guard let quantization else { return }
     guard self.format == .gguf else {
-      throw StorageError(.invalidArgument, "only GGUF files hold quantised tensors, not \(self.format.rawValue)", file: path)
+      throw StorageError(
+        .invalidArgument, "only GGUF files hold quantised tensors, not \(self.format.rawValue)", file: path)
     }
     guard quantization.isQuantized, quantization.isWritable else {
       throw StorageError(.invalidArgument, "tensors cannot be quantised to \(quantization)", file: path)

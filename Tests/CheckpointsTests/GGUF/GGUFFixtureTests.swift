@@ -33,7 +33,9 @@ import Testing
   }
 
   /// Plain tensors and metadata survive; the bytes depend on nothing else.
-  @Test(arguments: ["plain", "aligned_to_256", "version_2", "big_endian"]) func writesBackWhatItRead(_ name: String) throws {
+  @Test(arguments: ["plain", "aligned_to_256", "version_2", "big_endian"]) func writesBackWhatItRead(_ name: String)
+    throws
+  {
     let folder = TemporaryFolder()
     let original = try GGUFFile(ForeignFixtures.gguf("\(name).gguf"))
     try writeGGUF(original, metadata: original.typedMetadata, to: folder("1"))

@@ -42,7 +42,8 @@ import Testing
 
   @Test func refusesWhatTheFormatCannotHold() throws {
     func refusal(
-      _ dtype: DType, _ shape: [Int] = [2, 32], metadata: TypedMetadata = TypedMetadata(), as type: GGUFTensorType? = nil
+      _ dtype: DType, _ shape: [Int] = [2, 32], metadata: TypedMetadata = TypedMetadata(),
+      as type: GGUFTensorType? = nil
     ) -> StorageError.Code? {
       code { _ = try GGUFHeader(describing: [info("t", dtype, shape)], metadata: metadata) { _ in type } }
     }
