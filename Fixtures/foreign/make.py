@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 """Makes the files of this folder with the libraries whose formats they are, and expected.json, what is in them.
 
-Debian's packages do: apt-get install python3-torch python3-numpy. Run it in this folder; the files are committed, so
-that the tests need no Python.
+Debian's python3-torch and python3-numpy do, and the PyPI package safetensors. The files are committed, so that the tests
+need no Python.
 """
-import collections, json, os
+import collections, json, os, zipfile
 import numpy as np
+import safetensors.numpy
 import torch
 
 os.chdir(os.path.dirname(os.path.abspath(__file__)))
@@ -98,10 +99,39 @@ describe("arrays.npz", arrays)
 describe("arrays-deflated.npz", arrays)
 np.savez("nothing.npz")
 describe("nothing.npz", {})
+np.save("big.npy", arrays["big.fortran"])
+describe("big.npy", {"arr_0": arrays["big.fortran"]})
+safetensors.numpy.save_file(
+    {k: np.array(v, order="C") for k, v in arrays.items() if v.dtype.isnative}, "arrays.safetensors", {"format": "np"})
+describe("arrays.safetensors", {k: v for k, v in arrays.items() if v.dtype.isnative})
 for name, version in [("v1.npy", (1, 0)), ("v2.npy", (2, 0)), ("v3.npy", (3, 0))]:
     with open(name, "wb") as f:
         np.lib.format.write_array(f, arrays["fortran"], version=version)
     describe(name, {"arr_0": arrays["fortran"]})
+
+
+# ZIP64 fields and records for small entries: a limit of 4 GiB is only what everybody takes.
+limit, zipfile.ZIP64_LIMIT = zipfile.ZIP64_LIMIT, 16
+for name, method in [("zip64.npz", zipfile.ZIP_STORED), ("zip64-deflated.npz", zipfile.ZIP_DEFLATED)]:
+    with zipfile.ZipFile(name, "w", method) as archive:
+        for key in ["f4", "i8", "runs", "scalar"]:
+            with archive.open(zipfile.ZipInfo(key + ".npy"), "w", force_zip64=True) as f:
+                np.lib.format.write_array(f, arrays[key])
+    describe(name, {k: arrays[k] for k in ["f4", "i8", "runs", "scalar"]})
+zipfile.ZIP64_LIMIT = limit
+
+# As a machine with the other order of bytes saves it: PyTorch says so in a record.
+big = {"a": torch.arange(5.0), "b": torch.arange(3), "c": torch.ones(2).half(), "z": torch.tensor([1 + 2j, 3 - 4j])}
+torch.save(big, "little.tmp")
+with zipfile.ZipFile("little.tmp") as little, zipfile.ZipFile("big.pt", "w") as archive:
+    widths = {f"data/{i}": width for i, width in enumerate([4, 8, 2, 4])}
+    for item in little.infolist():
+        data = little.read(item)
+        width = widths.get(item.filename.split("/", 1)[1], 1)
+        archive.writestr(zipfile.ZipInfo("big/" + item.filename.split("/", 1)[1]), np.frombuffer(data, f"u{width}").byteswap().tobytes())
+    archive.writestr(zipfile.ZipInfo("big/byteorder"), "big")
+os.remove("little.tmp")
+describe("big.pt", big)
 
 
 # What must be refused, with a word of the message.

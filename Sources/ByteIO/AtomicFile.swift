@@ -61,6 +61,18 @@ public final class AtomicFile: ByteSink {
     position += UInt64(bytes.count)
   }
 
+  public func write(_ range: FileRange) throws(StorageError) {
+    let copied = copyWithinSystem(range, to: descriptor, at: position)
+    // What is left, all of it where nothing could be copied, fails here if it must.
+    if copied < range.count {
+      let rest = range.offset + UInt64(copied)
+      try range.file.withBytes(at: rest, count: range.count - copied) { raw throws(StorageError) in
+        try writeAll(raw, to: descriptor, at: position + UInt64(copied), path: path)
+      }
+    }
+    position += UInt64(range.count)
+  }
+
   /// Replaces bytes already written, such as a header that could not be known before.
   public func overwrite(_ bytes: [UInt8], at offset: UInt64) throws(StorageError) {
     precondition(offset + UInt64(bytes.count) <= position, "overwrites only what was written")

@@ -1,9 +1,11 @@
-/// A cursor over little-endian bytes that can only move forward and never past the end.
+/// A cursor over bytes, little-endian unless told otherwise, that can only move forward and never past the end.
 public struct ByteReader {
   private let bytes: UnsafeRawBufferPointer
   /// Where `bytes` begins in its file, so that errors can name the byte.
   private let base: UInt64
   private var position = 0
+  /// Whether numbers have their highest byte first.
+  public var isBigEndian = false
 
   /// - Parameter bytes: must outlive the reader.
   public init(_ bytes: UnsafeRawBufferPointer, at base: UInt64 = 0) {
@@ -16,7 +18,8 @@ public struct ByteReader {
 
   public mutating func integer<Value: FixedWidthInteger>(_: Value.Type = Value.self) throws(StorageError) -> Value {
     let raw = try take(MemoryLayout<Value>.size)
-    return Value(littleEndian: raw.loadUnaligned(as: Value.self))
+    let value = raw.loadUnaligned(as: Value.self)
+    return isBigEndian ? Value(bigEndian: value) : Value(littleEndian: value)
   }
 
   /// The next `count` bytes, not copied.

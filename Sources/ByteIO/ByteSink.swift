@@ -3,11 +3,17 @@ public protocol ByteSink: AnyObject {
   /// Bytes written so far.
   var position: UInt64 { get }
   func write(_ bytes: UnsafeRawBufferPointer) throws(StorageError)
+  /// Writes bytes of a file; by default as any others.
+  func write(_ range: FileRange) throws(StorageError)
 }
 
 extension ByteSink {
   public func write(_ bytes: [UInt8]) throws(StorageError) {
     try bytes.withBytes { raw throws(StorageError) in try write(raw) }
+  }
+
+  public func write(_ range: FileRange) throws(StorageError) {
+    try range.file.withBytes(at: range.offset, count: range.count) { raw throws(StorageError) in try write(raw) }
   }
 }
 

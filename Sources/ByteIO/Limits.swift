@@ -23,6 +23,8 @@ public enum Limits {
 
   // safetensors
   public static let safetensorsHeaderBytes: UInt64 = 100_000_000
+  /// In a header or an index of shards, names of members too: for as many tensors as there may be, of a few dimensions.
+  public static let jsonValues = 12 * tensors
   // model.safetensors.index.json
   public static let shardIndexBytes: UInt64 = 100_000_000
 
@@ -35,7 +37,7 @@ public enum Limits {
   /// Strings and arrays that are elements of arrays, in all of the metadata: each takes far more memory than bytes of
   /// the file. The largest vocabularies have some 300,000 tokens and twice as many merges.
   public static let ggufArrayMembers = 3 << 19
-  public static let ggufTensors = 1 << 18
+  public static let ggufTensors = 1 << 16
   public static let ggufAlignment = 1 << 20
 
   // ZIP, for PyTorch and NPZ
@@ -54,6 +56,10 @@ public enum Limits {
   public static let pickleDepth = 64
   /// Elements that a view with a stride of zero may have beyond those of its storage.
   public static let expandedElements = 1 << 24
+  /// How many times the bytes of its storages the tensors of a file may take, tied and overlapping ones counted each
+  /// time: networks that share one layer among all have dozens. A little is always free.
+  public static let sharedStorageFactor = 256
+  public static let sharedStorageFloor = 256 << 20
 
   // NumPy; its own reader stops at 10 000.
   public static let npyHeaderBytes = 65_536

@@ -20,7 +20,7 @@ public enum InputMode: String, Sendable, CaseIterable {
 public final class ReadableFile: Sendable {
   public let path: String
   public let size: UInt64
-  private let descriptor: Int32
+  let descriptor: Int32
   nonisolated(unsafe) private let mapping: UnsafeRawBufferPointer?
 
   /// - Throws: `notFound` or `inputOutput`; `invalidArgument` for anything that is not a regular file.

@@ -1,3 +1,5 @@
+import CSystem
+
 #if canImport(Darwin)
   import Darwin
 #elseif canImport(Glibc)
@@ -19,6 +21,27 @@ func retrying(_ call: () -> Int) -> Int {
     let result = call()
     if result >= 0 || errno != EINTR { return result }
   }
+}
+
+/// Copies bytes from file to file within the system, as `cp` does: no page of them is mapped.
+///
+/// - Returns: how many were copied; fewer, or none, where the system or the file systems cannot.
+func copyWithinSystem(_ range: FileRange, to descriptor: Int32, at offset: UInt64) -> Int {
+  #if os(Linux)
+    var done = 0
+    while done < range.count {
+      var from = Int64(range.offset) + Int64(done)
+      var to = Int64(offset) + Int64(done)
+      let count = retrying {
+        tmpack_copy_file_range(range.file.descriptor, &from, descriptor, &to, range.count - done)
+      }
+      guard count > 0 else { break }
+      done += count
+    }
+    return done
+  #else
+    return 0
+  #endif
 }
 
 func writeAll(

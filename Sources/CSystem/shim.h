@@ -1,5 +1,6 @@
 // What Swift's own C library modules leave out.
 #ifdef __linux__
+#include <stdint.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -11,5 +12,10 @@ static inline int tmpack_affinity_core_count(void) {
   int count = 0;
   for (long i = 0; i < bytes / (long)sizeof mask[0]; i++) count += __builtin_popcountl(mask[i]);
   return count;
+}
+
+/// glibc declares copy_file_range for _GNU_SOURCE only, which Swift's import of it does not set.
+static inline long tmpack_copy_file_range(int from, int64_t *from_offset, int to, int64_t *to_offset, size_t count) {
+  return syscall(SYS_copy_file_range, from, from_offset, to, to_offset, count, 0u);
 }
 #endif

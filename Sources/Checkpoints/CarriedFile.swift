@@ -27,7 +27,7 @@ public struct SkippedFile: Sendable, Hashable {
   public let reason: Reason
 }
 
-/// What to write for a carried file; its bytes are asked for once, when their turn comes.
+/// What to write for a carried file; its bytes are asked for when their turn comes.
 public struct CarriedContent: Sendable {
   public let name: CarriedFileName
   public let bytes: @Sendable () throws(StorageError) -> [UInt8]

@@ -3,7 +3,7 @@ import ByteIO
 extension ModelFolder {
   /// What is in the folder and its sub-folders besides the weights: what is carried, and what is not and why.
   ///
-  /// - Parameter used: names at the top of the folder that the checkpoint itself consists of.
+  /// - Parameter used: paths in the folder of the files that the checkpoint itself consists of.
   static func otherFiles(
     in folder: String, used: Set<String>
   ) throws(StorageError) -> (carried: [CarriedFile], skipped: [SkippedFile]) {
@@ -22,7 +22,7 @@ extension ModelFolder {
     var skipped: [SkippedFile] = []
 
     mutating func visit(_ folder: String, prefix: String, depth: Int) throws(StorageError) {
-      for name in try FileTree.names(in: folder) where depth > 1 || !used.contains(name) {
+      for name in try FileTree.names(in: folder) where !used.contains(prefix + name) {
         let path = FileTree.join(folder, name)
         let place = prefix + name
         if FileTree.kind(of: path, followingLinks: false) == .folder, !name.hasPrefix(".") {

@@ -6,10 +6,14 @@ import TensorKit
 ///
 /// Which weights:
 /// 1. `model.safetensors`, or the shards of `model.safetensors.index.json`; both only if the index means that file.
-/// 2. Otherwise the only index of shards of another name, as in `diffusion_pytorch_model.safetensors.index.json`.
+///    Or else the same with `diffusion_pytorch_model`.
+/// 2. Otherwise the only index of shards of another name.
 /// 3. Otherwise the only safetensors file of another name.
 /// 4. Otherwise the same for PyTorch (`pytorch_model.bin`; the state of a training beside it does not count), and
-///    then for NumPy (`model.npz`).
+///    then for NumPy (`model.npz`) and GGUF (`model.gguf`).
+///
+/// With a `model_index.json`, as `diffusers` writes it, these rules hold in the folder of each component that has
+/// weights, and the tensors are those of all: see `PipelineSource`. Weights beside the index are left then.
 ///
 /// A choice that two files would do for is an error rather than a guess. An adapter of PEFT is no checkpoint.
 public struct ModelFolder: Sendable {
@@ -29,26 +33,70 @@ public struct ModelFolder: Sendable {
   public init(_ path: String, mode: InputMode = .automatic) throws(StorageError) {
     self.path = path
     let names = try FileTree.names(in: path)
-    let weights = try located(file: path) { () throws(StorageError) in try Weights(amongst: names) }
-    let used: [String]
-    switch weights {
-    case .file(let name):
-      source = try CheckpointFormat.open(FileTree.join(path, name), mode: mode)
-      weightFiles = [FileTree.join(path, name)]
-      used = [name]
-    case .index(let name):
-      let indexPath = FileTree.join(path, name)
-      let index = try ShardIndex(contentsOf: indexPath)
-      let whole = String(name.dropLast(WeightFileName.index.count))
-      guard index.shards == [whole] || !names.contains(whole) else {
-        throw StorageError(
-          .invalidArgument, "holds both \(whole) and an index of other shards; remove one, or name a file", file: path)
-      }
-      source = try ShardedSource(index, at: indexPath, mode: mode)
-      weightFiles = index.shards.map { FileTree.join(path, $0) }
-      used = [name] + index.shards
+    let components = try Self.components(in: path, names)
+    if components.isEmpty {
+      let weights = try OpenedWeights(in: path, names, mode)
+      source = weights.source
+      weightFiles = weights.files.map { FileTree.join(path, $0) }
+      (carriedFiles, skippedFiles) = try Self.otherFiles(in: path, used: Set(weights.used))
+      return
     }
+    var sources: [(name: String, source: any TensorSource)] = []
+    var files: [String] = []
+    var used: [String] = []
+    for component in components {
+      let folder = FileTree.join(path, component)
+      let weights = try OpenedWeights(in: folder, FileTree.names(in: folder), mode)
+      sources.append((component, weights.source))
+      files += weights.files.map { FileTree.join(folder, $0) }
+      used += weights.used.map { FileTree.join(component, $0) }
+    }
+    source = try PipelineSource(sources, label: path)
+    weightFiles = files
     (carriedFiles, skippedFiles) = try Self.otherFiles(in: path, used: Set(used))
+  }
+
+  /// The folders of a pipeline that hold weights, sorted by name; none unless there is an index of a pipeline.
+  private static func components(in folder: String, _ names: [String]) throws(StorageError) -> [String] {
+    guard names.contains(PipelineIndex.fileName) else { return [] }
+    let index = try PipelineIndex(contentsOf: FileTree.join(folder, PipelineIndex.fileName))
+    var components: [String] = []
+    for name in index.components.map(\.name) where names.contains(name) {
+      let component = FileTree.join(folder, name)
+      guard FileTree.kind(of: component, followingLinks: false) == .folder,
+        try FileTree.names(in: component).contains(where: { !$0.hasPrefix(".") && WeightFileName.isWeights($0) })
+      else { continue }
+      components.append(name)
+    }
+    return components.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+  }
+
+  /// The weights of one folder.
+  private struct OpenedWeights {
+    let source: any TensorSource
+    /// Names of the files with tensors.
+    let files: [String]
+    /// These, and the index of shards.
+    let used: [String]
+
+    init(in folder: String, _ names: [String], _ mode: InputMode) throws(StorageError) {
+      switch try located(file: folder, { () throws(StorageError) in try Weights(amongst: names) }) {
+      case .file(let name):
+        source = try CheckpointFormat.open(FileTree.join(folder, name), mode: mode)
+        (files, used) = ([name], [name])
+      case .index(let name):
+        let indexPath = FileTree.join(folder, name)
+        let index = try ShardIndex(contentsOf: indexPath)
+        let whole = String(name.dropLast(WeightFileName.index.count))
+        guard index.shards == [whole] || !names.contains(whole) else {
+          throw StorageError(
+            .invalidArgument, "holds both \(whole) and an index of other shards; remove one, or name a file",
+            file: folder)
+        }
+        source = try ShardedSource(index, at: indexPath, mode: mode)
+        (files, used) = (index.shards, [name] + index.shards)
+      }
+    }
   }
 
   /// The file that leads to the weights.
@@ -75,14 +123,17 @@ public struct ModelFolder: Sendable {
     }
 
     private static func weights(of format: WritableFormat, amongst names: [String]) throws(StorageError) -> Weights? {
-      let usual = format.fileName.stem + format.fileName.suffix
+      let (stem, suffix) = format.fileName
+      let usual = [stem + suffix, WeightFileName.diffusersStem + suffix]
       func isOf(_ name: String) -> Bool { WritableFormat(suffixOf: name) == format }
       let indexes = names.filter {
         $0.hasSuffix(WeightFileName.index) && isOf(String($0.dropLast(WeightFileName.index.count)))
       }
       let files = names.filter(isOf)
-      if indexes.contains(usual + WeightFileName.index) { return .index(usual + WeightFileName.index) }
-      if files.contains(usual) { return .file(usual) }
+      for name in usual {
+        if indexes.contains(name + WeightFileName.index) { return .index(name + WeightFileName.index) }
+        if files.contains(name) { return .file(name) }
+      }
       if let index = try only(indexes) { return .index(index) }
       return try only(files.filter { !isAdapter($0) && !isTrainingState($0) }).map { .file($0) }
     }

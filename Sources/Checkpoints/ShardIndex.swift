@@ -18,7 +18,7 @@ struct ShardIndex: Sendable {
 extension ShardIndex {
   /// - Throws: `malformed`, also when a shard is anywhere but in the folder of the index.
   init(parsing text: UnsafeRawBufferPointer) throws(StorageError) {
-    let index = try JSONValue(parsing: text).asObject("the index")
+    let index = try JSONValue(parsing: text, maximumValues: Limits.jsonValues).asObject("the index")
     let metadata = try index["metadata"]?.asObject("metadata")
     if case .integer(let size) = metadata?["total_size"], size >= 0 {
       totalSize = UInt64(size)

@@ -2,6 +2,8 @@
 enum WeightFileName {
   /// An index of shards is named after the file that it stands for.
   static let index = ".index.json"
+  /// How `diffusers` calls the weights of its models, in any format.
+  static let diffusersStem = "diffusion_pytorch_model"
 
   private static let suffixes: Set<String> = [
     "safetensors", "tmpack",

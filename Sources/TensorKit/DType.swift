@@ -53,4 +53,7 @@ public enum DType: String, Sendable, CaseIterable, Hashable {
     default: nil
     }
   }
+
+  /// How to convert it; nil for what is not a float, or one that nothing here converts.
+  public var conversionFormat: ConversionFormat? { ConversionFormat.allCases.first { $0.dtype == self } }
 }

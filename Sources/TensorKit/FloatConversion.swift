@@ -70,18 +70,19 @@ extension FloatFormat {
       }
     case .f16:
       for i in 0..<count {
-        target.storeBytes(of: Half.bits(narrowed(source[i])).littleEndian, toByteOffset: 2 * i, as: UInt16.self)
+        target.storeBytes(of: Half.bits(source[i].narrowed).littleEndian, toByteOffset: 2 * i, as: UInt16.self)
       }
     case .bf16:
       for i in 0..<count {
-        target.storeBytes(of: BFloat16.bits(narrowed(source[i])).littleEndian, toByteOffset: 2 * i, as: UInt16.self)
+        target.storeBytes(of: BFloat16.bits(source[i].narrowed).littleEndian, toByteOffset: 2 * i, as: UInt16.self)
       }
     }
   }
 
+}
+
+extension Accumulator {
+  /// For a second rounding to a format with at least two bits less.
   @inline(__always) @usableFromInline
-  func narrowed<Scalar: Accumulator>(_ value: Scalar) -> Float {
-    if Scalar.self == Double.self { return roundedToOdd(value.asDouble) }
-    return value.asFloat
-  }
+  var narrowed: Float { Self.self == Double.self ? roundedToOdd(asDouble) : asFloat }
 }

@@ -66,24 +66,33 @@ public struct RenamedSource: TensorSource {
   /// - Throws: `invalidArgument` when two tensors would have one name, or a rule fits none.
   public init(_ source: any TensorSource, by rules: [RenamingRule]) throws(StorageError) {
     var unused = Set(rules)
-    var renamed: [(info: TensorInfo, original: TensorInfo)] = []
-    var names: [String: String] = [:]
-    var count = 0
-    for info in source.tensors {
-      var name = info.name
+    try self.init(source) { old in
       for rule in rules {
-        if let new = rule.newName(of: info.name) {
-          name = new
+        if let new = rule.newName(of: old) {
           unused.remove(rule)
-          break
+          return new
         }
       }
-      if !name.hasSameBytes(as: info.name) { count += 1 }
-      names[info.name] = name
-      renamed.append((try TensorInfo(name: name, dtype: info.dtype, shape: info.shape), info))
+      return old
     }
     if let rule = rules.first(where: unused.contains) {
       throw StorageError(.invalidArgument, "no tensor is renamed by \"\(rule.text)\"", file: source.label)
+    }
+  }
+
+  /// Each tensor is called what `newName` makes of its name.
+  ///
+  /// - Throws: `invalidArgument` when two tensors would have one name.
+  public init(_ source: any TensorSource, newName: (String) -> String) throws(StorageError) {
+    var renamed: [(info: TensorInfo, original: TensorInfo)] = []
+    // By bytes: names in two Unicode spellings are two names.
+    var names: [ExactString: String] = [:]
+    var count = 0
+    for info in source.tensors {
+      let name = newName(info.name)
+      if !name.hasSameBytes(as: info.name) { count += 1 }
+      names[ExactString(info.name)] = name
+      renamed.append((try TensorInfo(name: name, dtype: info.dtype, shape: info.shape), info))
     }
     renamed.sort { $0.info.name.utf8.lexicographicallyPrecedes($1.info.name.utf8) }
     for (left, right) in zip(renamed, renamed.dropFirst()) where left.info.name.hasSameBytes(as: right.info.name) {
@@ -93,13 +102,14 @@ public struct RenamedSource: TensorSource {
     }
     tensors = renamed.map(\.info)
     originals = renamed.map(\.original)
-    ties = source.ties.reduce(into: [:]) { ties, tie in ties[names[tie.key] ?? tie.key] = names[tie.value] ?? tie.value
-    }
+    func new(_ old: String) -> String { names[ExactString(old)] ?? old }
+    ties = source.ties.reduce(into: [:]) { ties, tie in ties[new(tie.key)] = new(tie.value) }
     renamedCount = count
     self.source = source
   }
 
   public var metadata: [String: String] { source.metadata }
+  public var typedMetadata: TypedMetadata { source.typedMetadata }
   public var label: String { source.label }
   public var notes: [String] { source.notes }
 

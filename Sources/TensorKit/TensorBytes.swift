@@ -7,6 +7,8 @@ public final class TensorBytes: @unchecked Sendable {
   private let storage: UnsafeRawBufferPointer
   /// What a view keeps alive; nil for memory of its own.
   private let owner: AnyObject?
+  /// The bytes of the file that a view shows; nil for anything else.
+  public let range: FileRange?
 
   /// Allocates `count` bytes and has `fill` set every one of them.
   public init<Failure: Error>(
@@ -15,6 +17,7 @@ public final class TensorBytes: @unchecked Sendable {
     let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 64)
     storage = UnsafeRawBufferPointer(memory)
     owner = nil
+    range = nil
     // `self` is complete: when this throws, `deinit` frees the memory.
     try fill(memory)
   }
@@ -23,6 +26,17 @@ public final class TensorBytes: @unchecked Sendable {
   public init(viewing bytes: UnsafeRawBufferPointer, keeping owner: AnyObject) {
     storage = bytes
     self.owner = owner
+    range = nil
+  }
+
+  /// A view of a file's mapping.
+  ///
+  /// - Parameter bytes: what is mapped of `range`.
+  public init(viewing bytes: UnsafeRawBufferPointer, of range: FileRange) {
+    precondition(bytes.count == range.count, "all of the range")
+    storage = bytes
+    owner = range.file
+    self.range = range
   }
 
   deinit {
@@ -42,5 +56,13 @@ public final class TensorBytes: @unchecked Sendable {
     of _: Element.Type, _ body: (UnsafeBufferPointer<Element>) throws(StorageError) -> Result
   ) throws(StorageError) -> Result {
     try body(storage.bindMemory(to: Element.self))
+  }
+}
+
+extension ByteSink {
+  /// Writes a tensor: a large view of a file is copied within the system, where that can be.
+  public func write(_ bytes: TensorBytes) throws(StorageError) {
+    if let range = bytes.range, range.count >= BufferedSink.largeBytes { return try write(range) }
+    try bytes.withBytes { raw throws(StorageError) in try write(raw) }
   }
 }

@@ -20,17 +20,22 @@ public struct TensorSelection: TensorSource {
   }
 
   public var metadata: [String: String] { source.metadata }
+  public var typedMetadata: TypedMetadata { source.typedMetadata }
   public var label: String { source.label }
   public var notes: [String] { source.notes }
 
   public var ties: [String: String] {
     // The first of them may be left out; then the next one takes its place.
-    var firsts: [String: String] = [:]
+    var firsts: [ExactString: String] = [:]
     var ties: [String: String] = [:]
     let all = source.ties
     for info in tensors {
-      let first = all[info.name] ?? info.name
-      if let kept = firsts[first] { ties[info.name] = kept } else { firsts[first] = info.name }
+      let first = all.tie(of: info.name) ?? info.name
+      if let kept = firsts[ExactString(first)] {
+        ties[info.name] = kept
+      } else {
+        firsts[ExactString(first)] = info.name
+      }
     }
     return ties
   }

@@ -10,6 +10,10 @@ public protocol TensorSource: Sendable {
   /// Free-form strings of the checkpoint (safetensors' `__metadata__`).
   var metadata: [String: String] { get }
 
+  /// The metadata with its types, for the formats that have any (GGUF): by default `metadata`. A source that has types
+  /// gives them here, and as text in `metadata`; a source around another gives that one's.
+  var typedMetadata: TypedMetadata { get }
+
   /// What to call the source in messages: usually its path.
   var label: String { get }
 
@@ -35,6 +39,7 @@ public protocol TensorSource: Sendable {
 
 extension TensorSource {
   public var metadata: [String: String] { [:] }
+  public var typedMetadata: TypedMetadata { TypedMetadata(metadata) }
   public var ties: [String: String] { [:] }
   public var notes: [String] { [] }
 
@@ -47,6 +52,15 @@ extension TensorSource {
     try located(file: label, tensor: info.name) { () throws(StorageError) in
       try TensorBytes(count: info.byteCount) { buffer throws(StorageError) in try read(info, into: buffer) }
     }
+  }
+}
+
+extension [String: String] {
+  /// What a tensor is tied to. The subscript would also find the tie of a name in another Unicode spelling, which is
+  /// another tensor's.
+  public func tie(of name: String) -> String? {
+    guard let index = index(forKey: name), self[index].key.hasSameBytes(as: name) else { return nil }
+    return self[index].value
   }
 }
 

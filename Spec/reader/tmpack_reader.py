@@ -759,7 +759,8 @@ def to_odd(rounded, error):
 def fma(a, b, c):
     """TMP-1-4, elementwise, of arrays of the type of c."""
     if c.dtype == np.float32:
-        product, c = a.astype(np.float64) * b, c.astype(np.float64)  # exact: 24 + 24 bits
+        # Exact: 24 + 24 bits. All three are converted: NumPy 1 makes a float32 of a float64 scalar and float32 arrays.
+        product, c = a.astype(np.float64) * b.astype(np.float64), c.astype(np.float64)
         total = product + c
         part = total - product
         return to_odd(total, (product - (total - part)) + (c - part)).astype(np.float32)

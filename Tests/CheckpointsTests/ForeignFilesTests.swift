@@ -24,9 +24,20 @@ enum Foreign {
 
   /// What a file holds: the tensors, and which are tied.
   static func inside(_ name: String) throws -> (source: MemoryTensorSource, ties: [String: String]) {
-    let file = try members("files").first { $0.name == name }!.value.asObject(name)
+    try inside(members("files").first { $0.name == name }!.value)
+  }
+
+  /// The same of each file, by its path, of what `dump.py` prints.
+  static func files(in text: [UInt8]) throws -> [String: (source: MemoryTensorSource, ties: [String: String])] {
+    let dump = try JSONValue(parsing: text).asObject("the dump")
+    let files = try dump.required("files", of: "the dump").asObject("files").members
+    return Dictionary(uniqueKeysWithValues: try files.map { ($0.name, try inside($0.value)) })
+  }
+
+  private static func inside(_ value: JSONValue) throws -> (source: MemoryTensorSource, ties: [String: String]) {
+    let file = try value.asObject("a file")
     var tensors: [(info: TensorInfo, bytes: TensorBytes)] = []
-    for (name, value) in try file.required("tensors", of: name).asObject("tensors").members {
+    for (name, value) in try file.required("tensors", of: "a file").asObject("tensors").members {
       let tensor = try value.asObject(name)
       let shape = try tensor.required("shape", of: name).asArray("shape").map { try $0.asCount("shape") }
       let dtype = DType(rawValue: try tensor.required("dtype", of: name).asString("dtype"))!
@@ -36,7 +47,7 @@ enum Foreign {
       }
       tensors.append((try info(name, dtype, shape), TensorBytes(bytes)))
     }
-    let ties = try file.required("ties", of: name).asObject("ties").members.map {
+    let ties = try file.required("ties", of: "a file").asObject("ties").members.map {
       ($0.name, try $0.value.asString("tie"))
     }
     return (try MemoryTensorSource(tensors), Dictionary(uniqueKeysWithValues: ties))
@@ -68,10 +79,20 @@ enum Foreign {
   }
 
   /// Every file in every format that can hold it, and back.
-  @Test(arguments: Foreign.files, ["out.safetensors", "out.bin", "out.npz", "out"])
+  @Test(arguments: Foreign.files, ["out.safetensors", "out.bin", "out.npz", "out.gguf", "out"])
   func survivesEveryFormat(_ name: String, _ output: String) throws {
     let folder = TemporaryFolder()
-    let original = try Checkpoint.open(Foreign.path(name)).source
+    var original = try Checkpoint.open(Foreign.path(name)).source
+    if output == "out.gguf" {
+      let error = failure {
+        try CheckpointDestination(folder(output)).write(original)
+        try FileTree.remove(folder(output))
+      }
+      let first = original.tensors.first { GGUFTensorType($0.dtype) == nil }
+      #expect(error?.code == (first == nil ? nil : .unsupportedFeature))
+      #expect(error?.tensor == first?.name)
+      original = TensorSelection(of: original) { GGUFTensorType($0.dtype) != nil }
+    }
     let destination = try CheckpointDestination(folder(output), maxShardBytes: 200)
     if destination.format == .npz, original.tensors.contains(where: { $0.dtype == .bf16 }) {
       let error = failure { try destination.write(original) }
@@ -120,51 +141,49 @@ enum Foreign {
   }
 }
 
-/// Our files in the real libraries. Skipped where Debian's python3-torch is missing.
-@Suite(.enabled(if: Python.runs("import torch, numpy", interpreter: "/usr/bin/python3"))) struct ForeignLibrariesTests {
-  @Test(arguments: Foreign.files.filter { !$0.hasPrefix("arrays") } + ["every"]) func torchReadsOurFiles(
-    _ name: String
-  ) throws {
-    try check(name, "out.pt", load: "torch.load(path, weights_only=True)") { info in
-      ![.u16, .u32, .u64].contains(info.dtype) && !info.dtype.rawValue.hasPrefix("F8") && info.dtype.bitWidth >= 8
+/// Our files in the real libraries: everything that is read, in every format that holds it.
+@Suite(
+  .enabled(
+    if: Python.runs("import torch, numpy, safetensors, gguf"),
+    "needs Debian's python3-torch and the PyPI packages safetensors and gguf"))
+struct ForeignLibrariesTests {
+  private static let suffixes = ["safetensors", "pt", "npz", "gguf"]
+  private static let ggufFixtures = GGUFFixtureTests.names.map { "gguf/\($0).gguf" }
+
+  /// Whether the library of a format has such a tensor. (PyTorch before 2.1 has no unsigned integers but bytes.)
+  private static func holds(_ info: TensorInfo, _ suffix: String) -> Bool {
+    let isEightBitFloat = info.dtype.rawValue.hasPrefix("F8")
+    return switch suffix {
+    case "safetensors": true
+    case "pt": ![.u16, .u32, .u64].contains(info.dtype) && !isEightBitFloat && info.dtype.bitWidth >= 8
+    case "npz": info.dtype != .bf16 && !isEightBitFloat && info.dtype.bitWidth >= 8
+    default: GGUFTensorType(info.dtype) != nil && info.shape.elementCount > 0
     }
   }
 
-  @Test(arguments: Foreign.files + ["every"]) func numPyReadsOurFiles(_ name: String) throws {
-    try check(name, "out.npz", load: "dict(numpy.load(path))") { info in
-      info.dtype != .bf16 && !info.dtype.rawValue.hasPrefix("F8") && info.dtype.bitWidth >= 8
-    }
-  }
-
-  private func check(_ name: String, _ output: String, load: String, _ holds: (TensorInfo) -> Bool) throws {
+  @Test func readEverythingThatWeWrite() throws {
     let folder = TemporaryFolder()
-    let all: any TensorSource =
-      name == "every" ? try source(everyKindOfTensor()) : try Checkpoint.open(Foreign.path(name)).source
-    let original = TensorSelection(of: all, where: holds)
-    try CheckpointDestination(folder(output)).write(original)
-    try FileTree.makeFolder(folder("raw"))
-    let script = """
-      import torch, numpy
-      path = "\(folder(output))"
-      names = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "int64": "I64", "int32": "I32",
-        "int16": "I16", "int8": "I8", "uint8": "U8", "uint16": "U16", "uint32": "U32", "uint64": "U64", "bool": "BOOL",
-        "complex64": "C64"}
-      loaded = \(load)
-      for i, name in enumerate(sorted(loaded, key=lambda n: n.encode())):
-          t = loaded[name]
-          kind = names[str(t.dtype).split(".")[-1]]
-          if kind == "BF16": t = t.view(torch.int16)
-          data = (t.numpy() if isinstance(t, torch.Tensor) else t).tobytes()
-          text = name + "\\x00" + kind + "\\x00" + str(list(t.shape)) + "\\x00"
-          open(f"\(folder("raw"))/{i}", "wb").write(text.encode() + data)
-      if "tied.head" in loaded and isinstance(t, torch.Tensor):
-          assert loaded["tied.head"].data_ptr() == loaded["tied.embed"].data_ptr()
-      """
-    #expect(Python.runs(script, interpreter: "/usr/bin/python3"))
-    #expect(try FileTree.names(in: folder("raw")).count == original.tensors.count)
-    for (index, info) in original.tensors.enumerated() {
-      let head = "\(info.name)\0\(info.dtype.rawValue)\0\(info.shape)\0"
-      #expect(try contents(folder("raw/\(index)")) == Array(head.utf8) + bytes(of: original, info.name), "\(info.name)")
+    var written: [(path: String, tensors: any TensorSource)] = []
+    for name in Foreign.files + Self.ggufFixtures + ["every kind"] {
+      let all: any TensorSource =
+        name == "every kind" ? try source(everyKindOfTensor()) : try Checkpoint.open(Foreign.path(name)).source
+      for suffix in Self.suffixes {
+        let held = TensorSelection(of: all) { Self.holds($0, suffix) }
+        guard !held.tensors.isEmpty else { continue }
+        let path = folder("\(written.count).\(suffix)")
+        try CheckpointDestination(path).write(held)
+        written.append((path, held))
+      }
+    }
+    #expect(written.count > 80)
+    let run = try #require(Python.run([Foreign.path("dump.py")] + written.map(\.path)))
+    #expect(run.code == 0, "\(run.talk)")
+    let theirs = try Foreign.files(in: Array(run.output.utf8))
+    for (path, tensors) in written {
+      let (read, ties) = try #require(theirs[path])
+      #expect(read.tensors == tensors.tensors, "\(path)")
+      #expect(try hasSameTensors(read, tensors), "\(path)")
+      #expect(ties == (path.hasSuffix(".pt") ? tensors.ties : [:]), "\(path)")
     }
   }
 }

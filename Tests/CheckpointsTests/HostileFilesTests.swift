@@ -44,7 +44,11 @@ private struct Patient {
 }
 
 @Suite struct DamagedFilesTests {
-  static let files = ["state.bin", "state-legacy.bin", "training.ckpt", "arrays.npz", "arrays-deflated.npz", "v2.npy"]
+  static let files = [
+    "state.bin", "state-legacy.bin", "training.ckpt", "arrays.npz", "arrays-deflated.npz", "v2.npy", "big.npy",
+    "big.pt",
+    "zip64.npz", "zip64-deflated.npz", "arrays.safetensors",
+  ]
 
   @Test(arguments: files) func everyTruncationIsAnError(_ name: String) throws {
     let folder = TemporaryFolder()
@@ -60,7 +64,7 @@ private struct Patient {
     let folder = TemporaryFolder()
     let patient = Patient(try contents(Foreign.path(name)), in: folder)
     let expected = try readAll(patient.path)
-    let hasChecksums = name != "state-legacy.bin" && name != "v2.npy"
+    let hasChecksums = !["state-legacy.bin", "v2.npy", "big.npy", "arrays.safetensors"].contains(name)
     for index in patient.original.indices {
       for mask: UInt8 in [1, 0x80] {
         patient.set(patient.original[index] ^ mask, at: index)
@@ -328,6 +332,25 @@ struct ZipBuilder {
       #expect(try code([operation, 0xFF, 0xFF, 0xFF, 0xFF]) == .truncated)
       #expect(try code([operation, 0, 0, 0, 0x80]) == .truncated)
     }
+  }
+
+  /// A tensor of 16 MiB that is one byte, thirty thousand times.
+  @Test func boundsWhatViewsExpandTo() throws {
+    func views(_ count: Int) -> [UInt8] {
+      var pickle = Array("}(".utf8)
+      for number in 0..<count {
+        // The dictionary of `tensor`, without its own beginning and its end.
+        var one = tensor(Array("J".utf8) + [0, 0, 0, 1], [0x4B, 0])
+        one.removeFirst("}U\u{1}a".utf8.count)
+        one.removeLast()
+        let name = "t\(number)"
+        pickle += [UInt8(ascii: "U"), UInt8(name.utf8.count)] + Array(name.utf8) + one
+      }
+      return pickle + Array("u".utf8)
+    }
+    #expect(try code(views(1)) == nil)
+    #expect(try code(views(1000)) == .limitExceeded)
+    #expect(try code(views(30_000)) == .limitExceeded)
   }
 
   @Test func survivesDepthAndCycles() throws {

@@ -26,16 +26,16 @@ import Testing
 
   @Test func takesTheOnlyFileOfAnotherName() throws {
     let folder = TemporaryFolder()
-    try Self.put(["a"], at: folder("diffusion_pytorch_model.safetensors"))
+    try Self.put(["a"], at: folder("first.safetensors"))
     let checkpoint = try Checkpoint.open(folder.path)
-    #expect(checkpoint.weightFiles == [folder("diffusion_pytorch_model.safetensors")])
+    #expect(checkpoint.weightFiles == [folder("first.safetensors")])
     #expect(checkpoint.layout == .folder)
     try Self.put(["b"], at: folder("other.safetensors"))
     #expect(code { _ = try Checkpoint.open(folder.path) } == .invalidArgument)
     try Self.put(["c"], at: folder("model.safetensors"))
     let usual = try Checkpoint.open(folder.path)
     #expect(Self.names(usual) == ["c"])
-    #expect(usual.skippedFiles.map(\.name) == ["diffusion_pytorch_model.safetensors", "other.safetensors"])
+    #expect(usual.skippedFiles.map(\.name) == ["first.safetensors", "other.safetensors"])
     #expect(usual.skippedFiles.allSatisfy { $0.reason == .weights })
   }
 

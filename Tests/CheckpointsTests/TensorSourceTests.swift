@@ -38,53 +38,12 @@ import Testing
     #expect(try TensorSelection(of: all, excluding: [Glob("*.bias")]).tensors.count == 2)
   }
 
-  @Test(arguments: FloatFormat.allCases, FloatFormat.allCases)
-  func convertsFloatingPointOnly(_ from: FloatFormat, _ to: FloatFormat) throws {
-    // More than one block of the conversion.
-    let original = try source([info("f", from.dtype, [5000]), info("i", .i32, [3]), info("s", .f8e4m3, [2])])
-    let converted = try ConvertedSource(original, to: to)
-    #expect(converted.tensors.map(\.dtype) == [to.dtype, .i32, .f8e4m3])
-    #expect(try bytes(of: converted, "i") == bytes(of: original, "i"))
-    #expect(try bytes(of: converted, "s") == bytes(of: original, "s"))
-
-    func values(_ bytes: [UInt8], _ format: FloatFormat) -> [Double] {
-      [Double](unsafeUninitializedCapacity: 5000) { values, count in
-        bytes.withUnsafeBytes { format.widen($0, into: values) }
-        count = 5000
-      }
-    }
-    let before = values(try bytes(of: original, "f"), from)
-    let after = values(try bytes(of: converted, "f"), to)
-    for (before, after) in zip(before, after) {
-      let expected: Double =
-        switch to {
-        case .f64: before
-        case .f32: Double(Float(before))
-        case .f16: Double(roundedToEleven(before))
-        case .bf16: roundedToEight(before)
-        }
-      #expect(after == expected || (after.isNaN && before.isNaN))
-    }
-    if from == to { #expect(try bytes(of: converted, "f") == bytes(of: original, "f")) }
-  }
-
-  /// Half precision by scaling to a whole number of units in the last place: slow and plain.
-  private func roundedToEleven(_ value: Double) -> Double { rounded(value, bits: 11, lowest: -24, largest: 65504) }
-  private func roundedToEight(_ value: Double) -> Double {
-    rounded(value, bits: 8, lowest: -133, largest: 0x1.FEp127)
-  }
-  private func rounded(_ value: Double, bits: Int, lowest: Int, largest: Double) -> Double {
-    guard value.isFinite, value != 0 else { return value }
-    let unit = max(lowest, Int(value.exponent) - bits + 1)
-    let result: Double
-    if value.exponent < lowest - 2 {
-      result = value < 0 ? -0.0 : 0
-    } else {
-      result =
-        Double(sign: .plus, exponent: unit, significand: 1)
-        * (value / Double(sign: .plus, exponent: unit, significand: 1)).rounded(.toNearestOrEven)
-    }
-    return abs(result) > largest ? (value < 0 ? -.infinity : .infinity) : result
+  /// Names in two Unicode spellings are two tensors, and no tie.
+  @Test func tiesNoTensorsOfAlikeNames() throws {
+    let all = try source(["é", "e\u{301}", "z"].map { try info($0, .u8, [3]) })
+    #expect(TensorSelection(of: all).ties.isEmpty)
+    #expect(["é": "a"].tie(of: "é") == "a")
+    #expect(["é": "a"].tie(of: "e\u{301}") == nil)
   }
 
   @Test func refusesTensorsInMemoryThatDoNotAddUp() throws {

@@ -52,7 +52,7 @@ import Testing
       "`pack` and `add`", also: ["`inspect`"], top: pack.union(["ratio"]))
     try expect(
       try tmpack("unpack", archive, "--expert", "a66", "-o", folder("out"), "--json"), "`unpack`",
-      top: ["output", "tensors", "bytes", "files"])
+      top: ["output", "tensors", "bytes", "files", "notes"])
     let verify: Set = [
       "archive", "level", "sound", "root_digest", "usable_experts", "shared_usable", "proved_sources", "faults",
     ]

@@ -91,14 +91,72 @@ import Testing
 
   @Test func conversionThereAndBack() throws {
     var last = a66
-    for name in ["a.pt", "a.npz", "a.safetensors"] {
+    for name in ["a.pt", "a.npz", "a.gguf", "a.safetensors"] {
       #expect(try tmpack("convert", last, folder(name)).code == 0)
       last = folder(name)
       #expect(try tmpack("compare", a66, last, "--require-equal").code == 0)
     }
-    let refused = try tmpack("convert", a66, folder("a.gguf"), "--json")
-    #expect(refused.code != 0)
-    #expect(folder.names == ["a.npz", "a.pt", "a.safetensors"])
+    #expect(try tmpack("convert", a66, folder("a.onnx"), "--json").code == 3)
+    #expect(try tmpack("convert", a66, folder("b.npz"), "--quantize", "q8_0").code == 1)
+    #expect(folder.names == ["a.gguf", "a.npz", "a.pt", "a.safetensors"])
+  }
+
+  @Test func convertsToGGUF() throws {
+    try FileTree.makeFolder(folder("in"))
+    try put(try contents(a66), at: folder("in/model.safetensors"))
+    try put(Array(#"{"model_type": "bert"}"#.utf8), at: folder("in/config.json"))
+    let converted = try tmpack("convert", folder("in"), folder("a.gguf"), "--quantize", "q8_0", "--json")
+    #expect(try converted.json()["format"] == "gguf")
+    let notes = strings(try converted.json()["notes"])
+    #expect(notes.contains { $0.contains("are quantised to Q8_0") })
+    #expect(!notes.contains { $0.contains("general.architecture") })
+    #expect(try tmpack("compare", folder("in"), folder("a.gguf"), "--require-equal").code == 2)
+    let archive = try zoo(in: folder, "--lossless")
+    let unpacked = try tmpack("unpack", archive, "--expert", "a66", "-o", folder("b.gguf"))
+    #expect(unpacked.code == 0 && unpacked.talk.contains("general.architecture"))
+    #expect(try tmpack("compare", a66, folder("b.gguf"), "--require-equal").code == 0)
+    #expect(try tmpack("convert", a66, folder("g"), "--to", "gguf").code == 0)
+    #expect(try FileTree.names(in: folder("g")) == ["model.gguf"])
+  }
+
+  @Test func overflowsAreCountedOrRefused() throws {
+    #expect(try tmpack("convert", a66, folder("x.gguf"), "--dtype", "f8_e4m3").code == 3)
+    let bits = [Float(1000), 1, -1e6].flatMap { withUnsafeBytes(of: $0.bitPattern.littleEndian) { Array($0) } }
+    let header = #"{"t":{"dtype":"F32","shape":[3],"data_offsets":[0,12]}}"#
+    let length = withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { Array($0) }
+    try put(length + Array(header.utf8) + bits, at: folder("in"))
+    for (dtype, count) in [("f8_e4m3", 2), ("f8_e5m2", 1), ("f16", 1)] {
+      let output = folder("\(dtype).safetensors")
+      let refused = try tmpack("convert", folder("in"), output, "--dtype", dtype, "--json")
+      #expect(refused.code == 1)
+      #expect(try refused.jsonError()["tensor"] == "t")
+      let run = try tmpack("convert", folder("in"), output, "--dtype", dtype, "--overflow", "saturate", "--json")
+      #expect(try run.json()["overflows"] == JSONValue(count))
+    }
+  }
+
+  /// A pipeline of diffusers in an archive, and back in its folders.
+  @Test func packsPipelines() throws {
+    let index = #"{"unet": ["diffusers", "A"], "text_encoder": ["transformers", "B"], "scheduler": ["diffusers", "C"]}"#
+    for (name, unet, text) in [("base", base, c07), ("tuned", a66, b44)] {
+      for path in ["", "/unet", "/text_encoder", "/scheduler"] { try FileTree.makeFolder(folder(name) + path) }
+      try put(Array(index.utf8), at: folder(name) + "/model_index.json")
+      try put(Array("{}".utf8), at: folder(name) + "/scheduler/scheduler_config.json")
+      try put(try contents(unet), at: folder(name) + "/unet/diffusion_pytorch_model.safetensors")
+      try put(try contents(text), at: folder(name) + "/text_encoder/model.safetensors")
+    }
+    let archive = folder("x.tmpack")
+    let pack = try tmpack("pack", "--base", folder("base"), "--expert", folder("tuned"), "--lossless", "-o", archive)
+    #expect(pack.code == 0, "\(pack.talk)")
+    #expect(try tmpack("unpack", archive, "--expert", "tuned", "-o", folder("out")).code == 0)
+    #expect(try FileTree.names(in: folder("out")) == ["model_index.json", "scheduler", "text_encoder", "unet"])
+    for file in ["unet/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors"] {
+      #expect(try contents(folder("out/\(file)")) == contents(folder("tuned/\(file)")))
+    }
+    #expect(try tmpack("compare", folder("tuned"), folder("out"), "--require-equal").code == 0)
+    #expect(try tmpack("convert", folder("out"), folder("torch"), "--to", "pytorch").code == 0)
+    #expect(try FileTree.names(in: folder("torch/unet")) == ["diffusion_pytorch_model.bin"])
+    #expect(try tmpack("compare", "\(archive)#tuned", folder("torch"), "--require-equal").code == 0)
   }
 
   @Test func packsOtherFormats() throws {

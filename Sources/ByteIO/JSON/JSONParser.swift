@@ -11,12 +11,15 @@ extension JSONValue {
   /// beyond `Limits.jsonDepth` are errors. The rules that Foundation's parser leaves open (duplicate names above
   /// all) are the ones that formats with digests and offsets depend on.
   ///
-  /// - Parameter base: where `text` begins in its file, for the offsets of errors.
+  /// - Parameters:
+  ///   - base: where `text` begins in its file, for the offsets of errors.
+  ///   - maximumValues: how many values there may be, names of members counted too; more throw `limitExceeded`.
   /// - Complexity: linear; memory is a small multiple of the text.
   public init(
-    parsing text: UnsafeRawBufferPointer, at base: UInt64 = 0, maximumDepth: Int = Limits.jsonDepth
+    parsing text: UnsafeRawBufferPointer, at base: UInt64 = 0, maximumDepth: Int = Limits.jsonDepth,
+    maximumValues: Int = .max
   ) throws(StorageError) {
-    var parser = JSONParser(text: text, base: base, depthLeft: maximumDepth)
+    var parser = JSONParser(text: text, base: base, depthLeft: maximumDepth, valuesLeft: maximumValues)
     self = try parser.document()
   }
 
@@ -31,6 +34,7 @@ private struct JSONParser {
   let text: UnsafeRawBufferPointer
   let base: UInt64
   var depthLeft: Int
+  var valuesLeft: Int
   var position = 0
 
   mutating func document() throws(StorageError) -> JSONValue {
@@ -59,6 +63,10 @@ private struct JSONParser {
   }
 
   private mutating func value() throws(StorageError) -> JSONValue {
+    guard valuesLeft > 0 else {
+      throw StorageError(.limitExceeded, "JSON: more values than the limit", offset: base + UInt64(position))
+    }
+    valuesLeft -= 1
     switch next {
     case UInt8(ascii: "{"): return .object(try object())
     case UInt8(ascii: "["): return .array(try array())
@@ -100,6 +108,7 @@ private struct JSONParser {
       let start = position
       guard next == UInt8(ascii: "\"") else { throw error("expected a member name") }
       let name = try string()
+      valuesLeft -= 1
       skipSpace()
       try expect(":")
       skipSpace()

@@ -14,36 +14,54 @@ public enum JSONValue: Sendable, Equatable {
 /// The members of an object: unique names (compared by their bytes), in order.
 public struct JSONObject: Sendable, Equatable {
   public private(set) var members: [(name: String, value: JSONValue)] = []
+  /// Of all members, once there are more than are looked through quickly.
   private var positions: [ExactString: Int] = [:]
+  private static let fewMembers = 8
 
   public init() {}
 
   public subscript(name: String) -> JSONValue? {
-    get { positions[ExactString(name)].map { members[$0].value } }
+    get { position(of: name).map { members[$0].value } }
     set {
-      if let position = positions[ExactString(name)] {
+      if let position = position(of: name) {
         if let newValue {
           members[position].value = newValue
         } else {
           members.remove(at: position)
-          positions = [:]
-          for (index, member) in members.enumerated() { positions[ExactString(member.name)] = index }
+          indexAll()
         }
       } else if let newValue {
-        positions[ExactString(name)] = members.count
-        members.append((name, newValue))
+        append(name, newValue)
       }
     }
+  }
+
+  private func position(of name: String) -> Int? {
+    if members.count > Self.fewMembers { return positions[ExactString(name)] }
+    return members.firstIndex { $0.name.hasSameBytes(as: name) }
+  }
+
+  private mutating func append(_ name: String, _ value: JSONValue) {
+    members.append((name, value))
+    if members.count > Self.fewMembers + 1 {
+      positions[ExactString(name)] = members.count - 1
+    } else if members.count == Self.fewMembers + 1 {
+      indexAll()
+    }
+  }
+
+  private mutating func indexAll() {
+    positions = [:]
+    guard members.count > Self.fewMembers else { return }
+    for (index, member) in members.enumerated() { positions[ExactString(member.name)] = index }
   }
 
   public var names: [String] { members.map(\.name) }
 
   /// Adds a member; false when the name is taken.
   mutating func insert(_ name: String, _ value: JSONValue) -> Bool {
-    let key = ExactString(name)
-    guard positions[key] == nil else { return false }
-    positions[key] = members.count
-    members.append((name, value))
+    guard position(of: name) == nil else { return false }
+    append(name, value)
     return true
   }
 

@@ -10,20 +10,27 @@ import TensorKit
 public struct GGUFFile: TensorSource {
   public let tensors: [TensorInfo]
   /// All of the metadata, with its types; `metadata` has what fits strings.
-  public let typedMetadata: GGUFMetadata
+  public let typedMetadata: TypedMetadata
   private let file: ReadableFile
   private let dataStart: UInt64
+  private let isBigEndian: Bool
   /// In the order of `tensors`.
   private let entries: [GGUFHeader.Entry]
 
   public var label: String { file.path }
   public var path: String { file.path }
   public var metadata: [String: String] { typedMetadata.strings }
+  public var notes: [String] {
+    let quantized = entries.filter(\.type.isQuantized)
+    guard !quantized.isEmpty else { return [] }
+    let types = Set(quantized.map(\.type.description)).sorted().joined(separator: ", ")
+    return ["\(quantized.count) of \(entries.count) tensors are quantised (\(types)); their values are read as F32"]
+  }
 
   /// Reads and checks the header.
   ///
   /// - Throws: `malformed`, `truncated`, `limitExceeded`; `unsupportedVersion` for version 1 and those after 3;
-  ///   `unsupportedFeature` for a big-endian file or a tensor type that cannot be read, named.
+  ///   `unsupportedFeature` for a tensor type that cannot be read, named, and for a part of a split model.
   public init(_ path: String, mode: InputMode = .automatic) throws(StorageError) {
     try self.init(ReadableFile(path, mode: mode))
   }
@@ -32,6 +39,7 @@ public struct GGUFFile: TensorSource {
     let (header, end) = try located(file: file.path) { () throws(StorageError) in try Self.header(of: file) }
     self.file = file
     dataStart = end.roundedUp(toMultipleOf: UInt64(header.alignment))
+    isBigEndian = header.isBigEndian
     typedMetadata = header.metadata
     entries = header.entries.sorted { $0.info.name.utf8.lexicographicallyPrecedes($1.info.name.utf8) }
     tensors = entries.map(\.info)
@@ -69,18 +77,20 @@ public struct GGUFFile: TensorSource {
     // An empty tensor may say that it begins anywhere.
     guard entry.storedBytes > 0 else { return }
     let begin = dataStart + entry.offset
-    guard let block = entry.type.block else { return try file.read(at: begin, into: destination) }
+    guard let block = entry.type.block else {
+      try file.read(at: begin, into: destination)
+      if isBigEndian { swapBytes(of: destination, width: info.dtype.planeWidth) }
+      return
+    }
     try file.withBytes(at: begin, count: entry.storedBytes) { stored in block.dequantize(stored, into: destination) }
   }
 
   public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
     let entry = entry(of: info)
-    if !entry.type.isQuantized, entry.storedBytes > 0 {
-      let begin = dataStart + entry.offset
-      if begin.isMultiple(of: UInt64(info.dtype.planeWidth)),
-        let view = try file.mappedBytes(at: begin, count: entry.storedBytes)
-      {
-        return TensorBytes(viewing: view, keeping: file)
+    if !entry.type.isQuantized, entry.storedBytes > 0, !isBigEndian || info.dtype.planeWidth == 1 {
+      return try located(tensor: info.name) { () throws(StorageError) in
+        try TensorBytes(
+          of: file, at: dataStart + entry.offset, count: entry.storedBytes, alignment: info.dtype.planeWidth)
       }
     }
     return try TensorBytes(count: info.byteCount) { memory throws(StorageError) in

@@ -10,8 +10,9 @@ extension GGUFHeader {
   /// the next multiple of `alignment`.
   ///
   /// - Throws: `malformed`, `truncated`, `limitExceeded`; `unsupportedVersion` for version 1 and those after 3;
-  ///   `unsupportedFeature` for a big-endian file or a tensor type that cannot be read. Each names the byte and, where
-  ///   there is one, the tensor.
+  ///   `unsupportedFeature` for a tensor type that cannot be read, for quantised tensors in a big-endian file (what the
+  ///   order of a block's bytes is there, no document says), and for a part of a split model. Each names the byte and,
+  ///   where there is one, the tensor.
   /// - Complexity: O(n log n) in the number of tensors; memory is a small multiple of the header's.
   public init(parsing input: inout ByteReader, fileSize: UInt64) throws(StorageError) {
     let start = input.offset
@@ -33,25 +34,27 @@ extension GGUFHeader {
         .truncated, "the header needs at least \(needed) more bytes, \(input.remaining) are left", offset: countsPlace)
     }
 
-    var values: [GGUFMetadata.Entry] = []
+    var values: [TypedMetadata.Entry] = []
     values.reserveCapacity(Int(entryCount))
     var budget = GGUFArrayBudget()
-    for _ in 0..<entryCount { values.append(try GGUFMetadata.Entry(parsing: &input, &budget)) }
+    for _ in 0..<entryCount { values.append(try TypedMetadata.Entry(parsing: &input, &budget)) }
     var entries: [Entry] = []
     entries.reserveCapacity(Int(tensorCount))
     for _ in 0..<tensorCount { entries.append(try Entry(parsing: &input)) }
-    try self.init(metadata: GGUFMetadata(entries: values), entries: entries)
+    try self.init(metadata: TypedMetadata(entries: values), entries: entries, isBigEndian: input.isBigEndian)
+    try refuseParts()
     try validate(fileSize: fileSize, dataStart: input.offset.roundedUp(toMultipleOf: UInt64(alignment)))
   }
 
+  /// Reads the version, and by it the byte order: nothing else tells.
   private static func checkVersion(_ input: inout ByteReader) throws(StorageError) {
     let place = input.offset
-    let version = try input.integer(UInt32.self)
-    if 2...3 ~= version { return }
+    var version = try input.integer(UInt32.self)
     if 1...3 ~= version.byteSwapped {
-      throw StorageError(
-        .unsupportedFeature, "is a big-endian GGUF file; only little-endian ones are read", offset: place)
+      input.isBigEndian = true
+      version = version.byteSwapped
     }
+    if 2...3 ~= version { return }
     if version == 1 {
       throw StorageError(
         .unsupportedVersion, "is a GGUF file of version 1, which was replaced in August 2023; make it again",
@@ -59,12 +62,21 @@ extension GGUFHeader {
     }
     throw StorageError(.unsupportedVersion, "is a GGUF file of version \(version); 2 and 3 are read", offset: place)
   }
+
+  /// A part alone would be taken for the whole model.
+  private func refuseParts() throws(StorageError) {
+    guard let count = metadata[GGUFKey.splitCount]?.text, count != "0", count != "1" else { return }
+    let number = metadata[GGUFKey.splitNumber]?.text ?? "?"
+    throw StorageError(
+      .unsupportedFeature,
+      "is part \(number) (from 0) of a model split into \(count) files; join them first: llama-gguf-split --merge")
+  }
 }
 
-extension GGUFMetadata.Entry {
+extension TypedMetadata.Entry {
   fileprivate init(parsing input: inout ByteReader, _ budget: inout GGUFArrayBudget) throws(StorageError) {
-    key = try input.ggufString(atMost: Limits.ggufKeyBytes, "the length of a key")
-    do throws(StorageError) { value = try GGUFValue(parsing: &input, &budget) } catch {
+    let key = try input.ggufString(atMost: Limits.ggufKeyBytes, "the length of a key")
+    do throws(StorageError) { self.init(key: key, value: try MetadataValue(parsing: &input, &budget)) } catch {
       throw StorageError(error.code, "\(error.message), in the value of \"\(key)\"", offset: error.offset)
     }
   }

@@ -12,6 +12,11 @@ extension GGUFHeader {
       guard names.insert(ExactString(entry.info.name)).inserted else {
         throw StorageError(.malformed, "the name is there twice", tensor: entry.info.name)
       }
+      guard !isBigEndian || !entry.type.isQuantized else {
+        throw StorageError(
+          .unsupportedFeature, "has the type \(entry.type), which is not read from a big-endian file",
+          tensor: entry.info.name)
+      }
       guard entry.offset.isMultiple(of: UInt64(alignment)) else {
         throw StorageError(
           .malformed, "begins at data byte \(entry.offset), not a multiple of \(alignment)",
@@ -51,7 +56,7 @@ extension GGUFHeader {
   }
 }
 
-extension GGUFMetadata.Entry {
+extension TypedMetadata.Entry {
   /// The document wants keys of ASCII, lower case and underscores; tools that write others are not refused here.
   fileprivate func validate() throws(StorageError) {
     guard !key.isEmpty else { throw StorageError(.malformed, "a key is empty") }

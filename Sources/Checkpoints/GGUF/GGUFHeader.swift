@@ -1,7 +1,8 @@
 import ByteIO
 import TensorKit
 
-/// What comes before the tensors in a GGUF file (ggml-org/ggml, docs/gguf.md, "File Structure"), little-endian.
+/// What comes before the tensors in a GGUF file (ggml-org/ggml, docs/gguf.md, "File Structure").
+/// All numbers are little-endian, in a big-endian file big-endian; the version tells which.
 ///
 /// | bytes     | what                                                                                          |
 /// |-----------|-----------------------------------------------------------------------------------------------|
@@ -37,19 +38,26 @@ public struct GGUFHeader: Sendable, Equatable {
   /// The version that is written.
   static let version: UInt32 = 3
   static let defaultAlignment = 32
+  /// That a tensor may have (`GGML_MAX_DIMS`); more are read all the same.
+  static let dimensions = 4
+  /// Bytes of a tensor's name that ggml has room for (`GGML_MAX_NAME` and its final zero).
+  static let nameBytes = 63
   /// The block layouts that quantised tensors have had since May 2023 (`GGML_QNT_VERSION`).
   static let quantizationVersion: UInt32 = 2
 
-  public let metadata: GGUFMetadata
+  public let metadata: TypedMetadata
   /// The tensors in the order of the header.
   public let entries: [Entry]
   public let alignment: Int
+  /// Of the file that was read; what is written is little-endian.
+  let isBigEndian: Bool
 
   /// Every header passes here, whether it was read or is to be written.
-  init(metadata: GGUFMetadata, entries: [Entry]) throws(StorageError) {
+  init(metadata: TypedMetadata, entries: [Entry], isBigEndian: Bool = false) throws(StorageError) {
     self.metadata = metadata
     self.entries = entries
-    alignment = try metadata.alignment()
+    self.isBigEndian = isBigEndian
+    alignment = try metadata.ggufAlignment()
     try validate()
   }
 
@@ -66,15 +74,20 @@ public struct GGUFHeader: Sendable, Equatable {
   ///   cannot be stored as; `malformed` when two tensors have one name, rows are not whole blocks, or
   ///   `general.alignment` is unusable; `limitExceeded`.
   public init(
-    describing tensors: [TensorInfo], metadata: GGUFMetadata = GGUFMetadata(),
+    describing tensors: [TensorInfo], metadata: TypedMetadata = TypedMetadata(),
     storing type: (TensorInfo) -> GGUFTensorType? = { _ in nil }
   ) throws(StorageError) {
-    let alignment = UInt64(try metadata.alignment())
+    let alignment = UInt64(try metadata.ggufAlignment())
     var metadata = metadata
     var entries: [Entry] = []
     entries.reserveCapacity(tensors.count)
     var offset: UInt64 = 0
     for info in tensors.sortedByName() {
+      guard info.shape.dimensions.count <= GGUFHeader.dimensions else {
+        throw StorageError(
+          .unsupportedFeature, "has shape \(info.shape); GGUF tensors have at most \(GGUFHeader.dimensions) dimensions",
+          tensor: info.name)
+      }
       let entry = try Entry(info: info, type: Self.type(type(info), for: info), offset: offset)
       offset = try offset.adding(UInt64(entry.storedBytes) + alignment, "the size of the tensors")
       offset = (offset - 1) & ~(alignment - 1)

@@ -47,7 +47,12 @@ struct NumPyFile: TensorSource {
       }
       let name = String(entry.name.dropLast(Self.suffix.count))
       let array = try located(file: archive.file.path, tensor: name) { () throws(StorageError) in
-        try Self.array(archive.prefix(of: entry, NumPyHeader.maximumBytes), size: entry.size, in: entry)
+        // Nearly all headers are short.
+        let prefix = try archive.prefix(of: entry, 256)
+        do throws(StorageError) { return try Self.array(prefix, size: entry.size, in: entry) } catch {
+          guard error.code == .truncated, entry.size > UInt64(prefix.count) else { throw error }
+          return try Self.array(archive.prefix(of: entry, NumPyHeader.maximumBytes), size: entry.size, in: entry)
+        }
       }
       found.append((try Self.info(name, array.header), array))
     }

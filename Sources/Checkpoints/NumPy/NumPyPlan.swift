@@ -13,11 +13,11 @@ struct NumPyArchivePlan: CheckpointFilePlan {
     headers = try self.tensors.map { info throws(StorageError) in try info.numPyHeader }
   }
 
-  func checksum(_ index: Int, _ bytes: UnsafeRawBufferPointer) -> UInt32 {
+  func encode(_ index: Int, _ bytes: TensorBytes) throws(StorageError) -> EncodedTensor {
     var checksum = CRC32()
     headers[index].withUnsafeBytes { checksum.update($0) }
-    checksum.update(bytes)
-    return checksum.value
+    try bytes.withBytes { checksum.update($0) }
+    return EncodedTensor(bytes: bytes, checksum: checksum.value)
   }
 
   func begin(writingTo sink: any ByteSink) -> any CheckpointFileWriter { Writer(plan: self, zip: ZipWriter(to: sink)) }
@@ -27,15 +27,15 @@ struct NumPyArchivePlan: CheckpointFilePlan {
     var zip: ZipWriter
     var next = 0
 
-    mutating func append(_ bytes: UnsafeRawBufferPointer, checksum: UInt32) throws(StorageError) {
+    mutating func append(_ tensor: EncodedTensor) throws(StorageError) {
       let info = plan.tensors[next]
-      precondition(bytes.count == info.byteCount, "the tensor that comes next")
+      precondition(tensor.bytes.count == info.byteCount, "the tensor that comes next")
       try located(tensor: info.name) { () throws(StorageError) in
         let header = plan.headers[next]
-        let size = UInt64(header.count) + UInt64(bytes.count)
-        try zip.begin(info.name + NumPyFile.suffix, size: size, checksum: checksum)
+        let size = UInt64(header.count) + UInt64(tensor.bytes.count)
+        try zip.begin(info.name + NumPyFile.suffix, size: size, checksum: tensor.checksum)
         try zip.write(header)
-        try zip.write(bytes)
+        try zip.write(tensor.bytes)
       }
       next += 1
     }
@@ -68,9 +68,7 @@ struct NumPyArrayPlan: CheckpointFilePlan {
 
   private struct Writer: CheckpointFileWriter {
     let sink: any ByteSink
-    mutating func append(_ bytes: UnsafeRawBufferPointer, checksum: UInt32) throws(StorageError) {
-      try sink.write(bytes)
-    }
+    mutating func append(_ tensor: EncodedTensor) throws(StorageError) { try sink.write(tensor.bytes) }
     mutating func finish() {}
   }
 }

@@ -69,10 +69,24 @@ struct TorchFile: TensorSource {
         }
       }
     }
+    try located(file: file.path) { () throws(StorageError) in try Self.checkSize(of: infos, in: usedRecords) }
     tensors = infos
     self.places = places
     self.ties = ties
     checked = CheckedRecords(usedRecords, archive: archive, file: file)
+  }
+
+  /// Many views of one storage are many tensors when they are written elsewhere.
+  private static func checkSize(of tensors: [TensorInfo], in records: [TorchRecord]) throws(StorageError) {
+    var stored: UInt64 = 0
+    for record in records { stored = try stored.adding(record.byteCount, "the size of the storages") }
+    var total: UInt64 = 0
+    for info in tensors { total = try total.adding(UInt64(info.byteCount), "the size of the tensors") }
+    let (most, overflow) = stored.multipliedReportingOverflow(by: UInt64(Limits.sharedStorageFactor))
+    guard !overflow else { return }
+    try Limits.check(
+      total, atMost: try most.adding(UInt64(Limits.sharedStorageFloor), "the size of the storages"),
+      "the size of the tensors in storages of \(stored) bytes")
   }
 
   func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {

@@ -20,7 +20,7 @@ struct TorchPlan: CheckpointFilePlan {
   init(_ all: [TensorInfo], ties: [String: String]) throws(StorageError) {
     let all = all.sortedByName()
     var written: [TensorInfo] = []
-    var numbers: [String: Int] = [:]
+    var numbers: [ExactString: Int] = [:]
     var pickle = PickleWriter()
     pickle.global("collections OrderedDict")
     pickle.emptyTuple()
@@ -29,13 +29,13 @@ struct TorchPlan: CheckpointFilePlan {
     for info in all {
       let number: Int
       // The first may be in another file.
-      if let first = ties[info.name], let known = numbers[first], written[known].matches(info) {
+      if let first = ties.tie(of: info.name), let known = numbers[ExactString(first)], written[known].matches(info) {
         number = known
       } else {
         number = written.count
         written.append(info)
       }
-      numbers[info.name] = number
+      numbers[ExactString(info.name)] = number
       pickle.string(info.name)
       try Self.write(info, storage: number, to: &pickle)
     }
@@ -74,7 +74,9 @@ struct TorchPlan: CheckpointFilePlan {
     pickle.call()
   }
 
-  func checksum(_ index: Int, _ bytes: UnsafeRawBufferPointer) -> UInt32 { CRC32.of(bytes).value }
+  func encode(_ index: Int, _ bytes: TensorBytes) throws(StorageError) -> EncodedTensor {
+    EncodedTensor(bytes: bytes, checksum: try bytes.withBytes { CRC32.of($0).value })
+  }
 
   func begin(writingTo sink: any ByteSink) throws(StorageError) -> any CheckpointFileWriter {
     var zip = ZipWriter(to: sink)
@@ -88,11 +90,12 @@ struct TorchPlan: CheckpointFilePlan {
     var zip: ZipWriter
     var next = 0
 
-    mutating func append(_ bytes: UnsafeRawBufferPointer, checksum: UInt32) throws(StorageError) {
-      precondition(bytes.count == plan.tensors[next].byteCount, "the tensor that comes next")
-      try zip.begin(
-        "\(TorchPlan.folder)\(TorchRecordName.storages)\(next)", size: UInt64(bytes.count), checksum: checksum)
-      try zip.write(bytes)
+    mutating func append(_ tensor: EncodedTensor) throws(StorageError) {
+      let count = tensor.bytes.count
+      precondition(count == plan.tensors[next].byteCount, "the tensor that comes next")
+      let name = "\(TorchPlan.folder)\(TorchRecordName.storages)\(next)"
+      try zip.begin(name, size: UInt64(count), checksum: tensor.checksum)
+      try zip.write(tensor.bytes)
       next += 1
     }
 

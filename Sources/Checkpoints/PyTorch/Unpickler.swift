@@ -5,7 +5,7 @@ import ByteIO
 /// An interpreter of a stack machine that can make lists, dictionaries, numbers and descriptions of tensors, and
 /// nothing else: no name of Python leads to code. Depth is no danger, because containers hold numbers of objects
 /// rather than objects; the sizes are bounded by `Limits`.
-struct Unpickler {
+struct Unpickler: ~Copyable {
   private var stack: [PickleValue] = []
   private var marks: [Int] = []
   private var memo: [UInt32: PickleValue] = [:]

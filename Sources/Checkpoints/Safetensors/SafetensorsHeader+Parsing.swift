@@ -46,7 +46,8 @@ extension SafetensorsHeader {
     }
 
     do throws(StorageError) {
-      let members = try JSONValue(parsing: text, at: textStart).asObject("the header").members
+      let members = try JSONValue(parsing: text, at: textStart, maximumValues: Limits.jsonValues).asObject("the header")
+        .members
       try Limits.check(members.count, atMost: Limits.tensors + 1, "the number of entries")
       var metadata: [String: String] = [:]
       var entries: [Entry] = []

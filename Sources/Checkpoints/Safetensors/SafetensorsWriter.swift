@@ -24,9 +24,9 @@ struct SafetensorsWriter: CheckpointFileWriter {
     self.sink = sink
   }
 
-  mutating func append(_ bytes: UnsafeRawBufferPointer, checksum: UInt32) throws(StorageError) {
-    precondition(bytes.count == header.entries[next].info.byteCount, "the tensor that comes next")
-    try sink.write(bytes)
+  mutating func append(_ tensor: EncodedTensor) throws(StorageError) {
+    precondition(tensor.bytes.count == header.entries[next].info.byteCount, "the tensor that comes next")
+    try sink.write(tensor.bytes)
     next += 1
   }
 

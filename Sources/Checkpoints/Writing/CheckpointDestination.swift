@@ -22,12 +22,15 @@ public struct CheckpointDestination: Sendable {
   public let replacing: Bool
   /// Bytes of tensors in one file of a folder; a larger tensor has a file for itself. A single file is never split.
   public let maxShardBytes: UInt64
+  /// What the matrices of a GGUF file are quantised to, where it suits them; nil to write all tensors as they are.
+  public let quantization: GGUFTensorType?
 
   /// - Parameter format: nil for what the path's suffix means, safetensors for a folder.
   /// - Throws: `unsupportedFeature` for a path with the suffix of a format that cannot be written; `invalidArgument`
-  ///   when its suffix means another format.
+  ///   when its suffix means another format, or for a quantisation of anything but GGUF.
   public init(
-    _ path: String, format: WritableFormat? = nil, replacing: Bool = false, maxShardBytes: UInt64 = 5_000_000_000
+    _ path: String, format: WritableFormat? = nil, replacing: Bool = false, maxShardBytes: UInt64 = 5_000_000_000,
+    quantization: GGUFTensorType? = nil
   ) throws(StorageError) {
     let implied = WritableFormat(suffixOf: path)
     if implied == nil, WeightFileName.isWeights(path) {
@@ -42,9 +45,31 @@ public struct CheckpointDestination: Sendable {
     layout = implied == nil ? .folder : .file
     self.replacing = replacing
     self.maxShardBytes = maxShardBytes
+    self.quantization = quantization
+    guard let quantization else { return }
+    guard self.format == .gguf else {
+      throw StorageError(
+        .invalidArgument, "only GGUF files hold quantised tensors, not \(self.format.rawValue)", file: path)
+    }
+    guard quantization.isQuantized, quantization.isWritable else {
+      throw StorageError(.invalidArgument, "tensors cannot be quantised to \(quantization)", file: path)
+    }
   }
 
-  /// Writes every tensor of `source`, its metadata, and in a folder the carried files.
+  /// What a person should know of writing `source` here: what is lost, and what is quantised.
+  public func notes(on source: some TensorSource) -> [String] {
+    var notes = format.losses(of: source)
+    if let quantization {
+      let kept = source.tensors.filter { !quantization.suits($0) }.map(\.name)
+      let count = source.tensors.count
+      let rest = kept.isEmpty ? "" : "; as they are: \(WritableFormat.listed(kept))"
+      notes.append("\(count - kept.count) of \(count) tensors are quantised to \(quantization)\(rest)")
+    }
+    return notes
+  }
+
+  /// Writes every tensor of `source`, its metadata, and in a folder the carried files. With the index of a pipeline
+  /// among these, each component's tensors go into a folder of their own: see `FolderPart`.
   ///
   /// `source.bytes(of:)` is called on several threads, in the order of the file. The metadata is written as it is,
   /// where the format has a place for it (see `WritableFormat.losses(of:)`); `transformers` wants it to be empty or to
@@ -61,38 +86,47 @@ public struct CheckpointDestination: Sendable {
     _ source: some TensorSource, carriedFiles: [CarriedContent] = [], threads: Int = availableCores(),
     progress: (_ bytesWritten: UInt64, _ total: UInt64) -> Void = { _, _ in }
   ) throws(StorageError) {
-    let plan = try located(file: path) { () throws(StorageError) in
-      try ShardPlan(source, format, maximum: layout == .file ? nil : maxShardBytes)
+    let plans = try located(file: path) { () throws(StorageError) in
+      let parts = layout == .file ? [.whole(source)] : try FolderPart.parts(of: source, beside: carriedFiles)
+      return try parts.map { part throws(StorageError) in
+        try ShardPlan(part, format, maximum: layout == .file ? nil : maxShardBytes, quantization: quantization)
+      }
     }
-    let otherFiles = try carriedFiles + plan.indexFile
-    try checkNames(of: otherFiles, beside: plan.shards)
+    var otherFiles = carriedFiles
+    for plan in plans { otherFiles += try plan.indexFile }
+    try checkNames(of: otherFiles, beside: plans)
+    let total = plans.reduce(0) { $0 &+ $1.writtenSize }
     var written: UInt64 = 0
-    func put(_ shard: ShardPlan.Shard, in file: AtomicFile) throws(StorageError) {
-      try stream(source, shard.plan, to: file, threads: threads) { bytes in
+    func put(_ shard: ShardPlan.Shard, of plan: ShardPlan, in file: AtomicFile) throws(StorageError) {
+      try stream(plan.part.source, shard.plan, to: file, threads: threads) { bytes in
         written += UInt64(bytes)
-        progress(written, plan.writtenSize)
+        progress(written, total)
       }
       try file.commit()
     }
     switch layout {
     case .file:
-      try put(plan.shards[0], in: AtomicFile(path, replacing: replacing))
+      try put(plans[0].shards[0], of: plans[0], in: AtomicFile(path, replacing: replacing))
     case .folder:
       let folder = try AtomicFolder(path, replacing: replacing)
       // The small files first: if one of them cannot be had, that is known before the long part.
       for file in otherFiles { try add(file, to: folder) }
-      for shard in plan.shards { try put(shard, in: folder.makeFile(CarriedFileName(shard.fileName))) }
+      for plan in plans {
+        for shard in plan.shards {
+          try put(shard, of: plan, in: folder.makeFile(CarriedFileName(plan.part.folder + shard.fileName)))
+        }
+      }
       try folder.commit()
     }
   }
 
   /// Refuses now what could only fail later.
-  private func checkNames(of files: [CarriedContent], beside shards: [ShardPlan.Shard]) throws(StorageError) {
+  private func checkNames(of files: [CarriedContent], beside plans: [ShardPlan]) throws(StorageError) {
     if layout == .file {
       guard let first = files.first else { return }
       throw StorageError(.invalidArgument, "a single file has no place for \(first.name); write a folder", file: path)
     }
-    var taken = Set(shards.map(\.fileName))
+    var taken = Set(plans.flatMap { plan in plan.shards.map { plan.part.folder + $0.fileName } })
     for file in files where !taken.insert(file.name.text).inserted {
       throw StorageError(.malformed, "two files are named \"\(file.name)\"", file: path)
     }
@@ -106,19 +140,42 @@ public struct CheckpointDestination: Sendable {
 
   /// Writes one file: tensors are made on `threads` threads and written here in order.
   private func stream(
-    _ source: some TensorSource, _ plan: any CheckpointFilePlan, to sink: any ByteSink, threads: Int,
+    _ source: any TensorSource, _ plan: any CheckpointFilePlan, to sink: any ByteSink, threads: Int,
     wrote: (Int) -> Void
   ) throws(StorageError) {
-    var writer = try plan.begin(writingTo: sink)
+    let buffer = BufferedSink(sink)
+    var writer = try plan.begin(writingTo: buffer)
     let tensors = plan.tensors
-    try OrderedPipeline(threads: threads).run(tensors.count) { index throws(StorageError) in
-      let bytes = try source.bytes(of: tensors[index])
-      return (bytes, try bytes.withBytes { plan.checksum(index, $0) })
-    } consume: { _, made throws(StorageError) in
-      let (bytes, checksum) = made
-      try bytes.withBytes { raw throws(StorageError) in try writer.append(raw, checksum: checksum) }
-      wrote(bytes.count)
+    let groups = Self.groups(of: tensors)
+    try OrderedPipeline(threads: threads).run(groups.count) { number throws(StorageError) in
+      try groups[number].map { index throws(StorageError) in
+        try plan.encode(index, source.bytes(of: tensors[index]))
+      }
+    } consume: { number, encoded throws(StorageError) in
+      for (index, tensor) in zip(groups[number], encoded) {
+        try writer.append(tensor)
+        wrote(tensors[index].byteCount)
+      }
     }
     try writer.finish()
+    try buffer.flush()
+  }
+
+  /// Runs of tensors that are one job: one that is large, or many that are small.
+  private static func groups(of tensors: [TensorInfo]) -> [Range<Int>] {
+    let enough = 1 << 20
+    let most = 1024
+    var groups: [Range<Int>] = []
+    var start = 0
+    var bytes = 0
+    for (index, info) in tensors.enumerated() {
+      if index > start, info.byteCount > enough - bytes || index - start == most {
+        groups.append(start..<index)
+        (start, bytes) = (index, 0)
+      }
+      bytes = min(enough, bytes + min(enough, info.byteCount))
+    }
+    if start < tensors.count { groups.append(start..<tensors.count) }
+    return groups
   }
 }

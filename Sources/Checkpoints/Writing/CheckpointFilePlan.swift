@@ -6,21 +6,28 @@ protocol CheckpointFilePlan: Sendable {
   /// The tensors whose bytes are written, in the order of the file.
   var tensors: [TensorInfo] { get }
 
-  /// What `append` wants to know of a tensor beside its bytes. Called on the threads that make the tensors.
-  func checksum(_ index: Int, _ bytes: UnsafeRawBufferPointer) -> UInt32
+  /// What `append` takes of a tensor. Called on the threads that read the tensors.
+  func encode(_ index: Int, _ bytes: TensorBytes) throws(StorageError) -> EncodedTensor
 
   /// Writes what comes before the first tensor.
   func begin(writingTo sink: any ByteSink) throws(StorageError) -> any CheckpointFileWriter
 }
 
 extension CheckpointFilePlan {
-  func checksum(_ index: Int, _ bytes: UnsafeRawBufferPointer) -> UInt32 { 0 }
+  func encode(_ index: Int, _ bytes: TensorBytes) throws(StorageError) -> EncodedTensor { EncodedTensor(bytes: bytes) }
+}
+
+/// A tensor as a file holds it.
+struct EncodedTensor: Sendable {
+  let bytes: TensorBytes
+  /// In formats that have one before the bytes.
+  var checksum: UInt32 = 0
 }
 
 /// Writes the tensors of a plan in their order, and keeps none of them.
 protocol CheckpointFileWriter {
-  /// - Precondition: `bytes` has the size that the plan says.
-  mutating func append(_ bytes: UnsafeRawBufferPointer, checksum: UInt32) throws(StorageError)
+  /// - Precondition: the next tensor of the plan, encoded by it.
+  mutating func append(_ tensor: EncodedTensor) throws(StorageError)
   /// - Precondition: every tensor was appended.
   mutating func finish() throws(StorageError)
 }

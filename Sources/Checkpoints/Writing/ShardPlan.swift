@@ -1,9 +1,10 @@
 import ByteIO
 import TensorKit
 
-/// How tensors are spread over files.
+/// How the tensors of a folder are spread over files.
 struct ShardPlan: Sendable {
   struct Shard: Sendable {
+    /// In its folder.
     let fileName: String
     let plan: any CheckpointFilePlan
     /// Names of all tensors, tied ones included.
@@ -14,13 +15,21 @@ struct ShardPlan: Sendable {
   let totalSize: UInt64
   /// Of the tensors whose bytes are written.
   let writtenSize: UInt64
-  private let format: WritableFormat
+  let part: FolderPart
+  private let name: (stem: String, suffix: String)
 
   /// Fills one shard after another in the order of the names, so that a layer's tensors stay together. A shard is
   /// larger than `maximum` only if it holds a single tensor.
   ///
-  /// - Parameter maximum: bytes of tensors in a shard; nil for one shard whatever its size.
-  init(_ source: some TensorSource, _ format: WritableFormat, maximum: UInt64?) throws(StorageError) {
+  /// - Parameters:
+  ///   - maximum: bytes of tensors in a shard; nil for one shard whatever its size.
+  ///   - quantization: see `CheckpointDestination.quantization`.
+  init(
+    _ part: FolderPart, _ format: WritableFormat, maximum: UInt64?, quantization: GGUFTensorType?
+  ) throws(StorageError) {
+    let source = part.source
+    let maximum = format.isSharded ? maximum : nil
+    let name = (stem: part.stem ?? format.fileName.stem, suffix: format.fileName.suffix)
     var groups: [[TensorInfo]] = [[]]
     var size: UInt64 = 0
     for info in source.tensors {
@@ -34,29 +43,28 @@ struct ShardPlan: Sendable {
       groups[groups.count - 1].append(info)
     }
     let count = groups.count
-    let (metadata, ties) = (source.metadata, source.ties)
     shards = try groups.enumerated().map { item throws(StorageError) in
       Shard(
-        fileName: Self.fileName(format, item.offset, of: count),
-        plan: try format.plan(item.element, metadata: metadata, ties: ties), names: item.element.map(\.name))
+        fileName: Self.fileName(name, item.offset, of: count),
+        plan: try format.plan(item.element, of: source, quantization: quantization), names: item.element.map(\.name))
     }
     // Each shard's size is known to fit; so many shards of them may not.
     var total: UInt64 = 0
     for info in source.tensors { total = try total.adding(UInt64(info.byteCount), "the size of the tensors") }
     totalSize = total
     writtenSize = shards.reduce(0) { $0 + $1.plan.tensors.reduce(0) { $0 + UInt64($1.byteCount) } }
-    self.format = format
+    self.part = part
+    self.name = name
   }
 
   /// `model.safetensors`, or `model-00002-of-00003.safetensors`: the names that `transformers` looks for.
-  private static func fileName(_ format: WritableFormat, _ index: Int, of count: Int) -> String {
-    let (stem, suffix) = format.fileName
-    guard count > 1 else { return stem + suffix }
+  private static func fileName(_ name: (stem: String, suffix: String), _ index: Int, of count: Int) -> String {
+    guard count > 1 else { return name.stem + name.suffix }
     func padded(_ number: Int) -> String {
       let digits = String(number)
       return String(repeating: "0", count: max(0, 5 - digits.count)) + digits
     }
-    return "\(stem)-\(padded(index + 1))-of-\(padded(count))\(suffix)"
+    return "\(name.stem)-\(padded(index + 1))-of-\(padded(count))\(name.suffix)"
   }
 
   /// The index that belongs beside several shards.
@@ -65,8 +73,8 @@ struct ShardPlan: Sendable {
       guard shards.count > 1 else { return [] }
       let map = shards.flatMap { shard in shard.names.map { (tensor: $0, shard: shard.fileName) } }
       let index = ShardIndex(totalSize: totalSize, weightMap: map)
-      let name = try CarriedFileName(format.fileName.stem + format.fileName.suffix + WeightFileName.index)
-      return [CarriedContent(name) { index.text }]
+      let file = try CarriedFileName(part.folder + name.stem + name.suffix + WeightFileName.index)
+      return [CarriedContent(file) { index.text }]
     }
   }
 }

@@ -9,11 +9,12 @@ public enum WritableFormat: String, Sendable, CaseIterable {
   case npz
   /// A single array.
   case npy
+  case gguf
 
   /// By what follows the last dot of a file's name.
   private static let suffixes: [String: WritableFormat] = [
     "safetensors": .safetensors, "bin": .pytorch, "pt": .pytorch, "pth": .pytorch, "ckpt": .pytorch, "npz": .npz,
-    "npy": .npy,
+    "npy": .npy, "gguf": .gguf,
   ]
 
   /// The format that a path's suffix means; nil for a folder's name.
@@ -31,45 +32,30 @@ public enum WritableFormat: String, Sendable, CaseIterable {
     case .pytorch: ("pytorch_model", ".bin")
     case .npz: ("model", ".npz")
     case .npy: ("model", ".npy")
+    case .gguf: ("model", ".gguf")
     }
   }
 
+  /// Whether a model may be spread over files with an index beside them. llama.cpp splits GGUF files otherwise.
+  var isSharded: Bool { self != .gguf }
+
   /// Lays out a file.
   ///
-  /// - Parameter ties: see `TensorSource.ties`; formats that cannot keep them write every tensor.
+  /// - Parameters:
+  ///   - tensors: of the source, some or all.
+  ///   - source: gives metadata and ties; formats that cannot keep them leave them out and write every tensor.
+  ///   - quantization: see `CheckpointDestination.quantization`.
   /// - Throws: `unsupportedFeature`, naming the tensor, for what the format cannot hold.
   func plan(
-    _ tensors: [TensorInfo], metadata: [String: String], ties: [String: String]
+    _ tensors: [TensorInfo], of source: some TensorSource, quantization: GGUFTensorType?
   ) throws(StorageError) -> any CheckpointFilePlan {
-    switch self {
-    case .safetensors: try SafetensorsHeader(describing: tensors, metadata: metadata)
+    let ties = source.ties
+    return switch self {
+    case .safetensors: try SafetensorsHeader(describing: tensors, metadata: source.metadata)
+    case .gguf: try GGUFHeader(planning: tensors, metadata: source.typedMetadata, quantizing: quantization)
     case .pytorch: try TorchPlan(tensors, ties: ties)
     case .npz: try NumPyArchivePlan(tensors)
     case .npy: try NumPyArrayPlan(tensors)
     }
-  }
-
-  /// What of a source, beside its tensors, a file of this format does not keep; a sentence each.
-  public func losses(of source: some TensorSource) -> [String] {
-    var losses: [String] = []
-    // Which tool wrote a safetensors file says nothing of the tensors.
-    let metadata = source.metadata.keys.filter { $0 != "format" }.sorted()
-    if self != .safetensors, !metadata.isEmpty {
-      losses.append("\(name) has no place for metadata; left out: \(Self.listed(metadata))")
-    }
-    let ties = source.ties.keys.sorted()
-    if self != .pytorch, !ties.isEmpty {
-      losses.append("\(name) cannot tie tensors; written in full: \(Self.listed(ties))")
-    }
-    if self == .npy, let info = source.tensors.first {
-      losses.append("\(name) has no place for the tensor's name, \(info.name)")
-    }
-    return losses
-  }
-
-  private var name: String { self == .pytorch ? "PyTorch" : rawValue }
-
-  private static func listed(_ names: [String]) -> String {
-    names.prefix(4).joined(separator: ", ") + (names.count > 4 ? ", … (\(names.count))" : "")
   }
 }

@@ -1,4 +1,5 @@
 import ByteIO
+import TensorKit
 
 /// Streams a ZIP archive of stored entries whose sizes and checksums are known when they begin. Equal entries give
 /// equal bytes.
@@ -74,7 +75,7 @@ struct ZipWriter {
     count += 1
   }
 
-  func write(_ bytes: UnsafeRawBufferPointer) throws(StorageError) { try sink.write(bytes) }
+  func write(_ bytes: TensorBytes) throws(StorageError) { try sink.write(bytes) }
   func write(_ bytes: [UInt8]) throws(StorageError) { try sink.write(bytes) }
 
   /// Writes the directory.

@@ -2,6 +2,24 @@ import ArgumentParser
 import TMPack
 
 extension WritableFormat: ExpressibleByArgument {}
+extension ConversionFormat: ExpressibleByArgument {
+  public static var allValueStrings: [String] { allCases.map { $0.dtype.rawValue.lowercased() } }
+
+  public init?(argument: String) {
+    guard let format = DType(rawValue: argument.uppercased())?.conversionFormat else { return nil }
+    self = format
+  }
+}
+extension GGUFTensorType: ExpressibleByArgument {
+  public static var allValueStrings: [String] {
+    allCases.filter { $0.isQuantized && $0.isWritable }.map { $0.description.lowercased() }
+  }
+
+  public init?(argument: String) {
+    guard Self.allValueStrings.contains(argument.lowercased()) else { return nil }
+    self = Self.allCases.first { $0.description.lowercased() == argument.lowercased() }!
+  }
+}
 extension Overflow: ExpressibleByArgument {
   /// Infinity is for programs that look for it; on the command line nobody asks for it.
   public static var allValueStrings: [String] { [Overflow.saturate, .error].map(\.rawValue) }
@@ -15,10 +33,12 @@ struct Convert: ParsableCommand {
         tmpack convert pytorch_model.bin model.safetensors
         tmpack convert llama/ llama-bf16/ --dtype bf16 --max-shard-size 2GB
         tmpack convert checkpoint.ckpt model.npz --dtype f32 --rename 'module.*=*'
+        tmpack convert model/ model.gguf --quantize q8_0
 
-      The input is read by its content: safetensors, PyTorch (no code in it is run), NumPy, or a folder of one of them.
-      The output is one file if its name ends as one of --to does (.safetensors, .bin, .pt, .pth, .ckpt, .npz, .npy),
-      otherwise a folder. Tied tensors and metadata are kept where the format has a place for them; what is lost is said.
+      The input is read by its content: safetensors, PyTorch (no code in it is run), NumPy, GGUF, or a folder of one of
+      them, also of several models as diffusers keeps a pipeline. The output is one file if its name ends as one of --to
+      does (.safetensors, .bin, .pt, .pth, .ckpt, .npz, .npy, .gguf), otherwise a folder. Tied tensors and metadata are
+      kept where the format has a place for them; what is lost is said.
       """)
 
   @Argument(help: ArgumentHelp("A checkpoint: a file or a folder.", valueName: "input"))
@@ -33,11 +53,18 @@ struct Convert: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Dtype of the floating-point tensors: f32, bf16, f16 or f64 (default: their own).", valueName: "dtype"))
-  var dtype: FloatFormat?
+      "Dtype of the floating-point tensors: f32, bf16, f16, f64, f8_e4m3 or f8_e5m2 (default: their own).",
+      valueName: "dtype"))
+  var dtype: ConversionFormat?
 
   @Option(help: ArgumentHelp("What to do with a number too large for --dtype.", valueName: "how"))
   var overflow = Overflow.error
+
+  @Option(
+    help: ArgumentHelp(
+      "With GGUF: quantise the matrices of floats whose rows are whole blocks of 32; the rest stays as it is.",
+      valueName: "type"))
+  var quantize: GGUFTensorType?
 
   @Option(
     help: ArgumentHelp(
@@ -62,7 +89,7 @@ struct Convert: ParsableCommand {
     let globs = try tensors.map { try Glob($0) }
     let rules = try rename.map { try RenamingRule(parsing: $0) }
     let destination = try CheckpointDestination(
-      output, format: to, replacing: force, maxShardBytes: maxShardSize.bytes)
+      output, format: to, replacing: force, maxShardBytes: maxShardSize.bytes, quantization: quantize)
 
     let checkpoint = try Checkpoint.open(input, mode: work.io)
     var source: any TensorSource = checkpoint.source
@@ -74,7 +101,7 @@ struct Convert: ParsableCommand {
     }
     if !rules.isEmpty { source = try RenamedSource(source, by: rules) }
     let converted = try dtype.map { try ConvertedSource(source, to: $0, overflow: overflow) }
-    source = converted ?? source
+    source = try destination.format.described(converted ?? source, by: checkpoint.carriedFiles.map(\.content))
 
     let files = destination.layout == .folder ? checkpoint.carriedFiles.map(\.content) : []
     try reporting.withProgress { show in
@@ -83,7 +110,7 @@ struct Convert: ParsableCommand {
       }
     }
 
-    var notes = checkpoint.notes + destination.format.losses(of: source)
+    var notes = checkpoint.notes + destination.notes(on: source)
     if destination.layout == .file, !checkpoint.carriedFiles.isEmpty {
       notes.append("a single file has no place for the folder's \(checkpoint.carriedFiles.count) other files")
     }

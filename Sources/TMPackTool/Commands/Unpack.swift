@@ -57,11 +57,12 @@ struct Unpack: ParsableCommand {
         try reconstructor.mix(try selection.routerWeights(), dtype: dtype)
       }
     let globs = try tensors.map { try Glob($0) }
-    let source = TensorSelection(of: mix, including: globs)
+    var source: any TensorSource = TensorSelection(of: mix, including: globs)
     if !globs.isEmpty, source.tensors.isEmpty {
       throw StorageError(.invalidArgument, "no tensor's name matches \(tensors.joined(separator: ", "))", file: archive)
     }
     let destination = try CheckpointDestination(output.path, replacing: force, maxShardBytes: maxShardSize.bytes)
+    source = try destination.format.described(source, by: mix.files.map(\.content))
     let files = destination.layout == .folder ? mix.files.map(\.content) : []
     try reporting.withProgress { show in
       try destination.write(source, carriedFiles: files, threads: work.pipeline.threads) {
@@ -69,12 +70,14 @@ struct Unpack: ParsableCommand {
       }
     }
     let bytes = source.tensors.reduce(0) { $0 + UInt64($1.byteCount) }
+    let notes = destination.notes(on: source)
     if reporting.json {
       Console.result([
         "output": .string(output.path), "tensors": JSONValue(source.tensors.count), "bytes": JSONValue(bytes),
-        "files": .array(files.map { .string($0.name.text) }),
+        "files": .array(files.map { .string($0.name.text) }), "notes": .array(notes.map { .string($0) }),
       ])
     } else {
+      for note in notes { Console.talk("note: \(note)") }
       let note = files.isEmpty ? "" : ", \(counted(files.count, "other file"))"
       Console.result("\(output.path): \(counted(source.tensors.count, "tensor")), \(ByteSize.text(bytes))\(note)")
     }

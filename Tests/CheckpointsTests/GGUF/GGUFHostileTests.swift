@@ -52,10 +52,21 @@ import Testing
     Sample("version 0", .unsupportedVersion, gguf(version: 0) { _ in }),
     Sample("version 1", .unsupportedVersion, gguf(version: 1) { _ in }),
     Sample("version 4", .unsupportedVersion, gguf(version: 4) { _ in }),
-    Sample("big-endian version 3", .unsupportedFeature, gguf(version: 3 << 24) { _ in }),
+    Sample("version 1, big-endian", .unsupportedVersion, gguf(version: 1 << 24) { _ in }),
+    Sample("2⁵⁶ tensors, big-endian", .limitExceeded, gguf(version: 3 << 24, tensors: 1) { _ in }),
+    Sample(
+      "a quantised tensor, big-endian", .unsupportedFeature,
+      gguf(version: 3 << 24, tensors: UInt64(1).byteSwapped, dataBytes: 64) { file in
+        file.integer(UInt64(1).bigEndian)
+        file.append("t".utf8)
+        file.integer(UInt32(1).bigEndian)
+        file.integer(UInt64(32).bigEndian)
+        file.integer(UInt32(8).bigEndian)
+        file.integer(UInt64(0))
+      }),
     Sample("2⁶² tensors", .limitExceeded, gguf(tensors: 1 << 62) { _ in }),
     Sample("2⁶⁴ − 1 tensors", .limitExceeded, gguf(tensors: .max) { _ in }),
-    Sample("2¹⁸ tensors in nothing", .truncated, gguf(tensors: 1 << 18) { _ in }),
+    Sample("2¹⁶ tensors in nothing", .truncated, gguf(tensors: 1 << 16) { _ in }),
     Sample("2⁶² entries", .limitExceeded, gguf(entries: 1 << 62) { _ in }),
     Sample("65536 entries in nothing", .truncated, gguf(entries: 65_536) { _ in }),
     Sample(

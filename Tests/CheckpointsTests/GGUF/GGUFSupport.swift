@@ -56,7 +56,7 @@ func hex(_ bytes: some Sequence<UInt8>) -> String {
   return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
 }
 
-extension GGUFValue {
+extension MetadataValue {
   fileprivate func description(asElement: Bool) -> String {
     let (type, value): (String, String) =
       switch self {
@@ -79,9 +79,9 @@ extension GGUFValue {
   }
 }
 
-extension GGUFArray {
+extension MetadataArray {
   /// Its scalars; those of arrays in it one after another.
-  fileprivate var flat: [GGUFValue] {
+  fileprivate var flat: [MetadataValue] {
     switch self {
     case .uint8(let values): values.map { .uint8($0) }
     case .int8(let values): values.map { .int8($0) }
@@ -120,14 +120,14 @@ extension GGUFArray {
 
 /// Writes a whole file as a destination would.
 func writeGGUF(
-  _ source: some TensorSource, metadata: GGUFMetadata = GGUFMetadata(), to path: String,
+  _ source: some TensorSource, metadata: TypedMetadata = TypedMetadata(), to path: String,
   storing type: (TensorInfo) -> GGUFTensorType? = { _ in nil }
 ) throws {
   let header = try GGUFHeader(describing: source.tensors, metadata: metadata, storing: type)
   let file = try AtomicFile(path, replacing: true)
   var writer = try GGUFWriter(header, to: file)
   for entry in header.entries {
-    try source.bytes(of: entry.info).withBytes { raw throws(StorageError) in try writer.append(raw) }
+    try writer.append(entry.encoded(source.bytes(of: entry.info)))
   }
   writer.finish()
   try file.commit()

@@ -23,14 +23,14 @@ import Testing
   }
 
   @Test func takesStringsFromOtherFormats() throws {
-    let metadata = GGUFMetadata(["format": "pt", "a": "1", "general.alignment": "64"])
+    let metadata = TypedMetadata(["format": "pt", "a": "1"])
     #expect(metadata.entries.map(\.key) == ["a", "format"])
     #expect(metadata.strings == ["a": "1", "format": "pt"])
   }
 
   @Test func keepsEmptyAndNestedArrays() throws {
     let folder = TemporaryFolder()
-    var metadata = GGUFMetadata()
+    var metadata = TypedMetadata()
     metadata["none"] = .array(.string([]))
     metadata["deep"] = .array(.array([.array([.uint8([1, 2]), .string(["é"])]), .array([]), .bool([true])]))
     metadata["general.alignment"] = .uint32(8)
@@ -42,7 +42,8 @@ import Testing
 
   @Test func refusesWhatTheFormatCannotHold() throws {
     func refusal(
-      _ dtype: DType, _ shape: [Int] = [2, 32], metadata: GGUFMetadata = GGUFMetadata(), as type: GGUFTensorType? = nil
+      _ dtype: DType, _ shape: [Int] = [2, 32], metadata: TypedMetadata = TypedMetadata(),
+      as type: GGUFTensorType? = nil
     ) -> StorageError.Code? {
       code { _ = try GGUFHeader(describing: [info("t", dtype, shape)], metadata: metadata) { _ in type } }
     }
@@ -54,7 +55,7 @@ import Testing
     #expect(refusal(.f32, as: .q6_K) == .invalidArgument)
     #expect(refusal(.f32, [32, 2], as: .q8_0) == .malformed)
     #expect(code { _ = try GGUFHeader(describing: [info("t", .f32, [1]), info("t", .f32, [1])]) } == .malformed)
-    var metadata = GGUFMetadata()
+    var metadata = TypedMetadata()
     metadata["general.alignment"] = .uint32(24)
     #expect(refusal(.f32, metadata: metadata) == .malformed)
   }

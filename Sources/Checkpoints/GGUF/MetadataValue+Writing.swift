@@ -1,6 +1,7 @@
 import ByteIO
+import TensorKit
 
-extension GGUFValue {
+extension MetadataValue {
   func write(to output: inout ByteWriter) {
     output.integer(type.rawValue)
     switch self {
@@ -21,7 +22,7 @@ extension GGUFValue {
   }
 }
 
-extension GGUFArray {
+extension MetadataArray {
   func write(to output: inout ByteWriter) {
     output.integer(elementType.rawValue)
     output.integer(UInt64(count))

@@ -1,10 +1,11 @@
 import ByteIO
+import TensorKit
 
 // docs/gguf.md, "File Structure": `gguf_metadata_value_t`.
 //
 // | value  | bytes                                                           |
 // |--------|-----------------------------------------------------------------|
-// | number | itself, little-endian                                           |
+// | number | itself                                                          |
 // | bool   | one byte, 0 or 1                                                |
 // | string | length in bytes (8), UTF-8                                      |
 // | array  | type of the elements (4), their number (8), the elements        |
@@ -20,7 +21,7 @@ struct GGUFArrayBudget {
   }
 }
 
-extension GGUFValue {
+extension MetadataValue {
   init(parsing input: inout ByteReader, _ budget: inout GGUFArrayBudget) throws(StorageError) {
     switch try GGUFValueType(parsing: &input) {
     case .uint8: self = .uint8(try input.integer())
@@ -35,7 +36,7 @@ extension GGUFValue {
     case .float64: self = .float64(Double(bitPattern: try input.integer()))
     case .bool: self = .bool(try input.ggufBool())
     case .string: self = .string(try input.ggufString(atMost: Limits.ggufStringBytes, "the length of a string"))
-    case .array: self = .array(try GGUFArray(parsing: &input, &budget, depth: 1))
+    case .array: self = .array(try MetadataArray(parsing: &input, &budget, depth: 1))
     }
   }
 }
@@ -51,7 +52,7 @@ extension GGUFValueType {
   }
 }
 
-extension GGUFArray {
+extension MetadataArray {
   /// - Parameter depth: 1 for an array that is in no other.
   init(parsing input: inout ByteReader, _ budget: inout GGUFArrayBudget, depth: Int) throws(StorageError) {
     try Limits.check(depth, atMost: Limits.ggufArrayDepth, "the depth of an array")
@@ -70,10 +71,12 @@ extension GGUFArray {
     case .float32: self = .float32(try input.ggufNumbers(count))
     case .float64: self = .float64(try input.ggufNumbers(count))
     case .bool:
-      var values: [Bool] = []
-      values.reserveCapacity(count)
-      for _ in 0..<count { values.append(try input.ggufBool()) }
-      self = .bool(values)
+      let place = input.offset
+      let bytes: [UInt8] = try input.ggufNumbers(count)
+      if let index = bytes.firstIndex(where: { $0 > 1 }) {
+        throw StorageError(.malformed, "a boolean is \(bytes[index])", offset: place + UInt64(index))
+      }
+      self = .bool(bytes.map { $0 == 1 })
     case .string:
       try budget.take(count)
       var values: [String] = []
@@ -84,9 +87,9 @@ extension GGUFArray {
       self = .string(values)
     case .array:
       try budget.take(count)
-      var values: [GGUFArray] = []
+      var values: [MetadataArray] = []
       values.reserveCapacity(count)
-      for _ in 0..<count { values.append(try GGUFArray(parsing: &input, &budget, depth: depth + 1)) }
+      for _ in 0..<count { values.append(try MetadataArray(parsing: &input, &budget, depth: depth + 1)) }
       self = .array(values)
     }
   }
@@ -125,11 +128,12 @@ extension ByteReader {
     }
   }
 
-  /// Little-endian numbers, as they are in memory.
   fileprivate mutating func ggufNumbers<Number: BitwiseCopyable>(_ count: Int) throws(StorageError) -> [Number] {
     let raw = try take(count.multiplied(by: MemoryLayout<Number>.size, "the size of an array"))
     return [Number](unsafeUninitializedCapacity: count) { memory, initialized in
-      UnsafeMutableRawBufferPointer(memory).copyMemory(from: raw)
+      let bytes = UnsafeMutableRawBufferPointer(memory)
+      bytes.copyMemory(from: raw)
+      if isBigEndian { swapBytes(of: bytes, width: MemoryLayout<Number>.size) }
       initialized = count
     }
   }

@@ -1,0 +1,54 @@
+import ByteIO
+import TensorKit
+
+/// The models of a pipeline as one source: a tensor is called by its component, a slash, and its name there
+/// (`unet/conv_in.weight`). A component has no slash in its name, so the first one tells them apart.
+struct PipelineSource: TensorSource {
+  static let separator = "/"
+
+  let tensors: [TensorInfo]
+  let ties: [String: String]
+  /// Of all components; where they disagree the first is right.
+  let typedMetadata: TypedMetadata
+  let notes: [String]
+  let label: String
+  private let sources: [any TensorSource]
+  /// The component of each tensor and what it is called there, in the order of `tensors`.
+  private let origins: [(component: Int, info: TensorInfo)]
+
+  init(_ components: [(name: String, source: any TensorSource)], label: String) throws(StorageError) {
+    var named: [(info: TensorInfo, component: Int, original: TensorInfo)] = []
+    var ties: [String: String] = [:]
+    var metadata = TypedMetadata()
+    var notes: [String] = []
+    for (index, (name, source)) in components.enumerated() {
+      let prefix = name + Self.separator
+      for info in source.tensors {
+        let full = try located(file: source.label) { () throws(StorageError) in
+          try TensorInfo(name: prefix + info.name, dtype: info.dtype, shape: info.shape)
+        }
+        named.append((full, index, info))
+      }
+      for (tied, first) in source.ties { ties[prefix + tied] = prefix + first }
+      for entry in source.typedMetadata.entries where metadata[entry.key] == nil { metadata[entry.key] = entry.value }
+      notes += source.notes.map { "\(name): \($0)" }
+    }
+    named.sort { $0.info.name.utf8.lexicographicallyPrecedes($1.info.name.utf8) }
+    tensors = named.map(\.info)
+    origins = named.map { ($0.component, $0.original) }
+    sources = components.map(\.source)
+    (self.ties, typedMetadata, self.notes, self.label) = (ties, metadata, notes, label)
+  }
+
+  var metadata: [String: String] { typedMetadata.strings }
+
+  func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+    let origin = origins[tensors.index(ofTensor: info.name)!]
+    try sources[origin.component].read(origin.info, into: destination)
+  }
+
+  func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
+    let origin = origins[tensors.index(ofTensor: info.name)!]
+    return try sources[origin.component].bytes(of: origin.info)
+  }
+}

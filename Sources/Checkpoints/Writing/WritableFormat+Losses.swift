@@ -1,0 +1,59 @@
+import TensorKit
+
+extension WritableFormat {
+  /// What of a source, beside its tensors, a file of this format does not keep, and what its readers will miss; a
+  /// sentence each.
+  public func losses(of source: some TensorSource) -> [String] {
+    var losses = metadataLosses(source.typedMetadata)
+    let ties = source.ties.keys.sorted()
+    if self != .pytorch, !ties.isEmpty {
+      losses.append("\(name) cannot tie tensors; written in full: \(Self.listed(ties))")
+    }
+    if self == .npy, let info = source.tensors.first {
+      losses.append("\(name) has no place for the tensor's name, \(info.name)")
+    }
+    if self == .gguf {
+      if source.typedMetadata[GGUFKey.architecture] == nil {
+        losses.append("the file has no \(GGUFKey.architecture), which GGUF demands and nothing here tells")
+      }
+      let long = source.tensors.map(\.name).filter { $0.utf8.count > GGUFHeader.nameBytes }
+      if !long.isEmpty {
+        losses.append("ggml reads names of at most \(GGUFHeader.nameBytes) bytes; longer: \(Self.listed(long))")
+      }
+    }
+    return losses
+  }
+
+  private func metadataLosses(_ metadata: TypedMetadata) -> [String] {
+    switch self {
+    case .gguf: return []
+    case .safetensors:
+      var losses: [String] = []
+      let arrays = metadata.entries.filter { $0.value.text == nil }.map(\.key).sorted()
+      if !arrays.isEmpty { losses.append("\(name) has no place for arrays; left out: \(Self.listed(arrays))") }
+      let typed = metadata.entries.filter { !$0.value.isString && $0.value.text != nil }.map(\.key).sorted()
+      if !typed.isEmpty { losses.append("\(name) keeps text only; numbers written as text: \(Self.listed(typed))") }
+      return losses
+    case .pytorch, .npz, .npy:
+      // Which tool wrote a safetensors file says nothing of the tensors.
+      let keys = metadata.entries.map(\.key).filter { $0 != "format" }.sorted()
+      return keys.isEmpty ? [] : ["\(name) has no place for metadata; left out: \(Self.listed(keys))"]
+    }
+  }
+
+  private var name: String {
+    switch self {
+    case .pytorch: "PyTorch"
+    case .gguf: "GGUF"
+    case .safetensors, .npz, .npy: rawValue
+    }
+  }
+
+  static func listed(_ names: [String]) -> String {
+    names.prefix(4).joined(separator: ", ") + (names.count > 4 ? ", … (\(names.count))" : "")
+  }
+}
+
+extension MetadataValue {
+  fileprivate var isString: Bool { if case .string = self { true } else { false } }
+}
