@@ -38,7 +38,9 @@ public struct LoRAAdapter: Sendable {
   public let carriedFiles: [CarriedFile]
   public let skippedFiles: [SkippedFile]
 
-  private static let weightFileNames = ["adapter_model.safetensors", "adapter_model.bin"]
+  /// As peft writes it by default.
+  package static let weightFileName = "adapter_model.safetensors"
+  private static let weightFileNames = [weightFileName, "adapter_model.bin"]
 
   /// Whether `path` is a folder with an adapter, and no whole checkpoint beside it.
   public static func isAdapter(_ path: String) -> Bool {
@@ -62,7 +64,7 @@ public struct LoRAAdapter: Sendable {
     let names = Set(try FileTree.names(in: path))
     try Self.refuseWholeCheckpoint(amongst: names, path)
     guard let weights = Self.weightFileNames.first(where: names.contains) else {
-      throw StorageError(.unknownFormat, "holds no adapter_model.safetensors or adapter_model.bin", file: path)
+      throw StorageError(.unknownFormat, "holds no \(Self.weightFileNames.joined(separator: " or "))", file: path)
     }
     let weightsPath = FileTree.join(path, weights)
     weightFiles = [weightsPath, configurationPath]
