@@ -6,8 +6,8 @@ import ByteIO
 /// Of Python's expressions: characters, `.`, `\d \w \s` and their opposites, sets, groups, `|`, `* + ?`, `^` and `$`.
 /// Others are refused, and so is nothing that real adapters are known to have. All ways to match are followed at once,
 /// so that a hostile pattern costs no more than its length times the name's.
-struct ModulePattern: Sendable {
-  let text: String
+package struct ModulePattern: Sendable {
+  package let text: String
   private let program: [Instruction]
   /// The pattern's bytes, if all it has of an expression are dots: the usual case, and compared without the program.
   private let plain: [UInt8]?
@@ -21,7 +21,7 @@ struct ModulePattern: Sendable {
   }
 
   /// - Throws: `unsupportedFeature` for what is not supported, `malformed` for what is no expression.
-  init(_ text: String) throws(StorageError) {
+  package init(_ text: String) throws(StorageError) {
     try Limits.check(text.utf8.count, atMost: Limits.nameBytes, "the length of the pattern \"\(text)\"")
     self.text = text
     plain = text.utf8.contains { Self.special.contains($0) } ? nil : Array(text.utf8)
@@ -31,7 +31,7 @@ struct ModulePattern: Sendable {
 
   private static let special = Set("\\[](){}*+?|^$".utf8)
 
-  func matches(_ module: String) -> Bool {
+  package func matches(_ module: String) -> Bool {
     plain.map { Self.matches($0, Array(module.utf8)) } ?? run(Array(module.unicodeScalars))
   }
 

@@ -23,7 +23,7 @@ public struct AdapterExport: Sendable {
     /// Whether all updates get the same rank, with zeros, instead of `rank_pattern`.
     public var isPadded = false
     public var dtype = FloatFormat.f32
-    /// Whether what no update can hold goes into `modules_to_save`, whole, where peft has a place for it.
+    /// Whether what no update can hold goes along whole, in `modules_to_save` or as a bias, where peft has a place for it.
     public var savesModules = false
     /// In front of the tensors' names in the model that the adapter is loaded on; nil: as its `config.json` says.
     public var prefix: String?
@@ -40,12 +40,12 @@ public struct AdapterExport: Sendable {
   /// A tensor that the adapter does not hold as it is in the mix.
   public struct LeftOut: Sendable, Hashable {
     public enum Reason: String, Sendable, CaseIterable {
-      case vector = "is no matrix"
-      case notLowRank = "is not stored as a low-rank factor"
-      case notAdaptable = "is no weight that LoRA adapts"
-      case replaced = "is of another shape or dtype than the shared one"
-      case added = "is absent from the shared model"
-      case absent = "is absent from the expert"
+      case vector = "no matrix"
+      case notLowRank = "not stored as a low-rank factor"
+      case notAdaptable = "no weight that LoRA adapts"
+      case replaced = "of another shape or dtype than the shared one"
+      case added = "absent from the shared model"
+      case absent = "of the shared model, which the expert lacks"
     }
     public let tensor: String
     public let reason: Reason
@@ -75,12 +75,14 @@ public struct AdapterExport: Sendable {
   /// Whether updates have different ranks in the adapter.
   public var hasRankPattern: Bool { !isPadded && updates.contains { $0.rank != rank } }
   public var updateCount: Int { updates.count }
+  public var wholeTensorCount: Int { wholeTensors.count }
 
   let mix: Mix
   let reconstructor: Reconstructor
   let updates: [Update]
   /// Tensors held whole, with their names in the model but for the prefix.
   let wholeTensors: [(name: String, info: TensorInfo)]
+  private let hasBiases: Bool
   let isPadded: Bool
   /// Of the shared model, as `target_modules` is matched against them.
   private let modules: [String]
@@ -123,12 +125,13 @@ public struct AdapterExport: Sendable {
     leftOut = others.filter { !saved.holds($0.tensor) }
     savedModules = saved.modules.map { [prefix] in prefix + $0 }
     wholeTensors = saved.tensors
+    hasBiases = saved.holdsBiases
     self.updates = updates
     rank = updates.map(\.rank).max() ?? 0
     isPadded = options.isPadded || Self.patternsAreAmbiguous(updates)
     modules = shared.compactMap { AdaptableModules.module(of: $0.name) }
     guard !updates.isEmpty else {
-      let first = leftOut.first.map { " (\($0.tensor) \($0.reason.rawValue))" } ?? ""
+      let first = leftOut.first.map { " (\($0.tensor): \($0.reason.rawValue))" } ?? ""
       throw StorageError(
         .invalidArgument, "has no low-rank factor that an adapter could hold\(first); --rank approximates matrices",
         file: mix.label)
@@ -198,7 +201,7 @@ extension AdapterExport {
   var configuration: JSONValue {
     var object: JSONObject = [
       "base_model_name_or_path": options.baseModel.map { .string($0) } ?? .null,
-      "bias": wholeTensors.contains { $0.name.hasSuffix(".base_layer.bias") } ? "all" : "none",
+      "bias": hasBiases ? "all" : "none",
       "fan_in_fan_out": .bool(updates.contains { $0.kind == .transposed }),
       "inference_mode": true, "init_lora_weights": true, "layers_pattern": .null, "layers_to_transform": .null,
       "lora_alpha": JSONValue(rank), "lora_dropout": .number(0),

@@ -1,21 +1,22 @@
 import ByteIO
 import TensorKit
 
-/// What of the tensors that no update can hold peft can load whole: modules, in `modules_to_save`, and biases of modules
-/// that are updated.
+/// What of the tensors that no update can hold peft can load whole: biases by themselves, with `bias` set to `all`, and
+/// else modules with all that they have, in `modules_to_save`.
 struct SavedModules: Sendable {
   /// Sorted.
   private(set) var modules: [String] = []
-  /// With the adapter's names for them, but for the prefix; sorted by the model's names.
+  /// With the adapter's names for them, but for the prefix.
   private(set) var tensors: [(name: String, info: TensorInfo)] = []
+  private(set) var holdsBiases = false
   private var held: Set<ExactString> = []
 
   init() {}
 
   /// - Parameters:
   ///   - others: tensors that no update can hold.
-  ///   - mix: all tensors. A module that is saved is saved with all that it has.
-  ///   - updated: modules with an update, which cannot be saved.
+  ///   - mix: all tensors.
+  ///   - updated: modules with an update, of which peft can load no other weight.
   init(_ others: [AdapterExport.LeftOut], in mix: Mix, updated: [String]) {
     let updated = Set(updated.map(ExactString.init))
     // The tensors of each module, and modules that have modules within.
@@ -26,21 +27,24 @@ struct SavedModules: Sendable {
       members[ExactString(module), default: []].append(info)
       for dot in module.indices where module[dot] == "." { containers.insert(ExactString(String(module[..<dot]))) }
     }
+    var wanted: [ExactString: [TensorInfo]] = [:]
     for other in others where other.reason != .absent {
-      guard let info = mix.tensor(named: other.tensor), info.dtype.floatFormat != nil,
-        let module = Self.module(of: info.name)
-      else { continue }
-      let key = ExactString(module)
-      if updated.contains(key) {
-        guard info.name.hasSuffix(".bias") else { continue }
-        held.insert(ExactString(info.name))
-        tensors.append((module + ".base_layer.bias", info))
-      } else if !containers.contains(key), let all = members[key], all.allSatisfy({ $0.dtype.floatFormat != nil }) {
-        held.insert(ExactString(info.name))
-        guard modules.last.map({ !$0.hasSameBytes(as: module) }) ?? true else { continue }
-        modules.append(module)
+      guard let info = mix.tensor(named: other.tensor), let module = Self.module(of: info.name) else { continue }
+      wanted[ExactString(module), default: []].append(info)
+    }
+    for (module, infos) in wanted.sorted(by: { $0.key.text.utf8.lexicographicallyPrecedes($1.key.text.utf8) }) {
+      let all = members[module] ?? []
+      if infos.count == 1, infos[0].name.hasSuffix(".bias"), infos[0].dtype.floatFormat != nil {
+        holdsBiases = true
+        tensors.append((module.text + (updated.contains(module) ? ".base_layer.bias" : ".bias"), infos[0]))
+      } else if !updated.contains(module), !containers.contains(module), all.allSatisfy({ $0.dtype.floatFormat != nil })
+      {
+        modules.append(module.text)
         tensors += all.map { ($0.name, $0) }
+      } else {
+        continue
       }
+      held.formUnion(infos.map { ExactString($0.name) })
     }
   }
 

@@ -47,7 +47,7 @@ struct Export: ParsableCommand {
     if adapter.strict, let first = export.leftOut.first {
       throw StorageError(
         .unsupportedFeature,
-        "\(first.reason.rawValue), so no update holds it; \(counted(export.leftOut.count, "tensor")) of this kind",
+        "has no place in the adapter: \(first.reason.rawValue); so it is with \(counted(export.leftOut.count, "tensor"))",
         file: paths.peft, tensor: first.tensor)
     }
     let report = try reporting.withProgress { show in
@@ -145,11 +145,13 @@ private struct ExportReport {
       let tensors = export.leftOut.filter { $0.reason == reason }
       guard let first = tensors.first else { continue }
       Console.talk(
-        "note: not in the adapter: \(counted(tensors.count, "tensor")) that \(reason.rawValue) (\(first.tensor))")
+        "note: not in the adapter: \(counted(tensors.count, "tensor")), \(reason.rawValue) (\(first.tensor))")
     }
     if !export.prefix.isEmpty { Console.talk("note: modules are named with \"\(export.prefix)\" in front") }
-    if !export.savedModules.isEmpty {
-      Console.talk("note: whole, in modules_to_save: \(counted(export.savedModules.count, "module"))")
+    if export.wholeTensorCount > 0 {
+      Console.talk(
+        "note: whole: \(counted(export.wholeTensorCount, "tensor")), with \(counted(export.savedModules.count, "module")) in modules_to_save"
+      )
     }
     if let sharedPath { Console.result("\(sharedPath): the shared model") }
     let rank = "rank \(export.hasRankPattern ? "up to " : "")\(export.rank)"
@@ -164,6 +166,7 @@ private struct ExportReport {
       "rank_pattern": .bool(export.hasRankPattern), "tensors": JSONValue(report.tensors),
       "bytes": JSONValue(report.bytes), "prefix": .string(export.prefix),
       "modules_to_save": .array(export.savedModules.map { .string($0) }),
+      "whole_tensors": JSONValue(export.wholeTensorCount),
       "left_out": .array(
         export.leftOut.map { ["tensor": .string($0.tensor), "reason": .string($0.reason.rawValue)] }),
     ]
