@@ -1,4 +1,5 @@
 import CLAPACKE
+import COpenBLAS
 import TensorKit
 
 /// A matrix that is known as scale · left · right, with few columns of the one and rows of the other.
@@ -176,12 +177,9 @@ private struct OrthonormalFactor {
   /// Q · W, where W has `count` columns of `width`: the columns, one after another.
   func combined(_ w: [Double], count: Int) -> [Double] {
     var result = [Double](repeating: 0, count: length * count)
-    for k in 0..<count {
-      for j in 0..<width {
-        let factor = w[k * width + j]
-        for i in 0..<length { result[k * length + i] += factor * q[j * length + i] }
-      }
-    }
+    cblas_dgemm(
+      CblasColMajor, CblasNoTrans, CblasNoTrans, Int32(length), Int32(count), Int32(width), 1, q, Int32(length), w,
+      Int32(width), 0, &result, Int32(length))
     return result
   }
 }

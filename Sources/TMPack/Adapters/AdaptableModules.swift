@@ -17,6 +17,8 @@ struct AdaptableModules: Sendable {
   private let embeddings: [Glob]
   /// Last components of modules whose weights are transposed.
   private let transposed: Set<String>
+  /// Components of the names of modules that cannot be updated.
+  private let heads: Set<String>
 
   static let weightSuffix = ".weight"
 
@@ -30,8 +32,10 @@ struct AdaptableModules: Sendable {
   ///   - tensors: of the whole model. Where a bias is as long as the columns of a weight that is not square, the weight is
   ///     transposed, and so are those of all modules whose names end alike.
   ///   - embeddings: patterns of the modules that are embeddings.
-  init(in tensors: [TensorInfo], embeddings: [Glob]) {
+  ///   - heads: names of modules that peft keeps whole, with all that is in them.
+  init(in tensors: [TensorInfo], embeddings: [Glob], heads: Set<String>) {
     self.embeddings = embeddings
+    self.heads = heads
     var transposed: Set<String> = []
     for info in tensors {
       let dimensions = info.shape.dimensions
@@ -55,9 +59,9 @@ struct AdaptableModules: Sendable {
 
   /// The kind of a weight's module; nil for what no LoRA adapts.
   func kind(of info: TensorInfo) -> Kind? {
-    guard let module = Self.module(of: info.name), info.dtype.floatFormat != nil, info.shape.elementCount > 0 else {
-      return nil
-    }
+    guard let module = Self.module(of: info.name), info.dtype.floatFormat != nil, info.shape.elementCount > 0,
+      !module.split(separator: ".").contains(where: { heads.contains(String($0)) })
+    else { return nil }
     switch info.shape.dimensions.count {
     case 2:
       if embeddings.contains(where: { $0.matches(module) }) { return .embedding }

@@ -60,7 +60,7 @@ public struct AdaptedSource: TensorSource {
   public var metadata: [String: String] { base.metadata }
 
   private static func notes(_ adapter: LoRAAdapter, _ targets: AdapterTargets) -> [String] {
-    var notes = ["\(targets.updates.count) updates of LoRA and \(targets.wholeTensors.count) whole tensors on the base"]
+    var notes = ["LoRA updates: \(targets.updates.count), whole tensors: \(targets.wholeTensors.count)"]
     switch targets.prefix {
     case .same: break
     case .added(let prefix): notes.append("the base's names begin with \"\(prefix)\", the adapter's do not")

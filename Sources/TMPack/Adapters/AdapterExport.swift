@@ -102,7 +102,11 @@ public struct AdapterExport: Sendable {
     if globs == nil {
       globs = try AdaptableModules.usualEmbeddings.map { text throws(StorageError) in try Glob(text) }
     }
-    let kinds = AdaptableModules(in: shared, embeddings: globs!)
+    let architecture = ModelArchitecture(configuration: try mix.configuration())
+    prefix = options.prefix ?? architecture.modulePrefix(of: shared.map(\.name))
+    taskType = options.taskType ?? architecture.taskType
+    let heads = ModelArchitecture.heads(ofTask: taskType)
+    let kinds = AdaptableModules(in: shared, embeddings: globs!, heads: heads)
     var updates: [Update] = []
     var others: [LeftOut] = []
     for info in mix.tensors {
@@ -118,10 +122,9 @@ public struct AdapterExport: Sendable {
     }
     others.sort { $0.tensor.utf8.lexicographicallyPrecedes($1.tensor.utf8) }
 
-    let architecture = ModelArchitecture(configuration: try mix.configuration())
-    prefix = options.prefix ?? architecture.modulePrefix(of: shared.map(\.name))
-    taskType = options.taskType ?? architecture.taskType
-    let saved = options.savesModules ? SavedModules(others, in: mix, updated: updates.map(\.module)) : SavedModules()
+    let saved =
+      options.savesModules
+      ? SavedModules(others, in: mix, updated: updates.map(\.module), heads: heads) : SavedModules()
     leftOut = others.filter { !saved.holds($0.tensor) }
     savedModules = saved.modules.map { [prefix] in prefix + $0 }
     wholeTensors = saved.tensors

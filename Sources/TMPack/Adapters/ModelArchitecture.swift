@@ -29,6 +29,15 @@ struct ModelArchitecture: Sendable {
     return heads.first { name.hasSuffix($0.0) }?.1
   }
 
+  /// Modules that peft's classes for a task keep whole by themselves, and on which an update would be lost.
+  static func heads(ofTask task: String?) -> Set<String> {
+    switch task {
+    case "SEQ_CLS", "TOKEN_CLS": ["classifier", "score"]
+    case "QUESTION_ANS": ["qa_outputs"]
+    default: []
+    }
+  }
+
   /// `base_model_prefix` of models whose checkpoints are often kept without it.
   private static let prefixes: [(prefix: String, modelTypes: Set<String>)] = [
     ("transformer.", ["gpt2", "gpt_neo", "gptj", "gpt_bigcode", "bloom", "falcon", "codegen"]),

@@ -17,24 +17,26 @@ struct SavedModules: Sendable {
   ///   - others: tensors that no update can hold.
   ///   - mix: all tensors.
   ///   - updated: modules with an update, of which peft can load no other weight.
-  init(_ others: [AdapterExport.LeftOut], in mix: Mix, updated: [String]) {
+  ///   - heads: names of modules that are saved with the modules in them.
+  init(_ others: [AdapterExport.LeftOut], in mix: Mix, updated: [String], heads: Set<String>) {
     let updated = Set(updated.map(ExactString.init))
     // The tensors of each module, and modules that have modules within.
     var members: [ExactString: [TensorInfo]] = [:]
     var containers: Set<ExactString> = []
     for info in mix.tensors {
-      guard let module = Self.module(of: info.name) else { continue }
+      guard let module = Self.module(of: info.name, heads) else { continue }
       members[ExactString(module), default: []].append(info)
       for dot in module.indices where module[dot] == "." { containers.insert(ExactString(String(module[..<dot]))) }
     }
     var wanted: [ExactString: [TensorInfo]] = [:]
     for other in others where other.reason != .absent {
-      guard let info = mix.tensor(named: other.tensor), let module = Self.module(of: info.name) else { continue }
+      guard let info = mix.tensor(named: other.tensor), let module = Self.module(of: info.name, heads) else { continue }
       wanted[ExactString(module), default: []].append(info)
     }
     for (module, infos) in wanted.sorted(by: { $0.key.text.utf8.lexicographicallyPrecedes($1.key.text.utf8) }) {
       let all = members[module] ?? []
-      if infos.count == 1, infos[0].name.hasSuffix(".bias"), infos[0].dtype.floatFormat != nil {
+      let isHead = heads.contains(AdaptableModules.lastComponent(module.text))
+      if infos.count == 1, infos[0].name.hasSuffix(".bias"), infos[0].dtype.floatFormat != nil, !isHead {
         holdsBiases = true
         tensors.append((module.text + (updated.contains(module) ? ".base_layer.bias" : ".bias"), infos[0]))
       } else if !updated.contains(module), !containers.contains(module), all.allSatisfy({ $0.dtype.floatFormat != nil })
@@ -51,7 +53,9 @@ struct SavedModules: Sendable {
   /// Whether a tensor that no update can hold is saved.
   func holds(_ tensor: String) -> Bool { held.contains(ExactString(tensor)) }
 
-  private static func module(of tensor: String) -> String? {
-    tensor.lastIndex(of: ".").map { String(tensor[..<$0]) }
+  private static func module(of tensor: String, _ heads: Set<String>) -> String? {
+    let components = tensor.split(separator: ".", omittingEmptySubsequences: false).map(String.init).dropLast()
+    let head = components.firstIndex(where: heads.contains)
+    return components.isEmpty ? nil : components[...(head ?? components.endIndex - 1)].joined(separator: ".")
   }
 }

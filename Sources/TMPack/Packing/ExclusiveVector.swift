@@ -45,12 +45,7 @@ struct ExclusiveVector: ~Copyable {
   var energy: Double { storage.reduce(0) { $0 + Double($1) * Double($1) } }
 
   /// The singular triplets that need no decomposition of the whole.
-  ///
-  /// A product of nearly as many components as the matrix has is no better known than any other.
-  var knownVectors: SingularVectors? {
-    guard let product, product.rank <= min(product.rows, product.columns) / 2 else { return nil }
-    return product.singularVectors()
-  }
+  var knownVectors: SingularVectors? { product?.singularVectors() }
 
   /// The measures of a tensor that is approximated by nothing.
   var measuresOfNothing: FactorMeasures {
