@@ -28,7 +28,7 @@ public enum Limits {
 
   // PEFT's adapter_config.json
   public static let adapterConfigurationBytes: UInt64 = 1 << 20
-  public static let adapterRank = 1 << 16
+  public static let adapterRank = 16_384
 
   // GGUF
   public static let ggufHeaderBytes = 64 << 20
