@@ -28,6 +28,10 @@ public enum Limits {
   // model.safetensors.index.json
   public static let shardIndexBytes: UInt64 = 100_000_000
 
+  // PEFT's adapter_config.json
+  public static let adapterConfigurationBytes: UInt64 = 1 << 20
+  public static let adapterRank = 16_384
+
   // GGUF
   public static let ggufHeaderBytes = 64 << 20
   public static let ggufMetadataEntries = 65_536

@@ -26,6 +26,18 @@ public struct Checkpoint: Sendable {
   /// Files of the folder that are left out, with the reason, so that nobody misses them silently.
   public let skippedFiles: [SkippedFile]
 
+  package init(
+    path: String, layout: Layout, source: any TensorSource, weightFiles: [String], carriedFiles: [CarriedFile],
+    skippedFiles: [SkippedFile]
+  ) {
+    self.path = path
+    self.layout = layout
+    self.source = source
+    self.weightFiles = weightFiles
+    self.carriedFiles = carriedFiles
+    self.skippedFiles = skippedFiles
+  }
+
   /// Opens a file or a folder. What it is depends on its content, never on its name.
   ///
   /// - Throws: `notFound`; what `ModelFolder.init` throws; `unknownFormat` or `unsupportedFeature`, saying what the

@@ -37,6 +37,15 @@ public enum Factor: Sendable, Hashable {
     }
   }
 
+  /// `weight` times the tensor as the product that decoding makes of it; nil for factors that are not of low rank.
+  package func product(weight: Float) -> LowRankProduct? {
+    switch self {
+    case .lowRank(let factor): factor.product(weight: weight)
+    case .quantized(.lowRank(let factor)): factor.product(weight: weight)
+    case .sparse, .dense, .quantized(.dense): nil
+    }
+  }
+
   /// Adds `weight` times the tensor. Which operations, in which order and precision, each case's type defines to the bit.
   ///
   /// - Precondition: `acc` has `elementCount` elements, row-major.

@@ -21,9 +21,12 @@ public struct FactorPlan: Sendable, Hashable {
 
   public let method: Method
   public let dtype: FactorDType
+  /// Whether a matrix that is known as a product of few components, such as a LoRA's update, keeps all of them,
+  /// whatever rank the method says.
+  public let keepsKnownRank: Bool
 
   /// - Throws: `invalidArgument` for a rank below 1, or a ratio or density outside of (0, 1].
-  public init(_ method: Method, dtype: FactorDType) throws(StorageError) {
+  public init(_ method: Method, dtype: FactorDType, keepsKnownRank: Bool = false) throws(StorageError) {
     switch method {
     case .lowRank(let rank):
       guard rank >= 1 else { throw StorageError(.invalidArgument, "the rank is \(rank); it must be at least 1") }
@@ -35,6 +38,7 @@ public struct FactorPlan: Sendable, Hashable {
     }
     self.method = method
     self.dtype = dtype
+    self.keepsKnownRank = keepsKnownRank
   }
 }
 
@@ -45,7 +49,7 @@ extension FactorPlan {
   /// 2. Other tensors are matrices of [d₀, rest].
   /// 3. A rank is at least 1 and at most the shorter side.
   /// 4. Low-rank factors that would hold as many numbers as the matrix are dense, in 16 bits at least.
-  package func form(for shape: Shape) -> (method: Method, dtype: FactorDType) {
+  package func form(for shape: Shape, knownRank: Int? = nil) -> (method: Method, dtype: FactorDType) {
     guard let (rows, columns) = shape.matrix else { return (.dense, dtype.atLeast16Bits) }
     let wanted: Int
     switch method {
@@ -53,7 +57,7 @@ extension FactorPlan {
     case .lowRank(let rank): wanted = rank
     case .lowRankRatio(let ratio): wanted = Int((ratio * Double(min(rows, columns))).rounded())
     }
-    let rank = max(1, min(wanted, rows, columns))
+    let rank = max(1, min(keepsKnownRank ? knownRank ?? wanted : wanted, rows, columns))
     // rank (rows + columns) < rows · columns, where the left side may overflow.
     let (numbers, overflow) = rank.multipliedReportingOverflow(by: rows + columns)
     guard !overflow, numbers < rows * columns else { return (.dense, dtype.atLeast16Bits) }
@@ -69,15 +73,28 @@ extension FactorPlan {
   /// - Complexity: that of `SingularVectors` for low rank; otherwise O(n), holding the result and an index of each
   ///   element that is kept.
   public func encode(_ values: UnsafeBufferPointer<Float>, shape: Shape) throws(StorageError) -> Factor {
+    try encode(values, shape: shape, known: nil)
+  }
+
+  /// - Parameter known: what the tensor is as a product, but for the rounding of its elements. Then nothing is decomposed
+  ///   but the product, and what rounding added is not taken for components.
+  package func encode(
+    _ values: UnsafeBufferPointer<Float>, shape: Shape, known: SingularVectors?
+  ) throws(StorageError) -> Factor {
     precondition(values.count == shape.elementCount, "the shape is that of the values")
     guard values.largestMagnitude.isFinite else {
       throw StorageError(.nonFinite, "an exclusive vector holds an infinity or a NaN")
     }
-    let (method, dtype) = form(for: shape)
+    let (method, dtype) = form(for: shape, knownRank: known?.rank)
     switch method {
     case .lowRank(let rank):
       let (rows, columns) = shape.matrix!
-      let vectors = try SingularVectors(of: MatrixView(values, rows: rows, columns: columns), rank: rank)
+      let vectors: SingularVectors
+      if let known {
+        vectors = known.leading(rank)
+      } else {
+        vectors = try SingularVectors(of: MatrixView(values, rows: rows, columns: columns), rank: rank)
+      }
       guard let factor = LowRankFactor(rounding: vectors, to: dtype) else {
         return .dense(DenseFactor(rounding: values, to: .f32))
       }

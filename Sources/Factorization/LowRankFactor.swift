@@ -103,13 +103,19 @@ extension LowRankFactor {
     weight: Float, into acc: UnsafeMutableBufferPointer<Scalar>, using isa: InstructionSet
   ) {
     precondition(acc.count == rows * columns, "the accumulator has the matrix's shape")
-    let coefficients = scaledLeft(weight: weight)
+    let product = product(weight: weight)
+    Scalar.accumulateLowRank(
+      isa, acc.baseAddress!, rows: rows, columns: columns, left: product.left, right: product.right, rank: rank)
+  }
+
+  /// `weight` times the matrix: aᵢₖ and rightₖⱼ.
+  package func product(weight: Float) -> LowRankProduct {
     let rights = [Float](unsafeUninitializedCapacity: rank * columns) { values, initialized in
       forEachRun(of: right) { k, bytes in dtype.widen(bytes, into: values.run(k, of: columns)) }
       initialized = rank * columns
     }
-    Scalar.accumulateLowRank(
-      isa, acc.baseAddress!, rows: rows, columns: columns, left: coefficients, right: rights, rank: rank)
+    return LowRankProduct(
+      rows: rows, columns: columns, rank: rank, left: scaledLeft(weight: weight), right: rights, scale: 1)
   }
 
   /// aᵢₖ, row-major: the order in which the kernel reads them.

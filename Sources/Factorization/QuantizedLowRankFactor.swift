@@ -276,6 +276,13 @@ extension QuantizedLowRankFactor {
     weight: Float, into acc: UnsafeMutableBufferPointer<Scalar>, using isa: InstructionSet
   ) {
     precondition(acc.count == rows * columns, "the accumulator has the matrix's shape")
+    let product = product(weight: weight)
+    Scalar.accumulateLowRank(
+      isa, acc.baseAddress!, rows: rows, columns: columns, left: product.left, right: product.right, rank: rank)
+  }
+
+  /// `weight` times the matrix: aᵢₖ and rightₖⱼ.
+  package func product(weight: Float) -> LowRankProduct {
     let coefficients = [Float](unsafeUninitializedCapacity: rows * rank) { values, initialized in
       for k in 0..<rank {
         let gain = weight * scales[k]
@@ -283,7 +290,7 @@ extension QuantizedLowRankFactor {
       }
       initialized = rows * rank
     }
-    Scalar.accumulateLowRank(
-      isa, acc.baseAddress!, rows: rows, columns: columns, left: coefficients, right: right.map(Float.init), rank: rank)
+    return LowRankProduct(
+      rows: rows, columns: columns, rank: rank, left: coefficients, right: right.map(Float.init), scale: 1)
   }
 }

@@ -44,8 +44,6 @@ package func contents(_ path: String) throws -> [UInt8] {
 
 package func removeFile(_ path: String) { unlink(path) }
 
-package func environmentVariable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
-
 /// The root of the package, found from this file's place in it.
 package let packageRoot: String = {
   var path = #filePath

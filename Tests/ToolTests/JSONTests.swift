@@ -42,7 +42,8 @@ import Testing
     try expect(try tmpack("inspect", archive, "--json"), "`inspect`", top: inspect)
     try expect(try tmpack("inspect", archive, "--json", "--tensors"), "`inspect`", top: inspect)
     let pack: Set = [
-      "archive", "bytes", "input_bytes", "root_digest", "experts", "notes", "skipped_files", "unused_patterns",
+      "archive", "bytes", "input_bytes", "root_digest", "experts", "notes", "source_notes", "skipped_files",
+      "unused_patterns",
     ]
     try expect(
       try tmpack("add", archive, "--expert", "c07=\(c07)", "--json"), "`pack` and `add`", also: ["`inspect`"],
@@ -60,6 +61,21 @@ import Testing
     try expect(
       try tmpack("compare", a66, b44, "--json"), "`compare`",
       top: ["equal", "relative_error", "only_left", "only_right", "tensors"])
+    let peft = "\(repository)/Fixtures/foreign/peft/llama"
+    let adapted = folder("adapted.tmpack")
+    try expect(
+      try tmpack(
+        "pack", "--base", "\(peft)/base", "--expert", "x=\(peft)/adapter", "--shared", "base", "-o", adapted, "--json"),
+      "`pack` and `add`", also: ["`inspect`"], top: pack.union(["ratio"]))
+    try expect(
+      try tmpack(
+        "export", "--peft", "\(adapted)#x", "-o", folder("lora"), "--shared-out", folder("shared"), "--rank", "4",
+        "--json"
+      ), "`export`",
+      top: [
+        "output", "shared", "modules", "rank", "rank_pattern", "tensors", "bytes", "prefix", "modules_to_save",
+        "whole_tensors", "left_out", "error", "worst_error", "worst_tensor",
+      ])
     try expect(
       try tmpack("convert", a66, folder("a66.npz"), "--json"), "`convert`",
       top: ["output", "format", "tensors", "bytes", "ties", "overflows", "files", "notes"])

@@ -41,6 +41,14 @@ public enum StoredFactor: Sendable, Hashable {
     }
   }
 
+  /// Of a low-rank factor.
+  public var rank: Int? {
+    switch self {
+    case .lowRank(let rank, _, _, _, _), .quantizedLowRank(let rank, _, _): rank
+    case .sparse, .dense, .quantized, .dropped, .difference, .replaced: nil
+    }
+  }
+
   public var isLossy: Bool {
     switch self {
     case .lowRank, .sparse, .dense, .quantizedLowRank, .quantized, .dropped: true

@@ -6,6 +6,8 @@ import TensorKit
 /// One tensor of an exclusive vector: v = θₜ − θₛ, θₛ as stored, in binary32 (F64: subtracted in binary64, then rounded).
 struct ExclusiveVector: ~Copyable {
   private let storage: UnsafeMutableBufferPointer<Float>
+  /// What the vector is, but for the rounding of the expert's tensor, if it came as a product.
+  var product: LowRankProduct?
 
   /// - Parameters:
   ///   - own, base: tensors of the same float dtype and shape.
@@ -41,6 +43,9 @@ struct ExclusiveVector: ~Copyable {
 
   /// ‖v‖².
   var energy: Double { storage.reduce(0) { $0 + Double($1) * Double($1) } }
+
+  /// The singular triplets that need no decomposition of the whole.
+  var knownVectors: SingularVectors? { product?.singularVectors() }
 
   /// The measures of a tensor that is approximated by nothing.
   var measuresOfNothing: FactorMeasures {

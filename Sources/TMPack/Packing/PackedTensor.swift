@@ -27,11 +27,13 @@ struct PackedTensor: Sendable {
   ///   - info: of the expert's tensor, `bytes` its bytes.
   ///   - base: the shared tensor of that name as it is stored; nil when there is none. Its bytes are asked for at most once.
   ///   - makeFactor: approximates the tensor, if its dtype is float; nil keeps it exactly.
+  ///   - product: what the expert adds to the shared tensor, if that is known; asked for at most once.
   ///   - isCorrected: whether a factor goes with what makes it exact (TMP-6-17).
   /// - Throws: `nonFinite` for a NaN or an infinity in a tensor that is to be approximated.
   init(
     _ info: TensorInfo, _ bytes: UnsafeRawBufferPointer, base: SharedEntry?,
-    baseBytes: () throws(StorageError) -> TensorBytes, makeFactor: FactorMaker?, isCorrected: Bool = false, level: Int
+    baseBytes: () throws(StorageError) -> TensorBytes, makeFactor: FactorMaker?,
+    product: () throws(StorageError) -> LowRankProduct? = { nil }, isCorrected: Bool = false, level: Int
   ) throws(StorageError) {
     name = info.name
     source = Digest(of: bytes)
@@ -44,7 +46,8 @@ struct PackedTensor: Sendable {
       if source == base.digest || info.byteCount == 0 {
         content = .unchanged
       } else {
-        content = try Self.lossy(makeFactor, base.info, format, bytes, try baseBytes(), isCorrected, level: level)
+        content = try Self.lossy(
+          makeFactor, base.info, format, bytes, try baseBytes(), product, isCorrected, level: level)
       }
       return
     }
@@ -58,15 +61,16 @@ struct PackedTensor: Sendable {
 
   private static func lossy(
     _ makeFactor: FactorMaker, _ info: TensorInfo, _ format: FloatFormat, _ bytes: UnsafeRawBufferPointer,
-    _ base: TensorBytes, _ isCorrected: Bool, level: Int
+    _ base: TensorBytes, _ product: () throws(StorageError) -> LowRankProduct?, _ isCorrected: Bool, level: Int
   ) throws(StorageError) -> Content {
-    let vector = try ExclusiveVector(of: bytes, against: base, format)
+    var vector = try ExclusiveVector(of: bytes, against: base, format)
     guard let index = vector.firstNonFinite else {
       if vector.isZero {
         // The signs of zeros may differ.
         guard isCorrected else { return .unchanged }
         return .difference(try EncodedPayload(differenceOf: bytes, against: base, dtype: info.dtype, level: level))
       }
+      vector.product = try product()
       let factor = try makeFactor(vector, info.shape)
       let correction =
         isCorrected ? try ExactUpgrade(info).correction(of: bytes, shared: base, factor, level: level) : nil

@@ -38,7 +38,9 @@ extension Packer {
         try source.bytes(of: info).withBytes { raw throws(StorageError) in
           try PackedTensor(
             info, raw, base: base, baseBytes: { () throws(StorageError) in try shared.bytes(of: base!) },
-            makeFactor: makeFactor(info.name), isCorrected: storesCorrections, level: level)
+            makeFactor: makeFactor(info.name),
+            product: { () throws(StorageError) in try expert.product(of: info, against: base!) },
+            isCorrected: storesCorrections, level: level)
         }
       }
     } consume: { index, packed throws(StorageError) in
@@ -91,19 +93,20 @@ extension Packer {
     }
   }
 
-  /// A lone checkpoint is of the base's making: its configuration and tokenizer are the base's.
+  /// A lone checkpoint is of the base's making: its configuration and tokenizer are the base's. An adapter's are those
+  /// that it has itself, and else the base's.
   func placeFiles(
     of expert: ExpertInput, _ shared: SharedTensors, in writer: ArchiveWriter
   ) throws(StorageError) -> [CarriedFileEntry] {
-    expert.checkpoint.carriedFiles.isEmpty
-      ? try copyFiles(of: shared, in: writer) : try place(expert.checkpoint.carriedFiles, in: writer)
-  }
-
-  private func copyFiles(of shared: SharedTensors, in writer: ArchiveWriter) throws(StorageError) -> [CarriedFileEntry]
-  {
-    try shared.manifest.files.map { file throws(StorageError) in
-      try place(try shared.bytes(of: file), name: file.name, in: writer)
-    }
+    let own = expert.checkpoint.carriedFiles
+    guard own.isEmpty || expert.adapted != nil else { return try place(own, in: writer) }
+    let inherited = shared.manifest.files.filter { file in !own.contains { $0.name == file.name } }
+    let entries =
+      try place(own, in: writer)
+      + inherited.map { file throws(StorageError) in
+        try place(try shared.bytes(of: file), name: file.name, in: writer)
+      }
+    return entries.sorted { $0.name < $1.name }
   }
 
   private func place(_ bytes: [UInt8], name: CarriedFileName, in writer: ArchiveWriter) throws(StorageError)

@@ -49,7 +49,9 @@ extension Packer {
       switch rules.treatment(of: name) {
       case .exact: nil
       case .factor(let plan):
-        { vector, shape throws(StorageError) in try plan.encode(vector.values, shape: shape).decoded() }
+        { vector, shape throws(StorageError) in
+          try plan.encode(vector.values, shape: shape, known: vector.knownVectors).decoded()
+        }
       case .controlled: controlled?(name)
       }
     }
@@ -76,13 +78,15 @@ extension Packer {
           {
             try PackedTensor.refuseNonFinite(raw, format)
             if info.byteCount == 0 || Digest(of: raw) == base.digest { return (nil, 0) }
-            let vector = try ExclusiveVector(of: raw, against: try shared.bytes(of: base), format)
+            var vector = try ExclusiveVector(of: raw, against: try shared.bytes(of: base), format)
             if vector.isZero || vector.firstNonFinite != nil { return (nil, 0) }
+            vector.product = try expert.product(of: info, against: base)
             return (try PreparedTensor(vector, shape: info.shape, rank: rank, scratch: scratch), 0)
           }
           let packed = try PackedTensor(
             info, raw, base: base, baseBytes: { () throws(StorageError) in try shared.bytes(of: base!) },
-            makeFactor: fixed(info.name), level: level)
+            makeFactor: fixed(info.name),
+            product: { () throws(StorageError) in try expert.product(of: info, against: base!) }, level: level)
           return (nil, packed.storedBytes)
         }
       }

@@ -31,6 +31,10 @@ struct QuantizableTensor: Sendable {
       return
     }
     (self.rows, self.columns) = (rows, columns)
+    if let known = vector.knownVectors {
+      vectors = known
+      return
+    }
     vectors = try SingularVectors(
       of: MatrixView(vector.values, rows: rows, columns: columns), rank: min(rank, rows, columns))
   }
@@ -40,7 +44,7 @@ struct QuantizableTensor: Sendable {
     var rank = setting.objective == .balanced ? Int(min(setting.quality.rounded(.up), 0x1p31)) : 32
     while true {
       let candidate = try QuantizableTensor(vector, shape: shape, rank: rank)
-      guard let vectors = candidate.vectors, vectors.rank == rank,
+      guard let vectors = candidate.vectors, vectors.rank == rank, vector.product == nil,
         setting.needsMore(than: vectors.singularValues, rows: candidate.rows, columns: candidate.columns)
       else {
         self = candidate

@@ -127,6 +127,15 @@ public struct Mix: TensorSource {
     indices.max { (selection[$0].weight, $1) < (selection[$1].weight, $0) }
   }
 
+  /// What is added to the shared tensor of that name; nil for a tensor that comes about otherwise.
+  func addends(of name: String) -> [(expert: WeightedExpert, entry: ExpertEntry)]? {
+    switch recipes[ExactString(name)] {
+    case .shared: []
+    case .sum(_, let addends): addends
+    case .exact, .corrected, nil: nil
+    }
+  }
+
   // MARK: Reading
 
   /// Rebuilds one tensor in the caller's memory.

@@ -17,17 +17,23 @@ struct Add: ParsableCommand {
   @Option(
     name: .customLong("expert"),
     help: ArgumentHelp(
-      "A fine-tuned checkpoint; without a name, that of its file. Repeat for each.", valueName: "name=path"))
+      "A fine-tuned checkpoint or PEFT adapter; without a name, that of its file. Repeat for each.",
+      valueName: "name=path"))
   var experts: [NamedPath]
 
+  @OptionGroup var adapterBase: AdapterBaseOptions
   @OptionGroup var detached: DetachedOptions
   @OptionGroup(title: "Factors") var factors: FactorOptions
   @OptionGroup(title: "Work") var work: WorkOptions
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
   func run() throws {
-    let inputs = try experts.map { try $0.expertInput(work.io) }
     let opened = try detached.open(archive, work.io)
+    let inputs = try experts.map { expert in
+      try expert.expertInput(work.io) { () throws(StorageError) in
+        try adapterBase.source(work.io, detached, archive: opened)
+      }
+    }
     let sizeBefore = opened.size
     let packer = Packer(
       rules: try factors.rules(), rate: try factors.rateOptions.control(), storesCorrections: factors.exact,

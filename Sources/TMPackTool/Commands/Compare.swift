@@ -10,7 +10,8 @@ struct Compare: ParsableCommand {
         tmpack compare math.safetensors zoo.tmpack#math
         tmpack compare zoo.tmpack#math=0.5,code=0.5 mix.safetensors --top 10
 
-      ARCHIVE#NAME is an expert, ARCHIVE#NAME=WEIGHT,… a mix, and ARCHIVE# the shared model.
+      ARCHIVE#NAME is an expert, ARCHIVE#NAME=WEIGHT,… a mix, and ARCHIVE# the shared model. A PEFT adapter is compared
+      as merged into --base.
       """)
 
   @Argument(help: ArgumentHelp("A checkpoint or ARCHIVE#SELECTION: the reference.", valueName: "a"))
@@ -28,14 +29,15 @@ struct Compare: ParsableCommand {
   @Flag(help: "Fail, with exit code 2, unless both are equal bit for bit.")
   var requireEqual = false
 
+  @OptionGroup var adapterBase: AdapterBaseOptions
   @OptionGroup var detached: DetachedOptions
   @OptionGroup(title: "Work") var work: WorkOptions
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
   func run() throws {
     let globs = try tensors.map { try Glob($0) }
-    let a = TensorSelection(of: try TensorReference(left).open(work.io, detached), including: globs)
-    let b = TensorSelection(of: try TensorReference(right).open(work.io, detached), including: globs)
+    let a = TensorSelection(of: try TensorReference(left).open(work.io, detached, adapterBase), including: globs)
+    let b = TensorSelection(of: try TensorReference(right).open(work.io, detached, adapterBase), including: globs)
     if !globs.isEmpty, a.tensors.isEmpty, b.tensors.isEmpty {
       throw StorageError(.invalidArgument, "no tensor's name matches \(tensors.joined(separator: ", "))")
     }
@@ -137,8 +139,21 @@ struct TensorReference {
     }
   }
 
-  func open(_ io: InputMode, _ detached: DetachedOptions) throws -> any TensorSource {
-    guard let selection else { return try Checkpoint.open(path, mode: io).source }
+  /// - Parameter adapterBase: what an adapter is merged into.
+  func open(
+    _ io: InputMode, _ detached: DetachedOptions, _ adapterBase: AdapterBaseOptions? = nil
+  ) throws(StorageError) -> any TensorSource {
+    guard let (archive, weights) = try openSelection(io, detached) else {
+      return try Checkpoint.open(path, onBase: try adapterBase?.source(io, detached), mode: io).source
+    }
+    return try Reconstructor(archive, keepsDecoded: false).mix(weights)
+  }
+
+  /// The archive and what is selected of it; nil for a mere path.
+  func openSelection(
+    _ io: InputMode, _ detached: DetachedOptions
+  ) throws(StorageError) -> (archive: Archive, weights: RouterWeights)? {
+    guard let selection else { return nil }
     let weights: RouterWeights
     if selection.isEmpty {
       weights = .shared
@@ -149,6 +164,6 @@ struct TensorReference {
     }
     // The other side may be an archive that is not detached.
     let archive = try Archive(path, mode: io)
-    return try Reconstructor(archive.isDetached ? detached.open(path, io) : archive, keepsDecoded: false).mix(weights)
+    return (archive.isDetached ? try detached.open(path, io) : archive, weights)
   }
 }

@@ -172,13 +172,6 @@ struct Inspection {
 }
 
 extension StoredFactor {
-  fileprivate var rank: Int? {
-    switch self {
-    case .lowRank(let rank, _, _, _, _), .quantizedLowRank(let rank, _, _): rank
-    default: nil
-    }
-  }
-
   fileprivate var dtypeName: String? {
     switch self {
     case .lowRank(_, let dtype, _, _, _), .sparse(_, let dtype, _, _, _), .dense(let dtype, _, _): dtype.rawValue

@@ -9,6 +9,10 @@ struct Pack: ParsableCommand {
         tmpack pack --base base/ --expert math=m/ --expert c.safetensors -o z.tmpack
         tmpack pack --base base/ --expert math=m/ --lossless -o exact.tmpack
         tmpack pack --base base/ --expert m/ --rank 64 --exclude '*head*' -o z.tmpack
+        tmpack pack --base base/ --expert math=lora/ --shared base -o z.tmpack
+
+      An expert may be a PEFT adapter of type LoRA: a folder with adapter_config.json. It is merged into the base; with
+      --shared base its factors are taken as they are.
       """)
 
   // A group, so that the help begins with it.
@@ -21,7 +25,8 @@ struct Pack: ParsableCommand {
     @Option(
       name: .customLong("expert"),
       help: ArgumentHelp(
-        "A fine-tuned checkpoint; without a name, that of its file. Repeat for each.", valueName: "name=path"))
+        "A fine-tuned checkpoint or PEFT adapter; without a name, that of its file. Repeat for each.",
+        valueName: "name=path"))
     var experts: [NamedPath]
 
     @Option(name: .shortAndLong, help: ArgumentHelp("The archive to make.", valueName: "path"))
@@ -45,8 +50,8 @@ struct Pack: ParsableCommand {
 
   func run() throws {
     let output = paths.output.path
-    let inputs = try paths.experts.map { try $0.expertInput(work.io) }
     let baseCheckpoint = try paths.base.map { try Checkpoint.open($0, mode: work.io) }
+    let inputs = try paths.experts.map { try $0.expertInput(work.io) { baseCheckpoint?.source } }
     let summary = try reporting.withProgress { show in
       let model = try shared.sharedModel(
         base: baseCheckpoint, experts: inputs, force: paths.force, work: work, progress: show)
@@ -130,7 +135,7 @@ struct SharedModelOptions: ParsableArguments {
 struct FactorOptions: ParsableArguments {
   @OptionGroup(title: "Size and quality") var rateOptions: RateOptions
 
-  @Option(help: ArgumentHelp("Rank of the low-rank factors (default: 16).", valueName: "r"))
+  @Option(help: ArgumentHelp("Rank of the low-rank factors (default: 16; of adapters, their own).", valueName: "r"))
   var rank: Int?
 
   @Option(help: ArgumentHelp("Rank as a share of the shorter side, above 0 to 1.", valueName: "share"))
@@ -193,7 +198,8 @@ struct FactorOptions: ParsableArguments {
   private func standard() throws -> TensorTreatment {
     if lossless { return .exact }
     if rateOptions.isGiven { return .controlled }
-    return .factor(try FactorPlan(method, dtype: factorDtype ?? .int8))
+    return .factor(
+      try FactorPlan(method, dtype: factorDtype ?? .int8, keepsKnownRank: rank == nil && rankRatio == nil))
   }
 
   private var method: FactorPlan.Method {

@@ -20,6 +20,11 @@ struct PackReport {
     }
   }
 
+  /// How the checkpoints were read.
+  private var sourceNotes: [(expert: String, note: String)] {
+    inputs.flatMap { input in input.checkpoint.notes.map { (input.name, $0) } }
+  }
+
   func print(_ options: OutputOptions) {
     if options.json { return Console.result(json) }
     var table = TextTable(["expert", "tensors", "stored", "error", "worst", "worst tensor"], leftColumns: [0, 5])
@@ -35,6 +40,7 @@ struct PackReport {
     for note in summary.notes {
       Console.talk("note: \(note.expert): \(counted(note.count, "tensor")) \(note.reason.rawValue) (\(note.example))")
     }
+    for (name, note) in sourceNotes { Console.talk("note: \(name): \(note)") }
     for (path, file) in skipped {
       Console.talk("note: \(FileTree.join(path, file.name)) stays behind: \(file.reason.rawValue)")
     }
@@ -67,6 +73,8 @@ struct PackReport {
           "example": .string($0.example),
         ]
       })
+    object["source_notes"] = .array(
+      sourceNotes.map { ["expert": .string($0.expert), "note": .string($0.note)] })
     object["skipped_files"] = .array(
       skipped.map {
         ["folder": .string($0.path), "name": .string($0.file.name), "reason": .string($0.file.reason.rawValue)]

@@ -27,6 +27,7 @@ struct Verify: ParsableCommand {
       "Prove an expert's recorded errors and digests again, against the original.", valueName: "name=path"))
   var source: [NamedPath] = []
 
+  @OptionGroup var adapterBase: AdapterBaseOptions
   @OptionGroup var detached: DetachedOptions
   @OptionGroup(title: "Work") var work: WorkOptions
   @OptionGroup(title: "Output") var reporting: OutputOptions
@@ -44,7 +45,10 @@ struct Verify: ParsableCommand {
       guard report.isSound else { return report }
       for named in source {
         report.faults += try verification.proveSource(
-          ofExpert: named.name, try Checkpoint.open(named.path, mode: work.io).source, progress: show)
+          ofExpert: named.name,
+          try Checkpoint.open(
+            named.path, onBase: try adapterBase.source(work.io, detached, archive: opened), mode: work.io
+          ).source, progress: show)
       }
       return report
     }

@@ -59,12 +59,15 @@ struct NamedPath: ExpressibleByArgument {
     if name.isEmpty || path.isEmpty { return nil }
   }
 
-  func expertInput(_ io: InputMode) throws -> ExpertInput {
+  /// - Parameter base: the model that an adapter is for, asked for if `path` is one.
+  func expertInput(
+    _ io: InputMode, base: () throws(StorageError) -> (any TensorSource)?
+  ) throws -> ExpertInput {
     do { try ExpertName.check(name) } catch {
       // In an archive such a name would be the file's fault.
       throw error.code == .malformed ? StorageError(.invalidArgument, "\(error)") : error
     }
-    return try ExpertInput(name: name, checkpoint: Checkpoint.open(path, mode: io))
+    return try ExpertInput(name: name, checkpoint: Checkpoint.open(path, onBase: base(), mode: io))
   }
 }
 
@@ -84,7 +87,7 @@ struct DetachedOptions: ParsableArguments {
   var sharedFrom: String?
 
   /// - Parameter isRequired: whether a detached archive is of no use without its shared model.
-  func open(_ path: String, _ io: InputMode, isRequired: Bool = true) throws -> Archive {
+  func open(_ path: String, _ io: InputMode, isRequired: Bool = true) throws(StorageError) -> Archive {
     let archive = try Archive(path, mode: io)
     guard let sharedFrom else {
       guard archive.isDetached, isRequired else { return archive }

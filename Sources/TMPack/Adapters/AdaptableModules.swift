@@ -1,0 +1,73 @@
+import ByteIO
+import TensorKit
+
+/// What kinds of modules a model's weights belong to, as far as names and shapes tell.
+struct AdaptableModules: Sendable {
+  enum Kind: Sendable {
+    /// A weight of [outputs, inputs].
+    case linear
+    /// A weight of [inputs, outputs]: `Conv1D` of GPT-2.
+    case transposed
+    /// A weight of [tokens, width].
+    case embedding
+    /// A weight of [outputs, inputs, height, width].
+    case convolution
+  }
+
+  private let embeddings: [Glob]
+  /// Last components of modules whose weights are transposed.
+  private let transposed: Set<String>
+  /// Components of the names of modules that cannot be updated.
+  private let heads: Set<String>
+
+  static let weightSuffix = ".weight"
+
+  /// Where `transformers` and `diffusers` have embeddings.
+  static let usualEmbeddings = [
+    "*embed_tokens", "*embeddings", "*embedding", "*embed_positions", "*embed_in", "*wte", "*wpe", "*wtt",
+    "*.shared", "shared", "*relative_attention_bias",
+  ]
+
+  /// - Parameters:
+  ///   - tensors: of the whole model. Where a bias is as long as the columns of a weight that is not square, the weight is
+  ///     transposed, and so are those of all modules whose names end alike.
+  ///   - embeddings: patterns of the modules that are embeddings.
+  ///   - heads: names of modules that peft keeps whole, with all that is in them.
+  init(in tensors: [TensorInfo], embeddings: [Glob], heads: Set<String>) {
+    self.embeddings = embeddings
+    self.heads = heads
+    var transposed: Set<String> = []
+    for info in tensors {
+      let dimensions = info.shape.dimensions
+      guard dimensions.count == 2, dimensions[0] != dimensions[1], let module = Self.module(of: info.name),
+        let bias = tensors.index(ofTensor: module + ".bias").map({ tensors[$0] }),
+        bias.shape.dimensions == [dimensions[1]]
+      else { continue }
+      transposed.insert(Self.lastComponent(module))
+    }
+    self.transposed = transposed
+  }
+
+  /// The module whose weight a tensor is.
+  static func module(of tensor: String) -> String? {
+    tensor.hasSuffix(weightSuffix) ? String(tensor.dropLast(weightSuffix.count)) : nil
+  }
+
+  static func lastComponent(_ module: String) -> String {
+    module.lastIndex(of: ".").map { String(module[module.index(after: $0)...]) } ?? module
+  }
+
+  /// The kind of a weight's module; nil for what no LoRA adapts.
+  func kind(of info: TensorInfo) -> Kind? {
+    guard let module = Self.module(of: info.name), info.dtype.floatFormat != nil, info.shape.elementCount > 0,
+      !module.split(separator: ".").contains(where: { heads.contains(String($0)) })
+    else { return nil }
+    switch info.shape.dimensions.count {
+    case 2:
+      if embeddings.contains(where: { $0.matches(module) }) { return .embedding }
+      return transposed.contains(Self.lastComponent(module)) ? .transposed : .linear
+    case 4: return .convolution
+    default: return nil
+    }
+  }
+}

@@ -1,0 +1,60 @@
+import ByteIO
+
+/// What a model's `config.json` tells of how `transformers` names its modules.
+struct ModelArchitecture: Sendable {
+  /// As `architectures` has it first: `LlamaForCausalLM`.
+  let name: String
+  /// `llama`
+  private let modelType: String
+
+  /// - Parameter configuration: the bytes of `config.json`; what cannot be understood tells nothing.
+  init(configuration: [UInt8]?) {
+    var name = ""
+    var modelType = ""
+    if let configuration, case .object(let object)? = try? JSONValue(parsing: configuration) {
+      if case .array(let names) = object["architectures"], case .string(let first)? = names.first { name = first }
+      if case .string(let type) = object["model_type"] { modelType = type }
+    }
+    self.name = name
+    self.modelType = modelType
+  }
+
+  /// peft's `TaskType` for the model's head.
+  var taskType: String? {
+    let heads = [
+      ("ForCausalLM", "CAUSAL_LM"), ("LMHeadModel", "CAUSAL_LM"), ("ForSequenceClassification", "SEQ_CLS"),
+      ("ForConditionalGeneration", "SEQ_2_SEQ_LM"), ("ForTokenClassification", "TOKEN_CLS"),
+      ("ForQuestionAnswering", "QUESTION_ANS"),
+    ]
+    return heads.first { name.hasSuffix($0.0) }?.1
+  }
+
+  /// Modules that peft's classes for a task keep whole by themselves, and on which an update would be lost.
+  static func heads(ofTask task: String?) -> Set<String> {
+    switch task {
+    case "SEQ_CLS", "TOKEN_CLS": ["classifier", "score"]
+    case "QUESTION_ANS": ["qa_outputs"]
+    default: []
+    }
+  }
+
+  /// `base_model_prefix` of models whose checkpoints are often kept without it.
+  private static let prefixes: [(prefix: String, modelTypes: Set<String>)] = [
+    ("transformer.", ["gpt2", "gpt_neo", "gptj", "gpt_bigcode", "bloom", "falcon", "codegen"]),
+    ("bert.", ["bert"]), ("roberta.", ["roberta", "xlm-roberta", "camembert"]), ("distilbert.", ["distilbert"]),
+    ("electra.", ["electra"]), ("deberta.", ["deberta", "deberta-v2"]), ("gpt_neox.", ["gpt_neox"]),
+    ("model.", ["llama", "mistral", "mixtral", "qwen2", "qwen3", "gemma", "gemma2", "phi", "phi3", "opt"]),
+  ]
+
+  /// What the modules' names in the model have in front of the tensors' names in the checkpoint.
+  ///
+  /// A checkpoint of the bare model, such as GPT-2's on the hub, loads into a model with a head, whose names are longer.
+  func modulePrefix(of tensors: [String]) -> String {
+    // A bare model is called `BertModel`.
+    guard !name.isEmpty, !name.hasSuffix("Model") || name.hasSuffix("LMHeadModel"),
+      let prefix = Self.prefixes.first(where: { $0.modelTypes.contains(modelType) })?.prefix,
+      !tensors.contains(where: { $0.hasPrefix(prefix) })
+    else { return "" }
+    return prefix
+  }
+}

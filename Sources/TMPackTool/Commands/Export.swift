@@ -1,0 +1,178 @@
+import ArgumentParser
+import TMPack
+
+struct Export: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Export an expert or a mix as a PEFT adapter.",
+    discussion: """
+      Examples:
+        tmpack export --peft zoo.tmpack#math -o math-lora/ --shared-out shared/
+        tmpack export --peft zoo.tmpack#math=0.7,code=0.3 -o mix/ --rank 32
+
+      The adapter is of type LoRA, for the archive's shared model, which --shared-out
+      writes. Low-rank factors are taken as they are. What no adapter can hold is
+      named: --strict refuses then, --modules-to-save keeps it whole.
+      """)
+
+  // A group, so that the help begins with it.
+  struct Paths: ParsableArguments {
+    @Option(
+      help: ArgumentHelp("ARCHIVE#EXPERT or ARCHIVE#NAME=WEIGHT,…: what to export.", valueName: "archive#selection"))
+    var peft: String
+
+    @Option(name: .shortAndLong, help: ArgumentHelp("The folder to make.", valueName: "path"))
+    var output: OutputPath
+
+    @Option(help: ArgumentHelp("Also write the shared model here: a file or a folder.", valueName: "path"))
+    var sharedOut: OutputPath?
+
+    @Flag(help: "Replace outputs that exist.")
+    var force = false
+  }
+
+  @OptionGroup(title: "Input and output") var paths: Paths
+  @OptionGroup(title: "Adapter") var adapter: AdapterOptions
+  @OptionGroup var detached: DetachedOptions
+  @OptionGroup(title: "Work") var work: WorkOptions
+  @OptionGroup(title: "Output") var reporting: OutputOptions
+
+  func run() throws {
+    guard let (archive, weights) = try TensorReference(paths.peft).openSelection(work.io, detached) else {
+      throw StorageError(.invalidArgument, "is no selection; name an expert: \(paths.peft)#NAME", file: paths.peft)
+    }
+    var options = try adapter.options()
+    options.baseModel = options.baseModel ?? paths.sharedOut?.path ?? detached.sharedFrom
+    let export = try AdapterExport(archive, weights, options: options)
+    if adapter.strict, let first = export.leftOut.first {
+      throw StorageError(
+        .unsupportedFeature,
+        "has no place in the adapter: \(first.reason.rawValue); so it is with \(counted(export.leftOut.count, "tensor"))",
+        file: paths.peft, tensor: first.tensor)
+    }
+    let report = try reporting.withProgress { show in
+      // Refused now, if it is to be refused, and not after the shared model.
+      let folder = try AtomicFolder(paths.output.path, replacing: paths.force)
+      if let sharedOut = paths.sharedOut { try writeShared(of: archive, to: sharedOut.path, show) }
+      return try export.write(to: folder, threads: work.pipeline.threads) {
+        show(Progress(stage: "exporting", done: $0, total: $1))
+      }
+    }
+    ExportReport(path: paths.output.path, sharedPath: paths.sharedOut?.path, export: export, report: report)
+      .print(reporting)
+  }
+
+  private func writeShared(of archive: Archive, to path: String, _ show: (Progress) -> Void) throws {
+    let shared = try Reconstructor(archive, keepsDecoded: false).mix(.shared)
+    let destination = try CheckpointDestination(path, replacing: paths.force)
+    try destination.write(
+      shared, carriedFiles: destination.layout == .folder ? shared.files.map(\.content) : [],
+      threads: work.pipeline.threads
+    ) { show(Progress(stage: "writing the shared model", done: $0, total: $1)) }
+  }
+}
+
+/// What the adapter is to be like.
+struct AdapterOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "At most this rank: longer factors are truncated, matrices stored otherwise approximated (default: all factors, nothing else).",
+      valueName: "r"))
+  var rank: Int?
+
+  @Flag(help: "Give every module the same rank, with zeros, instead of a rank_pattern.")
+  var pad = false
+
+  @Option(help: ArgumentHelp("Dtype of A and B (default: f32).", valueName: "dtype"))
+  var dtype = FloatFormat.f32
+
+  @Flag(help: "Refuse, with exit code 3, unless the adapter holds all that differs from the shared model.")
+  var strict = false
+
+  @Flag(
+    help: "Keep what no update can hold whole, in modules_to_save, where PEFT can load it. vLLM refuses such adapters.")
+  var modulesToSave = false
+
+  @Option(
+    help: ArgumentHelp(
+      "In front of the tensors' names in the model to be adapted, such as 'transformer.' (default: by config.json).",
+      valueName: "text"))
+  var prefix: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Modules that are embeddings (default: *embed_tokens, *embeddings, *wte and the like). Repeat for more.",
+      valueName: "glob"))
+  var embedding: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "base_model_name_or_path (default: --shared-out, or --shared-from of a detached archive).", valueName: "name"))
+  var baseModel: String?
+
+  @Option(help: ArgumentHelp("task_type, such as CAUSAL_LM (default: by config.json).", valueName: "type"))
+  var taskType: String?
+
+  func validate() throws {
+    if let rank, rank < 1 { throw ValidationError("--rank must be at least 1.") }
+    if dtype == .f64 { throw ValidationError("--dtype must be f32, f16 or bf16.") }
+  }
+
+  func options() throws -> AdapterExport.Options {
+    var options = AdapterExport.Options()
+    options.rank = rank
+    options.isPadded = pad
+    options.dtype = dtype
+    options.savesModules = modulesToSave
+    options.prefix = prefix
+    options.embeddings = embedding.isEmpty ? nil : try embedding.map { try Glob($0) }
+    options.baseModel = baseModel
+    options.taskType = taskType
+    return options
+  }
+}
+
+/// What `export` says at the end.
+private struct ExportReport {
+  let path: String
+  let sharedPath: String?
+  let export: AdapterExport
+  let report: AdapterExport.Report
+
+  func print(_ options: OutputOptions) {
+    if options.json { return Console.result(json) }
+    for reason in AdapterExport.LeftOut.Reason.allCases {
+      let tensors = export.leftOut.filter { $0.reason == reason }
+      guard let first = tensors.first else { continue }
+      Console.talk(
+        "note: not in the adapter: \(counted(tensors.count, "tensor")), \(reason.rawValue) (\(first.tensor))")
+    }
+    if !export.prefix.isEmpty { Console.talk("note: modules are named with \"\(export.prefix)\" in front") }
+    if export.wholeTensorCount > 0 {
+      Console.talk(
+        "note: whole: \(counted(export.wholeTensorCount, "tensor")), with \(counted(export.savedModules.count, "module")) in modules_to_save"
+      )
+    }
+    if let sharedPath { Console.result("\(sharedPath): the shared model") }
+    let rank = "rank \(export.hasRankPattern ? "up to " : "")\(export.rank)"
+    let error = report.error.map { ", relative error \($0.significant(3)) of the updates" } ?? ""
+    Console.result(
+      "\(path): \(counted(export.updateCount, "module")), \(rank), \(ByteSize.text(report.bytes))\(error)")
+  }
+
+  private var json: JSONValue {
+    var object: JSONObject = [
+      "output": .string(path), "modules": JSONValue(export.updateCount), "rank": JSONValue(export.rank),
+      "rank_pattern": .bool(export.hasRankPattern), "tensors": JSONValue(report.tensors),
+      "bytes": JSONValue(report.bytes), "prefix": .string(export.prefix),
+      "modules_to_save": .array(export.savedModules.map { .string($0) }),
+      "whole_tensors": JSONValue(export.wholeTensorCount),
+      "left_out": .array(
+        export.leftOut.map { ["tensor": .string($0.tensor), "reason": .string($0.reason.rawValue)] }),
+    ]
+    if let sharedPath { object["shared"] = .string(sharedPath) }
+    if let error = report.error { object["error"] = .number(error) }
+    if let error = report.worstError { object["worst_error"] = .number(error) }
+    if let tensor = report.worstTensor { object["worst_tensor"] = .string(tensor) }
+    return .object(object)
+  }
+}

@@ -1,0 +1,22 @@
+import ArgumentParser
+import TMPack
+
+/// For commands that read adapters: the model that they are for.
+struct AdapterBaseOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "The model that PEFT adapters are for: a file, a folder or ARCHIVE# (default: an archive's shared model, if that is the base).",
+      valueName: "path"))
+  var base: String?
+
+  /// The model, when an adapter asks for it.
+  ///
+  /// - Parameter archive: whose shared model is used if it is the base.
+  func source(
+    _ io: InputMode, _ detached: DetachedOptions, archive: Archive? = nil
+  ) throws(StorageError) -> (any TensorSource)? {
+    if let base { return try TensorReference(base).open(io, detached) }
+    guard let archive, archive.method.name == .base else { return nil }
+    return try Reconstructor(archive, keepsDecoded: false).mix(.shared)
+  }
+}

@@ -1,0 +1,139 @@
+import TMPack
+import TestSupport
+import Testing
+
+/// Adapters that peft made, with what its `merge_and_unload` makes of them (`Fixtures/foreign/make_peft.py`).
+enum PEFTFixture: String, CaseIterable, Sendable {
+  case llama
+  case embeddings = "rslora-embeddings"
+  case gpt2
+  case bert
+  case convolutions
+  case dora
+  case bf16
+
+  func path(_ name: String) -> String { FileTree.join(packageRoot, "Fixtures/foreign/peft/\(rawValue)/\(name)") }
+
+  func base() throws(StorageError) -> Checkpoint { try Checkpoint.open(path("base")) }
+
+  func adapter() throws(StorageError) -> Checkpoint {
+    try Checkpoint.open(path("adapter"), onBase: try base().source)
+  }
+
+  /// Of what the largest element is: float32's accuracy, or that of a base in bfloat16, where peft also rounds B · A.
+  var tolerance: Double { self == .bf16 ? 0x1p-7 : 1e-6 }
+
+  /// An archive with the adapter as the expert `x`.
+  func pack(
+    to path: String, _ plan: FactorPlan.Method = .lowRank(rank: 8), _ dtype: FactorDType = .f32,
+    shared: any MergingMethod = BaseModel()
+  ) throws -> Archive {
+    let rules = TensorRules(.factor(try FactorPlan(plan, dtype: dtype, keepsKnownRank: true)))
+    let expert = try ExpertInput(name: "x", checkpoint: adapter())
+    let packer = Packer(sharedModel: .merged(shared), rules: rules)
+    _ = try packer.pack(base: base(), experts: [expert], to: path, replacing: true)
+    return try Archive(path)
+  }
+}
+
+/// The largest difference of an element, over the largest element, of each tensor; the tensors must be of the same names and shapes.
+func worstDifference(_ a: any TensorSource, _ b: any TensorSource) throws -> Double {
+  let comparison = try Comparison(a, b)
+  #expect(comparison.onlyLeft.isEmpty && comparison.onlyRight.isEmpty)
+  return try comparison.tensors.map { tensor in
+    let difference = try #require(tensor.difference, "\(tensor.left.name)")
+    if tensor.left.dtype.floatFormat == nil { return difference.isEqual ? 0 : .infinity }
+    let rms = (difference.leftSquares / Double(max(1, difference.elementCount))).squareRoot()
+    return difference.maximum == 0 ? 0 : difference.maximum / max(rms, 1e-3)
+  }.max() ?? 0
+}
+
+@Suite struct AdapterTests {
+  let folder = TemporaryFolder()
+
+  @Test(arguments: PEFTFixture.allCases) func mergesAsPeftDoes(_ fixture: PEFTFixture) throws {
+    let expected = try Checkpoint.open(fixture.path("merged.safetensors")).source
+    let merged = try fixture.adapter().source
+    #expect(merged.tensors == expected.tensors)
+    #expect(try worstDifference(expected, merged) <= 4 * fixture.tolerance)
+    // And it is the adapter that does it.
+    #expect(try worstDifference(expected, fixture.base().source) > 0.05)
+  }
+
+  @Test func saysWhatItIsAbout() throws {
+    let notes = try PEFTFixture.gpt2.adapter().notes.joined(separator: "\n")
+    #expect(notes.contains("LoRA updates: 6") && notes.contains("\"transformer.\""))
+    #expect(try PEFTFixture.bert.adapter().weightFiles.count == 2)
+    let error = failure { _ = try Checkpoint.open(PEFTFixture.llama.path("adapter"), onBase: nil) }
+    #expect(error?.code == .invalidArgument && error?.message.contains("tiny/llama") == true)
+  }
+
+  /// With the base as the shared model an update keeps its own rank, and nothing is lost but float32's last bits.
+  @Test(arguments: PEFTFixture.allCases) func keepsTheFactorsOfTheAdapter(_ fixture: PEFTFixture) throws {
+    let archive = try fixture.pack(to: folder("x.tmpack"))
+    let manifest = try archive.manifest(ofExpert: "x")
+    let ranks = manifest.tensors.compactMap { entry -> Int? in
+      if case .lowRank(let rank, _, _, _, _) = entry.factor { rank } else { nil }
+    }
+    #expect(fixture == .dora ? ranks.isEmpty : !ranks.isEmpty && ranks.allSatisfy { (2...4).contains($0) })
+    let expected = try fixture.adapter().source
+    let mix = try Reconstructor(archive).mix(.expert("x"))
+    #expect(try worstDifference(expected, mix) <= 4 * fixture.tolerance)
+    // The tensors are the same when they are merged again.
+    #expect(try Verification(archive).proveSource(ofExpert: "x", expected).isEmpty)
+  }
+
+  /// bf16 rounds the merged weights; an SVD of their difference would find components in the noise.
+  @Test func roundingOfTheMergedWeightsIsNoComponent() throws {
+    let archive = try PEFTFixture.bf16.pack(to: folder("x.tmpack"))
+    let mix = try Reconstructor(archive).mix(.expert("x"))
+    let comparison = try Comparison(PEFTFixture.bf16.adapter().source, mix)
+    #expect(comparison.isEqual)
+  }
+
+  @Test func becomesADifferenceFromAnotherSharedModel() throws {
+    let archive = try PEFTFixture.llama.pack(to: folder("x.tmpack"), .dense, .f32, shared: TaskArithmetic(scale: 0.5))
+    let mix = try Reconstructor(archive).mix(.expert("x"))
+    #expect(try worstDifference(PEFTFixture.llama.adapter().source, mix) <= 4e-6)
+  }
+
+  @Test(arguments: [3.0, 24]) func isQuantisedToo(_ quality: Double) throws {
+    let fixture = PEFTFixture.embeddings
+    let rate = try RateControl(.quality(quality), codecs: [.lowRank])
+    let packer = Packer(sharedModel: .merged(BaseModel()), rules: TensorRules(.controlled), rate: rate)
+    _ = try packer.pack(
+      base: fixture.base(), experts: [ExpertInput(name: "x", checkpoint: fixture.adapter())], to: folder("q.tmpack"))
+    let ranks = try Archive(folder("q.tmpack")).manifest(ofExpert: "x").tensors
+      .filter { $0.factor.kind == .quantizedLowRank }.compactMap(\.factor.rank)
+    // The updates have rank 3, and no more is found in them.
+    #expect(ranks.count == 4 && ranks.allSatisfy { $0 <= 3 })
+  }
+
+  @Test func addsFilesOfTheAdapterToThoseOfTheBase() throws {
+    let fixture = PEFTFixture.llama
+    for name in ["adapter_config.json", "adapter_model.safetensors"] {
+      try FileTree.makeFolderIfNeeded(folder("a"))
+      try put(contents(fixture.path("adapter/\(name)")), at: folder("a/\(name)"))
+    }
+    try put(Array("mine".utf8), at: folder("a/tokenizer.json"))
+    let checkpoint = try Checkpoint.open(folder("a"), onBase: fixture.base().source)
+    let packer = Packer(sharedModel: .merged(BaseModel()), rules: TensorRules(.exact))
+    _ = try packer.pack(
+      base: fixture.base(), experts: [ExpertInput(name: "x", checkpoint: checkpoint)], to: folder("x.tmpack"))
+    let mix = try Reconstructor(Archive(folder("x.tmpack"))).mix(.expert("x"))
+    #expect(mix.files.map(\.name.text) == ["config.json", "tokenizer.json"])
+  }
+
+  /// The merged tensors do not depend on how they are read, and an adapter packs to the same bytes each time.
+  @Test func isDeterministic() throws {
+    _ = try PEFTFixture.gpt2.pack(to: folder("a"))
+    _ = try PEFTFixture.gpt2.pack(to: folder("b"))
+    #expect(try contents(folder("a")) == contents(folder("b")))
+  }
+}
+
+extension FileTree {
+  static func makeFolderIfNeeded(_ path: String) throws {
+    if kind(of: path) == nil { try makeFolder(path) }
+  }
+}
