@@ -72,6 +72,11 @@ public final class ArchiveWriter {
     return copy
   }
 
+  /// A writer of a new archive that writes nothing: to learn what sections would take.
+  package convenience init(measuringAt level: Int) {
+    self.init(output: MeasuringOutput(position: Layout.contentStart), generation: 1, level: level)
+  }
+
   /// The experts so far.
   package var expertSummaries: [ExpertSummary] { experts.map(\.summary) }
 

@@ -1,0 +1,103 @@
+import ArchiveFormat
+import ByteIO
+import Checkpoints
+import Digests
+import TensorKit
+
+/// An expert's section without its tensors: what it takes whatever becomes of them.
+struct EmptyExpert {
+  let name: String
+  let packer: Packer
+  /// Its files are placed.
+  private let writer: ArchiveWriter
+  private let files: [CarriedFileEntry]
+  private let absent: [String]
+  private let metadata: [String: String]
+  private let provenance: Provenance
+
+  /// - Parameters:
+  ///   - writer: stands behind the shared model.
+  ///   - sharedFiles: go with an expert that has none.
+  init(
+    _ expert: ExpertInput, absent: [String], sharedFiles: [CarriedFile], behind writer: ArchiveWriter, packer: Packer
+  ) throws(StorageError) {
+    name = expert.name
+    self.packer = packer
+    self.writer = writer.measuring()
+    self.absent = absent
+    let own = expert.checkpoint.carriedFiles
+    files = try packer.place(own.isEmpty ? sharedFiles : own, in: self.writer)
+    metadata = expert.checkpoint.source.metadata
+    provenance = Provenance(standingInFor: expert.checkpoint, options: packer.options)
+  }
+
+  /// A writer to place tensors with.
+  func open() -> ArchiveWriter { writer.measuring() }
+
+  /// Bytes of the section with these tensors.
+  func bytes(of entries: [ExpertEntry], in writer: ArchiveWriter) throws(StorageError) -> Double {
+    try writer.finishExpert(
+      named: name,
+      ExpertManifest(tensors: entries, absent: absent, files: files, metadata: metadata, provenance: provenance))
+    return Double(writer.expertSummaries.last!.bytes)
+  }
+}
+
+extension Provenance {
+  /// Takes as much as the real one, whose digests are not known without reading the files.
+  init(standingInFor checkpoint: Checkpoint, options: [String: String]) {
+    self.init(
+      tool: TMPackVersion.tool, options: options,
+      sources: checkpoint.weightFiles.map { path in
+        SourceRecord(name: FileTree.lastComponent(path), size: 1 << 30, digest: Digest(of: Array(path.utf8)))
+      })
+  }
+}
+
+/// Adds up what the sampled tensors of an expert take and lose at one setting, as in an archive of them alone.
+struct ExpertMeter {
+  private let expert: EmptyExpert
+  private let writer: ArchiveWriter
+  private var entries: [ExpertEntry] = []
+  private(set) var sample: StratifiedSample
+
+  init(_ expert: EmptyExpert, populations: [Int]) {
+    self.expert = expert
+    writer = expert.open()
+    sample = StratifiedSample(populations: populations)
+  }
+
+  /// - Parameter isTied: whether an earlier tensor has the same payload.
+  mutating func add(
+    _ tensor: PackedTensor, stratum: Int, isTied: Bool, seconds: Double = 0
+  ) throws(StorageError) {
+    var item = StratifiedSample.Item(size: Double(tensor.storedBytes), seconds: seconds)
+    if case .lossy(_, let measures, let correction) = tensor.content {
+      item.size += Double(correction?.storedSize ?? 0)
+      item.energy = measures.norm.value * measures.norm.value
+      item.lost = item.energy * measures.error.value * measures.error.value
+    }
+    if isTied { item.size = min(item.size, Double(QuantizableTensor.entryOverhead)) }
+    sample.add(item, to: stratum)
+    if let entry = try expert.packer.place(tensor, in: writer) { entries.append(entry) }
+  }
+
+  /// Bytes of the whole expert; consumes the writer.
+  func bytes() throws(StorageError) -> Estimate {
+    let empty = try expert.bytes(of: [], in: expert.open())
+    return sample.expanded(measured: try expert.bytes(of: entries, in: writer), fixed: empty)
+  }
+}
+
+extension StratifiedSample {
+  /// The size of all tensors together, from what the sampled ones took together: pooled and compressed, as items' sizes are not.
+  ///
+  /// - Parameters:
+  ///   - measured: with the sampled tensors.
+  ///   - fixed: without any.
+  func expanded(measured: Double, fixed: Double) -> Estimate {
+    let sampled = sampled(\.size)
+    guard sampled > 0 else { return Estimate(measured) }
+    return Estimate(fixed) + ((measured - fixed) / sampled) * total(\.size)
+  }
+}
