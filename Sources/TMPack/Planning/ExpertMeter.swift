@@ -57,7 +57,8 @@ extension Provenance {
 /// Adds up what the sampled tensors of an expert take and lose at one setting, as in an archive of them alone.
 struct ExpertMeter {
   private let expert: EmptyExpert
-  private let writer: ArchiveWriter
+  /// Stands behind the expert once `bytes` was asked for.
+  let writer: ArchiveWriter
   private var entries: [ExpertEntry] = []
   private(set) var sample: StratifiedSample
 
@@ -67,17 +68,21 @@ struct ExpertMeter {
     sample = StratifiedSample(populations: populations)
   }
 
-  /// - Parameter isTied: whether an earlier tensor has the same payload.
+  /// - Parameters:
+  ///   - isTied: whether an earlier tensor of the expert has the same payload.
+  ///   - isRepeated: whether that of an earlier expert has. Payloads that share frames are stored again even so (TMP-5-8).
   mutating func add(
-    _ tensor: PackedTensor, stratum: Int, isTied: Bool, seconds: Double = 0
+    _ tensor: PackedTensor, stratum: Int, isTied: Bool, isRepeated: Bool = false
   ) throws(StorageError) {
-    var item = StratifiedSample.Item(size: Double(tensor.storedBytes), seconds: seconds)
+    var item = StratifiedSample.Item(size: Double(tensor.storedBytes))
     if case .lossy(_, let measures, let correction) = tensor.content {
       item.size += Double(correction?.storedSize ?? 0)
       item.energy = measures.norm.value * measures.norm.value
       item.lost = item.energy * measures.error.value * measures.error.value
     }
-    if isTied { item.size = min(item.size, Double(QuantizableTensor.entryOverhead)) }
+    if isTied || (isRepeated && Int(item.size) > EncodedPayload.pooledSize) {
+      item.size = min(item.size, Double(QuantizableTensor.entryOverhead))
+    }
     sample.add(item, to: stratum)
     if let entry = try expert.packer.place(tensor, in: writer) { entries.append(entry) }
   }
@@ -90,6 +95,8 @@ struct ExpertMeter {
 }
 
 extension StratifiedSample {
+  private static let compressionSpread = 0.02
+
   /// The size of all tensors together, from what the sampled ones took together: pooled and compressed, as items' sizes are not.
   ///
   /// - Parameters:
@@ -98,6 +105,10 @@ extension StratifiedSample {
   func expanded(measured: Double, fixed: Double) -> Estimate {
     let sampled = sampled(\.size)
     guard sampled > 0 else { return Estimate(measured) }
-    return Estimate(fixed) + ((measured - fixed) / sampled) * total(\.size)
+    let ratio = (measured - fixed) / sampled
+    let all = total(\.size)
+    // That the others compress as well is not certain either, though their items' sizes may all be equal.
+    let others = Estimate(0, deviation: Self.compressionSpread * ratio * max(0, all.value - sampled))
+    return Estimate(fixed) + ratio * all + others
   }
 }

@@ -10,8 +10,10 @@ struct MemoryModel {
   let isMapped: Bool
 
   /// The program, its libraries and the BLAS's buffers.
-  private static let program = 24.0 * 0x1p20
-  private static let perThread = 10.0 * 0x1p20
+  private static let program = 18.0 * 0x1p20
+  private static let perThread = 6.0 * 0x1p20
+  /// What the allocator keeps, measured.
+  private static let slack = 1.4
 
   /// What a job holds while it works, and what it leaves until it is written.
   struct Job {
@@ -70,7 +72,7 @@ struct MemoryModel {
       let waiting = window.count > threads ? window.map(\.result).min() ?? 0 : 0
       peak = max(peak, busy + waiting)
     }
-    return Self.program + Double(threads) * Self.perThread + peak
+    return Self.program + Double(threads) * Self.perThread + Self.slack * peak
   }
 }
 

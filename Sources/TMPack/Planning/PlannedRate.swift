@@ -77,6 +77,16 @@ struct RateCurve {
   }
 }
 
+extension RateCurve {
+  /// By what share the error falls for a share more bytes; nil where it does not.
+  mutating func slope(at quality: Double) throws(StorageError) -> Double? {
+    let here = try outcome(at: quality)
+    let above = try outcome(at: 1.25 * quality)
+    let (gain, price) = (1 - above.error / here.error, above.bytes / here.bytes - 1)
+    return gain > 0 && price > 0 ? gain / price : nil
+  }
+}
+
 /// Where a value that grows with the quality reaches a bound.
 enum QualityRoot {
   case found(Double)

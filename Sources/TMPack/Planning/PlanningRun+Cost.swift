@@ -33,10 +33,10 @@ extension PlanningRun {
       sharedModelBytes: planner.writesSharedModel ? shared.byteCount : 0, freeDisk: free)
   }
 
-  /// Of the base or the given shared model and of all experts, each once.
+  /// Of the base or the given shared model and of all experts. One that is given twice is read, and mapped, twice.
   private func weightFiles() throws(StorageError) -> [ReadableFile] {
-    let paths = Set(([reference] + experts.map(\.checkpoint)).flatMap(\.weightFiles).map(ExactString.init))
-    return try paths.map(\.text).sorted().map { path throws(StorageError) in try ReadableFile(path) }
+    let paths = ([reference] + experts.map(\.checkpoint)).flatMap(\.weightFiles)
+    return try paths.map { path throws(StorageError) in try ReadableFile(path) }
   }
 
   /// Components that packing computes of a tensor; nil for what is kept exactly.

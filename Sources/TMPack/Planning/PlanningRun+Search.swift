@@ -83,30 +83,33 @@ extension PlanningRun {
   mutating func pack(
     _ index: Int, _ sampled: SampledExpert, quality: Double
   ) throws(StorageError) -> (bytes: Estimate, error: Estimate?) {
-    guard let rate = packer.rate, let curve = sampled.curve else { preconditionFailure("a rate is searched") }
-    var packed = ExpertMeter(sampled.empty, populations: samples[index].populations)
+    guard let rate = packer.rate, var curve = sampled.curve else { preconditionFailure("a rate is searched") }
+    var packed = ExpertMeter(try emptyExpert(index, behind: packedWriter), populations: samples[index].populations)
     let sampler = ExpertSampler(
       packer: packer, expert: experts[index], shared: shared,
       makeFactor: packer.maker(controlled: curve.maker(quality: quality)), search: nil, frontier: [])
-    seconds += try sweep(index, sampler) { tensor, _, stratum, isTied throws(StorageError) in
-      if let content = tensor.packed { try packed.add(content, stratum: stratum, isTied: isTied) }
+    seconds += try sweep(index, sampler) { tensor, _, stratum, copies throws(StorageError) in
+      if let content = tensor.packed {
+        try packed.add(content, stratum: stratum, isTied: copies.tied, isRepeated: copies.repeated)
+      }
     }
     seconds += TimeModel(threads: packer.pipeline.threads).searching(lookSeconds: curve.lookSeconds)
     var bytes = try packed.bytes()
+    packedWriter = packed.writer
     if case .bytesPerExpert(let budget) = rate.target { bytes = controlled(bytes, by: budget) }
-    guard let error = packed.sample.relativeError, let slope = sampled.slope else {
+    guard let error = packed.sample.relativeError, !curve.isEmpty, let slope = try curve.slope(at: quality) else {
       return (bytes, packed.sample.relativeError)
     }
     let relative = (bytes: bytes.deviation / bytes.value, error: error.deviation / max(error.value, 1e-300))
     switch rate.target {
     case .error(let target) where abs(error.value / target - 1) < 0.03:
       return (
-        Estimate(bytes.value, deviation: bytes.value * hypotenuse(relative.bytes, relative.error / slope)),
+        Estimate(bytes.value, deviation: bytes.value * (relative.bytes + relative.error / slope)),
         target * Self.errorAim
       )
     case .bytesPerExpert, .archiveBytes:
       return (
-        bytes, Estimate(error.value, deviation: error.value * hypotenuse(relative.error, relative.bytes * slope))
+        bytes, Estimate(error.value, deviation: error.value * (relative.error + relative.bytes * slope))
       )
     default: return (bytes, error)
     }
@@ -125,8 +128,6 @@ extension PlanningRun {
     }
     return Double(budget) * Self.budgetAim
   }
-
-  private func hypotenuse(_ a: Double, _ b: Double) -> Double { (a * a + b * b).squareRoot() }
 }
 
 extension QualityRoot {

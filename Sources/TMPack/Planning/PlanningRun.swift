@@ -18,6 +18,8 @@ struct PlanningRun {
   /// Stands behind the shared model.
   private let writer: ArchiveWriter
   private let headerBytes: UInt64
+  /// Stands behind the experts so far, as they will be packed.
+  var packedWriter: ArchiveWriter
 
   private var surveys: [ExpertSurvey] = []
   private(set) var samples: [TensorSample] = []
@@ -32,16 +34,6 @@ struct PlanningRun {
     /// As it would be packed, unless a rate is to be searched.
     var outcome: (bytes: Estimate, error: Estimate?)?
     var curve: RateCurve?
-
-    /// By what share the error falls for a share more bytes, along the frontier's quantised settings.
-    var slope: Double? {
-      let points = frontier.dropLast()
-      guard let first = points.first, let last = points.last, let coarse = first.error?.value,
-        let fine = last.error?.value, coarse > fine, last.bytes.value > first.bytes.value
-      else { return nil }
-      return (coarse - fine) / (coarse + fine) * (last.bytes.value + first.bytes.value)
-        / (last.bytes.value - first.bytes.value)
-    }
   }
 
   init(
@@ -61,6 +53,7 @@ struct PlanningRun {
     scratch = packer.searchesRate ? try ScratchFile(besides: output ?? "tmpack-plan") : nil
     writer = ArchiveWriter(measuringAt: packer.level)
     headerBytes = writer.position
+    packedWriter = writer
     try writer.finishShared(
       SharedManifest(
         tensors: shared.tensors.map { SharedEntry(info: $0, digest: Digest(of: Array($0.name.utf8)), payload: nil) },
@@ -84,18 +77,28 @@ struct PlanningRun {
   ) -> TensorSample {
     let source = experts[index].checkpoint.source
     let ties = source.ties
+    let (rules, merges) = (planner.packer.rules, planner.packer.mergesExperts)
     let tensors = source.tensors.map { info in
       let isStored = shared.tensor(named: info.name)?.matches(info) != true
+      let isFloat = info.dtype.floatFormat != nil
       let key = TensorClass(
-        info,
-        treatment: isStored
-          ? nil : info.dtype.floatFormat == nil ? .exact : planner.packer.rules.treatment(of: info.name),
+        info, treatment: isStored ? nil : isFloat ? rules.treatment(of: info.name) : .exact,
         isTied: ties[info.name] != nil, differs: surveys[index].differs(info.name),
-        othersDiffer: planner.packer.mergesExperts
-          && surveys.indices.contains { $0 != index && surveys[$0].differs(info.name) })
+        othersDiffer: merges && surveys.indices.contains { $0 != index && surveys[$0].differs(info.name) },
+        isRepeated: isRepeated(info, index, experts, surveys))
       return (info, key)
     }
     return TensorSample(of: tensors, share: planner.sampleShare)
+  }
+
+  /// Whether an earlier expert's tensor equals this one, in that neither differs from the reference.
+  private static func isRepeated(
+    _ info: TensorInfo, _ index: Int, _ experts: [ExpertInput], _ surveys: [ExpertSurvey]
+  ) -> Bool {
+    !surveys[index].differs(info.name)
+      && surveys[..<index].indices.contains {
+        !surveys[$0].differs(info.name) && experts[$0].checkpoint.source.tensor(named: info.name) != nil
+      }
   }
 
   // MARK: The parts
@@ -194,15 +197,13 @@ struct PlanningRun {
     let expert = experts[index]
     meter.stage = "sampling \(expert.name)"
     let sample = samples[index]
-    let empty = try EmptyExpert(
-      expert, absent: surveys[index].findings.absentFromExpert, sharedFiles: reference.carriedFiles, behind: writer,
-      packer: packer)
+    let empty = try emptyExpert(index, behind: writer)
     let sampler = ExpertSampler(
       packer: packer, expert: expert, shared: shared, makeFactor: packer.maker(quality: packer.rate?.fixedQuality),
       search: scratch.map { (packer.largestRank(expert.checkpoint.source.tensors, experts.count), $0) },
       frontier: Planner.components)
     var meters = (0...Planner.components.count).map { _ in ExpertMeter(empty, populations: sample.populations) }
-    var packed = ExpertMeter(empty, populations: sample.populations)
+    var packed = ExpertMeter(try emptyExpert(index, behind: packedWriter), populations: sample.populations)
     var faults: [PlanFindings.NonFinite] = []
     var unchanged: Set<ExactString> = []
     var curve: RateCurve?
@@ -211,11 +212,13 @@ struct PlanningRun {
         rate: rate, scratch: scratch, pipeline: packer.pipeline, populations: sample.populations,
         emptyBytes: try empty.bytes(of: [], in: empty.open()))
     }
-    seconds += try sweep(index, sampler) { tensor, info, stratum, isTied throws(StorageError) in
+    seconds += try sweep(index, sampler) { tensor, info, stratum, copies throws(StorageError) in
       for (setting, content) in tensor.frontier.enumerated() {
-        try meters[setting].add(content, stratum: stratum, isTied: isTied)
+        try meters[setting].add(content, stratum: stratum, isTied: copies.tied)
       }
-      if let content = tensor.packed { try packed.add(content, stratum: stratum, isTied: isTied) }
+      if let content = tensor.packed {
+        try packed.add(content, stratum: stratum, isTied: copies.tied, isRepeated: copies.repeated)
+      }
       curve?.add(tensor, named: info.name, stratum: stratum)
       if let fault = tensor.nonFinite { faults.append(fault) }
       if tensor.isUnchanged { unchanged.insert(ExactString(info.name)) }
@@ -231,8 +234,18 @@ struct PlanningRun {
           setting: setting < Planner.components.count ? .components(Planner.components[setting]) : .lossless,
           bytes: try meter.bytes(), error: meter.sample.relativeError))
     }
-    let outcome = curve == nil ? (try packed.bytes(), packed.sample.relativeError) : nil
+    var outcome: (bytes: Estimate, error: Estimate?)?
+    if curve == nil {
+      outcome = (try packed.bytes(), packed.sample.relativeError)
+      packedWriter = packed.writer
+    }
     return SampledExpert(empty: empty, frontier: frontier, outcome: outcome, curve: curve)
+  }
+
+  func emptyExpert(_ index: Int, behind writer: ArchiveWriter) throws(StorageError) -> EmptyExpert {
+    try EmptyExpert(
+      experts[index], absent: surveys[index].findings.absentFromExpert, sharedFiles: reference.carriedFiles,
+      behind: writer, packer: packer)
   }
 
   /// Looks at the sampled tensors of an expert, in order.
@@ -240,7 +253,8 @@ struct PlanningRun {
   /// - Returns: what the same over all of its tensors would take, in seconds.
   mutating func sweep(
     _ index: Int, _ sampler: ExpertSampler,
-    consume: (_ tensor: SampledTensor, _ info: TensorInfo, _ stratum: Int, _ isTied: Bool) throws(StorageError) -> Void
+    consume: (_ tensor: SampledTensor, _ info: TensorInfo, _ stratum: Int, _ copies: (tied: Bool, repeated: Bool))
+      throws(StorageError) -> Void
   ) throws(StorageError) -> Double {
     let sample = samples[index]
     let ties = experts[index].checkpoint.source.ties
@@ -250,7 +264,8 @@ struct PlanningRun {
       try sampler.sample(sample.members[position].info)
     } consume: { position, tensor throws(StorageError) in
       let (info, stratum) = sample.members[position]
-      try consume(tensor, info, stratum, ties[info.name] != nil)
+      let isRepeated = Self.isRepeated(info, index, experts, surveys)
+      try consume(tensor, info, stratum, (ties[info.name] != nil, isRepeated))
       times.add(.init(seconds: tensor.seconds), to: stratum)
       longest = max(longest, tensor.seconds)
       meter.advance(UInt64(info.byteCount))

@@ -13,10 +13,12 @@ struct TensorClass: Hashable, Sendable {
   /// Whether it was seen to differ from the reference, and whether that of another expert was.
   let differs: Bool
   let othersDiffer: Bool
+  /// Whether an earlier expert has the same bytes, as far as can be seen: large payloads are then stored already.
+  let isRepeated: Bool
 
   init(
     _ info: TensorInfo, treatment: TensorTreatment? = nil, isTied: Bool = false, differs: Bool = true,
-    othersDiffer: Bool = true
+    othersDiffer: Bool = true, isRepeated: Bool = false
   ) {
     pattern = ExactString(Self.pattern(of: info.name))
     dtype = info.dtype
@@ -25,6 +27,7 @@ struct TensorClass: Hashable, Sendable {
     self.isTied = isTied
     self.differs = differs
     self.othersDiffer = othersDiffer
+    self.isRepeated = isRepeated
   }
 
   private static func pattern(of name: String) -> String {
