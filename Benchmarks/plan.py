@@ -32,7 +32,7 @@ def main():
                     options = ["--budget-per-expert", int(largest / 10)]
                 archive = work / "a.tmpack"
                 plan, planning = tool("plan", "--base", base, *names, *options, "-o", archive)
-                pack, packing = tool("pack", "--base", base, *names, *options, "--force", "-o", archive, runs=3)
+                pack, packing = tool("pack", "--base", base, *names, *options, "--force", "-o", archive)
                 largest = largest or plan["experts"][0]["frontier"][-1]["bytes"]["value"]
                 sizes, errors = [], []
                 for expected, actual in zip(plan["experts"], pack["experts"]):

@@ -24,17 +24,24 @@ public struct Estimate: Sendable, Hashable {
 
 /// What was measured of sampled tensors, by stratum, and what follows for all tensors (Cochran, “Sampling Techniques”, 1977,
 /// chapters 5 and 6).
-struct StratifiedSample: Sendable {
+package struct StratifiedSample: Sendable {
   /// One tensor.
-  struct Item: Sendable {
+  package struct Item: Sendable {
     /// Stored bytes, nearly.
-    var size = 0.0
+    package var size = 0.0
     /// ‖v‖²; 0 for what is not approximated.
-    var energy = 0.0
+    package var energy = 0.0
     /// ‖v − decoded‖²
-    var lost = 0.0
+    package var lost = 0.0
     /// Of work.
-    var seconds = 0.0
+    package var seconds = 0.0
+
+    package init(size: Double = 0, energy: Double = 0, lost: Double = 0, seconds: Double = 0) {
+      self.size = size
+      self.energy = energy
+      self.lost = lost
+      self.seconds = seconds
+    }
   }
 
   private struct Stratum: Sendable {
@@ -45,9 +52,9 @@ struct StratifiedSample: Sendable {
   private var strata: [Stratum]
 
   /// - Parameter populations: tensors of each stratum.
-  init(populations: [Int]) { strata = populations.map { Stratum(population: $0) } }
+  package init(populations: [Int]) { strata = populations.map { Stratum(population: $0) } }
 
-  mutating func add(_ item: Item, to stratum: Int) { strata[stratum].items.append(item) }
+  package mutating func add(_ item: Item, to stratum: Int) { strata[stratum].items.append(item) }
 
   /// Over the sampled tensors alone.
   func sampled(_ value: (Item) -> Double) -> Double {
@@ -55,7 +62,7 @@ struct StratifiedSample: Sendable {
   }
 
   /// Over all tensors.
-  func total(_ value: (Item) -> Double) -> Estimate {
+  package func total(_ value: (Item) -> Double) -> Estimate {
     var total = 0.0
     var variance = 0.0
     var squares = 0.0
@@ -78,7 +85,7 @@ struct StratifiedSample: Sendable {
   }
 
   /// √(lost ÷ energy) over all tensors; nil when nothing is approximated.
-  var relativeError: Estimate? {
+  package var relativeError: Estimate? {
     let energy = total(\.energy).value
     guard energy > 0 else { return nil }
     let ratio = total(\.lost).value / energy

@@ -87,28 +87,66 @@ struct ExpertMeter {
     if let entry = try expert.packer.place(tensor, in: writer) { entries.append(entry) }
   }
 
-  /// Bytes of the whole expert; consumes the writer.
+  /// What the sampled tensors take together, pooled and compressed, and the section without them; ends the writer's section.
+  func measured() throws(StorageError) -> (bytes: Double, fixed: Double) {
+    (try expert.bytes(of: entries, in: writer), try expert.bytes(of: [], in: expert.open()))
+  }
+
+  /// Bytes of the whole expert; ends the writer's section.
   func bytes() throws(StorageError) -> Estimate {
-    let empty = try expert.bytes(of: [], in: expert.open())
-    return sample.expanded(measured: try expert.bytes(of: entries, in: writer), fixed: empty)
+    let (bytes, fixed) = try measured()
+    return sample.expanded(measured: bytes, fixed: fixed, ratio: sample.ratio(measured: bytes, fixed: fixed))
+  }
+}
+
+/// The same for an expert behind others, whose equal frames it need not store again.
+struct FollowingMeter {
+  private var following: ExpertMeter
+  /// How well its tensors compress, whoever has them already.
+  private var alone: ExpertMeter
+
+  init(_ expert: EmptyExpert, alone: EmptyExpert, populations: [Int]) {
+    following = ExpertMeter(expert, populations: populations)
+    self.alone = ExpertMeter(alone, populations: populations)
+  }
+
+  mutating func add(_ tensor: PackedTensor, stratum: Int, isTied: Bool, isRepeated: Bool) throws(StorageError) {
+    try following.add(tensor, stratum: stratum, isTied: isTied, isRepeated: isRepeated)
+    try alone.add(tensor, stratum: stratum, isTied: isTied)
+  }
+
+  /// Stands behind the expert once `bytes` was asked for.
+  var writer: ArchiveWriter { following.writer }
+  var error: Estimate? { alone.sample.relativeError }
+
+  func bytes() throws(StorageError) -> Estimate {
+    let (bytes, fixed) = try following.measured()
+    let own = try alone.measured()
+    return following.sample.expanded(
+      measured: bytes, fixed: fixed, ratio: alone.sample.ratio(measured: own.bytes, fixed: own.fixed))
   }
 }
 
 extension StratifiedSample {
   private static let compressionSpread = 0.02
 
-  /// The size of all tensors together, from what the sampled ones took together: pooled and compressed, as items' sizes are not.
+  /// By how much the sampled tensors together take less than their items' sizes say.
+  func ratio(measured: Double, fixed: Double) -> Double {
+    let sampled = sampled(\.size)
+    return sampled > 0 ? (measured - fixed) / sampled : 1
+  }
+
+  /// The size of all tensors together, from what the sampled ones took together.
   ///
   /// - Parameters:
   ///   - measured: with the sampled tensors.
   ///   - fixed: without any.
-  func expanded(measured: Double, fixed: Double) -> Estimate {
-    let sampled = sampled(\.size)
-    guard sampled > 0 else { return Estimate(measured) }
-    let ratio = (measured - fixed) / sampled
+  ///   - ratio: of the other tensors.
+  func expanded(measured: Double, fixed: Double, ratio: Double) -> Estimate {
     let all = total(\.size)
+    let others = ratio * max(0, all.value - sampled(\.size))
     // That the others compress as well is not certain either, though their items' sizes may all be equal.
-    let others = Estimate(0, deviation: Self.compressionSpread * ratio * max(0, all.value - sampled))
-    return Estimate(fixed) + ratio * all + others
+    return Estimate(measured + others, deviation: ratio * all.deviation)
+      + Estimate(0, deviation: Self.compressionSpread * others)
   }
 }

@@ -2,8 +2,8 @@ import ByteIO
 import TensorKit
 
 /// What the headers and a few bytes of an expert's tensors say.
-struct ExpertSurvey: Sendable {
-  var findings = PlanFindings()
+package struct ExpertSurvey: Sendable {
+  package internal(set) var findings = PlanFindings()
   /// Names of the tensors that were seen to differ from the reference's, or could not be looked at.
   private(set) var differing: Set<ExactString> = []
 
@@ -14,7 +14,7 @@ struct ExpertSurvey: Sendable {
   private static let pieceSize = 4096
 
   /// - Parameter reference: the base, or the given shared model.
-  init(of source: any TensorSource, against reference: any TensorSource) throws(StorageError) {
+  package init(of source: any TensorSource, against reference: any TensorSource) throws(StorageError) {
     findings.ties = source.ties
     findings.dtypes = source.dtypeCounts
     findings.absentFromExpert = reference.tensors.map(\.name).filter { source.tensor(named: $0) == nil }
@@ -75,7 +75,7 @@ struct ExpertSurvey: Sendable {
 
 extension TensorSource {
   /// Tensors of each dtype, the most frequent first.
-  var dtypeCounts: [(dtype: DType, tensors: Int)] {
+  package var dtypeCounts: [(dtype: DType, tensors: Int)] {
     var counts: [DType: Int] = [:]
     for info in tensors { counts[info.dtype, default: 0] += 1 }
     return counts.map { (dtype: $0.key, tensors: $0.value) }

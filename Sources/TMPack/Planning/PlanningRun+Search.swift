@@ -84,7 +84,8 @@ extension PlanningRun {
     _ index: Int, _ sampled: SampledExpert, quality: Double
   ) throws(StorageError) -> (bytes: Estimate, error: Estimate?) {
     guard let rate = packer.rate, var curve = sampled.curve else { preconditionFailure("a rate is searched") }
-    var packed = ExpertMeter(try emptyExpert(index, behind: packedWriter), populations: samples[index].populations)
+    var packed = FollowingMeter(
+      try emptyExpert(index, behind: packedWriter), alone: sampled.empty, populations: samples[index].populations)
     let sampler = ExpertSampler(
       packer: packer, expert: experts[index], shared: shared,
       makeFactor: packer.maker(controlled: curve.maker(quality: quality)), search: nil, frontier: [])
@@ -97,8 +98,8 @@ extension PlanningRun {
     var bytes = try packed.bytes()
     packedWriter = packed.writer
     if case .bytesPerExpert(let budget) = rate.target { bytes = controlled(bytes, by: budget) }
-    guard let error = packed.sample.relativeError, !curve.isEmpty, let slope = try curve.slope(at: quality) else {
-      return (bytes, packed.sample.relativeError)
+    guard let error = packed.error, !curve.isEmpty, let slope = try curve.slope(at: quality) else {
+      return (bytes, packed.error)
     }
     let relative = (bytes: bytes.deviation / bytes.value, error: error.deviation / max(error.value, 1e-300))
     switch rate.target {

@@ -189,7 +189,8 @@ struct PlanningRun {
       return Double(writer.position - start)
     }
     seconds += TimeModel(threads: packer.pipeline.threads).pass(items.total(\.seconds).value, longest: longest)
-    return items.expanded(measured: try bytes(entries, dry), fixed: try bytes([], empty))
+    let (measured, fixed) = (try bytes(entries, dry), try bytes([], empty))
+    return items.expanded(measured: measured, fixed: fixed, ratio: items.ratio(measured: measured, fixed: fixed))
   }
 
   /// Samples an expert: its frontier, and what it becomes or how its rate can be searched.
@@ -203,7 +204,8 @@ struct PlanningRun {
       search: scratch.map { (packer.largestRank(expert.checkpoint.source.tensors, experts.count), $0) },
       frontier: Planner.components)
     var meters = (0...Planner.components.count).map { _ in ExpertMeter(empty, populations: sample.populations) }
-    var packed = ExpertMeter(try emptyExpert(index, behind: packedWriter), populations: sample.populations)
+    var packed = FollowingMeter(
+      try emptyExpert(index, behind: packedWriter), alone: empty, populations: sample.populations)
     var faults: [PlanFindings.NonFinite] = []
     var unchanged: Set<ExactString> = []
     var curve: RateCurve?
@@ -236,7 +238,7 @@ struct PlanningRun {
     }
     var outcome: (bytes: Estimate, error: Estimate?)?
     if curve == nil {
-      outcome = (try packed.bytes(), packed.sample.relativeError)
+      outcome = (try packed.bytes(), packed.error)
       packedWriter = packed.writer
     }
     return SampledExpert(empty: empty, frontier: frontier, outcome: outcome, curve: curve)

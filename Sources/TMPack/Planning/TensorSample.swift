@@ -2,7 +2,7 @@ import ByteIO
 import TensorKit
 
 /// What tensors have in common that are expected to fare alike: one stratum of a sample.
-struct TensorClass: Hashable, Sendable {
+package struct TensorClass: Hashable, Sendable {
   /// The name without its numbers: those of layers, mostly.
   let pattern: ExactString
   let dtype: DType
@@ -16,7 +16,7 @@ struct TensorClass: Hashable, Sendable {
   /// Whether an earlier expert has the same bytes, as far as can be seen: large payloads are then stored already.
   let isRepeated: Bool
 
-  init(
+  package init(
     _ info: TensorInfo, treatment: TensorTreatment? = nil, isTied: Bool = false, differs: Bool = true,
     othersDiffer: Bool = true, isRepeated: Bool = false
   ) {
@@ -43,11 +43,11 @@ struct TensorClass: Hashable, Sendable {
 }
 
 /// Some tensors of each class, chosen by their names alone: the same in every run.
-struct TensorSample: Sendable {
+package struct TensorSample: Sendable {
   /// Tensors of each class.
-  let populations: [Int]
+  package let populations: [Int]
   /// The sampled ones, in the order of their names, with their class.
-  let members: [(info: TensorInfo, stratum: Int)]
+  package let members: [(info: TensorInfo, stratum: Int)]
   /// Elements of the sampled tensors, as a share of all.
   let share: Double
 
@@ -58,7 +58,7 @@ struct TensorSample: Sendable {
   /// - Parameters:
   ///   - tensors: sorted by name.
   ///   - share: of the tensors of each class, of which at least two are taken, if there are two.
-  init(of tensors: [(info: TensorInfo, class: TensorClass)], share: Double) {
+  package init(of tensors: [(info: TensorInfo, class: TensorClass)], share: Double) {
     var order: [TensorClass] = []
     var classes: [TensorClass: [TensorInfo]] = [:]
     for (info, key) in tensors {
