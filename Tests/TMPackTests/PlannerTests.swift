@@ -78,7 +78,7 @@ import Testing
     func model(_ change: Double) throws -> [SampleTensor] {
       try (0..<6).map { layer in
         var values = noise(300 * 400, seed: UInt64(layer))
-        values[1 << 10] += layer == 2 ? 0 : change
+        values[100] += layer == 2 ? 0 : change
         return try tensor("w.\(layer)", .f32, [300, 400], values)
       }
     }
@@ -217,6 +217,9 @@ import Testing
       #expect(plan.verdict == .possible)
       let packed = try packer(.controlled, rate: RateControl(target, objective: objective))
         .pack(base: base, experts: experts, to: folder("a.tmpack"), replacing: true)
+      #expect(abs(try #require(plan.archiveBytes).value / Double(packed.archiveBytes) - 1) < 0.02, "\(target)")
+      // What the shared model leaves of a budget is a small difference of large numbers.
+      if case .archiveBytes = target { continue }
       let outcome = try #require(plan.experts[0].outcome)
       let actual = packed.experts[0].summary
       #expect(abs(outcome.bytes.value / Double(actual.bytes) - 1) < 0.1, "\(target)")

@@ -81,7 +81,7 @@ extension PlanningRun {
   /// The search meets the target on all tensors, not on the sample: what the sample says too much or too little of the one, it says
   /// of the other.
   mutating func pack(
-    _ index: Int, _ sampled: SampledExpert, quality: Double
+    _ index: Int, _ sampled: SampledExpert, quality: Double, shared: Estimate
   ) throws(StorageError) -> (bytes: Estimate, error: Estimate?) {
     guard let rate = packer.rate, var curve = sampled.curve else { preconditionFailure("a rate is searched") }
     var packed = FollowingMeter(
@@ -97,7 +97,12 @@ extension PlanningRun {
     seconds += TimeModel(threads: packer.pipeline.threads).searching(lookSeconds: curve.lookSeconds)
     var bytes = try packed.bytes()
     packedWriter = packed.writer
-    if case .bytesPerExpert(let budget) = rate.target { bytes = controlled(bytes, by: budget) }
+    switch rate.target {
+    case .bytesPerExpert(let budget): bytes = controlled(bytes, by: budget)
+    // The experts get what the shared model leaves.
+    case .archiveBytes: bytes = bytes + Estimate(0, deviation: shared.deviation / Double(experts.count))
+    case .quality, .error: break
+    }
     guard let error = packed.error, !curve.isEmpty, let slope = try curve.slope(at: quality) else {
       return (bytes, packed.error)
     }
