@@ -61,8 +61,8 @@ public final class ArchiveWriter {
   /// Bytes of the archive so far.
   public var position: UInt64 { output.position }
 
-  /// A writer that stands where this one does, payloads of the open section included, and writes nothing: to learn what a section
-  /// would take.
+  /// A writer that stands where this one does, payloads of the open section included, and writes nothing: to learn
+  /// what a section would take.
   package func measuring() -> ArchiveWriter {
     let copy = ArchiveWriter(output: MeasuringOutput(position: output.position), generation: generation, level: level)
     copy.extents = extents

@@ -22,8 +22,8 @@ public struct Estimate: Sendable, Hashable {
   }
 }
 
-/// What was measured of sampled tensors, by stratum, and what follows for all tensors (Cochran, “Sampling Techniques”, 1977,
-/// chapters 5 and 6).
+/// What was measured of sampled tensors, by stratum, and what follows for all tensors (Cochran, “Sampling Techniques”,
+/// 1977, chapters 5 and 6).
 package struct StratifiedSample: Sendable {
   /// One tensor.
   package struct Item: Sendable {

@@ -70,7 +70,8 @@ struct ExpertMeter {
 
   /// - Parameters:
   ///   - isTied: whether an earlier tensor of the expert has the same payload.
-  ///   - isRepeated: whether that of an earlier expert has. Payloads that share frames are stored again even so (TMP-5-8).
+  ///   - isRepeated: whether that of an earlier expert has. Payloads that share frames are stored again even so
+  ///   (TMP-5-8).
   mutating func add(
     _ tensor: PackedTensor, stratum: Int, isTied: Bool, isRepeated: Bool = false
   ) throws(StorageError) {
@@ -87,7 +88,8 @@ struct ExpertMeter {
     if let entry = try expert.packer.place(tensor, in: writer) { entries.append(entry) }
   }
 
-  /// What the sampled tensors take together, pooled and compressed, and the section without them; ends the writer's section.
+  /// What the sampled tensors take together, pooled and compressed, and the section without them; ends the writer's
+  /// section.
   func measured() throws(StorageError) -> (bytes: Double, fixed: Double) {
     (try expert.bytes(of: entries, in: writer), try expert.bytes(of: [], in: expert.open()))
   }

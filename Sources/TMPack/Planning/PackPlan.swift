@@ -8,7 +8,8 @@ public struct PackPlan: Sendable {
   /// One setting, and what it would give for an expert.
   public struct Point: Sendable, Hashable {
     public enum Setting: Sendable, Hashable {
-      /// Quantised factors of so many components (`RateControl`, `balanced`), of the tensors that get the standard treatment.
+      /// Quantised factors of so many components (`RateControl`, `balanced`), of the tensors that get the standard
+      /// treatment.
       case components(Int)
       /// Those kept bit for bit.
       case lossless
@@ -80,7 +81,8 @@ public struct PackPlan: Sendable {
   public let verdict: Verdict
   public let cost: Cost
 
-  /// Whether the file system has room for the archive, the scratch space and the shared model; nil when that is not known.
+  /// Whether the file system has room for the archive, the scratch space and the shared model; nil when that is not
+  /// known.
   public var fitsOnDisk: Bool? {
     guard let free = cost.freeDisk, let archiveBytes else { return nil }
     return Double(free) > archiveBytes.range.upperBound + Double(cost.scratchBytes) + Double(cost.sharedModelBytes)

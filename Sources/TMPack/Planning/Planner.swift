@@ -7,9 +7,9 @@ import TensorKit
 
 /// Predicts what a packer would make of checkpoints, before any long work.
 ///
-/// Headers are read whole; of the tensors only a sample, which goes through the packer's own encoders. Tensors that share a
-/// name but for its numbers, a shape, a dtype and a treatment make a class, and each class is in the sample. Nothing is written but
-/// scratch space, for a budget or an error, beside the output.
+/// Headers are read whole; of the tensors only a sample, which goes through the packer's own encoders. Tensors whose
+/// names differ in numbers only, of one shape, dtype and treatment, make a class, and each class is in the sample.
+/// Nothing is written but scratch space, for a budget or an error, beside the output.
 ///
 /// ```swift
 /// let plan = try Planner(packer).plan(base: base, experts: experts, output: "zoo.tmpack")
@@ -48,10 +48,10 @@ public struct Planner: Sendable {
   /// Plans what `Packer.pack` would do with the same arguments.
   ///
   /// - Parameters:
-  ///   - output: where the archive would be; nothing is written there. nil when it is not known: then scratch space, if any is
-  ///     needed, is taken in the working directory.
-  /// - Throws: what `Packer.pack` throws before it reads tensors, and what the readers throw. A NaN or an infinity that packing would
-  ///   refuse is a finding, not an error.
+  ///   - output: where the archive would be; nothing is written there. nil when it is not known: then scratch space,
+  ///     if any is needed, is taken in the working directory.
+  /// - Throws: what `Packer.pack` throws before it reads tensors, and what the readers throw. A NaN or an infinity
+  ///   that packing would refuse is a finding, not an error.
   public func plan(
     base: Checkpoint?, experts: [ExpertInput], output: String? = nil,
     progress: @escaping (Progress) -> Void = { _ in }

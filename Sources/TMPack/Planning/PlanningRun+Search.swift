@@ -78,10 +78,10 @@ extension PlanningRun {
 
   /// What an expert becomes at the quality that was found.
   ///
-  /// The search meets the target on all tensors, not on the sample: what the sample says too much or too little of the one, it says
-  /// of the other.
+  /// The search meets the target on all tensors, not on the sample: what the sample says too much or too little of the
+  /// one, it says of the other.
   mutating func pack(
-    _ index: Int, _ sampled: SampledExpert, quality: Double, shared: Estimate
+    _ index: Int, _ sampled: SampledExpert, quality: Double, sharedBytes: Estimate
   ) throws(StorageError) -> (bytes: Estimate, error: Estimate?) {
     guard let rate = packer.rate, var curve = sampled.curve else { preconditionFailure("a rate is searched") }
     var packed = FollowingMeter(
@@ -100,7 +100,7 @@ extension PlanningRun {
     switch rate.target {
     case .bytesPerExpert(let budget): bytes = controlled(bytes, by: budget)
     // The experts get what the shared model leaves.
-    case .archiveBytes: bytes = bytes + Estimate(0, deviation: shared.deviation / Double(experts.count))
+    case .archiveBytes: bytes = bytes + Estimate(0, deviation: sharedBytes.deviation / Double(experts.count))
     case .quality, .error: break
     }
     guard let error = packed.error, !curve.isEmpty, let slope = try curve.slope(at: quality) else {

@@ -114,7 +114,7 @@ struct PlanningRun {
       (qualities, verdict) = try searchRate(&sampled, shared: sharedBytes)
       for (index, quality) in qualities.enumerated() {
         guard let quality else { continue }
-        sampled[index].outcome = try pack(index, sampled[index], quality: quality, shared: sharedBytes)
+        sampled[index].outcome = try pack(index, sampled[index], quality: quality, sharedBytes: sharedBytes)
       }
     }
     let outcomes = sampled.enumerated().map { index, expert in
