@@ -99,8 +99,10 @@ extension PlanningRun {
     packedWriter = packed.writer
     switch rate.target {
     case .bytesPerExpert(let budget): bytes = controlled(bytes, by: budget)
-    // The experts get what the shared model leaves.
-    case .archiveBytes: bytes = bytes + Estimate(0, deviation: sharedBytes.deviation / Double(experts.count))
+    // The experts get what the shared model leaves of what is used up.
+    case .archiveBytes(let budget):
+      let spread = sharedBytes.deviation + Self.budgetAim.deviation * Double(budget)
+      bytes = bytes + Estimate(0, deviation: spread / Double(experts.count))
     case .quality, .error: break
     }
     guard let error = packed.error, !curve.isEmpty, let slope = try curve.slope(at: quality) else {
