@@ -13,7 +13,7 @@ struct MemoryModel {
   private static let program = 18.0 * 0x1p20
   private static let perThread = 6.0 * 0x1p20
   /// What the allocator keeps, measured.
-  private static let slack = 1.6
+  private static let slack = 1.3
 
   /// What a job holds while it works, and what it leaves until it is written.
   struct Job {

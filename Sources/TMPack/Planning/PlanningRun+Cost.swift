@@ -5,7 +5,7 @@ import TensorKit
 
 extension PlanningRun {
   /// What packing takes of the machine.
-  func cost(_ archiveBytes: Estimate?) throws(StorageError) -> PackPlan.Cost {
+  func cost(sharedBytes: Estimate) throws(StorageError) -> PackPlan.Cost {
     let threads = packer.pipeline.threads
     let files = try weightFiles()
     let input = files.reduce(0) { $0 + $1.size }
@@ -23,7 +23,9 @@ extension PlanningRun {
     }
     // Files are mapped while they are digested, whatever the mode.
     let digesting = files.map(\.size).sorted(by: >).prefix(threads).reduce(0, +)
-    let mapped = isMapped ? input : 0
+    // The shared model is read back from the archive, which is mapped, too.
+    let archive = packer.isDetached ? 0 : UInt64(max(0, min(sharedBytes.value, 0x1p62)))
+    let mapped = (isMapped ? input : 0) + archive
     let peak = max(Double(mapped) + max(merging, packing.max() ?? 0), Double(digesting) + memory.peak([]))
     let time = TimeModel(threads: threads)
     let free = try output.map { path throws(StorageError) in try Resources.freeDiskBytes(at: FileTree.parent(path)) }

@@ -133,7 +133,7 @@ struct PlanningRun {
           sampledShare: samples[index].share, frontier: sampled[index].frontier, outcome: outcomes[index])
       },
       sharedBytes: sharedBytes, archiveBytes: archiveBytes, sharedDTypes: reference.source.dtypeCounts,
-      sharedTies: reference.source.ties, verdict: verdict, cost: try cost(archiveBytes))
+      sharedTies: reference.source.ties, verdict: verdict, cost: try cost(sharedBytes: sharedBytes))
   }
 
   /// The header slots and the index.
