@@ -61,15 +61,22 @@ public final class ArchiveWriter {
   /// Bytes of the archive so far.
   public var position: UInt64 { output.position }
 
-  /// A writer that stands where this one does and writes nothing: to learn what a section would take.
+  /// A writer that stands where this one does, payloads of the open section included, and writes nothing: to learn
+  /// what a section would take.
   package func measuring() -> ArchiveWriter {
     let copy = ArchiveWriter(output: MeasuringOutput(position: output.position), generation: generation, level: level)
     copy.extents = extents
+    copy.section = section
     copy.counted = counted
     copy.shared = shared
     copy.sharedSection = sharedSection
     copy.experts = experts
     return copy
+  }
+
+  /// A writer of a new archive that writes nothing: to learn what sections would take.
+  package convenience init(measuringAt level: Int) {
+    self.init(output: MeasuringOutput(position: Layout.contentStart), generation: 1, level: level)
   }
 
   /// The experts so far.

@@ -63,7 +63,7 @@ public struct EncodedPayload: Sendable {
   /// Raw bytes of a frame that is not the last of its payload.
   static let frameSize = 1 << 20
   /// Payloads up to this size share frames (TMP-5-8).
-  static let pooledSize = 64 << 10
+  package static let pooledSize = 64 << 10
 
   enum Content: Sendable {
     case frames([EncodedFrame])

@@ -60,6 +60,10 @@ struct ShardedSource: TensorSource {
 
   func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes { try owner(of: info).bytes(of: info) }
 
+  func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
+    try owner(of: info).piece(range, of: info)
+  }
+
   private func owner(of info: TensorInfo) -> any TensorSource {
     guard let index = tensors.index(ofTensor: info.name) else {
       preconditionFailure("'\(info.name)' is not a tensor of \(label)")

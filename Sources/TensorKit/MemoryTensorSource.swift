@@ -37,6 +37,10 @@ public struct MemoryTensorSource: TensorSource {
   public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
     contents[tensors.index(ofTensor: info.name)!]
   }
+
+  public func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
+    try bytes(of: info).withBytes { [UInt8](UnsafeRawBufferPointer(rebasing: $0[range])) }
+  }
 }
 
 extension TensorBytes {

@@ -35,6 +35,14 @@ public protocol TensorSource: Sendable {
   /// Safe to call from several threads at once.
   /// - Parameter info: one of `tensors`.
   func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes
+
+  /// Some of the tensor's bytes; nil where that is not much cheaper than reading all of it.
+  ///
+  /// Safe to call from several threads at once.
+  /// - Parameters:
+  ///   - range: within `info.byteCount`.
+  ///   - info: one of `tensors`.
+  func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]?
 }
 
 extension TensorSource {
@@ -42,6 +50,8 @@ extension TensorSource {
   public var typedMetadata: TypedMetadata { TypedMetadata(metadata) }
   public var ties: [String: String] { [:] }
   public var notes: [String] { [] }
+
+  public func piece(_: Range<Int>, of _: TensorInfo) throws(StorageError) -> [UInt8]? { nil }
 
   /// The tensor of that name. O(log n).
   public func tensor(named name: String) -> TensorInfo? {

@@ -1,11 +1,12 @@
 import ByteIO
+import TestSupport
 import Testing
 
 /// PEFT adapters on the command line, in and out.
 @Suite struct AdapterCommandTests {
   let folder = TemporaryFolder()
 
-  private func fixture(_ path: String) -> String { "\(repository)/Fixtures/foreign/peft/\(path)" }
+  private func fixture(_ path: String) -> String { "\(packageRoot)/Fixtures/foreign/peft/\(path)" }
 
   /// An archive with the fixture's adapter as `x`, on its base.
   private func archive(_ name: String) throws -> String {

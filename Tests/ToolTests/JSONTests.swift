@@ -7,7 +7,7 @@ import Testing
   let folder = TemporaryFolder()
 
   /// Members that are names of the user's, of factors or of options.
-  static let openObjects: Set<String> = ["factors", "options", "parameters"]
+  static let openObjects: Set<String> = ["factors", "options", "parameters", "dtypes", "ties"]
 
   private func memberNames(_ value: JSONValue) -> Set<String> {
     switch value {
@@ -52,6 +52,13 @@ import Testing
       try tmpack("pack", "--base", base, "--expert", "c07=\(c07)", "-o", folder("x.tmpack"), "--json"),
       "`pack` and `add`", also: ["`inspect`"], top: pack.union(["ratio"]))
     try expect(
+      try tmpack("plan", "--base", base, "--expert", "c07=\(c07)", "--exact", "--json"), "`plan`",
+      top: ["verdict", "shared", "experts", "bytes", "cost", "unused_patterns"])
+    try expect(
+      try tmpack(
+        "plan", "--base", base, "--expert", c07, "--budget", "1kB", "-o", folder("p.tmpack"), "--json"), "`plan`",
+      top: ["verdict", "reason", "shared", "experts", "cost", "unused_patterns"])
+    try expect(
       try tmpack("unpack", archive, "--expert", "a66", "-o", folder("out"), "--json"), "`unpack`",
       top: ["output", "tensors", "bytes", "files", "notes"])
     let verify: Set = [
@@ -61,7 +68,7 @@ import Testing
     try expect(
       try tmpack("compare", a66, b44, "--json"), "`compare`",
       top: ["equal", "relative_error", "only_left", "only_right", "tensors"])
-    let peft = "\(repository)/Fixtures/foreign/peft/llama"
+    let peft = "\(packageRoot)/Fixtures/foreign/peft/llama"
     let adapted = folder("adapted.tmpack")
     try expect(
       try tmpack(

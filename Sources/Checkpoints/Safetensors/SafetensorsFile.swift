@@ -59,6 +59,10 @@ public struct SafetensorsFile: TensorSource {
     }
   }
 
+  public func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
+    try file.bytes(at: begin(of: info) + UInt64(range.lowerBound), count: range.count)
+  }
+
   private func begin(of info: TensorInfo) -> UInt64 {
     guard let index = tensors.index(ofTensor: info.name) else {
       preconditionFailure("'\(info.name)' is not a tensor of \(path)")

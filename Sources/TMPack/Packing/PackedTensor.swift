@@ -20,6 +20,12 @@ struct PackedTensor: Sendable {
     case replaced(TensorInfo, EncodedPayload)
   }
 
+  init(name: String, source: Digest, content: Content) {
+    self.name = name
+    self.source = source
+    self.content = content
+  }
+
   /// Packs a tensor of an expert.
   ///
   /// Memory: the exclusive vector in binary32, its decoded factor, and the factor.

@@ -60,7 +60,7 @@ extension Packer {
     return notes.notes(expert: expert.name)
   }
 
-  private func place(_ packed: PackedTensor, in writer: ArchiveWriter) throws(StorageError) -> ExpertEntry? {
+  func place(_ packed: PackedTensor, in writer: ArchiveWriter) throws(StorageError) -> ExpertEntry? {
     switch packed.content {
     case .unchanged: return nil
     case .lossy(let factor, let measures, let correction):
@@ -77,7 +77,7 @@ extension Packer {
     }
   }
 
-  private func noteReason(_ packed: PackedTensor, _ info: TensorInfo, _ base: TensorInfo?) -> PackSummary.Note.Reason? {
+  func noteReason(_ packed: PackedTensor, _ info: TensorInfo, _ base: TensorInfo?) -> PackSummary.Note.Reason? {
     switch packed.content {
     case .replaced:
       guard let base else { return .absentFromBase }

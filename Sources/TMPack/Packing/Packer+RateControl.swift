@@ -13,16 +13,8 @@ extension Packer {
     _ experts: [ExpertInput], _ shared: SharedTensors, _ writer: ArchiveWriter, _ path: String,
     _ meter: inout ProgressMeter
   ) throws(StorageError) -> [NamedFactorMaker] {
-    guard let rate else { return experts.map { _ in maker(controlled: nil) } }
-    if case .quality(let quality) = rate.target {
-      let setting = rate.setting(quality: quality)
-      let codecs = rate.quantizedCodecs
-      let controlled: FactorMaker = { vector, shape throws(StorageError) in
-        let tensor = try QuantizableTensor(vector, shape: shape, for: setting)
-        let encoding = try tensor.encoding(at: setting, codecs) { $0(vector.values) }
-        return try encoding.factor.map { factor throws(StorageError) in try Factor.quantized(factor).decoded() }
-      }
-      return experts.map { _ in maker { _ in controlled } }
+    guard let rate, rate.fixedQuality == nil else {
+      return experts.map { _ in maker(quality: self.rate?.fixedQuality) }
     }
     let scratch = try ScratchFile(besides: path)
     var prepared: [PreparedExpert] = []
@@ -42,8 +34,21 @@ extension Packer {
     }
   }
 
+  /// The rules, with the tensors that they leave to rate control at this quality; they are kept exactly without one.
+  func maker(quality: Double?) -> NamedFactorMaker {
+    guard let rate, let quality else { return maker(controlled: nil) }
+    let setting = rate.setting(quality: quality)
+    let codecs = rate.quantizedCodecs
+    let controlled: FactorMaker = { vector, shape throws(StorageError) in
+      let tensor = try QuantizableTensor(vector, shape: shape, for: setting)
+      let encoding = try tensor.encoding(at: setting, codecs) { $0(vector.values) }
+      return try encoding.factor.map { factor throws(StorageError) in try Factor.quantized(factor).decoded() }
+    }
+    return maker { _ in controlled }
+  }
+
   /// The rules, with `controlled` for the tensors that they leave to rate control.
-  private func maker(controlled: (@Sendable (String) -> FactorMaker?)?) -> NamedFactorMaker {
+  func maker(controlled: (@Sendable (String) -> FactorMaker?)?) -> NamedFactorMaker {
     let rules = rules
     return { name in
       switch rules.treatment(of: name) {
@@ -99,7 +104,7 @@ extension Packer {
   }
 
   /// More components than a budget can pay for need not be computed.
-  private func largestRank(_ infos: [TensorInfo], _ expertCount: Int) -> Int {
+  func largestRank(_ infos: [TensorInfo], _ expertCount: Int) -> Int {
     let budget: UInt64
     switch rate?.target {
     case .bytesPerExpert(let bytes): budget = bytes

@@ -99,7 +99,7 @@ public struct Packer: Sendable {
 
   // MARK: Checks
 
-  private func checkNames(_ names: [String]) throws(StorageError) {
+  func checkNames(_ names: [String]) throws(StorageError) {
     var seen: Set<ExactString> = []
     for name in names where !seen.insert(ExactString(name)).inserted {
       throw StorageError(.invalidArgument, "two experts have the name '\(name)'")
@@ -107,7 +107,7 @@ public struct Packer: Sendable {
   }
 
   /// An expert that shares nothing with the model would be stored whole, tensor by tensor: surely a mistake.
-  private func checkArchitecture(_ expert: ExpertInput, _ shared: [TensorInfo]) throws(StorageError) {
+  func checkArchitecture(_ expert: ExpertInput, _ shared: [TensorInfo]) throws(StorageError) {
     let own = expert.checkpoint.source
     if shared.isEmpty || own.tensors.isEmpty { return }
     if shared.contains(where: { own.tensor(named: $0.name)?.matches($0) == true }) { return }

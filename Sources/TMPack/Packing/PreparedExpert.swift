@@ -39,7 +39,10 @@ struct PreparedTensor: Sendable {
 
   /// - Parameter rank: the most components that will be wanted.
   init(_ vector: borrowing ExclusiveVector, shape: Shape, rank: Int, scratch: ScratchFile) throws(StorageError) {
-    let tensor = try QuantizableTensor(vector, shape: shape, rank: rank)
+    try self.init(QuantizableTensor(vector, shape: shape, rank: rank), scratch: scratch)
+  }
+
+  init(_ tensor: QuantizableTensor, scratch: ScratchFile) throws(StorageError) {
     rows = tensor.rows
     columns = tensor.columns
     energy = tensor.energy

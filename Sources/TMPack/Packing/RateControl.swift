@@ -49,6 +49,9 @@ public struct RateControl: Sendable, Hashable {
     self.codecs = codecs
   }
 
+  /// The quality, if it was given as such.
+  var fixedQuality: Double? { if case .quality(let quality) = target { quality } else { nil } }
+
   func setting(quality: Double) -> RateSetting {
     RateSetting(objective == .balanced ? .balanced : .leastError, quality: quality)
   }

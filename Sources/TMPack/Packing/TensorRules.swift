@@ -32,10 +32,13 @@ public struct TensorRules: Sendable {
     excluded = excluding
   }
 
-  public func treatment(of name: String) -> TensorTreatment {
+  public func treatment(of name: String) -> TensorTreatment { exception(for: name) ?? standard }
+
+  /// The treatment of a tensor that a pattern decides on; nil for those that get the standard one.
+  func exception(for name: String) -> TensorTreatment? {
     if let override = overrides.last(where: { $0.pattern.matches(name) }) { return override.treatment }
     if excluded.contains(where: { $0.matches(name) }) { return .exact }
     if !included.isEmpty, !included.contains(where: { $0.matches(name) }) { return .exact }
-    return standard
+    return nil
   }
 }

@@ -15,20 +15,7 @@ struct Pack: ParsableCommand {
       --shared base its factors are taken as they are.
       """)
 
-  // A group, so that the help begins with it.
-  struct Paths: ParsableArguments {
-    @Option(
-      help: ArgumentHelp("The checkpoint that the experts were fine-tuned from: a file or a folder.", valueName: "path")
-    )
-    var base: String?
-
-    @Option(
-      name: .customLong("expert"),
-      help: ArgumentHelp(
-        "A fine-tuned checkpoint or PEFT adapter; without a name, that of its file. Repeat for each.",
-        valueName: "name=path"))
-    var experts: [NamedPath]
-
+  struct Archive: ParsableArguments {
     @Option(name: .shortAndLong, help: ArgumentHelp("The archive to make.", valueName: "path"))
     var output: OutputPath
 
@@ -36,251 +23,22 @@ struct Pack: ParsableCommand {
     var force = false
   }
 
-  @OptionGroup(title: "Input and output") var paths: Paths
-  @OptionGroup(title: "Shared model") var shared: SharedModelOptions
-  @OptionGroup(title: "Factors") var factors: FactorOptions
-  @OptionGroup(title: "Work") var work: WorkOptions
+  @OptionGroup(title: "Archive") var archive: Archive
+  @OptionGroup var options: PackOptions
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
-  func validate() throws {
-    if paths.base == nil, shared.sharedFrom == nil {
-      throw ValidationError("Give the --base that the experts were fine-tuned from, or a model with --shared-from.")
-    }
-  }
-
   func run() throws {
-    let output = paths.output.path
-    let baseCheckpoint = try paths.base.map { try Checkpoint.open($0, mode: work.io) }
-    let inputs = try paths.experts.map { try $0.expertInput(work.io) { baseCheckpoint?.source } }
+    let (shared, factors, work) = (options.shared, options.factors, options.work)
+    let output = archive.output.path
+    let (base, inputs) = try options.open()
     let summary = try reporting.withProgress { show in
       let model = try shared.sharedModel(
-        base: baseCheckpoint, experts: inputs, force: paths.force, work: work, progress: show)
-      let packer = Packer(
-        sharedModel: model, rules: try factors.rules(), rate: try factors.rateOptions.control(),
-        isDetached: shared.detached, storesCorrections: factors.exact, level: factors.level,
-        pipeline: work.pipeline, options: factors.record.merging(shared.record) { first, _ in first })
-      return try packer.pack(base: baseCheckpoint, experts: inputs, to: output, replacing: paths.force, progress: show)
+        base: base, experts: inputs, force: archive.force, work: work, progress: show)
+      return try options.packer(model).pack(
+        base: base, experts: inputs, to: output, replacing: archive.force, progress: show)
     }
     PackReport(
-      path: output, summary: summary, base: baseCheckpoint, inputs: inputs,
-      unusedPatterns: factors.unusedPatterns(inputs)
+      path: output, summary: summary, base: base, inputs: inputs, unusedPatterns: factors.unusedPatterns(inputs)
     ).print(reporting)
-  }
-}
-
-/// Which shared model, and where it is kept.
-struct SharedModelOptions: ParsableArguments {
-  enum Method: String, ExpressibleByArgument, CaseIterable {
-    case taskArithmetic = "task-arithmetic"
-    case average
-    case base
-  }
-
-  @Option(
-    help: ArgumentHelp(
-      "How the shared model is merged (default: task-arithmetic).",
-      valueName: "method"))
-  var shared: Method?
-
-  @Option(name: .customLong("lambda"), help: ArgumentHelp("λ of task arithmetic (default: 0.3).", valueName: "number"))
-  var scale: Double?
-
-  @Option(help: ArgumentHelp("Use this checkpoint, merged elsewhere, as the shared model.", valueName: "path"))
-  var sharedFrom: String?
-
-  @Flag(help: "Keep the shared model outside of the archive, bound by digest: the base, --shared-from or --shared-out.")
-  var detached = false
-
-  @Option(help: ArgumentHelp("With --detached: write the merged shared model here.", valueName: "path"))
-  var sharedOut: OutputPath?
-
-  func validate() throws {
-    if sharedFrom != nil, shared != nil || scale != nil || sharedOut != nil {
-      throw ValidationError("--shared-from excludes --shared, --lambda and --shared-out.")
-    }
-    if scale != nil, shared != nil, shared != .taskArithmetic {
-      throw ValidationError("--lambda belongs to --shared task-arithmetic.")
-    }
-    if let scale, !scale.isFinite { throw ValidationError("--lambda must be a finite number.") }
-    if sharedOut != nil, !detached { throw ValidationError("--shared-out belongs to --detached; see unpack --shared.") }
-  }
-
-  var record: [String: String] { detached ? ["detached": "true"] : [:] }
-
-  private var method: any MergingMethod {
-    switch shared ?? .taskArithmetic {
-    case .taskArithmetic: TaskArithmetic(scale: scale ?? TaskArithmetic.defaultScale)
-    case .average: AverageModel()
-    case .base: BaseModel()
-    }
-  }
-
-  func sharedModel(
-    base: Checkpoint?, experts: [ExpertInput], force: Bool, work: WorkOptions, progress: (Progress) -> Void
-  ) throws -> Packer.SharedModel {
-    if let sharedFrom { return .given(try Checkpoint.open(sharedFrom, mode: work.io)) }
-    guard let sharedOut else { return .merged(method) }
-    guard let base else { preconditionFailure("validated") }
-    let source = SharedModelSource(base: base.source, experts: experts.map(\.checkpoint.source), method: method)
-    let destination = try CheckpointDestination(sharedOut.path, replacing: force)
-    try destination.write(
-      source, carriedFiles: destination.layout == .folder ? base.carriedFiles.map(\.content) : [],
-      threads: work.pipeline.threads
-    ) { progress(Progress(stage: "writing the shared model", done: $0, total: $1)) }
-    return .given(try Checkpoint.open(sharedOut.path, mode: work.io), record: method.record)
-  }
-}
-
-/// What becomes of an expert's differences.
-struct FactorOptions: ParsableArguments {
-  @OptionGroup(title: "Size and quality") var rateOptions: RateOptions
-
-  @Option(help: ArgumentHelp("Rank of the low-rank factors (default: 16; of adapters, their own).", valueName: "r"))
-  var rank: Int?
-
-  @Option(help: ArgumentHelp("Rank as a share of the shorter side, above 0 to 1.", valueName: "share"))
-  var rankRatio: Double?
-
-  @Option(
-    help: ArgumentHelp("Keep this share of the entries, the largest, instead of low-rank factors.", valueName: "share"))
-  var density: Double?
-
-  @Flag(help: "Keep every tensor bit for bit.")
-  var lossless = false
-
-  @Flag(
-    help:
-      "Also store, apart and on top of any budget, what makes the experts bit-exact: unpack --exact uses it, strip --exact drops it."
-  )
-  var exact = false
-
-  @Option(
-    help: ArgumentHelp("How factors are stored (default: int8).", valueName: "dtype"))
-  var factorDtype: FactorDType?
-
-  @Option(
-    help: ArgumentHelp("Approximate only tensors whose names match; the others are kept exactly.", valueName: "glob"))
-  var include: [String] = []
-
-  @Option(help: ArgumentHelp("Keep tensors whose names match exactly.", valueName: "glob"))
-  var exclude: [String] = []
-
-  @Option(
-    help: ArgumentHelp(
-      "Another treatment for tensors whose names match: exact, or rank:R, rank-ratio:S, density:D or dense, and dtype:T, joined by commas.",
-      valueName: "glob=treatment"))
-  var override: [String] = []
-
-  @Option(help: ArgumentHelp("zstd's level, 1 to 19.", valueName: "n"))
-  var level = 3
-
-  func validate() throws {
-    let count = [rank != nil, rankRatio != nil, density != nil, lossless, rateOptions.isGiven].count { $0 }
-    if count > 1 {
-      throw ValidationError(
-        "--rank, --rank-ratio, --density, --lossless and one of --quality, --budget, --budget-per-expert and --error exclude each other."
-      )
-    }
-    if lossless, exact { throw ValidationError("--lossless is exact already.") }
-    if lossless || rateOptions.isGiven, factorDtype != nil {
-      throw ValidationError("--factor-dtype belongs to --rank, --rank-ratio and --density.")
-    }
-    guard (1...19).contains(level) else { throw ValidationError("--level must be 1 to 19.") }
-  }
-
-  func rules() throws -> TensorRules {
-    TensorRules(
-      try standard(),
-      overrides: try override.map(Self.parseOverride), including: try include.map { try Glob($0) },
-      excluding: try exclude.map { try Glob($0) })
-  }
-
-  private func standard() throws -> TensorTreatment {
-    if lossless { return .exact }
-    if rateOptions.isGiven { return .controlled }
-    return .factor(
-      try FactorPlan(method, dtype: factorDtype ?? .int8, keepsKnownRank: rank == nil && rankRatio == nil))
-  }
-
-  private var method: FactorPlan.Method {
-    if let rankRatio { return .lowRankRatio(rankRatio) }
-    if let density { return .sparse(density: density) }
-    return .lowRank(rank: rank ?? 16)
-  }
-
-  /// Patterns that match no tensor of any expert, as they were given: likely mistakes.
-  func unusedPatterns(_ experts: [ExpertInput]) -> [String] {
-    func matchesNone(_ pattern: Substring) -> Bool {
-      guard let glob = try? Glob(String(pattern)) else { return false }
-      return !experts.contains { $0.checkpoint.source.tensors.contains { glob.matches($0.name) } }
-    }
-    let globs: [(text: String, glob: Substring)] =
-      include.map { ("--include \($0)", $0[...]) } + exclude.map { ("--exclude \($0)", $0[...]) }
-      + override.map { ("--override \($0)", $0[..<($0.lastIndex(of: "=") ?? $0.endIndex)]) }
-    return globs.filter { matchesNone($0.glob) }.map(\.text)
-  }
-
-  /// For provenance.
-  var record: [String: String] {
-    var record = ["level": String(level)]
-    if lossless {
-      record["factor"] = "lossless"
-    } else if rateOptions.isGiven {
-      record.merge(rateOptions.record) { first, _ in first }
-    } else {
-      switch method {
-      case .lowRank(let rank): record["rank"] = String(rank)
-      case .lowRankRatio(let share): record["rank-ratio"] = String(describing: share)
-      case .sparse(let density): record["density"] = String(describing: density)
-      case .dense: record["factor"] = "dense"
-      }
-      record["factor-dtype"] = (factorDtype ?? .int8).rawValue
-    }
-    if exact { record["exact"] = "true" }
-    if !include.isEmpty { record["include"] = include.joined(separator: " ") }
-    if !exclude.isEmpty { record["exclude"] = exclude.joined(separator: " ") }
-    if !override.isEmpty { record["override"] = override.joined(separator: " ") }
-    return record
-  }
-
-  private static func parseOverride(_ text: String) throws -> (pattern: Glob, treatment: TensorTreatment) {
-    func refusal(_ why: String) -> StorageError { StorageError(.invalidArgument, "--override '\(text)': \(why)") }
-    guard let equals = text.lastIndex(of: "=") else { throw refusal("is not of the form GLOB=TREATMENT") }
-    let pattern = try Glob(String(text[..<equals]))
-    var method: FactorPlan.Method?
-    var dtype = FactorDType.int8
-    for part in text[text.index(after: equals)...].split(separator: ",", omittingEmptySubsequences: false) {
-      let sides = part.split(separator: ":", maxSplits: 1).map(String.init)
-      let value = sides.count == 2 ? sides[1] : ""
-      switch sides.first {
-      case "exact" where part == "exact" && !text.contains(","): return (pattern, .exact)
-      case "dense" where sides.count == 1: method = .dense
-      case "rank": method = Int(value).map { .lowRank(rank: $0) }
-      case "rank-ratio": method = Double(value).map { .lowRankRatio($0) }
-      case "density": method = Double(value).map { .sparse(density: $0) }
-      case "dtype":
-        guard let parsed = FactorDType(argument: value) else { throw refusal("has the unknown dtype '\(value)'") }
-        dtype = parsed
-        continue
-      default: throw refusal("has the unknown part '\(part)'")
-      }
-      if method == nil { throw refusal("'\(value)' is not a number") }
-    }
-    return (pattern, .factor(try FactorPlan(method ?? .lowRank(rank: 16), dtype: dtype)))
-  }
-}
-
-extension FactorDType: ExpressibleByArgument {
-  public static var allValueStrings: [String] { ["f32", "bf16", "f16", "int8", "int4"] }
-
-  public init?(argument: String) {
-    switch argument.lowercased() {
-    case "f32": self = .f32
-    case "bf16": self = .bf16
-    case "f16": self = .f16
-    case "int8", "i8": self = .int8
-    case "int4", "i4": self = .int4
-    default: return nil
-    }
   }
 }

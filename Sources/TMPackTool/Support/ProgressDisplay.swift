@@ -51,7 +51,7 @@ final class ProgressDisplay {
     return "\(percent)  \(speed)/s  \(Self.time(elapsed / share - elapsed)) left"
   }
 
-  private static func time(_ seconds: Double) -> String {
+  static func time(_ seconds: Double) -> String {
     let whole = Int(seconds.rounded(.up))
     if whole < 60 { return "\(whole) s" }
     if whole < 3600 { return "\(whole / 60) min \(whole % 60) s" }

@@ -1,0 +1,155 @@
+import ArchiveFormat
+import ByteIO
+import Checkpoints
+import Digests
+import TensorKit
+
+/// An expert's section without its tensors: what it takes whatever becomes of them.
+struct EmptyExpert {
+  let name: String
+  let packer: Packer
+  /// Its files are placed.
+  private let writer: ArchiveWriter
+  private let files: [CarriedFileEntry]
+  private let absent: [String]
+  private let metadata: [String: String]
+  private let provenance: Provenance
+
+  /// - Parameters:
+  ///   - writer: stands behind the shared model.
+  ///   - sharedFiles: go with an expert that has none.
+  init(
+    _ expert: ExpertInput, absent: [String], sharedFiles: [CarriedFile], behind writer: ArchiveWriter, packer: Packer
+  ) throws(StorageError) {
+    name = expert.name
+    self.packer = packer
+    self.writer = writer.measuring()
+    self.absent = absent
+    let own = expert.checkpoint.carriedFiles
+    files = try packer.place(own.isEmpty ? sharedFiles : own, in: self.writer)
+    metadata = expert.checkpoint.source.metadata
+    provenance = Provenance(standingInFor: expert.checkpoint, options: packer.options)
+  }
+
+  /// A writer to place tensors with.
+  func open() -> ArchiveWriter { writer.measuring() }
+
+  /// Bytes of the section with these tensors.
+  func bytes(of entries: [ExpertEntry], in writer: ArchiveWriter) throws(StorageError) -> Double {
+    try writer.finishExpert(
+      named: name,
+      ExpertManifest(tensors: entries, absent: absent, files: files, metadata: metadata, provenance: provenance))
+    return Double(writer.expertSummaries.last!.bytes)
+  }
+}
+
+extension Provenance {
+  /// Takes as much as the real one, whose digests are not known without reading the files.
+  init(standingInFor checkpoint: Checkpoint, options: [String: String]) {
+    self.init(
+      tool: TMPackVersion.tool, options: options,
+      sources: checkpoint.weightFiles.map { path in
+        SourceRecord(name: FileTree.lastComponent(path), size: 1 << 30, digest: Digest(of: Array(path.utf8)))
+      })
+  }
+}
+
+/// Adds up what the sampled tensors of an expert take and lose at one setting, as in an archive of them alone.
+struct ExpertMeter {
+  private let expert: EmptyExpert
+  /// Stands behind the expert once `bytes` was asked for.
+  let writer: ArchiveWriter
+  private var entries: [ExpertEntry] = []
+  private(set) var sample: StratifiedSample
+
+  init(_ expert: EmptyExpert, populations: [Int]) {
+    self.expert = expert
+    writer = expert.open()
+    sample = StratifiedSample(populations: populations)
+  }
+
+  /// - Parameters:
+  ///   - isTied: whether an earlier tensor of the expert has the same payload.
+  ///   - isRepeated: whether that of an earlier expert has. Payloads that share frames are stored again even so
+  ///   (TMP-5-8).
+  mutating func add(
+    _ tensor: PackedTensor, stratum: Int, isTied: Bool, isRepeated: Bool = false
+  ) throws(StorageError) {
+    var item = StratifiedSample.Item(size: Double(tensor.storedBytes))
+    if case .lossy(_, let measures, let correction) = tensor.content {
+      item.size += Double(correction?.storedSize ?? 0)
+      item.energy = measures.norm.value * measures.norm.value
+      item.lost = item.energy * measures.error.value * measures.error.value
+    }
+    if isTied || (isRepeated && Int(item.size) > EncodedPayload.pooledSize) {
+      item.size = min(item.size, Double(QuantizableTensor.entryOverhead))
+    }
+    sample.add(item, to: stratum)
+    if let entry = try expert.packer.place(tensor, in: writer) { entries.append(entry) }
+  }
+
+  /// What the sampled tensors take together, pooled and compressed, and the section without them; ends the writer's
+  /// section.
+  func measured() throws(StorageError) -> (bytes: Double, fixed: Double) {
+    (try expert.bytes(of: entries, in: writer), try expert.bytes(of: [], in: expert.open()))
+  }
+
+  /// Bytes of the whole expert; ends the writer's section.
+  func bytes() throws(StorageError) -> Estimate {
+    let (bytes, fixed) = try measured()
+    return sample.expanded(measured: bytes, fixed: fixed, ratio: sample.ratio(measured: bytes, fixed: fixed))
+  }
+}
+
+/// The same for an expert behind others, whose equal frames it need not store again.
+struct FollowingMeter {
+  private var following: ExpertMeter
+  /// How well its tensors compress, whoever has them already.
+  private var alone: ExpertMeter
+
+  init(_ expert: EmptyExpert, alone: EmptyExpert, populations: [Int]) {
+    following = ExpertMeter(expert, populations: populations)
+    self.alone = ExpertMeter(alone, populations: populations)
+  }
+
+  mutating func add(_ tensor: PackedTensor, stratum: Int, isTied: Bool, isRepeated: Bool) throws(StorageError) {
+    try following.add(tensor, stratum: stratum, isTied: isTied, isRepeated: isRepeated)
+    try alone.add(tensor, stratum: stratum, isTied: isTied)
+  }
+
+  /// Stands behind the expert once `bytes` was asked for.
+  var writer: ArchiveWriter { following.writer }
+  var error: Estimate? { alone.sample.relativeError }
+
+  func bytes() throws(StorageError) -> Estimate {
+    let (bytes, fixed) = try following.measured()
+    let own = try alone.measured()
+    return following.sample.expanded(
+      measured: bytes, fixed: fixed, ratio: alone.sample.ratio(measured: own.bytes, fixed: own.fixed))
+  }
+}
+
+extension StratifiedSample {
+  /// Of what is not sampled, by which two tensors of a class show too little of a spread: measured on real fine-tunes.
+  private static let compressionSpread = 0.04
+
+  /// By how much the sampled tensors together take less than their items' sizes say.
+  func ratio(measured: Double, fixed: Double) -> Double {
+    let sampled = sampled(\.size)
+    return sampled > 0 ? (measured - fixed) / sampled : 1
+  }
+
+  /// The size of all tensors together, from what the sampled ones took together.
+  ///
+  /// - Parameters:
+  ///   - measured: with the sampled tensors.
+  ///   - fixed: without any.
+  ///   - ratio: of the other tensors.
+  func expanded(measured: Double, fixed: Double, ratio: Double) -> Estimate {
+    let all = total(\.size)
+    let others = ratio * max(0, all.value - sampled(\.size))
+    // Equal sizes before compression say nothing of those after it.
+    return Estimate(measured + others, deviation: ratio * all.deviation)
+      + Estimate(0, deviation: Self.compressionSpread * others)
+  }
+}

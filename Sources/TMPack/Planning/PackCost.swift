@@ -1,0 +1,107 @@
+import ByteIO
+import Digests
+import Factorization
+import TensorKit
+
+/// The memory of packing, from the shapes alone: an upper estimate.
+struct MemoryModel {
+  let threads: Int
+  /// Whether tensors are views of mapped files.
+  let isMapped: Bool
+
+  /// The program, its libraries and the BLAS's buffers.
+  private static let program = 18.0 * 0x1p20
+  private static let perThread = 6.0 * 0x1p20
+  /// What the allocator keeps, measured.
+  private static let slack = 1.3
+
+  /// What a job holds while it works, and what it leaves until it is written.
+  struct Job {
+    let working: Double
+    let result: Double
+  }
+
+  /// Merging one shared tensor (`SharedModelSource`) and compressing it.
+  func merging(_ info: TensorInfo, readsExperts: Bool, isDetached: Bool) -> Job {
+    let bytes = Double(info.byteCount)
+    let sums = readsExperts && info.dtype.floatFormat != nil ? 8 * Double(info.shape.elementCount) : 0
+    let merged = readsExperts || !isMapped ? bytes : 0
+    let result = isDetached ? 0 : bytes
+    return Job(working: merged + max(sums + (isMapped ? 0 : bytes), result), result: result)
+  }
+
+  /// Packing one tensor of an expert (`PackedTensor`).
+  ///
+  /// - Parameters:
+  ///   - rank: components to compute; nil for what is kept exactly.
+  func packing(_ info: TensorInfo, rank: Int?, isCorrected: Bool) -> Job {
+    let bytes = Double(info.byteCount)
+    let values = 4 * Double(info.shape.elementCount)
+    let own = isMapped ? 0 : bytes
+    // The shared tensor, the difference, and what of it is compressed while they are there.
+    let exact = 2.4 * bytes
+    guard let rank, info.dtype.floatFormat != nil else { return Job(working: own + exact, result: 0.8 * bytes) }
+    var factor = values
+    var result = values
+    if let (rows, columns) = info.shape.matrix, min(rows, columns) > 1 {
+      let components = Double(min(rank, rows, columns))
+      let vectors = 4 * components * (Double(rows) + Double(columns))
+      let short = Double(min(rows, columns))
+      let subspace = min(2 * components + 16, short)
+      // Gram: up to 5 s² doubles. Otherwise 4 l (m + n) floats. Then both sides in float64, and in float32.
+      let gram = 40 * short * short
+      let range = 16 * subspace * (Double(rows) + Double(columns))
+      let isGram = short <= 256 || components >= short / 2 - 16 || (short <= 1024 && components * 12 >= short)
+      factor = (isGram ? gram : range) + 3 * vectors
+      result = min(vectors, values)
+    }
+    let correction = isCorrected ? exact + values : 0
+    return Job(
+      working: own + bytes + values + max(factor, values + result, correction),
+      result: result + (isCorrected ? bytes : 0))
+  }
+
+  /// The largest sum that jobs in this order can reach.
+  func peak(_ jobs: [Job]) -> Double {
+    var peak = 0.0
+    for start in jobs.indices {
+      // `OrderedPipeline` has `threads` jobs at work, and one more result.
+      let window = jobs[start..<min(start + threads + 1, jobs.count)]
+      let working = window.map(\.working).sorted(by: >)
+      let busy = working.prefix(threads).reduce(0, +)
+      let waiting = window.count > threads ? window.map(\.result).min() ?? 0 : 0
+      peak = max(peak, busy + waiting)
+    }
+    return Self.program + Double(threads) * Self.perThread + Self.slack * peak
+  }
+}
+
+/// The time of packing, from the times of the sampled tensors.
+struct TimeModel {
+  let threads: Int
+
+  /// Looks at a quality that the search of a rate takes.
+  static let looks = 2.5
+  private static let start = 0.05
+
+  /// - Parameter seconds: of all jobs on one thread; `longest` of the longest.
+  func pass(_ seconds: Double, longest: Double) -> Double { max(seconds / Double(threads), longest) }
+
+  /// Finding a rate: so many times all tensors are quantised.
+  func searching(lookSeconds: Double) -> Double { Self.looks * lookSeconds / Double(threads) }
+
+  /// Digesting files, one a thread.
+  func digesting(_ sizes: [UInt64]) -> Double {
+    let rate = Self.digestRate
+    let total = sizes.reduce(0) { $0 + Double($1) }
+    return Self.start + pass(total / rate, longest: Double(sizes.max() ?? 0) / rate)
+  }
+
+  /// Bytes a second, measured now.
+  private static var digestRate: Double {
+    let block = [UInt8](repeating: 1, count: 4 << 20)
+    let start = ContinuousClock.now
+    _ = Digest(of: block)
+    return Double(block.count) / max((ContinuousClock.now - start) / .seconds(1), 1e-6)
+  }
+}

@@ -1,0 +1,43 @@
+import ArgumentParser
+import TMPack
+
+/// What is packed, and how: the same for packing and for planning it.
+struct PackOptions: ParsableArguments {
+  // A group, so that the help begins with it.
+  struct Paths: ParsableArguments {
+    @Option(
+      help: ArgumentHelp("The checkpoint that the experts were fine-tuned from: a file or a folder.", valueName: "path")
+    )
+    var base: String?
+
+    @Option(
+      name: .customLong("expert"),
+      help: ArgumentHelp(
+        "A fine-tuned checkpoint or PEFT adapter; without a name, that of its file. Repeat for each.",
+        valueName: "name=path"))
+    var experts: [NamedPath]
+  }
+
+  @OptionGroup(title: "Input") var paths: Paths
+  @OptionGroup(title: "Shared model") var shared: SharedModelOptions
+  @OptionGroup(title: "Factors") var factors: FactorOptions
+  @OptionGroup(title: "Work") var work: WorkOptions
+
+  func validate() throws {
+    if paths.base == nil, shared.sharedFrom == nil {
+      throw ValidationError("Give the --base that the experts were fine-tuned from, or a model with --shared-from.")
+    }
+  }
+
+  func open() throws -> (base: Checkpoint?, experts: [ExpertInput]) {
+    let base = try paths.base.map { try Checkpoint.open($0, mode: work.io) }
+    return (base, try paths.experts.map { try $0.expertInput(work.io) { base?.source } })
+  }
+
+  func packer(_ model: Packer.SharedModel) throws -> Packer {
+    Packer(
+      sharedModel: model, rules: try factors.rules(), rate: try factors.rateOptions.control(),
+      isDetached: shared.detached, storesCorrections: factors.exact, level: factors.level, pipeline: work.pipeline,
+      options: factors.record.merging(shared.record) { first, _ in first })
+  }
+}
