@@ -91,7 +91,7 @@ extension QuantizedDenseFactor {
           let row = values.run(i, of: columns)
           // In float64: the step may be far beyond float32's range.
           for j in 0..<columns { scaled[j] = Float(Double(row[j]) * factor) }
-          models.withComponent {
+          _ = models.withComponent {
             $0.quantize(.init(scaled), slope: Float(slope), into: symbols.run(i, of: columns))
           }
         }

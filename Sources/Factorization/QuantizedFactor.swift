@@ -83,7 +83,8 @@ extension QuantizedFactor {
     }
     var lowRankSymbols = Int.max
     if codecs.contains(.lowRank), let vectors,
-      let factor = QuantizedLowRankFactor(quantizing: vectors, rank: point.rank, step: point.step)
+      let factor = QuantizedLowRankFactor(
+        quantizing: vectors, rank: point.rank, step: point.step, keepsWeak: !point.mayBeLeftOut)
     {
       lowRankSymbols = factor.rank * (rows + columns)
       consider(

@@ -157,69 +157,49 @@ extension Float {
 extension QuantizedLowRankFactor {
   /// The leading `rank` triplets, U diag(σ) and V diag(σ) quantised with one step.
   ///
-  /// Of the symbols near each number the one is chosen for which squared error + `slope` · step² · bits is least.
-  /// Components of which nothing is left are dropped; each scale is the best for its component's symbols.
+  /// The symbols near the numbers are chosen for which squared error + `slope` · step² · bits is least. Components of
+  /// which nothing is left are dropped; each scale is the best for its component's symbols.
   ///
-  /// - Parameter step: positive; in units of the matrix.
+  /// - Parameters:
+  ///   - step: positive; in units of the matrix.
+  ///   - keepsWeak: whether components stay that take away less squared error than `slope` · step² for each of their bits.
   /// - Returns: nil when no component is left, or values are at the ends of float32's range.
   package init?(
     quantizing vectors: SingularVectors, rank: Int = .max, step: Double, slope: Double = RateSetting.slope,
-    quantizer: Quantizer = .trellis
+    keepsWeak: Bool = true, quantizer: Quantizer = .trellis
   ) {
     let (rows, columns) = (vectors.rows, vectors.columns)
     guard vectors.singularValues[0] > 0, vectors.singularValues[0].isFinite, step > 0 else { return nil }
     // What an integer stands for. No finer than symbols can be.
     let unit = max(step * quantizer.relativeUnit, vectors.singularValues[0] / Double(SymbolModels.largest - 2))
-    let slope = slope * (step / unit) * (step / unit)
+    let price = slope * step * step
+    let slope = Float(price / (unit * unit))
     var left: [Int16] = []
     var right: [Int16] = []
     var scales: [Float] = []
     var models = Models(rows: rows, columns: columns, quantizer)
-    var scaled = [Float](repeating: 0, count: max(rows, columns))
-    var symbols = [Int16](repeating: 0, count: max(rows, columns))
-
-    /// Appends the symbols of a vector times `factor`; returns what the symbols are to be multiplied by to be nearest to it.
-    func append(
-      _ vector: UnsafeBufferPointer<Float>, _ factor: Float, _ models: inout SymbolModels, to side: inout [Int16]
-    )
-      -> Double?
-    {
-      guard vector.largestMagnitude * factor > 0.5 else { return nil }
-      return scaled.withUnsafeMutableBufferPointer { scaled in
-        symbols.withUnsafeMutableBufferPointer { symbols in
-          let count = vector.count
-          for i in 0..<count { scaled[i] = vector[i] * factor }
-          let into = UnsafeMutableBufferPointer(rebasing: symbols[..<count])
-          models.withComponent {
-            $0.quantize(.init(rebasing: scaled[..<count]), slope: Float(slope), into: into)
-          }
-          var along = 0.0
-          var energy = 0.0
-          for i in 0..<count {
-            along += Double(vector[i]) * Double(into[i])
-            energy += Double(into[i]) * Double(into[i])
-          }
-          guard along > 0 else { return nil }
-          side.append(contentsOf: into)
-          return along / energy
-        }
-      }
-    }
+    var weak = 0
     vectors.left.withUnsafeBufferPointer { lefts in
       vectors.right.withUnsafeBufferPointer { rights in
         for k in 0..<min(rank, vectors.rank) {
           let value = vectors.singularValues[k]
           let factor = Float(value / unit)
-          guard factor > 0.5, factor.isFinite,
-            let leftGain = append(lefts.run(k, of: rows), factor, &models.left, to: &left)
+          guard factor > 0.5, factor.isFinite else { continue }
+          var tried = models
+          guard let one = QuantizedUnitVector(lefts.run(k, of: rows), factor, slope: slope, &tried.left),
+            let other = QuantizedUnitVector(rights.run(k, of: columns), factor, slope: slope, &tried.right),
+            let scale = Float(scaleNearest: value * one.gain * other.gain)
           else { continue }
-          guard let rightGain = append(rights.run(k, of: columns), factor, &models.right, to: &right),
-            let scale = Float(scaleNearest: value * leftGain * rightGain)
-          else {
-            left.removeLast(left.count - scales.count * rows)
-            right.removeLast(right.count - scales.count * columns)
+          if !keepsWeak, value * value * one.likeness * other.likeness < price * (one.bits + other.bits) {
+            weak += 1
+            // The values fall: what follows is hardly better.
+            if weak == 8 { break }
             continue
           }
+          weak = 0
+          models = tried
+          left += one.integers
+          right += other.integers
           scales.append(scale)
         }
       }
@@ -292,5 +272,41 @@ extension QuantizedLowRankFactor {
     }
     return LowRankProduct(
       rows: rows, columns: columns, rank: rank, left: coefficients, right: right.map(Float.init), scale: 1)
+  }
+}
+
+/// A unit vector times a factor, quantised.
+private struct QuantizedUnitVector {
+  let integers: [Int16]
+  /// What the integers are to be multiplied by to be nearest to the unit vector.
+  let gain: Double
+  /// The share of the unit vector's energy that they then have.
+  let likeness: Double
+  let bits: Double
+
+  /// - Returns: nil when nothing is left of it.
+  init?(_ vector: UnsafeBufferPointer<Float>, _ factor: Float, slope: Float, _ models: inout SymbolModels) {
+    guard vector.largestMagnitude * factor > 0.5 else { return nil }
+    let count = vector.count
+    var bits = 0.0
+    let integers = [Int16](unsafeUninitializedCapacity: count) { integers, initialized in
+      let target = UnsafeMutableBufferPointer(rebasing: integers[..<count])
+      withUnsafeTemporaryAllocation(of: Float.self, capacity: count) { scaled in
+        for i in 0..<count { scaled[i] = vector[i] * factor }
+        bits = models.withComponent { $0.quantize(.init(scaled), slope: slope, into: target) }
+      }
+      initialized = count
+    }
+    var along = 0.0
+    var energy = 0.0
+    for i in 0..<count {
+      along += Double(vector[i]) * Double(integers[i])
+      energy += Double(integers[i]) * Double(integers[i])
+    }
+    guard along > 0 else { return nil }
+    self.integers = integers
+    self.bits = bits
+    gain = along / energy
+    likeness = along * along / energy
   }
 }

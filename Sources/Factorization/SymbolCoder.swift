@@ -227,20 +227,23 @@ extension SymbolModels.Component {
   /// - Parameters:
   ///   - values: in units of the integers; finite.
   ///   - slope: in squares of these units a bit.
+  /// - Returns: the bits that they take, nearly.
+  @discardableResult
   package mutating func quantize(
     _ values: UnsafeBufferPointer<Float>, slope: Float, into integers: UnsafeMutableBufferPointer<Int16>
-  ) {
+  ) -> Double {
     precondition(values.count == count && integers.count == count)
     switch quantizer {
-    case .uniform: quantizeUniformly(values, slope: slope, into: integers)
-    case .trellis: quantizeByTrellis(values, slope: slope, into: integers)
+    case .uniform: return quantizeUniformly(values, slope: slope, into: integers)
+    case .trellis: return quantizeByTrellis(values, slope: slope, into: integers)
     }
   }
 
   /// Each symbol by itself, one after another.
   private mutating func quantizeUniformly(
     _ values: UnsafeBufferPointer<Float>, slope: Float, into symbols: UnsafeMutableBufferPointer<Int16>
-  ) {
+  ) -> Double {
+    var total = 0.0
     for i in 0..<count {
       let c = context(i)
       let value = min(values[i].magnitude, Float(M.largest))
@@ -263,9 +266,11 @@ extension SymbolModels.Component {
         }
       }
       symbols[i] = Int16(truncatingIfNeeded: values[i] < 0 ? -best : best)
+      total += Double(bits(best, c, models))
       learn(best, c, models)
       note(best, at: i)
     }
+    return total
   }
 
   /// What a magnitude costs now, its sign among it.

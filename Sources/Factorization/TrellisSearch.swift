@@ -3,13 +3,13 @@ extension SymbolModels.Component {
   /// start (Viterbi's algorithm); and learns it.
   mutating func quantizeByTrellis(
     _ values: UnsafeBufferPointer<Float>, slope: Float, into integers: UnsafeMutableBufferPointer<Int16>
-  ) {
+  ) -> Double {
     if isFirst {
       // Nothing is known of the costs yet: learn them from a first try.
       let blank = Array(UnsafeBufferPointer(start: models, count: modelCount))
       let quiet = Array(activities)
       search(values, SymbolCosts(self, slope: slope), into: integers)
-      learnPath(integers)
+      _ = learnPath(integers)
       let costs = SymbolCosts(self, slope: slope)
       for (i, model) in blank.enumerated() { models[i] = model }
       for (i, activity) in quiet.enumerated() { activities[i] = activity }
@@ -17,17 +17,22 @@ extension SymbolModels.Component {
     } else {
       search(values, SymbolCosts(self, slope: slope), into: integers)
     }
-    learnPath(integers)
+    return learnPath(integers)
   }
 
-  private mutating func learnPath(_ integers: UnsafeMutableBufferPointer<Int16>) {
+  /// - Returns: the bits that the symbols take.
+  private mutating func learnPath(_ integers: UnsafeMutableBufferPointer<Int16>) -> Double {
     var state = TrellisState()
+    var total = 0.0
     for i in 0..<count {
       let magnitude = state.magnitude(of: Int(integers[i].magnitude))
-      learn(magnitude, context(i), models + state.grid * SymbolModels.count)
+      let (context, set) = (context(i), models + state.grid * SymbolModels.count)
+      total += Double(bits(magnitude, context, set))
+      learn(magnitude, context, set)
       note(magnitude, at: i)
       state.advance(magnitude)
     }
+    return total
   }
 
   private func search(

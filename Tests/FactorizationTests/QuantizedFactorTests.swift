@@ -171,6 +171,29 @@ private func rms(_ values: [Float]) -> Double {
     #expect(errors.last! < (0.008, 0.005))
   }
 
+  /// A slowly falling spectrum has components whose bits are better spent elsewhere: without them, at a finer step, as many
+  /// bytes give less error.
+  @Test func weakComponentsAreDroppedWhereTheyDoNotPay() throws {
+    let matrix = Matrix.spectrum(200, 300, (0..<120).map { 4 / Float($0 + 4) }, noise: 0.01)
+    let vectors = try matrix.withView { view throws(StorageError) in try SingularVectors(of: view, rank: 200) }
+    func outcome(step: Double, keepsWeak: Bool) throws -> (bytes: Int, rank: Int, error: Double) {
+      let factor = try #require(
+        QuantizedLowRankFactor(quantizing: vectors, step: step * rms(matrix.values), keepsWeak: keepsWeak))
+      return (factor.payload.count, factor.rank, factor.squaredError(against: vectors, energy: matrix.energy))
+    }
+    let all = try outcome(step: 4, keepsWeak: true)
+    var step = 4.0
+    var strong = try outcome(step: step, keepsWeak: false)
+    #expect(strong.rank < all.rank && strong.bytes < all.bytes)
+    while true {
+      step *= 0.99
+      let finer = try outcome(step: step, keepsWeak: false)
+      if finer.bytes > all.bytes { break }
+      strong = finer
+    }
+    #expect(strong.error < all.error)
+  }
+
   @Test func rankDeficientAndConstantMatricesKeepWhatTheyHave() throws {
     let deficient = Matrix.spectrum(60, 90, [4, 3, 2], noise: 0)
     guard case .lowRank(let f)? = try lowRank(deficient, rank: 30, step: 0.05 * rms(deficient.values)).0 else {

@@ -137,7 +137,7 @@ private func log2(_ x: Double) -> Double {
       let components = vectors.map { vector in
         let scaled = vector.map { $0 / unit }
         var integers = [Int16](repeating: 0, count: length)
-        scaled.withUnsafeBufferPointer { scaled in
+        _ = scaled.withUnsafeBufferPointer { scaled in
           integers.withUnsafeMutableBufferPointer { integers in
             models.withComponent { $0.quantize(scaled, slope: 0.11 * (step / unit) * (step / unit), into: integers) }
           }

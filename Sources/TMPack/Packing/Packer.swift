@@ -68,7 +68,7 @@ public struct Packer: Sendable {
     let sharedBytes = shared.source.byteCount
     let expertBytes = experts.reduce(0) { $0 + $1.checkpoint.source.byteCount }
     var meter = ProgressMeter(
-      total: try digested.weightBytes() + sharedBytes + expertBytes, report: progress)
+      total: try digested.weightBytes() + sharedBytes + expertBytes * expertPasses, report: progress)
     let digests = try digest(digested, &meter)
 
     meter.stage = "merging the shared model"
@@ -91,11 +91,15 @@ public struct Packer: Sendable {
     let writer = try ArchiveWriter(appendingTo: archive.file, level: level)
     let checkpoints = experts.map(\.checkpoint)
     let expertBytes = experts.reduce(0) { $0 + $1.checkpoint.source.byteCount }
-    var meter = ProgressMeter(total: try checkpoints.weightBytes() + expertBytes, report: progress)
+    var meter = ProgressMeter(
+      total: try checkpoints.weightBytes() + expertBytes * expertPasses, report: progress)
     let digests = try digest(checkpoints, &meter)
     let notes = try writeExperts(experts, digests, to: writer, shared: archive.givenSharedModel, archive.path, &meter)
     return try finish(writer, path: archive.path, experts: experts, notes: notes)
   }
+
+  /// How often all tensors of the experts are gone through: to find a rate they are analysed first.
+  private var expertPasses: UInt64 { searchesRate ? 2 : 1 }
 
   // MARK: Checks
 
