@@ -29,9 +29,9 @@ def scores(work):
     for name, options in (
         ("rank 16, f16", ["--rank", 16, "--factor-dtype", "f16"]), ("rank 32, f16", ["--rank", 32, "--factor-dtype", "f16"]),
         ("rank 16, int8", ["--rank", 16]), ("--quality low", ["--quality", "low"]), ("--quality medium", ["--quality", "medium"]),
-        ("--quality high", ["--quality", "high"]), ("--budget-per-expert 83kB", ["--budget-per-expert", "83kB"]),
+        ("--quality high", ["--quality", "high"]), ("--budget-per-expert 83kB", ["--budget-per-expert", "83kB"]), ("--budget-per-expert 113kB", ["--budget-per-expert", "113kB"]),
         ("--budget-per-expert 127kB", ["--budget-per-expert", "127kB"]), ("--budget-per-expert 140kB", ["--budget-per-expert", "140kB"]),
-        ("--budget-per-expert 250kB", ["--budget-per-expert", "250kB"]), ("--quality near-lossless", ["--quality", "near-lossless"]),
+        ("--budget-per-expert 219kB", ["--budget-per-expert", "219kB"]), ("--budget-per-expert 250kB", ["--budget-per-expert", "250kB"]), ("--quality near-lossless", ["--quality", "near-lossless"]),
     ):
         result, _ = tool("pack", "--base", TESTBED / "base.safetensors", *names, "--lambda", LAMBDA, *options, "--force", "-o", archive)
         models = {}
