@@ -23,10 +23,14 @@ public enum Limits {
 
   // safetensors
   public static let safetensorsHeaderBytes: UInt64 = 100_000_000
-  /// In a header or an index of shards, names of members too: for as many tensors as there may be, of a few dimensions.
-  public static let jsonValues = 12 * tensors
+  public static let safetensorsMetadataEntries = 65_536
+  /// Of names and values.
+  public static let safetensorsMetadataBytes = 32 << 20
   // model.safetensors.index.json
   public static let shardIndexBytes: UInt64 = 100_000_000
+
+  // Other JSON: configurations and indexes of pipelines; names of members count as values.
+  public static let jsonValues = 1 << 20
 
   // GGUF
   public static let ggufHeaderBytes = 64 << 20
