@@ -26,8 +26,11 @@ public enum Limits {
   public static let safetensorsMetadataEntries = 65_536
   /// Of names and values.
   public static let safetensorsMetadataBytes = 32 << 20
+  /// Of names, whose Unicode spellings are compared.
+  public static let safetensorsMetadataNameBytes = 8 << 20
   // model.safetensors.index.json
   public static let shardIndexBytes: UInt64 = 100_000_000
+  public static let shards = 65_536
 
   // Other JSON: configurations and indexes of pipelines; names of members count as values.
   public static let jsonValues = 1 << 20
@@ -56,6 +59,14 @@ public enum Limits {
   public static let pickleValues = 1 << 21
   /// Lists, dictionaries, tuples, strings and objects that a pickle makes; also places in the memo.
   public static let pickleObjects = 1 << 20
+  /// Times that a pickle names a function or a class; a pickle of torch.save does each name once.
+  public static let pickleGlobals = 65_536
+  /// A pickle of torch.save has 140 bytes or more for each, so `pickleBytes` holds fewer.
+  public static let pickleTensors = 1 << 18
+  /// Of all tensors together, with those of the dictionaries around.
+  public static let pickleNameBytes = 64 << 20
+  /// Tensors that are views of the same elements as another.
+  public static let ties = 65_536
   /// Containers within containers, when tensors are looked for.
   public static let pickleDepth = 64
   /// Elements that a view with a stride of zero may have beyond those of its storage.

@@ -57,29 +57,32 @@ extension ShardIndex {
   private static func weightMap(
     _ text: UnsafeRawBufferPointer, _ reader: inout JSONReader
   ) throws(StorageError) -> [(tensor: String, shard: String)] {
-    var names = JSONNames(in: text)
-    var map: [(tensor: String, shard: String)] = []
+    var tensors = JSONNames(in: text)
+    var shardNames = JSONNames(in: text)
+    var shards: [String] = []
+    /// By the numbers of the tensors.
+    var shardNumbers: [UInt32] = []
     try reader.beginObject("weight_map")
     while let name = try reader.nextMember() {
       let place = reader.offset
       do throws(StorageError) {
         try TensorInfo.check(nameBytes: name.byteCount)
-        guard names.insert(name) else { throw reader.duplicate(name) }
-        try Limits.check(names.count, atMost: Limits.tensors, "the number of tensors")
-        let text = try reader.string("the shard's name")
-        // The tensors of a shard usually follow each other: one string is enough for them.
-        if let last = map.last?.shard, text.matches(last) {
-          map.append((name.text, last))
-          continue
+        guard tensors.insert(name) else { throw reader.duplicate(name) }
+        try Limits.check(tensors.count, atMost: Limits.tensors, "the number of tensors")
+        let shardName = try reader.string("the shard's name")
+        let (number, isNew) = shardNames.number(of: shardName)
+        if isNew {
+          try Limits.check(shardNames.count, atMost: Limits.shards, "the number of shards")
+          let shard = try CarriedFileName(shardName.text)
+          guard shard.components.count == 1 else {
+            throw StorageError(.malformed, "the shard \"\(shard)\" is not in the folder of the index")
+          }
+          shards.append(shard.text)
         }
-        let shard = try CarriedFileName(text.text)
-        guard shard.components.count == 1 else {
-          throw StorageError(.malformed, "the shard \"\(shard)\" is not in the folder of the index")
-        }
-        map.append((name.text, shard.text))
+        shardNumbers.append(UInt32(number))
       } catch { throw error.at(offset: place, tensor: name.excerpt) }
     }
-    return map
+    return shardNumbers.enumerated().map { (tensors[$0].text, shards[Int($1)]) }
   }
 
   init(contentsOf path: String) throws(StorageError) {

@@ -33,7 +33,10 @@ package struct JSONNames {
   }
 
   /// Adds a name; false when it is there.
-  package mutating func insert(_ name: JSONString) -> Bool {
+  package mutating func insert(_ name: JSONString) -> Bool { number(of: name).isNew }
+
+  /// The number of a name, which is added when it is not there.
+  package mutating func number(of name: JSONString) -> (number: Int, isNew: Bool) {
     if places.count >= slots.count / 2 { grow() }
     var hasher = Hasher()
     name.hash(into: &hasher)
@@ -41,13 +44,13 @@ package struct JSONNames {
     var slot = Int(hash) & (slots.count - 1)
     while slots[slot] != Self.empty {
       let number = Int(slots[slot])
-      if places[number].hash == hash, self[number].matches(name) { return false }
+      if places[number].hash == hash, self[number].matches(name) { return (number, false) }
       slot = (slot + 1) & (slots.count - 1)
     }
     slots[slot] = UInt32(places.count)
     places.append(
       Place(start: UInt32(name.start), count: UInt32(name.body.count), hash: hash, hasEscapes: name.hasEscapes))
-    return true
+    return (places.count - 1, true)
   }
 
   private mutating func grow() {

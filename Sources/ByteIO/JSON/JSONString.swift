@@ -12,7 +12,7 @@ package struct JSONString {
   let body: UnsafeRawBufferPointer
   let hasEscapes: Bool
   /// Where `body` begins in the text.
-  let start: Int
+  package let start: Int
 
   package var text: String {
     guard hasEscapes else { return String(decoding: body, as: UTF8.self) }

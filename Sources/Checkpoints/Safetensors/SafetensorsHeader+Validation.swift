@@ -17,9 +17,10 @@ extension SafetensorsHeader {
     }
   }
 
-  /// - Parameter bytes: of all names and values.
-  static func checkMetadata(entries: Int, bytes: Int) throws(StorageError) {
+  static func checkMetadata(entries: Int, nameBytes: Int, valueBytes: Int) throws(StorageError) {
     try Limits.check(entries, atMost: Limits.safetensorsMetadataEntries, "the number of entries of the metadata")
-    try Limits.check(bytes, atMost: Limits.safetensorsMetadataBytes, "the size of the metadata")
+    try Limits.check(
+      nameBytes, atMost: Limits.safetensorsMetadataNameBytes, "the size of the names of the metadata")
+    try Limits.check(nameBytes + valueBytes, atMost: Limits.safetensorsMetadataBytes, "the size of the metadata")
   }
 }

@@ -12,7 +12,8 @@ extension SafetensorsHeader {
   /// - Throws: `limitExceeded` when no reader would accept a header of this length, or its metadata.
   public func write(to output: inout ByteWriter) throws(StorageError) {
     try Self.checkMetadata(
-      entries: metadata.count, bytes: metadata.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count })
+      entries: metadata.count, nameBytes: metadata.keys.reduce(0) { $0 + $1.utf8.count },
+      valueBytes: metadata.values.reduce(0) { $0 + $1.utf8.count })
     let text = json.compactText.utf8
     let start = (SafetensorsKey.lengthBytes + text.count).roundedUp(toMultipleOf: Self.alignment)
     let length = start - SafetensorsKey.lengthBytes

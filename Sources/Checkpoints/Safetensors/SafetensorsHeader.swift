@@ -39,7 +39,7 @@ public struct SafetensorsHeader: Sendable, Equatable {
     let ordered = tensors.sorted { left, right in
       let (leftRank, rightRank) = (left.dtype.writingRank, right.dtype.writingRank)
       if leftRank != rightRank { return leftRank > rightRank }
-      return left.name.utf8.lexicographicallyPrecedes(right.name.utf8)
+      return left.name.precedesInBytes(right.name)
     }
     var entries: [Entry] = []
     entries.reserveCapacity(ordered.count)

@@ -19,7 +19,9 @@ struct SafetensorsOutline {
   private let textStart: UInt64
   /// Of all members, the metadata too.
   private var names: JSONNames
-  private var metadata: [String: String] = [:]
+  private var metadataNames: JSONNames
+  /// In the order of `metadataNames`.
+  private var metadataValues: [JSONString] = []
   private var tensors: [Tensor] = []
 
   /// Reads all members and checks each tensor by itself.
@@ -31,6 +33,7 @@ struct SafetensorsOutline {
     self.text = text
     self.textStart = textStart
     names = JSONNames(in: text)
+    metadataNames = JSONNames(in: text)
     var reader = JSONReader(text, at: textStart)
     try reader.beginObject("the header")
     while let name = try reader.nextMember() {
@@ -48,19 +51,19 @@ struct SafetensorsOutline {
   }
 
   private mutating func readMetadata(_ reader: inout JSONReader) throws(StorageError) {
-    var keys = JSONNames(in: text)
-    var byteCount = 0
+    var nameBytes = 0
+    var valueBytes = 0
     try reader.beginObject(SafetensorsKey.metadata)
     while let key = try reader.nextMember() {
       let place = reader.offset
       do throws(StorageError) {
         let value = try reader.string("the value of \"\(key.excerpt)\" in \(SafetensorsKey.metadata)")
-        byteCount += key.byteCount + value.byteCount
-        try SafetensorsHeader.checkMetadata(entries: keys.count + 1, bytes: byteCount)
-        guard keys.insert(key) else { throw reader.duplicate(key) }
-        guard metadata.updateValue(value.text, forKey: key.text) == nil else {
-          throw StorageError(.malformed, "\(SafetensorsKey.metadata) has \"\(key.excerpt)\" in two Unicode spellings")
-        }
+        nameBytes += key.byteCount
+        valueBytes += value.byteCount
+        try SafetensorsHeader.checkMetadata(
+          entries: metadataValues.count + 1, nameBytes: nameBytes, valueBytes: valueBytes)
+        guard metadataNames.insert(key) else { throw reader.duplicate(key) }
+        metadataValues.append(value)
       } catch { throw error.at(offset: place) }
     }
   }
@@ -178,6 +181,19 @@ struct SafetensorsOutline {
       let info = try TensorInfo(name: name(of: tensor), dtype: tensor.dtype, shape: Self.shape(&reader))
       entries.append(SafetensorsHeader.Entry(info: info, begin: tensor.begin, end: tensor.end))
     }
-    return SafetensorsHeader(metadata: metadata, entries: entries)
+    return SafetensorsHeader(metadata: try metadata(), entries: entries)
+  }
+
+  private func metadata() throws(StorageError) -> [String: String] {
+    var metadata = [String: String](minimumCapacity: metadataValues.count)
+    for (number, value) in metadataValues.enumerated() {
+      let name = metadataNames[number]
+      guard metadata.updateValue(value.text, forKey: name.text) == nil else {
+        throw StorageError(
+          .malformed, "\(SafetensorsKey.metadata) has \"\(name.excerpt)\" in two Unicode spellings",
+          offset: textStart + UInt64(name.start))
+      }
+    }
+    return metadata
   }
 }
