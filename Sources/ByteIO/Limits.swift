@@ -64,7 +64,7 @@ public enum Limits {
   /// A pickle of torch.save has 140 bytes or more for each, so `pickleBytes` holds fewer.
   public static let pickleTensors = 1 << 18
   /// Of all tensors together, with those of the dictionaries around.
-  public static let pickleNameBytes = 64 << 20
+  public static let pickleNameBytes = 32 << 20
   /// Tensors that are views of the same elements as another.
   public static let ties = 65_536
   /// Containers within containers, when tensors are looked for.

@@ -243,7 +243,9 @@ struct Unpickler: ~Copyable {
   }
 
   private mutating func recall(_ place: UInt32) throws(StorageError) {
-    guard place < memo.count, let value = memo[Int(place)] else { throw StorageError(.malformed, "the memo has nothing at \(place)") }
+    guard place < memo.count, let value = memo[Int(place)] else {
+      throw StorageError(.malformed, "the memo has nothing at \(place)")
+    }
     try push(value)
   }
 
