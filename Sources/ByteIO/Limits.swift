@@ -21,13 +21,15 @@ public enum Limits {
   public static let expansionFloor: UInt64 = 64 << 20
   public static let expansionFactor: UInt64 = 16_384
 
+  // Checkpoints
+  /// Of all names in the metadata of a file, whose Unicode spellings are compared.
+  public static let metadataNameBytes = 8 << 20
+
   // safetensors
   public static let safetensorsHeaderBytes: UInt64 = 100_000_000
   public static let safetensorsMetadataEntries = 65_536
   /// Of names and values.
   public static let safetensorsMetadataBytes = 32 << 20
-  /// Of names, whose Unicode spellings are compared.
-  public static let safetensorsMetadataNameBytes = 8 << 20
   // model.safetensors.index.json
   public static let shardIndexBytes: UInt64 = 100_000_000
   public static let shards = 65_536
@@ -48,8 +50,8 @@ public enum Limits {
   public static let ggufAlignment = 1 << 20
 
   // ZIP, for PyTorch and NPZ
-  public static let zipEntries = tensors + 4096
-  public static let zipDirectoryBytes = 256 << 20
+  public static let zipEntries = pickleTensors + 4096
+  public static let zipDirectoryBytes = 64 << 20
   /// Deflate cannot expand further: 258 bytes for a length and a distance of one bit each.
   public static let deflateExpansion: UInt64 = 1032
 

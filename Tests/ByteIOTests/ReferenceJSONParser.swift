@@ -154,7 +154,7 @@ struct ReferenceJSONParser {
       let place = position
       var code = UInt32(try codeUnit())
       if code & 0xFC00 == 0xD800 {
-        guard next == UInt8(ascii: "\\") else { throw error("a lone surrogate", at: place) }
+        guard text[position...].starts(with: Array("\\u".utf8)) else { throw error("a lone surrogate", at: place) }
         try expect("\\u")
         let low = UInt32(try codeUnit())
         guard low & 0xFC00 == 0xDC00 else { throw error("a lone surrogate", at: place) }

@@ -48,7 +48,7 @@ import Testing
       return safetensors(
         "{\"__metadata__\":{\"\(String(repeating: unit, count: name))\":\"\(String(repeating: unit, count: value))\"}}")
     }
-    let (names, all) = (Limits.safetensorsMetadataNameBytes, Limits.safetensorsMetadataBytes)
+    let (names, all) = (Limits.metadataNameBytes, Limits.safetensorsMetadataBytes)
     #expect(try header(of: file(1, all - 1)).metadata["a"]?.utf8.count == all - 1)
     #expect(try header(of: file(1, 1000, escaped: true)).metadata == ["a": String(repeating: "a", count: 1000)])
     expectLimit("the size of the metadata", file(1, all))
@@ -94,7 +94,7 @@ import Testing
     #expect(try code(metadata(Limits.safetensorsMetadataEntries)) == nil)
     #expect(try code(metadata(Limits.safetensorsMetadataEntries + 1)) == .limitExceeded)
     #expect(try code(["a": String(repeating: "a", count: Limits.safetensorsMetadataBytes)]) == .limitExceeded)
-    let name = String(repeating: "a", count: Limits.safetensorsMetadataNameBytes + 1)
+    let name = String(repeating: "a", count: Limits.metadataNameBytes + 1)
     #expect(try code([name: ""]) == .limitExceeded)
   }
 }

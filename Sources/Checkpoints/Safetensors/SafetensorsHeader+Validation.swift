@@ -20,7 +20,7 @@ extension SafetensorsHeader {
   static func checkMetadata(entries: Int, nameBytes: Int, valueBytes: Int) throws(StorageError) {
     try Limits.check(entries, atMost: Limits.safetensorsMetadataEntries, "the number of entries of the metadata")
     try Limits.check(
-      nameBytes, atMost: Limits.safetensorsMetadataNameBytes, "the size of the names of the metadata")
+      nameBytes, atMost: Limits.metadataNameBytes, "the size of the names of the metadata")
     try Limits.check(nameBytes + valueBytes, atMost: Limits.safetensorsMetadataBytes, "the size of the metadata")
   }
 }
