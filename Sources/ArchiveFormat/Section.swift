@@ -156,7 +156,8 @@ extension Section where Manifest: SectionManifest {
 extension JSONValue {
   /// Parses a text that must be the canonical encoding of its value, with integers only (TMP-4-2).
   init(parsingCanonical text: UnsafeRawBufferPointer) throws(StorageError) {
-    self = try JSONValue(parsing: text)
+    // The limits of the archive bound the text.
+    self = try JSONValue(parsing: text, maximumValues: .max)
     try checkCanonical()
     guard canonicalText.elementsEqual(text) else {
       throw StorageError(.malformed, "JSON: not in canonical form")

@@ -1,9 +1,9 @@
 /// A cursor over bytes, little-endian unless told otherwise, that can only move forward and never past the end.
 public struct ByteReader {
-  private let bytes: UnsafeRawBufferPointer
+  @usableFromInline let bytes: UnsafeRawBufferPointer
   /// Where `bytes` begins in its file, so that errors can name the byte.
-  private let base: UInt64
-  private var position = 0
+  @usableFromInline let base: UInt64
+  @usableFromInline var position = 0
   /// Whether numbers have their highest byte first.
   public var isBigEndian = false
 
@@ -13,9 +13,12 @@ public struct ByteReader {
     self.base = base
   }
 
+  @inlinable
   public var remaining: Int { bytes.count - position }
+  @inlinable
   public var offset: UInt64 { base + UInt64(position) }
 
+  @inlinable
   public mutating func integer<Value: FixedWidthInteger>(_: Value.Type = Value.self) throws(StorageError) -> Value {
     let raw = try take(MemoryLayout<Value>.size)
     let value = raw.loadUnaligned(as: Value.self)
@@ -23,6 +26,7 @@ public struct ByteReader {
   }
 
   /// The next `count` bytes, not copied.
+  @inlinable
   public mutating func take(_ count: Int) throws(StorageError) -> UnsafeRawBufferPointer {
     guard count >= 0, count <= remaining else {
       throw StorageError(

@@ -1,3 +1,11 @@
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
 /// A string that equals another only if their bytes are the same.
 ///
 /// `String`'s own equality is Unicode's canonical equivalence: it takes "é" written as one scalar and as two for the
@@ -20,5 +28,17 @@ extension String {
   package func hasSameBytes(as other: String) -> Bool {
     // Equal bytes imply `==`, which is quick to say no.
     self == other && utf8.elementsEqual(other.utf8)
+  }
+
+  /// Whether the UTF-8 bytes come before those of `other`, as unsigned numbers.
+  package func precedesInBytes(_ other: String) -> Bool {
+    let order = utf8.withContiguousStorageIfAvailable { left in
+      other.utf8.withContiguousStorageIfAvailable { right in
+        let common = min(left.count, right.count)
+        let order = common == 0 ? 0 : memcmp(left.baseAddress!, right.baseAddress!, common)
+        return order == 0 ? left.count < right.count : order < 0
+      }
+    }
+    return (order ?? nil) ?? utf8.lexicographicallyPrecedes(other.utf8)
   }
 }

@@ -21,12 +21,21 @@ public enum Limits {
   public static let expansionFloor: UInt64 = 64 << 20
   public static let expansionFactor: UInt64 = 16_384
 
+  // Checkpoints
+  /// Of all names in the metadata of a file, whose Unicode spellings are compared.
+  public static let metadataNameBytes = 8 << 20
+
   // safetensors
   public static let safetensorsHeaderBytes: UInt64 = 100_000_000
-  /// In a header or an index of shards, names of members too: for as many tensors as there may be, of a few dimensions.
-  public static let jsonValues = 12 * tensors
+  public static let safetensorsMetadataEntries = 65_536
+  /// Of names and values.
+  public static let safetensorsMetadataBytes = 32 << 20
   // model.safetensors.index.json
   public static let shardIndexBytes: UInt64 = 100_000_000
+  public static let shards = 65_536
+
+  // Other JSON: configurations and indexes of pipelines; names of members count as values.
+  public static let jsonValues = 1 << 20
 
   // PEFT's adapter_config.json
   public static let adapterConfigurationBytes: UInt64 = 1 << 20
@@ -45,8 +54,8 @@ public enum Limits {
   public static let ggufAlignment = 1 << 20
 
   // ZIP, for PyTorch and NPZ
-  public static let zipEntries = tensors + 4096
-  public static let zipDirectoryBytes = 256 << 20
+  public static let zipEntries = pickleTensors + 4096
+  public static let zipDirectoryBytes = 64 << 20
   /// Deflate cannot expand further: 258 bytes for a length and a distance of one bit each.
   public static let deflateExpansion: UInt64 = 1032
 
@@ -56,6 +65,14 @@ public enum Limits {
   public static let pickleValues = 1 << 21
   /// Lists, dictionaries, tuples, strings and objects that a pickle makes; also places in the memo.
   public static let pickleObjects = 1 << 20
+  /// Times that a pickle names a function or a class; a pickle of torch.save does each name once.
+  public static let pickleGlobals = 65_536
+  /// A pickle of torch.save has 140 bytes or more for each, so `pickleBytes` holds fewer.
+  public static let pickleTensors = 1 << 18
+  /// Of all tensors together, with those of the dictionaries around.
+  public static let pickleNameBytes = 32 << 20
+  /// Tensors that are views of the same elements as another.
+  public static let ties = 65_536
   /// Containers within containers, when tensors are looked for.
   public static let pickleDepth = 64
   /// Elements that a view with a stride of zero may have beyond those of its storage.

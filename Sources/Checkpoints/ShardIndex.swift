@@ -1,4 +1,5 @@
 import ByteIO
+import TensorKit
 
 /// `model.safetensors.index.json`: which shard holds which tensor.
 ///
@@ -16,26 +17,72 @@ struct ShardIndex: Sendable {
 }
 
 extension ShardIndex {
-  /// - Throws: `malformed`, also when a shard is anywhere but in the folder of the index.
+  /// - Throws: `malformed`, also when a shard is anywhere but in the folder of the index; `limitExceeded`.
   init(parsing text: UnsafeRawBufferPointer) throws(StorageError) {
-    let index = try JSONValue(parsing: text, maximumValues: Limits.jsonValues).asObject("the index")
-    let metadata = try index["metadata"]?.asObject("metadata")
-    if case .integer(let size) = metadata?["total_size"], size >= 0 {
-      totalSize = UInt64(size)
-    } else {
-      totalSize = nil
-    }
-    let members = try index.required("weight_map", of: "the index").asObject("weight_map").members
-    try Limits.check(members.count, atMost: Limits.tensors, "the number of tensors")
-    weightMap = try members.map { member throws(StorageError) in
-      try located(tensor: member.name) { () throws(StorageError) in
-        let shard = try CarriedFileName(member.value.asString("the shard's name"))
-        guard shard.components.count == 1 else {
-          throw StorageError(.malformed, "the shard \"\(shard)\" is not in the folder of the index")
-        }
-        return (tensor: member.name, shard: shard.text)
+    var reader = JSONReader(text)
+    var names = JSONNames(in: text)
+    var totalSize: UInt64?
+    var weightMap: [(tensor: String, shard: String)]?
+    try reader.beginObject("the index")
+    while let name = try reader.nextMember() {
+      guard names.insert(name) else { throw reader.duplicate(name) }
+      if name.matches("metadata") {
+        totalSize = try Self.totalSize(&reader)
+      } else if name.matches("weight_map") {
+        weightMap = try Self.weightMap(text, &reader)
+      } else {
+        try Limits.check(names.count, atMost: Limits.jsonValues, "the number of members of the index")
+        try reader.skipValue()
       }
     }
+    try reader.end()
+    guard let weightMap else { throw StorageError(.malformed, "the index has no \"weight_map\"") }
+    self.totalSize = totalSize
+    self.weightMap = weightMap
+  }
+
+  private static func totalSize(_ reader: inout JSONReader) throws(StorageError) -> UInt64? {
+    var size: UInt64?
+    try reader.beginObject("metadata")
+    while let name = try reader.nextMember() {
+      if name.matches("total_size"), try reader.kind() == .number {
+        size = try reader.number().integer.flatMap(UInt64.init(exactly:))
+      } else {
+        try reader.skipValue()
+      }
+    }
+    return size
+  }
+
+  private static func weightMap(
+    _ text: UnsafeRawBufferPointer, _ reader: inout JSONReader
+  ) throws(StorageError) -> [(tensor: String, shard: String)] {
+    var tensors = JSONNames(in: text)
+    var shardNames = JSONNames(in: text)
+    var shards: [String] = []
+    /// By the numbers of the tensors.
+    var shardNumbers: [UInt32] = []
+    try reader.beginObject("weight_map")
+    while let name = try reader.nextMember() {
+      let place = reader.offset
+      do throws(StorageError) {
+        try TensorInfo.check(nameBytes: name.byteCount)
+        guard tensors.insert(name) else { throw reader.duplicate(name) }
+        try Limits.check(tensors.count, atMost: Limits.tensors, "the number of tensors")
+        let shardName = try reader.string("the shard's name")
+        let (number, isNew) = shardNames.number(of: shardName)
+        if isNew {
+          try Limits.check(shardNames.count, atMost: Limits.shards, "the number of shards")
+          let shard = try CarriedFileName(shardName.text)
+          guard shard.components.count == 1 else {
+            throw StorageError(.malformed, "the shard \"\(shard)\" is not in the folder of the index")
+          }
+          shards.append(shard.text)
+        }
+        shardNumbers.append(UInt32(number))
+      } catch { throw error.at(offset: place, tensor: name.excerpt) }
+    }
+    return shardNumbers.enumerated().map { (tensors[$0].text, shards[Int($1)]) }
   }
 
   init(contentsOf path: String) throws(StorageError) {

@@ -7,7 +7,7 @@ public struct Shape: Sendable, Hashable {
 
   /// - Throws: `limitExceeded` for too many dimensions, `malformed` for a negative one or an overflowing product.
   public init(_ dimensions: [Int]) throws(StorageError) {
-    try Limits.check(dimensions.count, atMost: Limits.dimensions, "the number of dimensions")
+    try Self.check(dimensionCount: dimensions.count)
     var count = 1
     for dimension in dimensions where dimension != 0 {
       guard dimension > 0 else { throw StorageError(.malformed, "a dimension is negative") }
@@ -15,6 +15,11 @@ public struct Shape: Sendable, Hashable {
     }
     self.dimensions = dimensions
     elementCount = dimensions.contains(0) ? 0 : count
+  }
+
+  /// - Throws: `limitExceeded` for more dimensions than a tensor may have.
+  package static func check(dimensionCount: Int) throws(StorageError) {
+    try Limits.check(dimensionCount, atMost: Limits.dimensions, "the number of dimensions")
   }
 
   /// Bytes of all elements, packed.

@@ -9,15 +9,23 @@ public struct TensorInfo: Sendable, Hashable {
 
   /// - Throws: `limitExceeded` for a long name; what `Shape.byteCount(of:)` throws.
   public init(name: String, dtype: DType, shape: Shape) throws(StorageError) {
-    try Limits.check(name.utf8.count, atMost: Limits.nameBytes, "the length of a tensor's name in bytes")
+    try Self.check(nameBytes: name.utf8.count)
     self.name = name
     self.dtype = dtype
     self.shape = shape
-    byteCount = try located(tensor: name) { () throws(StorageError) in
-      let count = try shape.byteCount(of: dtype)
-      try Limits.check(count, atMost: Limits.tensorBytes, "the size of a tensor")
-      return count
-    }
+    byteCount = try located(tensor: name) { () throws(StorageError) in try Self.byteCount(of: shape, dtype) }
+  }
+
+  /// - Throws: `limitExceeded` for the name of a tensor that is this long.
+  package static func check(nameBytes: Int) throws(StorageError) {
+    try Limits.check(nameBytes, atMost: Limits.nameBytes, "the length of a tensor's name in bytes")
+  }
+
+  /// - Throws: `limitExceeded` for more than a tensor may have; what `Shape.byteCount(of:)` throws.
+  package static func byteCount(of shape: Shape, _ dtype: DType) throws(StorageError) -> Int {
+    let count = try shape.byteCount(of: dtype)
+    try Limits.check(count, atMost: Limits.tensorBytes, "the size of a tensor")
+    return count
   }
 
   /// Whether `other` has the same dtype and shape.

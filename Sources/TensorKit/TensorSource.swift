@@ -90,12 +90,12 @@ extension Array {
 extension Array where Element == TensorInfo {
   /// Where the tensor of that name is, in the order that `TensorSource.tensors` promises. O(log n).
   public func index(ofTensor name: String) -> Int? {
-    let index = partitioningIndex { !$0.name.utf8.lexicographicallyPrecedes(name.utf8) }
+    let index = partitioningIndex { !$0.name.precedesInBytes(name) }
     return index < count && self[index].name.hasSameBytes(as: name) ? index : nil
   }
 
   /// In the order that `TensorSource.tensors` promises.
   public func sortedByName() -> [TensorInfo] {
-    sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+    sorted { $0.name.precedesInBytes($1.name) }
   }
 }

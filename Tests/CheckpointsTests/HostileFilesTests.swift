@@ -393,4 +393,60 @@ struct ZipBuilder {
     #expect(try code(list) == .limitExceeded)
     #expect(try failure([UInt8](repeating: UInt8(ascii: "N"), count: Limits.pickleBytes + 1))?.code == .limitExceeded)
   }
+
+  private static func number(_ value: Int) -> [UInt8] {
+    Array("J".utf8) + withUnsafeBytes(of: Int32(value).littleEndian) { Array($0) }
+  }
+
+  /// A dictionary by numbers, whose values are `value`; before it, `function` is at 0 in the memo, its arguments at 1
+  /// and the tensor that they make at 2.
+  private func many(_ count: Int, _ value: String, wrappedIn names: [String] = []) -> [UInt8] {
+    var pickle = Array(
+      "ctorch._utils\n_rebuild_tensor_v2\nq\0((U\u{7}storagectorch\nByteStorage\nU\u{1}0U\u{3}cpu".utf8)
+    pickle +=
+      [0x4B, 4] + Array("tQ".utf8) + [0x4B, 0, 0x4B, 4, 0x85, 0x4B, 1, 0x85, 0x89] + Array("}tq\u{1}Rq\u{2}0}".utf8)
+    for name in names { pickle += [UInt8(ascii: "U"), UInt8(name.utf8.count)] + Array(name.utf8) + Array("}".utf8) }
+    pickle += Array("(".utf8)
+    for index in 0..<count { pickle += Self.number(index) + Array(value.utf8) }
+    return pickle + Array("u".utf8) + names.flatMap { _ in Array("s".utf8) }
+  }
+
+  private func expectLimit(_ what: String, _ operations: [UInt8]) throws {
+    let error = try failure([0x80, 2] + operations + Array(".".utf8))
+    #expect(error?.code == .limitExceeded)
+    #expect(error?.message.contains(what) == true, "\(String(describing: error))")
+  }
+
+  @Test func boundsTensorsTiesAndNames() throws {
+    let tie = "h\u{2}"
+    let tensor = "h\0h\u{1}R"
+    #expect(try code(many(Limits.ties + 1, tie)) == nil)
+    try expectLimit("the number of tied tensors", many(Limits.ties + 2, tie))
+    // Tensors of their own that are the same view.
+    #expect(try code(many(Limits.ties + 1, tensor)) == nil)
+    try expectLimit("the number of tied tensors", many(Limits.ties + 2, tensor))
+    try expectLimit("the number of tensors in the pickle", many(Limits.pickleTensors, tensor))
+    let folders = [String](repeating: String(repeating: "d", count: 250), count: 4)
+    #expect(try code(many(1000, tie, wrappedIn: folders)) == nil)
+    try expectLimit("the size of the tensors' names", many(Limits.ties + 1, tie, wrappedIn: folders + ["e"]))
+  }
+
+  @Test func boundsTheNamesOfPython() throws {
+    let one = Array("ctorch\nSize\n0".utf8)
+    func pickle(_ count: Int) -> [UInt8] { (0..<count).flatMap { _ in one } + Array("}".utf8) }
+    #expect(try code(pickle(Limits.pickleGlobals)) == nil)
+    try expectLimit("the number of names of Python", pickle(Limits.pickleGlobals + 1))
+  }
+
+  @Test func theMemoCountsFromZero() throws {
+    func place(_ number: UInt32) -> [UInt8] { withUnsafeBytes(of: number.littleEndian) { Array($0) } }
+    let last = UInt32(Limits.pickleObjects - 1)
+    #expect(try code(Array("}r".utf8) + place(last) + Array("0j".utf8) + place(last)) == nil)
+    try expectLimit("the number of values in the memo", Array("}r".utf8) + place(last + 1))
+    try expectLimit("the number of values in the memo", Array("}r".utf8) + place(.max))
+    #expect(try code(Array("}r".utf8) + place(7) + Array("j".utf8) + place(6)) == .malformed)
+    #expect(try code(Array("}j".utf8) + place(.max)) == .malformed)
+    // MEMOIZE takes the next place.
+    #expect(try code(Array("}".utf8) + [0x94] + Array("0h\0".utf8)) == nil)
+  }
 }

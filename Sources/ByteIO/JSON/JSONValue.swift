@@ -96,29 +96,29 @@ extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Ex
 // Accessors for decoding: each names what it wanted, and where, when the value is something else.
 extension JSONValue {
   public func asObject(_ what: @autoclosure () -> String) throws(StorageError) -> JSONObject {
-    guard case .object(let object) = self else { throw wrongType(what(), "an object") }
+    guard case .object(let object) = self else { throw Self.wrongType(what(), "an object") }
     return object
   }
 
   public func asArray(_ what: @autoclosure () -> String) throws(StorageError) -> [JSONValue] {
-    guard case .array(let array) = self else { throw wrongType(what(), "an array") }
+    guard case .array(let array) = self else { throw Self.wrongType(what(), "an array") }
     return array
   }
 
   public func asString(_ what: @autoclosure () -> String) throws(StorageError) -> String {
-    guard case .string(let string) = self else { throw wrongType(what(), "a string") }
+    guard case .string(let string) = self else { throw Self.wrongType(what(), "a string") }
     return string
   }
 
   /// A whole number that is not negative.
   public func asCount(_ what: @autoclosure () -> String) throws(StorageError) -> Int {
     guard case .integer(let integer) = self, integer >= 0 else {
-      throw wrongType(what(), "a non-negative integer")
+      throw Self.wrongType(what(), "a non-negative integer")
     }
     return Int(integer)
   }
 
-  private func wrongType(_ what: String, _ expected: String) -> StorageError {
+  static func wrongType(_ what: String, _ expected: String) -> StorageError {
     StorageError(.malformed, "\(what) must be \(expected)")
   }
 }

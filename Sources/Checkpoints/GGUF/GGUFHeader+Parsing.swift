@@ -37,7 +37,14 @@ extension GGUFHeader {
     var values: [TypedMetadata.Entry] = []
     values.reserveCapacity(Int(entryCount))
     var budget = GGUFArrayBudget()
-    for _ in 0..<entryCount { values.append(try TypedMetadata.Entry(parsing: &input, &budget)) }
+    var keyBytes = 0
+    for _ in 0..<entryCount {
+      let place = input.offset
+      let entry = try TypedMetadata.Entry(parsing: &input, &budget)
+      keyBytes += entry.key.utf8.count
+      do throws(StorageError) { try Self.check(keyBytes: keyBytes) } catch { throw error.at(offset: place) }
+      values.append(entry)
+    }
     var entries: [Entry] = []
     entries.reserveCapacity(Int(tensorCount))
     for _ in 0..<tensorCount { entries.append(try Entry(parsing: &input)) }

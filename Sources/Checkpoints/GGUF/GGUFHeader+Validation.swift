@@ -6,6 +6,7 @@ extension GGUFHeader {
   func validate() throws(StorageError) {
     try Limits.check(entries.count, atMost: Limits.ggufTensors, "the number of tensors")
     try Limits.check(metadata.entries.count, atMost: Limits.ggufMetadataEntries, "the number of metadata entries")
+    try Self.check(keyBytes: metadata.entries.reduce(0) { $0 + $1.key.utf8.count })
     for entry in metadata.entries { try entry.validate() }
     var names = Set<ExactString>(minimumCapacity: entries.count)
     for entry in entries {
@@ -24,6 +25,11 @@ extension GGUFHeader {
       }
     }
     try validateRanges()
+  }
+
+  /// - Parameter keyBytes: of all keys together.
+  static func check(keyBytes: Int) throws(StorageError) {
+    try Limits.check(keyBytes, atMost: Limits.metadataNameBytes, "the size of the keys of the metadata")
   }
 
   /// Tensors may come in any order and with holes between them, but not share a byte.

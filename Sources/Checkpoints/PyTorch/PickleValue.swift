@@ -1,20 +1,20 @@
 import ByteIO
 import TensorKit
 
-/// A value that a pickle makes. What has parts is in the unpickler's list of objects, by number: so values that
-/// contain each other, or themselves, cost neither recursion nor reference counts.
+/// A value that a pickle makes. What has parts, or a name, is in the unpickler's list of objects, by number: so values
+/// that contain each other, or themselves, cost neither recursion nor reference counts.
 enum PickleValue: Sendable, Hashable {
   case none
   case bool(Bool)
   case integer(Int)
   case float(Double)
-  case global(PickleGlobal)
   case object(Int)
 }
 
 enum PickleObject: Sendable {
   case string(String)
   case bytes
+  case global(PickleGlobal)
   /// A whole number beyond 64 bits.
   case long
   case tuple([PickleValue])
@@ -44,7 +44,7 @@ struct PickleEntry: Sendable {
 }
 
 /// Memory that tensors are views of.
-struct TorchStorage: Sendable, Hashable {
+final class TorchStorage: Sendable {
   /// The name of its record in the file.
   let key: String
   /// What its type is called in Python.
@@ -53,6 +53,13 @@ struct TorchStorage: Sendable, Hashable {
   let dtype: DType?
   /// Elements.
   let count: Int
+
+  init(key: String, typeName: String, dtype: DType?, count: Int) {
+    self.key = key
+    self.typeName = typeName
+    self.dtype = dtype
+    self.count = count
+  }
 }
 
 /// A view of a storage.

@@ -15,6 +15,10 @@ struct StateDictionary {
 
   private let objects: [PickleObject]
   private var steps = 0
+  /// Numbers of the objects that are `tensors`.
+  private var seen: Set<Int> = []
+  private var tieCount = 0
+  private var nameBytes = 0
   private var others = Names()
   /// What of a checkpoint beside its model is left out.
   private var leftOut = Names()
@@ -118,6 +122,10 @@ struct StateDictionary {
     guard case .object(let index) = value else { return others.add(prefix) }
     switch objects[index] {
     case .tensor(let tensor):
+      if !seen.insert(index).inserted { tieCount += 1 }
+      try Limits.check(tieCount, atMost: Limits.ties, "the number of tied tensors")
+      nameBytes += prefix.utf8.count
+      try Limits.check(nameBytes, atMost: Limits.pickleNameBytes, "the size of the tensors' names")
       tensors.append((prefix, tensor))
       try Limits.check(tensors.count, atMost: Limits.tensors, "the number of tensors")
     case .dictionary(let members):
@@ -138,7 +146,7 @@ struct StateDictionary {
       for (index, part) in (parts(objects[index]) ?? []).enumerated() {
         try visit(part, prefix: try join(prefix, String(index), depth), depth: depth + 1)
       }
-    case .string, .bytes, .long, .storage, .inert: others.add(prefix)
+    case .string, .bytes, .long, .global, .storage, .inert: others.add(prefix)
     }
   }
 

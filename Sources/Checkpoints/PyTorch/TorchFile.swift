@@ -36,7 +36,7 @@ struct TorchFile: TensorSource {
     notes = dictionary.notes
     var recordNumbers: [String: Int] = [:]
     var usedRecords: [TorchRecord] = []
-    let named = dictionary.tensors.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+    let named = dictionary.tensors.sorted { $0.name.precedesInBytes($1.name) }
     var infos: [TensorInfo] = []
     var places: [Place] = []
     var first: [Place: String] = [:]
@@ -66,6 +66,7 @@ struct TorchFile: TensorSource {
         places.append(place)
         if tensor.shape.elementCount > 0 {
           if let other = first[place] { ties[name] = other } else { first[place] = name }
+          try Limits.check(ties.count, atMost: Limits.ties, "the number of tied tensors")
         }
       }
     }

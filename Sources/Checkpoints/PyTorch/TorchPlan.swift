@@ -16,8 +16,9 @@ struct TorchPlan: CheckpointFilePlan {
   let tensors: [TensorInfo]
   private let pickle: [UInt8]
 
-  /// - Throws: `unsupportedFeature` for elements that PyTorch does not have.
+  /// - Throws: `unsupportedFeature` for elements that PyTorch does not have; `limitExceeded`.
   init(_ all: [TensorInfo], ties: [String: String]) throws(StorageError) {
+    try Limits.check(all.count, atMost: Limits.pickleTensors, "the number of tensors of a PyTorch file")
     let all = all.sortedByName()
     var written: [TensorInfo] = []
     var numbers: [ExactString: Int] = [:]

@@ -6,7 +6,7 @@ extension Unpickler {
   mutating func call(
     _ function: PickleValue, _ arguments: [PickleValue]
   ) throws(StorageError) -> PickleValue {
-    guard case .global(let global) = function else {
+    guard let global = self.global(function) else {
       throw StorageError(.malformed, "the pickle calls what is no function")
     }
     switch global {
@@ -29,11 +29,11 @@ extension Unpickler {
       }
       return .object(index)
     case .rebuildFromType:
-      guard arguments.count == 4, arguments[1] == .global(.tensorType) else {
+      guard arguments.count == 4, self.global(arguments[1]) == .tensorType else {
         throw StorageError(.unsupportedFeature, "a tensor is of a type of its own")
       }
       // Itself with other arguments would be a recursion.
-      guard case .global(.rebuildTensor(let version)) = arguments[0] else {
+      guard case .rebuildTensor(let version)? = self.global(arguments[0]) else {
         throw StorageError(.unsupportedFeature, "a tensor is made by other means than from a storage")
       }
       return try tensor(tuple(arguments[2], "the arguments of a tensor"), version)
@@ -65,7 +65,7 @@ extension Unpickler {
     var dtype = storage.dtype
     var typeName = storage.typeName
     if version == 3 {
-      guard case .global(.elementType(let name, let given)) = arguments[6] else {
+      guard case .elementType(let name, let given)? = global(arguments[6]) else {
         throw StorageError(.malformed, "a tensor has no dtype")
       }
       (typeName, dtype) = (name, given)
@@ -74,8 +74,7 @@ extension Unpickler {
     var capacity = Int.max - Limits.expandedElements
     if let dtype, let unit = storage.dtype { capacity = storage.count * (unit.bitWidth / 8) / (dtype.bitWidth / 8) }
     let view = try StridedView(offset: offset, shape: shape, strides: strides, capacity: capacity)
-    try make(
-      .tensor(TorchTensor(storage: storage, dtype: dtype, typeName: typeName, shape: shape, view: view)))
+    try make(TorchTensor(storage: storage, dtype: dtype, typeName: typeName, shape: shape, view: view))
     return try pop()
   }
 
@@ -89,9 +88,9 @@ extension Unpickler {
       throw StorageError(.unsupportedFeature, "a storage is a part of another, as before PyTorch 0.4")
     }
     let (name, dtype): (String, DType?)
-    switch parts[1] {
-    case .global(.storage(let typeName, let elements)): (name, dtype) = (typeName, elements)
-    case .global(.untypedStorage): (name, dtype) = ("UntypedStorage", .u8)
+    switch global(parts[1]) {
+    case .storage(let typeName, let elements)?: (name, dtype) = (typeName, elements)
+    case .untypedStorage?: (name, dtype) = ("UntypedStorage", .u8)
     default: throw StorageError(.malformed, "a storage has no type")
     }
     guard case .integer(let count) = parts[4], count >= 0, count <= Limits.tensorBytes else {
@@ -102,6 +101,11 @@ extension Unpickler {
   }
 
   // MARK: Parts of values
+
+  private func global(_ value: PickleValue) -> PickleGlobal? {
+    guard case .object(let index) = value, case .global(let global) = objects[index] else { return nil }
+    return global
+  }
 
   func string(_ value: PickleValue, _ what: String) throws(StorageError) -> String {
     guard case .object(let index) = value, case .string(let text) = objects[index] else {

@@ -8,8 +8,12 @@ import ByteIO
 struct Unpickler: ~Copyable {
   private var stack: [PickleValue] = []
   private var marks: [Int] = []
-  private var memo: [UInt32: PickleValue] = [:]
+  /// By the places, which count from zero.
+  private var memo: [PickleValue?] = []
+  private var memoCount = 0
   private(set) var objects: [PickleObject] = []
+  private var globalCount = 0
+  private var tensorCount = 0
   /// Values in containers.
   private var held = 0
   private var input: ByteReader
@@ -56,7 +60,7 @@ struct Unpickler: ~Copyable {
       marks.append(stack.count)
       try Limits.check(marks.count, atMost: Limits.pickleValues, "the number of marks")
     case UInt8(ascii: "0"): _ = try pop()
-    case UInt8(ascii: "1"): _ = try popToMark()
+    case UInt8(ascii: "1"): try dropToMark()
     case UInt8(ascii: "2"): try push(top())
     // Constants.
     case UInt8(ascii: "N"): try push(.none)
@@ -116,15 +120,15 @@ struct Unpickler: ~Copyable {
     // The memo.
     case UInt8(ascii: "q"): try remember(top(), at: UInt32(input.integer(UInt8.self)))
     case UInt8(ascii: "r"): try remember(top(), at: input.integer())
-    case 0x94: try remember(top(), at: UInt32(memo.count))
+    case 0x94: try remember(top(), at: UInt32(memoCount))
     case UInt8(ascii: "h"): try recall(UInt32(input.integer(UInt8.self)))
     case UInt8(ascii: "j"): try recall(input.integer())
     // Names and calls.
-    case UInt8(ascii: "c"): try push(.global(PickleGlobal(module: line(), name: line())))
+    case UInt8(ascii: "c"): try pushGlobal(module: line(), name: line())
     case 0x93:
       let name = try string(pop(), "the name of a global")
       let module = try string(pop(), "the module of a global")
-      try push(.global(PickleGlobal(module: module, name: name)))
+      try pushGlobal(module: module, name: name)
     case UInt8(ascii: "R"), 0x81:
       let arguments = try tuple(pop(), "the arguments of a call")
       try push(call(pop(), arguments))
@@ -162,8 +166,19 @@ struct Unpickler: ~Copyable {
     return stack[stack.count - 1]
   }
 
-  private mutating func popToMark() throws(StorageError) -> [PickleValue] {
+  /// How high the stack was at the last mark, which goes.
+  private mutating func popMark() throws(StorageError) -> Int {
     guard let mark = marks.popLast() else { throw StorageError(.malformed, "the pickle has a mark too few") }
+    return mark
+  }
+
+  private mutating func dropToMark() throws(StorageError) {
+    let mark = try popMark()
+    stack.removeLast(stack.count - mark)
+  }
+
+  private mutating func popToMark() throws(StorageError) -> [PickleValue] {
+    let mark = try popMark()
     let values = Array(stack[mark...])
     stack.removeLast(stack.count - mark)
     return values
@@ -176,6 +191,18 @@ struct Unpickler: ~Copyable {
     try Limits.check(objects.count + 1, atMost: Limits.pickleObjects, "the number of objects in the pickle")
     objects.append(object)
     try push(.object(objects.count - 1))
+  }
+
+  private mutating func pushGlobal(module: String, name: String) throws(StorageError) {
+    globalCount += 1
+    try Limits.check(globalCount, atMost: Limits.pickleGlobals, "the number of names of Python in the pickle")
+    try make(.global(PickleGlobal(module: module, name: name)))
+  }
+
+  mutating func make(_ tensor: TorchTensor) throws(StorageError) {
+    tensorCount += 1
+    try Limits.check(tensorCount, atMost: Limits.pickleTensors, "the number of tensors in the pickle")
+    try make(.tensor(tensor))
   }
 
   private mutating func hold(_ count: Int) throws(StorageError) {
@@ -208,12 +235,17 @@ struct Unpickler: ~Copyable {
   private var notAContainer: StorageError { StorageError(.malformed, "a value is put into what holds none") }
 
   private mutating func remember(_ value: PickleValue, at place: UInt32) throws(StorageError) {
+    let place = Int(place)
+    try Limits.check(place + 1, atMost: Limits.pickleObjects, "the number of values in the memo")
+    while memo.count <= place { memo.append(nil) }
+    if memo[place] == nil { memoCount += 1 }
     memo[place] = value
-    try Limits.check(memo.count, atMost: Limits.pickleObjects, "the number of values in the memo")
   }
 
   private mutating func recall(_ place: UInt32) throws(StorageError) {
-    guard let value = memo[place] else { throw StorageError(.malformed, "the memo has nothing at \(place)") }
+    guard place < memo.count, let value = memo[Int(place)] else {
+      throw StorageError(.malformed, "the memo has nothing at \(place)")
+    }
     try push(value)
   }
 

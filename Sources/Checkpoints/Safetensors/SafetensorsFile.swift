@@ -41,7 +41,7 @@ public struct SafetensorsFile: TensorSource {
     }
     self.file = file
     metadata = header.metadata
-    let byName = header.entries.sorted { $0.info.name.utf8.lexicographicallyPrecedes($1.info.name.utf8) }
+    let byName = header.entries.sorted { $0.info.name.precedesInBytes($1.info.name) }
     tensors = byName.map(\.info)
     begins = byName.map { dataStart + $0.begin }
   }

@@ -9,8 +9,11 @@ extension SafetensorsHeader {
   /// Writes the length and the header, metadata first, tensors in the order of their bytes.
   ///
   /// Equal headers give equal bytes.
-  /// - Throws: `limitExceeded` when no reader would accept a header of this length.
+  /// - Throws: `limitExceeded` when no reader would accept a header of this length, or its metadata.
   public func write(to output: inout ByteWriter) throws(StorageError) {
+    try Self.checkMetadata(
+      entries: metadata.count, nameBytes: metadata.keys.reduce(0) { $0 + $1.utf8.count },
+      valueBytes: metadata.values.reduce(0) { $0 + $1.utf8.count })
     let text = json.compactText.utf8
     let start = (SafetensorsKey.lengthBytes + text.count).roundedUp(toMultipleOf: Self.alignment)
     let length = start - SafetensorsKey.lengthBytes

@@ -24,11 +24,10 @@ public struct SafetensorsHeader: Sendable, Equatable {
 
   public var dataByteCount: UInt64 { entries.last?.end ?? 0 }
 
-  /// Every header passes here, whether it was read or is to be written.
-  init(metadata: [String: String], entries: [Entry]) throws(StorageError) {
+  /// - Precondition: the entries keep the rules of the format; see `SafetensorsOutline`.
+  init(metadata: [String: String], entries: [Entry]) {
     self.metadata = metadata
     self.entries = entries
-    try validate()
   }
 
   /// Lays tensors out as the reference library does: wide elements first, so that all are aligned, then by name.
@@ -36,10 +35,11 @@ public struct SafetensorsHeader: Sendable, Equatable {
   /// - Throws: `malformed` when two have one name, or one has a name that the format keeps for itself;
   ///   `limitExceeded` when there are too many.
   public init(describing tensors: [TensorInfo], metadata: [String: String] = [:]) throws(StorageError) {
+    try Self.check(tensors)
     let ordered = tensors.sorted { left, right in
       let (leftRank, rightRank) = (left.dtype.writingRank, right.dtype.writingRank)
       if leftRank != rightRank { return leftRank > rightRank }
-      return left.name.utf8.lexicographicallyPrecedes(right.name.utf8)
+      return left.name.precedesInBytes(right.name)
     }
     var entries: [Entry] = []
     entries.reserveCapacity(ordered.count)
@@ -49,7 +49,7 @@ public struct SafetensorsHeader: Sendable, Equatable {
       entries.append(Entry(info: info, begin: begin, end: end))
       begin = end
     }
-    try self.init(metadata: metadata, entries: entries)
+    self.init(metadata: metadata, entries: entries)
   }
 }
 

@@ -34,9 +34,11 @@ struct ZipWriter {
 
   /// Begins an entry; `size` bytes are to be written next.
   ///
-  /// - Throws: `unsupportedFeature` for a name that no archive can hold.
+  /// - Throws: `unsupportedFeature` for a name that no archive can hold; `limitExceeded` for an entry too many.
   mutating func begin(_ name: String, size: UInt64, checksum: UInt32) throws(StorageError) {
     precondition(sink.position == end, "the entry before is whole")
+    try Limits.check(count + 1, atMost: Limits.zipEntries, "the number of entries")
+    try Limits.check(directory.bytes.count, atMost: Limits.zipDirectoryBytes, "the size of the central directory")
     let name = Array(name.utf8)
     guard let nameCount = UInt16(exactly: name.count), !name.contains(0) else {
       throw StorageError(.unsupportedFeature, "a ZIP archive cannot hold an entry of this name")
