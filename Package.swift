@@ -34,7 +34,7 @@ let package = Package(
     .target(
       name: "Factorization",
       dependencies: ["COpenBLAS", "CLAPACKE", "CKernels", "ByteIO", "TensorKit"]),
-    .target(name: "Checkpoints", dependencies: ["ByteIO", "Parallel", "TensorKit"]),
+    .target(name: "Checkpoints", dependencies: ["CKernels", "ByteIO", "Parallel", "TensorKit"]),
     .target(name: "ArchiveFormat", dependencies: ["ByteIO", "Parallel", "Digests", "Zstandard", "TensorKit"]),
     .target(
       name: "TMPack",
