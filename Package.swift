@@ -25,6 +25,7 @@ let package = Package(
       providers: [.apt(["liblapacke-dev"]), .brew(["lapack"])]),
     .systemLibrary(name: "CSystem"),
     .target(name: "CKernels"),
+    .target(name: "CStartup"),
 
     .target(name: "ByteIO", dependencies: ["CSystem"]),
     .target(name: "Parallel", dependencies: ["CSystem", "ByteIO"]),
@@ -45,7 +46,7 @@ let package = Package(
     .executableTarget(
       name: "TMPackTool",
       dependencies: [
-        "TMPack", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "CStartup", "TMPack", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
     .target(
