@@ -25,6 +25,7 @@ let package = Package(
       providers: [.apt(["liblapacke-dev"]), .brew(["lapack"])]),
     .systemLibrary(name: "CSystem"),
     .target(name: "CKernels"),
+    .target(name: "CStartup"),
 
     .target(name: "ByteIO", dependencies: ["CSystem"]),
     .target(name: "Parallel", dependencies: ["CSystem", "ByteIO"]),
@@ -34,7 +35,7 @@ let package = Package(
     .target(
       name: "Factorization",
       dependencies: ["COpenBLAS", "CLAPACKE", "CKernels", "ByteIO", "TensorKit"]),
-    .target(name: "Checkpoints", dependencies: ["ByteIO", "Parallel", "TensorKit"]),
+    .target(name: "Checkpoints", dependencies: ["CKernels", "ByteIO", "Parallel", "TensorKit"]),
     .target(name: "ArchiveFormat", dependencies: ["ByteIO", "Parallel", "Digests", "Zstandard", "TensorKit"]),
     .target(
       name: "TMPack",
@@ -45,7 +46,7 @@ let package = Package(
     .executableTarget(
       name: "TMPackTool",
       dependencies: [
-        "TMPack", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "CStartup", "TMPack", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
     .target(

@@ -18,6 +18,8 @@ public final class AtomicFile: ByteSink {
   private let temporary: String
   private var descriptor: Int32
   private let replacing: Bool
+  /// What the disk is given at a time: whole pages, and many, so that it writes them in one go.
+  private static let partBytes = 8 << 20
 
   /// - Parameter replacing: whether an existing file may be replaced. Nothing but files ever is.
   /// - Throws: `outputExists`, `notFound` (no such folder) or `inputOutput`.
@@ -57,20 +59,37 @@ public final class AtomicFile: ByteSink {
   deinit { discard() }
 
   public func write(_ bytes: UnsafeRawBufferPointer) throws(StorageError) {
-    try writeAll(bytes, to: descriptor, at: position, path: path)
-    position += UInt64(bytes.count)
+    try inParts(bytes.count) { part throws(StorageError) in
+      try writeAll(UnsafeRawBufferPointer(rebasing: bytes[part]), to: descriptor, at: position, path: path)
+    }
   }
 
   public func write(_ range: FileRange) throws(StorageError) {
-    let copied = copyWithinSystem(range, to: descriptor, at: position)
-    // What is left, all of it where nothing could be copied, fails here if it must.
-    if copied < range.count {
-      let rest = range.offset + UInt64(copied)
-      try range.file.withBytes(at: rest, count: range.count - copied) { raw throws(StorageError) in
+    try inParts(range.count) { part throws(StorageError) in
+      let part = FileRange(range.file, at: range.offset + UInt64(part.lowerBound), count: part.count)
+      let copied = copyWithinSystem(part, to: descriptor, at: position)
+      // What is left, all of it where nothing could be copied, fails here if it must.
+      guard copied < part.count else { return }
+      try part.file.withBytes(at: part.offset + UInt64(copied), count: part.count - copied) {
+        raw throws(StorageError) in
         try writeAll(raw, to: descriptor, at: position + UInt64(copied), path: path)
       }
     }
-    position += UInt64(range.count)
+  }
+
+  /// Writes `count` bytes in parts, and hands each part of the file that is full to the disk: it works while the next are
+  /// made, and `commit()` waits for little more than the last of them.
+  private func inParts(_ count: Int, write: (Range<Int>) throws(StorageError) -> Void) throws(StorageError) {
+    var done = 0
+    while done < count {
+      let room = Self.partBytes - Int(position % UInt64(Self.partBytes))
+      let part = done..<min(count, done + room)
+      try write(part)
+      done = part.upperBound
+      position += UInt64(part.count)
+      guard part.count == room else { continue }
+      beginSync(of: descriptor, at: position - UInt64(Self.partBytes), count: Self.partBytes)
+    }
   }
 
   /// Replaces bytes already written, such as a header that could not be known before.

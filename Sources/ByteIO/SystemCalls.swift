@@ -44,6 +44,14 @@ func copyWithinSystem(_ range: FileRange, to descriptor: Int32, at offset: UInt6
   #endif
 }
 
+/// Asks the system to begin putting these bytes of a file on the disk, and does not wait for it. A failure shows when
+/// the file is synced.
+func beginSync(of descriptor: Int32, at offset: UInt64, count: Int) {
+  #if os(Linux)
+    _ = tmpack_begin_sync(descriptor, Int64(offset), Int64(count))
+  #endif
+}
+
 func writeAll(
   _ bytes: UnsafeRawBufferPointer, to descriptor: Int32, at offset: UInt64, path: String
 ) throws(StorageError) {

@@ -18,4 +18,13 @@ static inline int tmpack_affinity_core_count(void) {
 static inline long tmpack_copy_file_range(int from, int64_t *from_offset, int to, int64_t *to_offset, size_t count) {
   return syscall(SYS_copy_file_range, from, from_offset, to, to_offset, count, 0u);
 }
+
+/// sync_file_range with SYNC_FILE_RANGE_WRITE, where the system has it in this form; the same holds of its declaration.
+static inline long tmpack_begin_sync(int file, int64_t offset, int64_t count) {
+#ifdef SYS_sync_file_range
+  return syscall(SYS_sync_file_range, file, offset, count, 2u);
+#else
+  return -1;
+#endif
+}
 #endif

@@ -68,6 +68,27 @@ import Testing
     #expect(try contents(folder("f")) == [1, 9, 3])
   }
 
+  /// Bytes of a file, or of memory, across what is handed to the disk at a time.
+  @Test(arguments: [InputMode.mmap, .read]) func writesManyBytesInOrder(_ mode: InputMode) throws {
+    let folder = TemporaryFolder()
+    var random = SeededGenerator(seed: 3)
+    let bytes = random.bytes(20 << 20 | 1)
+    try put(bytes, at: folder("from"))
+    let from = try ReadableFile(folder("from"), mode: mode)
+    let file = try AtomicFile(folder("f"))
+    var expected: [UInt8] = []
+    for (start, count) in [(0, 5), (3, 18 << 20), (7, 0), (1, 8 << 20), (0, bytes.count)] {
+      try file.write(FileRange(from, at: UInt64(start), count: count))
+      try file.write(Array(bytes[start..<start + count]))
+      expected += bytes[start..<start + count]
+      expected += bytes[start..<start + count]
+      #expect(file.position == UInt64(expected.count))
+    }
+    try file.commit()
+    let isSame = try contents(folder("f")) == expected
+    #expect(isSame)
+  }
+
   @Test func leavesNothingWhenDropped() throws {
     let folder = TemporaryFolder()
     do {

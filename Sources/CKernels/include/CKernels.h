@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "CChecksums.h"
 #include "CLanes.h"
 
 // Kernels that add decoded factors to an accumulator.

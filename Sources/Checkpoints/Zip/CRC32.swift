@@ -1,12 +1,42 @@
-/// The checksum of ZIP entries (ISO 3309: polynomial 0xEDB88320, reflected), sixteen bytes a step.
-struct CRC32: Sendable {
-  private(set) var value: UInt32 = 0
+import CKernels
 
-  static func of(_ bytes: UnsafeRawBufferPointer) -> CRC32 {
+/// The checksum of ZIP entries (ISO 3309: polynomial 0xEDB88320, reflected).
+package struct CRC32: Sendable {
+  /// How it is computed; both give the same.
+  package enum Method: CaseIterable {
+    /// With tables, sixteen bytes a step: on any processor, about 3 GB/s.
+    case tables
+    /// With the processor's own instructions: several times as fast, and only for whole runs of bytes.
+    case instructions
+
+    package static let available: [Method] = tmpack_crc32_is_available() ? allCases : [.tables]
+    package static let best: Method = available.last!
+  }
+
+  package private(set) var value: UInt32 = 0
+
+  package init() {}
+
+  package static func of(_ bytes: UnsafeRawBufferPointer) -> CRC32 {
     var checksum = CRC32()
     checksum.update(bytes)
     return checksum
   }
+
+  /// - Complexity: O(n).
+  package mutating func update(_ bytes: UnsafeRawBufferPointer, by method: Method = .best) {
+    var state = ~value
+    var rest = bytes
+    // What `tmpack_crc32` asks for.
+    if method == .instructions, bytes.count >= 64 {
+      let whole = bytes.count - bytes.count % 16
+      state = tmpack_crc32(state, bytes.baseAddress, whole)
+      rest = UnsafeRawBufferPointer(rebasing: bytes[whole...])
+    }
+    value = ~Self.update(state, rest)
+  }
+
+  // MARK: Tables
 
   /// `tables[k * 256 + b]`: the effect of byte b that is followed by k zeros.
   private static let tables: [UInt32] = {
@@ -23,12 +53,9 @@ struct CRC32: Sendable {
     return tables
   }()
 
-  /// - Complexity: O(n), about 3 GB/s on a core.
-  mutating func update(_ bytes: UnsafeRawBufferPointer) {
-    guard let start = bytes.baseAddress else { return }
-    var word = ~value
-    var index = 0
-    Self.tables.withUnsafeBufferPointer { tables in
+  private static func update(_ state: UInt32, _ bytes: UnsafeRawBufferPointer) -> UInt32 {
+    guard let start = bytes.baseAddress else { return state }
+    return tables.withUnsafeBufferPointer { tables in
       @inline(__always) func fold(_ word: UInt32, zeros: Int) -> UInt32 {
         tables[(zeros + 3) << 8 | Int(word & 0xFF)] ^ tables[(zeros + 2) << 8 | Int(word >> 8 & 0xFF)]
           ^ tables[(zeros + 1) << 8 | Int(word >> 16 & 0xFF)] ^ tables[zeros << 8 | Int(word >> 24)]
@@ -36,17 +63,19 @@ struct CRC32: Sendable {
       @inline(__always) func load(_ offset: Int) -> UInt32 {
         UInt32(littleEndian: start.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
       }
+      var state = state
+      var index = 0
       while index + 16 <= bytes.count {
-        word =
-          fold(word ^ load(index), zeros: 12) ^ fold(load(index + 4), zeros: 8)
+        state =
+          fold(state ^ load(index), zeros: 12) ^ fold(load(index + 4), zeros: 8)
           ^ fold(load(index + 8), zeros: 4) ^ fold(load(index + 12), zeros: 0)
         index += 16
       }
       while index < bytes.count {
-        word = word >> 8 ^ tables[Int((word ^ UInt32(bytes[index])) & 0xFF)]
+        state = state >> 8 ^ tables[Int((state ^ UInt32(bytes[index])) & 0xFF)]
         index += 1
       }
+      return state
     }
-    value = ~word
   }
 }
