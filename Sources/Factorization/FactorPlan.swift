@@ -15,6 +15,12 @@ public struct FactorPlan: Sendable, Hashable {
     case lowRankRatio(Double)
     /// The round(density · n) largest elements of each tensor of n elements.
     case sparse(density: Double)
+    /// The signs of the round(density · n) largest elements of each matrix of n elements, and one scale, entropy-coded: as in
+    /// ComPEFT (arXiv 2311.13171). The dtype is for what is no matrix.
+    case ternary(density: Double)
+    /// The sign of every element of each matrix and one scale: as in BitDelta (arXiv 2402.10193). The dtype is for what is no
+    /// matrix.
+    case signs
     /// Every element.
     case dense
   }
@@ -30,11 +36,11 @@ public struct FactorPlan: Sendable, Hashable {
     switch method {
     case .lowRank(let rank):
       guard rank >= 1 else { throw StorageError(.invalidArgument, "the rank is \(rank); it must be at least 1") }
-    case .lowRankRatio(let share), .sparse(let share):
+    case .lowRankRatio(let share), .sparse(let share), .ternary(let share):
       guard share > 0, share <= 1 else {
         throw StorageError(.invalidArgument, "the share is \(share); it must be above 0 and at most 1")
       }
-    case .dense: break
+    case .dense, .signs: break
     }
     self.method = method
     self.dtype = dtype
@@ -53,7 +59,7 @@ extension FactorPlan {
     guard let (rows, columns) = shape.matrix else { return (.dense, dtype.atLeast16Bits) }
     let wanted: Int
     switch method {
-    case .dense, .sparse: return (method, dtype)
+    case .dense, .sparse, .ternary, .signs: return (method, dtype)
     case .lowRank(let rank): wanted = rank
     case .lowRankRatio(let ratio): wanted = Int((ratio * Double(min(rows, columns))).rounded())
     }
@@ -101,7 +107,18 @@ extension FactorPlan {
       return .lowRank(factor)
     case .lowRankRatio: preconditionFailure("a form has a rank")
     case .sparse(let density): return .sparse(SparseFactor(rounding: values, density: density, to: dtype))
+    case .ternary(let density):
+      let (rows, columns) = shape.matrix!
+      return quantized(values, QuantizedDenseFactor(ternary: values, rows: rows, columns: columns, density: density))
+    case .signs:
+      let (rows, columns) = shape.matrix!
+      return quantized(values, QuantizedDenseFactor(signsOf: values, rows: rows, columns: columns))
     case .dense: return .dense(DenseFactor(rounding: values, to: dtype))
     }
+  }
+
+  /// - Parameter factor: nil at the ends of float32's range.
+  private func quantized(_ values: UnsafeBufferPointer<Float>, _ factor: QuantizedDenseFactor?) -> Factor {
+    factor.map { .quantized(.dense($0)) } ?? .dense(DenseFactor(rounding: values, to: .f32))
   }
 }

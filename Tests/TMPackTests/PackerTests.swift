@@ -46,6 +46,28 @@ import Testing
     }
   }
 
+  /// By order 0 a sign takes a bit, and whether one in ten is not 0 takes 0.469 bits.
+  @Test(arguments: [(FactorPlan.Method.signs, 1.0), (.ternary(density: 0.1), 0.569)])
+  func signsAndTernaryFactorsAreEntropyCoded(_ method: FactorPlan.Method, _ bits: Double) throws {
+    let count = 200 * 150
+    let (start, moved) = (noise(count, seed: 1), noise(count, scale: 0.1, seed: 2))
+    let base = try model("base", [tensor("w", .f32, [200, 150], start), tensor("b", .f32, [3], [0, 1, 2])])
+    let other = try expert(
+      "x", [tensor("w", .f32, [200, 150], zip(start, moved).map { $0 + $1 }), tensor("b", .f32, [3], [1, 1, 3])])
+    let rules = TensorRules(.factor(try FactorPlan(method, dtype: .int8)))
+    let archive = try pack(Packer(sharedModel: .merged(BaseModel()), rules: rules), base: base, [other])
+    #expect(try kinds(archive, "x") == ["w": .quantized, "b": .dense])
+    let payload = try #require(archive.manifest(ofExpert: "x").entry(named: "w")?.factor.payloads.first)
+    #expect(Double(8 * payload.size) < 1.02 * bits * Double(count))
+    #expect(try Verification(archive).proveSource(ofExpert: "x", other.checkpoint.source).isEmpty)
+    // With s the signs that are kept, v's part along s is all that is: ‖v − decoded‖² = ‖v‖² − (v·s)² ÷ ‖s‖².
+    let kept = moved.map { Double($0).magnitude }.sorted(by: >).prefix(method == .signs ? count : count / 10)
+    let energy = moved.reduce(0) { $0 + Double($1) * Double($1) }
+    let along = kept.reduce(0, +)
+    let error = try #require(archive.manifest(ofExpert: "x").entry(named: "w")?.measures?.error.value)
+    #expect(abs(error - (1 - along * along / Double(kept.count) / energy).squareRoot()) < 1e-4)
+  }
+
   @Test func theSignOfZeroIsKeptExactlyOnly() throws {
     let base = try model("base", [tensor("t", .f32, [3], [0, 1, 2])])
     let other = try expert("x", [tensor("t", .f32, [3], [-0.0, 1, 2])])

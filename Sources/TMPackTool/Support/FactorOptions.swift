@@ -15,6 +15,14 @@ struct FactorOptions: ParsableArguments {
     help: ArgumentHelp("Keep this share of the entries, the largest, instead of low-rank factors.", valueName: "share"))
   var density: Double?
 
+  @Option(
+    help: ArgumentHelp(
+      "Keep the signs of this share of the entries of each matrix, the largest, and one scale.", valueName: "share"))
+  var ternary: Double?
+
+  @Flag(help: "Keep the sign of every entry of each matrix, and one scale.")
+  var signs = false
+
   @Flag(help: "Keep every tensor bit for bit.")
   var lossless = false
 
@@ -37,7 +45,7 @@ struct FactorOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Another treatment for tensors whose names match: exact, or rank:R, rank-ratio:S, density:D or dense, and dtype:T, joined by commas.",
+      "Another treatment for tensors whose names match: exact, or rank:R, rank-ratio:S, density:D, ternary:D, signs or dense, and dtype:T, joined by commas.",
       valueName: "glob=treatment"))
   var override: [String] = []
 
@@ -45,10 +53,11 @@ struct FactorOptions: ParsableArguments {
   var level = 3
 
   func validate() throws {
-    let count = [rank != nil, rankRatio != nil, density != nil, lossless, rateOptions.isGiven].count { $0 }
+    let count = [rank != nil, rankRatio != nil, density != nil, ternary != nil, signs, lossless, rateOptions.isGiven]
+      .count { $0 }
     if count > 1 {
       throw ValidationError(
-        "--rank, --rank-ratio, --density, --lossless and one of --quality, --budget, --budget-per-expert and --error exclude each other."
+        "--rank, --rank-ratio, --density, --ternary, --signs, --lossless and one of --quality, --budget, --budget-per-expert and --error exclude each other."
       )
     }
     if lossless, exact { throw ValidationError("--lossless is exact already.") }
@@ -75,6 +84,8 @@ struct FactorOptions: ParsableArguments {
   private var method: FactorPlan.Method {
     if let rankRatio { return .lowRankRatio(rankRatio) }
     if let density { return .sparse(density: density) }
+    if let ternary { return .ternary(density: ternary) }
+    if signs { return .signs }
     return .lowRank(rank: rank ?? 16)
   }
 
@@ -102,6 +113,8 @@ struct FactorOptions: ParsableArguments {
       case .lowRank(let rank): record["rank"] = String(rank)
       case .lowRankRatio(let share): record["rank-ratio"] = String(describing: share)
       case .sparse(let density): record["density"] = String(describing: density)
+      case .ternary(let density): record["ternary"] = String(describing: density)
+      case .signs: record["factor"] = "signs"
       case .dense: record["factor"] = "dense"
       }
       record["factor-dtype"] = (factorDtype ?? .int8).rawValue
@@ -128,6 +141,8 @@ struct FactorOptions: ParsableArguments {
       case "rank": method = Int(value).map { .lowRank(rank: $0) }
       case "rank-ratio": method = Double(value).map { .lowRankRatio($0) }
       case "density": method = Double(value).map { .sparse(density: $0) }
+      case "ternary": method = Double(value).map { .ternary(density: $0) }
+      case "signs" where sides.count == 1: method = .signs
       case "dtype":
         guard let parsed = FactorDType(argument: value) else { throw refusal("has the unknown dtype '\(value)'") }
         dtype = parsed
