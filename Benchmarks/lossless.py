@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Lossless packing against its peers, as Markdown tables: every family there is, and DESIGN §7's synthetic pairs in BF16.
+"""Lossless packing against its peers, as Markdown tables: every family there is, and synthetic pairs in BF16.
 
     Benchmarks/lossless.py [--work FOLDER] [--level 19]
 
@@ -25,7 +25,7 @@ def rounded(folder, path):
 
 
 def synthetic(folder, change):
-    """DESIGN §7: normal weights in BF16, and the same with a relative change, rounded again."""
+    """Normal weights in BF16, and the same with a relative change, rounded again."""
     random = np.random.default_rng(1)
     weights = tensors.to_bf16((random.standard_normal(1 << 22) * 0.02).astype("<f4").view("<u4"))
     moved = (weights.astype("<u4") << 16).view("<f4") + (random.standard_normal(1 << 22) * 0.02 * change).astype("<f4")

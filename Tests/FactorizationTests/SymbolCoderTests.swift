@@ -165,7 +165,7 @@ private func log2(_ x: Double) -> Double {
     #expect(try Coded.decode(Coded(components: [symbols]).bytes, count: 1, of: symbols.count) == [symbols])
   }
 
-  /// The rate that the issue asks for: within 8 % of the order-0 entropy of every component's symbols.
+  /// Within 8 % of the order-0 entropy of every component's symbols.
   @Test(arguments: [0.25, 0.4, 0.7, 1, 2, 4, 8], [128, 300, 1000, 4000])
   func sizesAreNearTheEntropy(_ deviation: Double, _ length: Int) throws {
     var components: [[Int16]] = []

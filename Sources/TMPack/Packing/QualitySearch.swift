@@ -21,7 +21,7 @@ struct QualitySearch {
   func run(
     estimate: (Double) -> Double, measure: (Double) throws(StorageError) -> Double
   ) throws(StorageError) -> Double? {
-    // Near the far end of the window, so that a miss falls within.
+    // The middle of the window, so that a small miss falls within.
     let aim = (window.lowerBound + window.upperBound) / 2
     var low: (quality: Double, value: Double)?
     var high: (quality: Double, value: Double)?
