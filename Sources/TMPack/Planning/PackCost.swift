@@ -3,7 +3,7 @@ import Digests
 import Factorization
 import TensorKit
 
-/// The memory of packing, from the shapes alone: an upper estimate.
+/// The memory of packing, from the shapes alone: an estimate, mostly from above.
 struct MemoryModel {
   let threads: Int
   /// Whether tensors are views of mapped files.

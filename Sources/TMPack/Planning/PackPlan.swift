@@ -43,7 +43,7 @@ public struct PackPlan: Sendable {
   }
 
   public struct Cost: Sendable, Hashable {
-    /// An upper estimate of the largest resident memory, pages of mapped input files included.
+    /// An estimate of the largest resident memory, mostly from above, pages of mapped input files included.
     public let peakMemory: UInt64
     /// Of these, pages of input files and of the archive, which the system takes back when it needs them.
     public let mappedMemory: UInt64

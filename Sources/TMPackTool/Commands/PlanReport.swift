@@ -41,7 +41,7 @@ struct PlanReport {
       )
     }
     lines.append(
-      "time: about \(ProgressDisplay.time(cost.seconds)); memory: at most \(ByteSize.text(cost.peakMemory)), of which mapped files \(ByteSize.text(cost.mappedMemory))"
+      "time: about \(ProgressDisplay.time(cost.seconds)); memory: about \(ByteSize.text(cost.peakMemory)), of which mapped files \(ByteSize.text(cost.mappedMemory))"
     )
     var disk = "reads \(ByteSize.text(cost.inputBytes))"
     if cost.scratchBytes > 0 { disk += ", scratch space \(ByteSize.text(cost.scratchBytes))" }
