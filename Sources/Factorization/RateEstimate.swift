@@ -21,7 +21,7 @@ package struct RateEstimate: Sendable {
       isMatrix
       ? setting.point(singularValues: singularValues, rows: rows, columns: columns) : setting.point(rms: rms)
     var dense = self
-    dense.add(rms: rms, count: count, weight: count, step: point.step)
+    dense.add(rms: rms, count: count, step: point.step)
     guard isMatrix, codecs.contains(.lowRank) else {
       self = dense
       return
@@ -30,7 +30,7 @@ package struct RateEstimate: Sendable {
     for value in singularValues.prefix(point.rank) {
       var component = RateEstimate(bits: 14, squaredError: 0)
       for side in [Double(rows), Double(columns)] {
-        component.add(rms: value / side.squareRoot(), count: side, weight: side, step: point.step)
+        component.add(rms: value / side.squareRoot(), count: side, step: point.step)
       }
       // Half a step everywhere is nothing.
       guard value > 0.3 * point.step * Double(max(rows, columns)).squareRoot() else { break }
@@ -51,10 +51,10 @@ package struct RateEstimate: Sendable {
   }
 
   /// Numbers of this RMS: above a step ½ log₂ of their energy in quantiser noise, below it next to nothing.
-  private mutating func add(rms: Double, count: Double, weight: Double, step: Double) {
+  private mutating func add(rms: Double, count: Double, step: Double) {
     let ratio = rms * rms / (step * step)
     bits += count * 0.5 * Self.logarithm2(1 + 12 * ratio * ratio / (0.15 + ratio))
-    squaredError += weight * step * step * ratio / (1 + 12 * ratio)
+    squaredError += count * step * step * ratio / (1 + 12 * ratio)
   }
 
   /// Near enough, and the same on every machine.

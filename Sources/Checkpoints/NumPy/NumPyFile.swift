@@ -71,7 +71,7 @@ struct NumPyFile: TensorSource {
   private static func array(
     _ prefix: [UInt8], size: UInt64, in entry: ZipEntry?
   ) throws(StorageError) -> Array {
-    let base = entry?.method == ZipFormat.stored ? entry!.dataOffset : 0
+    let base = entry.map { $0.method == ZipFormat.stored ? $0.dataOffset : 0 } ?? 0
     let (header, start) = try prefix.withBytes { raw throws(StorageError) in
       var input = ByteReader(raw, at: base)
       let header = try NumPyHeader(parsing: &input)

@@ -8,6 +8,9 @@ import TensorKit
 typealias NamedFactorMaker = @Sendable (String) -> FactorMaker?
 
 extension Packer {
+  /// Whether a rate has to be found before anything is packed.
+  var searchesRate: Bool { rate != nil && rate?.fixedQuality == nil }
+
   /// How each expert's tensors are approximated. With a budget or an error target, finds out first what it allows.
   func factorMakers(
     _ experts: [ExpertInput], _ shared: SharedTensors, _ writer: ArchiveWriter, _ path: String,

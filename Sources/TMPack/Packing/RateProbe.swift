@@ -7,12 +7,14 @@ import TensorKit
 /// Encodes prepared experts at some quality, measures what they take and lose, and so finds the factors that meet a target.
 struct RateProbe {
   let packer: Packer
-  let experts: [(input: ExpertInput, prepared: PreparedExpert)]
+  let experts: [Expert]
   let shared: SharedTensors
   /// Stands behind the shared model.
   let writer: ArchiveWriter
   let scratch: ScratchFile
   let rate: RateControl
+
+  typealias Expert = (input: ExpertInput, prepared: PreparedExpert)
 
   /// Of one expert, by tensor name.
   typealias Factors = [ExactString: ScratchFactor]
@@ -48,8 +50,6 @@ struct RateProbe {
       }
     }
   }
-
-  private typealias Expert = (input: ExpertInput, prepared: PreparedExpert)
 
   /// All experts at one quality.
   private func fit(_ experts: [Expert], totalling budget: UInt64) throws(StorageError) -> [Factors] {

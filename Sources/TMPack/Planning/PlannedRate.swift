@@ -35,7 +35,7 @@ struct RateCurve {
 
   var isEmpty: Bool { searchable.isEmpty }
 
-  /// A quality to begin with, as `RateProbe` begins.
+  /// A quality to begin with.
   var start: Double {
     if rate.objective == .balanced { return 16 }
     let energy = searchable.reduce(0) { $0 + $1.tensor.energy }

@@ -281,13 +281,5 @@ extension TensorSample {
 }
 
 extension Packer {
-  /// Whether the rate has to be searched before anything is encoded.
-  var searchesRate: Bool {
-    switch rate?.target {
-    case nil, .quality: false
-    case .bytesPerExpert, .archiveBytes, .error: true
-    }
-  }
-
   var mergesExperts: Bool { if case .merged(let method) = sharedModel { method.readsExperts } else { false } }
 }
