@@ -3,12 +3,33 @@ import TensorKit
 
 /// How the shared model was made. It says nothing about decoding.
 public struct SharedMethod: Sendable, Hashable {
-  public enum Name: String, Sendable, CaseIterable {
-    case base
-    case average
-    case taskArithmetic = "task-arithmetic"
+  /// A merging method's name (TMP-4-9).
+  public struct Name: Sendable, Hashable {
+    public let rawValue: String
+
+    /// - Precondition: `name` keeps TMP-4-9.
+    public init(_ name: String) {
+      precondition(Self.isValid(name), "the names of methods are ours")
+      rawValue = name
+    }
+
+    init(parsing name: String) throws(StorageError) {
+      guard Self.isValid(name) else {
+        throw StorageError(.malformed, "the shared model has a method that is no name: \"\(name)\"")
+      }
+      rawValue = name
+    }
+
+    private static func isValid(_ name: String) -> Bool {
+      !name.isEmpty && name.utf8.count <= 64
+        && name.utf8.allSatisfy { "abcdefghijklmnopqrstuvwxyz0123456789-".utf8.contains($0) }
+    }
+
+    public static let base = Name("base")
+    public static let average = Name("average")
+    public static let taskArithmetic = Name("task-arithmetic")
     /// Merged elsewhere.
-    case given
+    public static let given = Name("given")
   }
   public let name: Name
   public let parameters: [String: String]
@@ -80,11 +101,9 @@ extension ArchiveIndex {
     }
     self.storage = storage
     let methodName = try shared.required("method", of: "shared").asString("the method")
-    guard let method = SharedMethod.Name(rawValue: methodName) else {
-      throw StorageError(.malformed, "the shared model has the unknown method \"\(methodName)\"")
-    }
-    self.method = SharedMethod(
-      method, parameters: try shared.required("parameters", of: "shared").asStringMap("the parameters"))
+    method = SharedMethod(
+      try SharedMethod.Name(parsing: methodName),
+      parameters: try shared.required("parameters", of: "shared").asStringMap("the parameters"))
 
     let list = try object.required("experts", of: "the index").asArray("experts")
     try Limits.check(list.count, atMost: Limits.experts, "the number of experts")  // TMP-9-3

@@ -225,7 +225,7 @@ class Index:
         require(isinstance(value.get("extensions", {}), dict), "TMP-4-6", "extensions: not an object")
         self.shared = members(value["shared"], "shared", "TMP-4-4", {
             "method": text, "parameters": texts, "section": self.section, "storage": text})
-        require(self.shared["method"] in ("base", "average", "task-arithmetic", "given"), "TMP-4-9", "shared.method")
+        require(re.fullmatch("[a-z0-9-]{1,64}", self.shared["method"]), "TMP-4-9", "shared.method")
         require(self.shared["storage"] in ("embedded", "detached"), "TMP-4-9", "shared.storage")
         self.embedded = self.shared["storage"] == "embedded"
         require(len(value["experts"]) <= 65536, "TMP-9-3", "experts: the limit is 65,536")

@@ -296,7 +296,8 @@ enum Attacks {
         "TMP-3-4", "a section in the header", .malformed, "outside", editing { $0["shared", "section", "offset"] = 0 }),
       Attack(
         "TMP-3-4", "a section of no bytes", .malformed, "outside", editing { $0["shared", "section", "stored"] = 0 }),
-      Attack("TMP-4-9", "an unknown method", .malformed, "method", editing { $0["shared", "method"] = "magic" }),
+      Attack(
+        "TMP-4-9", "a method that is no name", .malformed, "method", editing { $0["shared", "method"] = "Magic!" }),
       Attack("TMP-4-9", "an unknown storage", .malformed, "storage", editing { $0["shared", "storage"] = "cloud" }),
       Attack(
         "TMP-4-9", "a parameter that is a number", .malformed, "parameters",

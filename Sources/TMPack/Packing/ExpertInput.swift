@@ -11,12 +11,15 @@ public struct ExpertInput: Sendable {
   public let checkpoint: Checkpoint
   /// The checkpoint's tensors, if it is an adapter on a base.
   let adapted: AdaptedSource?
+  /// What was measured of the expert on data, for the merging methods that ask for it.
+  public let statistics: (any TensorSource)?
 
   /// - Throws: `malformed` for a name that breaks the rules of `ExpertName`.
-  public init(name: String, checkpoint: Checkpoint) throws(StorageError) {
+  public init(name: String, checkpoint: Checkpoint, statistics: (any TensorSource)? = nil) throws(StorageError) {
     try ExpertName.check(name)
     self.name = name
     self.checkpoint = checkpoint
+    self.statistics = statistics
     adapted = checkpoint.source as? AdaptedSource
   }
 
@@ -26,5 +29,13 @@ public struct ExpertInput: Sendable {
     guard let adapted, let product = try adapted.product(of: info) else { return nil }
     let isAddedToShared = try adapted.unadapted(info).withBytes { Digest(of: $0) == shared.digest }
     return isAddedToShared ? product : nil
+  }
+}
+
+extension MergeSources {
+  public init(base: Checkpoint, experts: [ExpertInput]) {
+    self.init(
+      base: base.source,
+      experts: experts.map { Expert(name: $0.name, source: $0.checkpoint.source, statistics: $0.statistics) })
   }
 }

@@ -28,7 +28,8 @@ extension Packer {
     let record: SharedMethod
     switch sharedModel {
     case .merged(let method):
-      source = SharedModelSource(base: checkpoint.source, experts: experts.map(\.checkpoint.source), method: method)
+      source = try SharedModelSource(
+        MergeSources(base: checkpoint, experts: experts), method: method, pipeline: pipeline)
       record = method.record
     case .given(_, let given):
       source = checkpoint.source

@@ -47,7 +47,8 @@ struct PlanningRun {
     let packer = planner.packer
     switch packer.sharedModel {
     case .merged(let method):
-      shared = SharedModelSource(base: reference.source, experts: experts.map(\.checkpoint.source), method: method)
+      shared = try SharedModelSource(
+        MergeSources(base: reference, experts: experts), method: method, pipeline: packer.pipeline)
     case .given: shared = reference.source
     }
     scratch = packer.searchesRate ? try ScratchFile(besides: output ?? "tmpack-plan") : nil

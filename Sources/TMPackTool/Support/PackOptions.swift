@@ -31,7 +31,8 @@ struct PackOptions: ParsableArguments {
 
   func open() throws -> (base: Checkpoint?, experts: [ExpertInput]) {
     let base = try paths.base.map { try Checkpoint.open($0, mode: work.io) }
-    return (base, try paths.experts.map { try $0.expertInput(work.io) { base?.source } })
+    let experts = try paths.experts.map { try $0.expertInput(work.io) { base?.source } }
+    return (base, try shared.merging.experts(experts, work.io))
   }
 
   func packer(_ model: Packer.SharedModel) throws -> Packer {

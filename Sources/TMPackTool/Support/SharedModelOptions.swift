@@ -1,22 +1,102 @@
 import ArgumentParser
 import TMPack
 
-/// Which shared model, and where it is kept.
-struct SharedModelOptions: ParsableArguments {
-  enum Method: String, ExpressibleByArgument, CaseIterable {
-    case taskArithmetic = "task-arithmetic"
-    case average
-    case base
-  }
+/// A merging method and its settings.
+struct MergingOptions: ParsableArguments {
+  @Option(
+    name: .customLong("lambda"),
+    help: ArgumentHelp("λ of the method: short for --set lambda=….", valueName: "number"))
+  var scale: Double?
+
+  @Option(
+    name: .customLong("set"),
+    help: ArgumentHelp(
+      "A setting of the method, for all experts or one: see tmpack merge --list.", valueName: "name[@expert]=value"))
+  var settings: [MergeSettingOption] = []
 
   @Option(
     help: ArgumentHelp(
-      "How the shared model is merged (default: task-arithmetic).",
-      valueName: "method"))
-  var shared: Method?
+      "What was measured of an expert on data, as safetensors, for fisher and regmean.", valueName: "expert=path"))
+  var statistics: [StatisticsPath] = []
 
-  @Option(name: .customLong("lambda"), help: ArgumentHelp("λ of task arithmetic (default: 0.3).", valueName: "number"))
-  var scale: Double?
+  func validate() throws {
+    if let scale, !scale.isFinite { throw ValidationError("--lambda must be a finite number.") }
+    if scale != nil, settings.contains(where: { $0.name == Self.lambda }) {
+      throw ValidationError("--lambda and --set lambda=… say the same.")
+    }
+    for (index, setting) in settings.enumerated() where settings[..<index].contains(where: { $0.name == setting.name })
+    {
+      throw ValidationError("--set \(setting.name) is given twice.")
+    }
+  }
+
+  var isEmpty: Bool { scale == nil && settings.isEmpty && statistics.isEmpty }
+
+  func method(_ name: String) throws(StorageError) -> any MergingMethod {
+    var values = Dictionary(uniqueKeysWithValues: settings.map { ($0.name, $0.value) })
+    if let scale { values[Self.lambda] = String(describing: scale) }
+    return try MergingMethodKind.named(name).method(values)
+  }
+
+  /// The experts with what was measured of them.
+  ///
+  /// - Throws: `unknownName` for statistics or a setting of an expert that there is not.
+  func experts(_ experts: [ExpertInput], _ io: InputMode) throws(StorageError) -> [ExpertInput] {
+    let named =
+      statistics.map { ($0.expert, "--statistics") }
+      + settings.compactMap { setting in setting.name.expert.map { ($0, "--set") } }
+    for (name, option) in named where !experts.contains(where: { $0.name == name }) {
+      throw StorageError(
+        .unknownName, "\(option) names no expert '\(name)'" + name.suggestion(among: experts.map(\.name)))
+    }
+    var result: [ExpertInput] = []
+    for expert in experts {
+      let measured = try statistics.last { $0.expert == expert.name }
+        .map { path throws(StorageError) in try Checkpoint.open(path.path, mode: io).source }
+      result.append(try ExpertInput(name: expert.name, checkpoint: expert.checkpoint, statistics: measured))
+    }
+    return result
+  }
+
+  private static let lambda = MergeSettings.Name("lambda")
+}
+
+/// `NAME=VALUE` or `NAME@EXPERT=VALUE`.
+struct MergeSettingOption: ExpressibleByArgument {
+  let name: MergeSettings.Name
+  let value: String
+
+  init?(argument: String) {
+    guard let equals = argument.lastIndex(of: "=") else { return nil }
+    name = MergeSettings.Name(parsing: String(argument[..<equals]))
+    value = String(argument[argument.index(after: equals)...])
+    if name.setting.isEmpty || name.expert?.isEmpty == true || value.isEmpty { return nil }
+  }
+}
+
+/// `EXPERT=PATH`.
+struct StatisticsPath: ExpressibleByArgument {
+  let expert: String
+  let path: String
+
+  init?(argument: String) {
+    guard let equals = argument.firstIndex(of: "=") else { return nil }
+    expert = String(argument[..<equals])
+    path = String(argument[argument.index(after: equals)...])
+    if expert.isEmpty || path.isEmpty { return nil }
+  }
+}
+
+/// Which shared model, and where it is kept.
+struct SharedModelOptions: ParsableArguments {
+  static let defaultMethod = "task-arithmetic"
+
+  @Option(
+    help: ArgumentHelp(
+      "How the shared model is merged (default: \(defaultMethod)); see tmpack merge --list.", valueName: "method"))
+  var shared: String?
+
+  @OptionGroup var merging: MergingOptions
 
   @Option(help: ArgumentHelp("Use this checkpoint, merged elsewhere, as the shared model.", valueName: "path"))
   var sharedFrom: String?
@@ -28,38 +108,33 @@ struct SharedModelOptions: ParsableArguments {
   var sharedOut: OutputPath?
 
   func validate() throws {
-    if sharedFrom != nil, shared != nil || scale != nil || sharedOut != nil {
-      throw ValidationError("--shared-from excludes --shared, --lambda and --shared-out.")
+    if sharedFrom != nil, shared != nil || !merging.isEmpty || sharedOut != nil {
+      throw ValidationError("--shared-from excludes --shared with its settings and --shared-out.")
     }
-    if scale != nil, shared != nil, shared != .taskArithmetic {
-      throw ValidationError("--lambda belongs to --shared task-arithmetic.")
-    }
-    if let scale, !scale.isFinite { throw ValidationError("--lambda must be a finite number.") }
+    do { _ = try method() } catch { throw ValidationError("\(error).") }
     if sharedOut != nil, !detached { throw ValidationError("--shared-out belongs to --detached; see unpack --shared.") }
   }
 
   var record: [String: String] { detached ? ["detached": "true"] : [:] }
 
-  private var method: any MergingMethod {
-    switch shared ?? .taskArithmetic {
-    case .taskArithmetic: TaskArithmetic(scale: scale ?? TaskArithmetic.defaultScale)
-    case .average: AverageModel()
-    case .base: BaseModel()
-    }
+  private func method() throws(StorageError) -> any MergingMethod {
+    try merging.method(shared ?? Self.defaultMethod)
   }
 
   /// The model without writing it: merged, where it is to be written first.
   func plannedModel(_ work: WorkOptions) throws -> Packer.SharedModel {
-    try sharedFrom.map { .given(try Checkpoint.open($0, mode: work.io)) } ?? .merged(method)
+    try sharedFrom.map { .given(try Checkpoint.open($0, mode: work.io)) } ?? .merged(method())
   }
 
   func sharedModel(
     base: Checkpoint?, experts: [ExpertInput], force: Bool, work: WorkOptions, progress: (Progress) -> Void
   ) throws -> Packer.SharedModel {
     if let sharedFrom { return .given(try Checkpoint.open(sharedFrom, mode: work.io)) }
+    let method = try method()
     guard let sharedOut else { return .merged(method) }
     guard let base else { preconditionFailure("validated") }
-    let source = SharedModelSource(base: base.source, experts: experts.map(\.checkpoint.source), method: method)
+    let source = try SharedModelSource(
+      MergeSources(base: base, experts: experts), method: method, pipeline: work.pipeline)
     let destination = try CheckpointDestination(sharedOut.path, replacing: force)
     try destination.write(
       source, carriedFiles: destination.layout == .folder ? base.carriedFiles.map(\.content) : [],

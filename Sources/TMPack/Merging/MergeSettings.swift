@@ -1,0 +1,77 @@
+import ArchiveFormat
+import ByteIO
+
+/// Values for the settings of one method, checked.
+public struct MergeSettings: Sendable {
+  /// A setting, for all experts or for one: `density` or `density@math`.
+  public struct Name: Sendable, Hashable, CustomStringConvertible {
+    public let setting: String
+    public let expert: String?
+
+    public init(_ setting: String, expert: String? = nil) {
+      self.setting = setting
+      self.expert = expert
+    }
+
+    /// As a command line has it.
+    public init(parsing text: String) {
+      guard let at = text.firstIndex(of: "@") else {
+        self.init(text)
+        return
+      }
+      self.init(String(text[..<at]), expert: String(text[text.index(after: at)...]))
+    }
+
+    public var description: String { expert.map { "\(setting)@\($0)" } ?? setting }
+  }
+
+  private let kind: MergingMethodKind
+  private let given: [Name: String]
+
+  init(_ given: [Name: String], of kind: MergingMethodKind) throws(StorageError) {
+    for (name, value) in given.sorted(by: { $0.key.description < $1.key.description }) {
+      guard let setting = kind.settings.first(where: { $0.name == name.setting }) else {
+        throw StorageError(
+          .unknownName,
+          "the merging method '\(kind.name)' has no setting '\(name.setting)'"
+            + name.setting.suggestion(among: kind.settings.map(\.name)))
+      }
+      if let expert = name.expert, !setting.isPerExpert {
+        throw StorageError(
+          .invalidArgument, "the setting '\(setting.name)' is the same for all experts; found one for '\(expert)'")
+      }
+      try setting.check(value)
+    }
+    self.kind = kind
+    self.given = given
+  }
+
+  /// As the archive records the method: the settings that were given.
+  var record: SharedMethod {
+    SharedMethod(
+      SharedMethod.Name(kind.name),
+      parameters: Dictionary(uniqueKeysWithValues: given.map { ($0.key.description, $0.value) }))
+  }
+
+  // The settings exist and their values are sound: `init` saw to it, and a method asks for its own.
+
+  func number(_ name: String) -> Double { Double(text(name))! }
+  func integer(_ name: String) -> Int { Int(text(name))! }
+  func flag(_ name: String) -> Bool { text(name) == "true" }
+  func choice(_ name: String) -> String { text(name) }
+
+  func numbers(_ name: String) -> PerExpert<Double> {
+    var named: [String: Double] = [:]
+    for (key, value) in given where key.setting == name {
+      if let expert = key.expert { named[expert] = Double(value)! }
+    }
+    return PerExpert(number(name), named: named)
+  }
+
+  private func text(_ name: String) -> String {
+    guard let setting = kind.settings.first(where: { $0.name == name }) else {
+      preconditionFailure("'\(kind.name)' declares '\(name)'")
+    }
+    return given[Name(name)] ?? setting.defaultValue
+  }
+}

@@ -1,0 +1,8 @@
+extension MergingMethodKind {
+  /// Every method, in the order in which they are listed to users.
+  public static let all: [MergingMethodKind] = [
+    BaseModel.kind,
+    AverageModel.kind,
+    TaskArithmetic.kind,
+  ]
+}

@@ -1,0 +1,96 @@
+import ByteIO
+
+/// A merging method as users name it: what it does, where it is from, and its settings.
+public struct MergingMethodKind: Sendable {
+  /// Lower-case words joined by `-`.
+  public let name: String
+  /// One line.
+  public let summary: String
+  /// The paper that defines it.
+  public let paper: String
+  public let settings: [MergeSetting]
+  let make: @Sendable (MergeSettings) throws(StorageError) -> any MergingMethod
+
+  init(
+    _ name: String, _ summary: String, paper: String, settings: [MergeSetting] = [],
+    make: @escaping @Sendable (MergeSettings) throws(StorageError) -> any MergingMethod
+  ) {
+    self.name = name
+    self.summary = summary
+    self.paper = paper
+    self.settings = settings
+    self.make = make
+  }
+
+  /// The method with these settings; those that are left out have their defaults.
+  ///
+  /// - Throws: `unknownName` for a setting that the method does not have, with the nearest that it has; `invalidArgument`
+  ///   for a value that is out of bounds.
+  public func method(_ given: [MergeSettings.Name: String] = [:]) throws(StorageError) -> any MergingMethod {
+    try make(try MergeSettings(given, of: self))
+  }
+
+  /// The method of that name.
+  ///
+  /// - Throws: `unknownName`, with the nearest name.
+  public static func named(_ name: String) throws(StorageError) -> MergingMethodKind {
+    guard let kind = all.first(where: { $0.name == name }) else {
+      throw StorageError(
+        .unknownName, "there is no merging method '\(name)'" + name.suggestion(among: all.map(\.name)))
+    }
+    return kind
+  }
+}
+
+/// A setting of a merging method.
+public struct MergeSetting: Sendable {
+  public enum Kind: Sendable {
+    case number(ClosedRange<Double>)
+    case integer(ClosedRange<Int>)
+    case choice([String])
+    case flag
+  }
+
+  /// In snake case, as mergekit's files have them.
+  public let name: String
+  public let kind: Kind
+  /// As it would be written.
+  public let defaultValue: String
+  /// Whether each expert may have its own.
+  public let isPerExpert: Bool
+  /// Half a line.
+  public let meaning: String
+
+  init(_ name: String, _ kind: Kind, default value: String, perExpert: Bool = false, _ meaning: String) {
+    self.name = name
+    self.kind = kind
+    defaultValue = value
+    isPerExpert = perExpert
+    self.meaning = meaning
+  }
+
+  /// Any finite number.
+  static let anyNumber = Kind.number(-Double.greatestFiniteMagnitude...Double.greatestFiniteMagnitude)
+  static let fraction = Kind.number(0...1)
+
+  /// Throws `invalidArgument` for a text that is no value of this setting.
+  func check(_ text: String) throws(StorageError) {
+    let wanted: String
+    switch kind {
+    case .number(let bounds):
+      if let number = Double(text), bounds.contains(number) { return }
+      let all = bounds.upperBound == .greatestFiniteMagnitude
+      wanted = all ? "a finite number" : "a number from \(bounds.lowerBound) to \(bounds.upperBound)"
+    case .integer(let bounds):
+      if let number = Int(text), bounds.contains(number) { return }
+      wanted = "a whole number from \(bounds.lowerBound) to \(bounds.upperBound)"
+    case .choice(let choices):
+      if choices.contains(text) { return }
+      wanted = "one of " + choices.joined(separator: ", ")
+    case .flag:
+      if text == "true" || text == "false" { return }
+      wanted = "true or false"
+    }
+    throw StorageError(.invalidArgument, "the setting '\(name)' must be \(wanted); found '\(text)'")
+  }
+}

@@ -1,0 +1,53 @@
+import ArchiveFormat
+import ByteIO
+
+/// θ₀ + λ Σ wₜ (θₜ − θ₀) (Ilharco et al., 2023, arXiv 2212.04089); Twin-Merging's default, with λ = 0.3.
+public struct TaskArithmetic: MergingMethod {
+  public static let defaultScale = 0.3
+
+  static let kind = MergingMethodKind(
+    "task-arithmetic", "The base plus the scaled sum of the task vectors.",
+    paper: "Ilharco et al. 2023, arXiv 2212.04089",
+    settings: [.lambda(default: defaultScale), .weight]
+  ) { settings throws(StorageError) in
+    TaskArithmetic(
+      scale: settings.number("lambda"), weights: settings.numbers("weight"), record: settings.record)
+  }
+
+  /// λ
+  public let scale: Double
+  /// w
+  public let weights: PerExpert<Double>
+  public let record: SharedMethod
+
+  public init(scale: Double = defaultScale) {
+    self.init(
+      scale: scale, weights: PerExpert(1),
+      record: SharedMethod(.taskArithmetic, parameters: ["lambda": String(describing: scale)]))
+  }
+
+  private init(scale: Double, weights: PerExpert<Double>, record: SharedMethod) {
+    self.scale = scale
+    self.weights = weights
+    self.record = record
+  }
+
+  public func merge(_ group: TensorGroup, into merged: MergedTensor) throws(StorageError) {
+    let weights = group.names.map { self.weights[$0] }
+    try group.forEachTaskVectorChunk { chunk throws(StorageError) in
+      chunk.result.setToWeightedSum(of: chunk.members, weights)
+      chunk.addBase(scaledBy: scale)
+      try merged.writeResult(of: chunk)
+    }
+  }
+}
+
+extension MergeSetting {
+  /// λ, which scales the merged task vector.
+  static func lambda(default value: Double) -> MergeSetting {
+    MergeSetting("lambda", anyNumber, default: String(describing: value), "scale of the merged task vector")
+  }
+  /// wₜ of a task vector.
+  static let weight = MergeSetting(
+    "weight", anyNumber, default: "1", perExpert: true, "scale of an expert's task vector")
+}

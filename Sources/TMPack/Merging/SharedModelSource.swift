@@ -1,0 +1,37 @@
+import ByteIO
+import Parallel
+import TensorKit
+
+/// A merged model as it is computed: one tensor at a time, when it is read.
+///
+/// Sums are kept in binary64 and rounded once to the base's dtype. Experts that lack a tensor, or have it in another
+/// dtype or shape, are left out for it; tensors that are not of a float dtype are the base's.
+/// Memory while reading one tensor: what the method needs for it.
+public struct SharedModelSource: TensorSource {
+  let sources: MergeSources
+  let method: any MergingMethod
+
+  /// - Parameter pipeline: for what the method must know before the first tensor is read.
+  /// - Throws: what the method's `prepared` throws.
+  public init(
+    _ sources: MergeSources, method: any MergingMethod, pipeline: OrderedPipeline = .automatic
+  ) throws(StorageError) {
+    self.sources = sources
+    self.method = try method.prepared(for: sources, pipeline: pipeline)
+  }
+
+  public var tensors: [TensorInfo] { sources.base.tensors }
+  public var metadata: [String: String] { sources.base.metadata }
+  public var typedMetadata: TypedMetadata { sources.base.typedMetadata }
+  public var ties: [String: String] { method.readsExperts ? [:] : sources.base.ties }
+  public var label: String { sources.base.label }
+
+  public func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+    guard method.readsExperts, let group = try sources.group(for: info) else {
+      return try sources.base.read(info, into: destination)
+    }
+    try located(tensor: info.name) { () throws(StorageError) in
+      try method.merge(group, into: MergedTensor(destination, of: group))
+    }
+  }
+}

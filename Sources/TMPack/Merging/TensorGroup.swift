@@ -1,0 +1,174 @@
+import ByteIO
+import TensorKit
+
+/// A tensor of the base with those of the experts that hold it in the same dtype and shape.
+///
+/// Elements are given in binary64. For use by one thread.
+public struct TensorGroup {
+  /// An expert that holds the tensor.
+  public struct Member {
+    /// In declaration order among all experts.
+    public let index: Int
+    let expert: MergeSources.Expert
+    let elements: StoredElements
+
+    public var name: String { expert.name }
+
+    /// What was measured for this tensor, under its name followed by `suffix`.
+    ///
+    /// - Returns: row-major elements.
+    /// - Throws: `unknownName` when nothing was; `shapeMismatch` for another number of elements; `malformed` for another
+    ///   kind of number.
+    public func statistics(for info: TensorInfo, suffix: String = "", shape: Shape) throws(StorageError) -> [Double] {
+      guard let source = expert.statistics else {
+        throw StorageError(.invalidArgument, "needs --statistics, which say what was measured of it", expert: name)
+      }
+      let wanted = info.name + suffix
+      guard let own = source.tensor(named: wanted) else {
+        throw StorageError(
+          .unknownName, "is missing among the expert's statistics", file: source.label, expert: name, tensor: wanted)
+      }
+      guard own.shape == shape else {
+        throw StorageError(
+          .shapeMismatch, "is \(own.shape); for \(info.shape) it must be \(shape)", file: source.label, expert: name,
+          tensor: wanted)
+      }
+      guard own.dtype.floatFormat != nil else {
+        throw StorageError(
+          .malformed, "is \(own.dtype.rawValue); statistics are floats", file: source.label, expert: name,
+          tensor: wanted)
+      }
+      var values = [Double](repeating: 0, count: shape.elementCount)
+      if !values.isEmpty {
+        try values.withUnsafeMutableBufferPointer { buffer throws(StorageError) in
+          try StoredElements(own, of: source).read(0..<buffer.count, into: buffer)
+        }
+      }
+      return values
+    }
+  }
+
+  /// Some elements, of the base and of every member, side by side.
+  public struct Chunk {
+    /// Which elements of the tensor.
+    public let range: Range<Int>
+    public let base: UnsafeBufferPointer<Double>
+    /// One for each member: its own elements, or their difference from the base's.
+    public let members: [UnsafeMutableBufferPointer<Double>]
+    /// Room for as many elements, for what is to be written. Its content is arbitrary.
+    public let result: UnsafeMutableBufferPointer<Double>
+
+    public var count: Int { range.count }
+  }
+
+  public let info: TensorInfo
+  let format: FloatFormat
+  let base: StoredElements
+  /// At least one; in declaration order.
+  public let members: [Member]
+
+  public var count: Int { info.shape.elementCount }
+  public var names: [String] { members.map(\.name) }
+
+  /// The tensor as a matrix of `[d₀, rest]`; nil for fewer than two dimensions.
+  public var matrix: (rows: Int, columns: Int)? {
+    let dimensions = info.shape.dimensions
+    guard dimensions.count >= 2 else { return nil }
+    return (dimensions[0], count / dimensions[0])
+  }
+
+  /// Goes through all elements once, in order.
+  ///
+  /// Memory: members + 2 times the elements of a chunk, at most 16 MiB in all unless `multiple` asks for more.
+  /// - Parameters:
+  ///   - multiple: every chunk but the last has a multiple of this many elements.
+  ///   - body: may change the members' elements in the chunk.
+  public func forEachChunk(
+    ofMultiple multiple: Int = 1, _ body: (Chunk) throws(StorageError) -> Void
+  ) throws(StorageError) {
+    try forEachChunk(multiple, subtractingBase: false, body)
+  }
+
+  /// `forEachChunk` with the members' task vectors, θₜ − θ₀, in place of their elements.
+  public func forEachTaskVectorChunk(
+    ofMultiple multiple: Int = 1, _ body: (Chunk) throws(StorageError) -> Void
+  ) throws(StorageError) {
+    try forEachChunk(multiple, subtractingBase: true, body)
+  }
+
+  private func forEachChunk(
+    _ multiple: Int, subtractingBase: Bool, _ body: (Chunk) throws(StorageError) -> Void
+  ) throws(StorageError) {
+    let panels = members.count + 2
+    let room = min(count, max(1 << 12, min(1 << 16, (1 << 21) / panels)))
+    let capacity = min(count, (room + multiple - 1) / multiple * multiple)
+    let memory = UnsafeMutableBufferPointer<Double>.allocate(capacity: panels * capacity)
+    memory.initialize(repeating: 0)
+    defer { memory.deallocate() }
+    var begin = 0
+    while begin < count {
+      let range = begin..<min(begin + capacity, count)
+      let parts = (0..<panels).map {
+        UnsafeMutableBufferPointer(rebasing: memory[$0 * capacity..<$0 * capacity + range.count])
+      }
+      let baseElements = parts[panels - 2]
+      try base.read(range, into: baseElements)
+      for (member, part) in zip(members, parts) {
+        try located(expert: member.name) { () throws(StorageError) in try member.elements.read(range, into: part) }
+        if subtractingBase { for i in part.indices { part[i] -= baseElements[i] } }
+      }
+      try body(
+        Chunk(
+          range: range, base: UnsafeBufferPointer(baseElements), members: Array(parts.prefix(members.count)),
+          result: parts[panels - 1]))
+      begin = range.upperBound
+    }
+  }
+}
+
+/// Where a merged tensor goes: every element is written once, rounded once to the tensor's dtype.
+public struct MergedTensor {
+  private let destination: UnsafeMutableRawBufferPointer
+  private let format: FloatFormat
+  private let base: StoredElements
+  /// What the merged task vector is multiplied by before it is written.
+  private var taskVectorScale = 1.0
+
+  init(_ destination: UnsafeMutableRawBufferPointer, of group: TensorGroup) {
+    self.destination = destination
+    format = group.format
+    base = group.base
+  }
+
+  /// The same place, for a model whose difference from the base is `scale` times that of the one that is written.
+  func scalingTaskVector(by scale: Double) -> MergedTensor {
+    var scaled = self
+    scaled.taskVectorScale *= scale
+    return scaled
+  }
+
+  /// Sets the elements of `range`.
+  public func write(_ values: UnsafeBufferPointer<Double>, at range: Range<Int>) throws(StorageError) {
+    guard taskVectorScale == 1 else { return try writeScaled(values, at: range) }
+    place(values, at: range)
+  }
+
+  private func writeScaled(_ values: UnsafeBufferPointer<Double>, at range: Range<Int>) throws(StorageError) {
+    let scaled = UnsafeMutableBufferPointer<Double>.allocate(capacity: range.count)
+    scaled.initialize(repeating: 0)
+    defer { scaled.deallocate() }
+    try base.read(range, into: scaled)
+    for i in scaled.indices { scaled[i] += taskVectorScale * (values[i] - scaled[i]) }
+    place(UnsafeBufferPointer(scaled), at: range)
+  }
+
+  private func place(_ values: UnsafeBufferPointer<Double>, at range: Range<Int>) {
+    let bytes = range.lowerBound * format.byteWidth..<range.upperBound * format.byteWidth
+    format.round(values, into: UnsafeMutableRawBufferPointer(rebasing: destination[bytes]))
+  }
+
+  /// Sets the elements of a chunk to those in its `result`.
+  public func writeResult(of chunk: TensorGroup.Chunk) throws(StorageError) {
+    try write(UnsafeBufferPointer(chunk.result), at: chunk.range)
+  }
+}
