@@ -30,6 +30,7 @@ let package = Package(
     .target(name: "ByteIO", dependencies: ["CSystem"]),
     .target(name: "Parallel", dependencies: ["CSystem", "ByteIO"]),
     .target(name: "Digests", dependencies: [.product(name: "Crypto", package: "swift-crypto")]),
+    .target(name: "YAML", dependencies: ["ByteIO"]),
     .target(name: "Zstandard", dependencies: ["CZstd", "CKernels", "ByteIO"]),
     .target(name: "TensorKit", dependencies: ["ByteIO"]),
     .target(
@@ -41,7 +42,7 @@ let package = Package(
       name: "TMPack",
       dependencies: [
         "ByteIO", "Parallel", "Digests", "TensorKit", "Factorization", "Checkpoints",
-        "ArchiveFormat", "Zstandard",
+        "ArchiveFormat", "Zstandard", "YAML",
       ]),
     .executableTarget(
       name: "TMPackTool",
@@ -55,6 +56,7 @@ let package = Package(
       name: "GoldenGenerator", dependencies: ["TMPack", "TestSupport"], path: "Fixtures/Generator"),
     .executableTarget(name: "lossless-benchmark", dependencies: ["TMPack"], path: "Benchmarks/Lossless"),
     .testTarget(name: "ByteIOTests", dependencies: ["ByteIO", "Parallel", "TestSupport"]),
+    .testTarget(name: "YAMLTests", dependencies: ["ByteIO", "YAML", "TestSupport"]),
     .testTarget(name: "ZstandardTests", dependencies: ["Zstandard", "TestSupport"]),
     .testTarget(
       name: "FactorizationTests",

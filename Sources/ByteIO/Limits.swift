@@ -37,6 +37,10 @@ public enum Limits {
   // Other JSON: configurations and indexes of pipelines; names of members count as values.
   public static let jsonValues = 1 << 20
 
+  // Recipes
+  public static let yamlBytes = 1 << 20
+  public static let yamlDepth = 32
+
   // PEFT's adapter_config.json
   public static let adapterConfigurationBytes: UInt64 = 1 << 20
   public static let adapterRank = 16_384

@@ -15,7 +15,8 @@ struct Tool: ParsableCommand {
       """,
     version: TMPackVersion.tool,
     subcommands: [
-      Pack.self, Plan.self, Unpack.self, Inspect.self, Verify.self, Compare.self, Convert.self, Export.self, Add.self,
+      Pack.self, Plan.self, Unpack.self, Inspect.self, Verify.self, Compare.self, Convert.self, Merge.self, Export.self,
+      Add.self,
       Remove.self,
       Strip.self,
       Doctor.self,

@@ -44,5 +44,9 @@ public struct TensorSelection: TensorSource {
     try source.read(info, into: destination)
   }
 
+  public func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
+    try source.piece(range, of: info)
+  }
+
   public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes { try source.bytes(of: info) }
 }

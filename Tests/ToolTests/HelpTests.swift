@@ -2,7 +2,9 @@ import TestSupport
 import Testing
 
 @Suite struct HelpTests {
-  static let commands = ["pack", "plan", "unpack", "inspect", "verify", "compare", "export", "add", "remove", "doctor"]
+  static let commands = [
+    "pack", "plan", "merge", "unpack", "inspect", "verify", "compare", "export", "add", "remove", "doctor",
+  ]
 
   @Test(arguments: commands.map { [$0] } + [[]]) func showsAnExampleThatCanBeCopied(_ command: [String]) throws {
     let run = try Child(toolPath, command + ["--help"]).wait()

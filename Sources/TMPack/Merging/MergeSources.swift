@@ -40,6 +40,48 @@ public struct MergeSources: Sendable {
   }
 }
 
+extension MergeSources {
+  /// Refuses experts that share nothing with the base: they would count for nothing, surely a mistake.
+  ///
+  /// - Throws: `shapeMismatch`, naming the first tensor that differs.
+  public func checkArchitectures() throws(StorageError) {
+    for expert in experts { try expert.source.checkArchitecture(as: expert.name, against: base.tensors) }
+  }
+
+  /// What a person should know of what is merged: tensors that an expert lacks or has otherwise, or has alone.
+  public var notes: [String] {
+    experts.flatMap { expert in
+      let floats = base.tensors.filter { $0.dtype.floatFormat != nil }
+      let other = floats.filter { expert.source.tensor(named: $0.name)?.matches($0) != true }
+      let alone = expert.source.tensors.filter { base.tensor(named: $0.name) == nil }
+      var notes: [String] = []
+      if let first = other.first {
+        notes.append(
+          "\(expert.name) has \(other.count) of the base's tensors not at all or in another shape or dtype, and is left out for them (\(first.name))"
+        )
+      }
+      if let first = alone.first {
+        notes.append("\(expert.name) has \(alone.count) tensors that the base lacks; they are left out (\(first.name))")
+      }
+      return notes
+    }
+  }
+}
+
+extension TensorSource {
+  /// Refuses an expert that has no tensor of the model's, naming the first of them.
+  func checkArchitecture(as expert: String, against model: [TensorInfo]) throws(StorageError) {
+    if model.isEmpty || tensors.isEmpty { return }
+    if model.contains(where: { tensor(named: $0.name)?.matches($0) == true }) { return }
+    let first = model[0]
+    let found = tensor(named: first.name).map { "\($0.dtype.rawValue) \($0.shape)" } ?? "absent"
+    throw StorageError(
+      .shapeMismatch,
+      "is of another architecture: no tensor agrees with the shared model's; the first, \(first.dtype.rawValue) \(first.shape), is \(found) here",
+      file: label, expert: expert, tensor: first.name)
+  }
+}
+
 /// The elements of one tensor of a source, read some at a time where the source can, all at once where not.
 final class StoredElements {
   private let info: TensorInfo

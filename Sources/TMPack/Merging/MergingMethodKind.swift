@@ -9,16 +9,19 @@ public struct MergingMethodKind: Sendable {
   /// The paper that defines it.
   public let paper: String
   public let settings: [MergeSetting]
+  /// Whether the base's values have any influence. Where not, it only says which tensors there are.
+  public let usesBase: Bool
   let make: @Sendable (MergeSettings) throws(StorageError) -> any MergingMethod
 
   init(
-    _ name: String, _ summary: String, paper: String, settings: [MergeSetting] = [],
+    _ name: String, _ summary: String, paper: String, settings: [MergeSetting] = [], usesBase: Bool = true,
     make: @escaping @Sendable (MergeSettings) throws(StorageError) -> any MergingMethod
   ) {
     self.name = name
     self.summary = summary
     self.paper = paper
     self.settings = settings
+    self.usesBase = usesBase
     self.make = make
   }
 

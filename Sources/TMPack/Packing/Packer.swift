@@ -61,7 +61,9 @@ public struct Packer: Sendable {
     guard !experts.isEmpty else { throw StorageError(.invalidArgument, "no expert is given") }
     try checkNames(experts.map(\.name))
     let shared = try sharedCheckpoint(base)
-    for expert in experts { try checkArchitecture(expert, shared.source.tensors) }
+    for expert in experts {
+      try expert.checkpoint.source.checkArchitecture(as: expert.name, against: shared.source.tensors)
+    }
 
     let writer = try ArchiveWriter(creating: path, replacing: replacing, level: level)
     let digested = [shared] + experts.map(\.checkpoint)
@@ -86,7 +88,7 @@ public struct Packer: Sendable {
     guard !experts.isEmpty else { throw StorageError(.invalidArgument, "no expert is given") }
     try checkNames(archive.experts.map(\.name) + experts.map(\.name))
     let infos = try archive.sharedManifest().tensors.map(\.info)
-    for expert in experts { try checkArchitecture(expert, infos) }
+    for expert in experts { try expert.checkpoint.source.checkArchitecture(as: expert.name, against: infos) }
 
     let writer = try ArchiveWriter(appendingTo: archive.file, level: level)
     let checkpoints = experts.map(\.checkpoint)
@@ -108,19 +110,6 @@ public struct Packer: Sendable {
     for name in names where !seen.insert(ExactString(name)).inserted {
       throw StorageError(.invalidArgument, "two experts have the name '\(name)'")
     }
-  }
-
-  /// An expert that shares nothing with the model would be stored whole, tensor by tensor: surely a mistake.
-  func checkArchitecture(_ expert: ExpertInput, _ shared: [TensorInfo]) throws(StorageError) {
-    let own = expert.checkpoint.source
-    if shared.isEmpty || own.tensors.isEmpty { return }
-    if shared.contains(where: { own.tensor(named: $0.name)?.matches($0) == true }) { return }
-    let first = shared[0]
-    let found = own.tensor(named: first.name).map { "\($0.dtype.rawValue) \($0.shape)" } ?? "absent"
-    throw StorageError(
-      .shapeMismatch,
-      "is of another architecture: no tensor agrees with the shared model's; the first, \(first.dtype.rawValue) \(first.shape), is \(found) here",
-      file: own.label, expert: expert.name, tensor: first.name)
   }
 
   // MARK: The frame of both

@@ -59,7 +59,9 @@ public struct Planner: Sendable {
     guard !experts.isEmpty else { throw StorageError(.invalidArgument, "no expert is given") }
     try packer.checkNames(experts.map(\.name))
     let reference = try referenceCheckpoint(base)
-    for expert in experts { try packer.checkArchitecture(expert, reference.source.tensors) }
+    for expert in experts {
+      try expert.checkpoint.source.checkArchitecture(as: expert.name, against: reference.source.tensors)
+    }
     var run = try PlanningRun(self, reference: reference, experts: experts, output: output, progress: progress)
     return try run.plan()
   }

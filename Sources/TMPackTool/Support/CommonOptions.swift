@@ -46,28 +46,33 @@ struct NamedPath: ExpressibleByArgument {
   let name: String
   let path: String
 
+  init(name: String, path: String) {
+    self.name = name
+    self.path = path
+  }
+
   init?(argument: String) {
     if let equals = argument.firstIndex(of: "=") {
       name = String(argument[..<equals])
       path = String(argument[argument.index(after: equals)...])
     } else {
       path = argument
-      let last = FileTree.lastComponent(argument)
-      let isFolder = FileTree.kind(of: argument) == .folder
-      name = isFolder ? last : last.lastIndex(of: ".").map { String(last[..<$0]) } ?? last
+      name = MergeRecipe.defaultName(of: argument)
     }
     if name.isEmpty || path.isEmpty { return nil }
   }
 
   /// - Parameter base: the model that an adapter is for, asked for if `path` is one.
   func expertInput(
-    _ io: InputMode, base: () throws(StorageError) -> (any TensorSource)?
+    _ io: InputMode, statistics: String? = nil, base: () throws(StorageError) -> (any TensorSource)?
   ) throws -> ExpertInput {
     do { try ExpertName.check(name) } catch {
       // In an archive such a name would be the file's fault.
       throw error.code == .malformed ? StorageError(.invalidArgument, "\(error)") : error
     }
-    return try ExpertInput(name: name, checkpoint: Checkpoint.open(path, onBase: base(), mode: io))
+    return try ExpertInput(
+      name: name, checkpoint: Checkpoint.open(path, onBase: base(), mode: io),
+      statistics: statistics.map { path throws(StorageError) in try Checkpoint.open(path, mode: io).source })
   }
 }
 

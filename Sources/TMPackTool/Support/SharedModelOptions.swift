@@ -32,16 +32,26 @@ struct MergingOptions: ParsableArguments {
 
   var isEmpty: Bool { scale == nil && settings.isEmpty && statistics.isEmpty }
 
-  func method(_ name: String) throws(StorageError) -> any MergingMethod {
+  var values: [MergeSettings.Name: String] {
     var values = Dictionary(uniqueKeysWithValues: settings.map { ($0.name, $0.value) })
     if let scale { values[Self.lambda] = String(describing: scale) }
-    return try MergingMethodKind.named(name).method(values)
+    return values
   }
 
   /// The experts with what was measured of them.
   ///
   /// - Throws: `unknownName` for statistics or a setting of an expert that there is not.
   func experts(_ experts: [ExpertInput], _ io: InputMode) throws(StorageError) -> [ExpertInput] {
+    try checkNames(experts)
+    return try experts.map { expert throws(StorageError) in
+      guard let measured = statistics.last(where: { $0.expert == expert.name }) else { return expert }
+      return try ExpertInput(
+        name: expert.name, checkpoint: expert.checkpoint, statistics: Checkpoint.open(measured.path, mode: io).source)
+    }
+  }
+
+  /// Throws `unknownName` for statistics or a setting of an expert that there is not.
+  func checkNames(_ experts: [ExpertInput]) throws(StorageError) {
     let named =
       statistics.map { ($0.expert, "--statistics") }
       + settings.compactMap { setting in setting.name.expert.map { ($0, "--set") } }
@@ -49,13 +59,6 @@ struct MergingOptions: ParsableArguments {
       throw StorageError(
         .unknownName, "\(option) names no expert '\(name)'" + name.suggestion(among: experts.map(\.name)))
     }
-    var result: [ExpertInput] = []
-    for expert in experts {
-      let measured = try statistics.last { $0.expert == expert.name }
-        .map { path throws(StorageError) in try Checkpoint.open(path.path, mode: io).source }
-      result.append(try ExpertInput(name: expert.name, checkpoint: expert.checkpoint, statistics: measured))
-    }
-    return result
   }
 
   private static let lambda = MergeSettings.Name("lambda")
@@ -118,7 +121,7 @@ struct SharedModelOptions: ParsableArguments {
   var record: [String: String] { detached ? ["detached": "true"] : [:] }
 
   private func method() throws(StorageError) -> any MergingMethod {
-    try merging.method(shared ?? Self.defaultMethod)
+    try MergingMethodKind.named(shared ?? Self.defaultMethod).method(merging.values)
   }
 
   /// The model without writing it: merged, where it is to be written first.

@@ -8,7 +8,7 @@ public struct AverageModel: MergingMethod {
     settings: [
       MergeSetting("weight", MergeSetting.anyNumber, default: "1", perExpert: true, "weight in the mean"),
       MergeSetting("normalize", .flag, default: "true", "whether the weights are divided by their sum"),
-    ]
+    ], usesBase: false
   ) { settings throws(StorageError) in
     AverageModel(
       weights: settings.numbers("weight"), isNormalized: settings.flag("normalize"), record: settings.record)

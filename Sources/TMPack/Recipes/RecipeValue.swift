@@ -1,0 +1,88 @@
+import ByteIO
+import TensorKit
+import YAML
+
+/// A setting in a recipe, which may depend on the tensor.
+indirect enum RecipeValue: Sendable {
+  /// As it was written.
+  case constant(String)
+  /// At equal distances from the first layer to the last; linear between them.
+  case gradient([Double])
+  /// The first that applies to the tensor's name.
+  case conditional([(filter: RecipeFilter?, value: RecipeValue)])
+
+  /// - Throws: `malformed` with the line, and for a value that the setting cannot have.
+  init(_ node: YAMLNode, for setting: MergeSetting) throws(StorageError) {
+    switch node.content {
+    case .scalar(let text):
+      try located(line: node.line) { () throws(StorageError) in try setting.check(text) }
+      self = .constant(text)
+    case .sequence(let nodes) where nodes.contains { if case .mapping = $0.content { true } else { false } }:
+      self = .conditional(
+        try nodes.map { node throws(StorageError) in
+          let mapping = try RecipeMapping(node, "a value for some tensors", keys: ["filter", "value"])
+          let filter = try mapping["filter"].map { node throws(StorageError) in
+            try RecipeFilter(node.text("a part of a tensor's name, or a glob"))
+          }
+          return (filter, try RecipeValue(mapping.required("value"), for: setting))
+        })
+    case .sequence(let nodes):
+      guard case .number = setting.kind, !nodes.isEmpty else {
+        throw StorageError(.malformed, "line \(node.line): '\(setting.name)' cannot change from layer to layer")
+      }
+      self = .gradient(
+        try nodes.map { node throws(StorageError) in
+          let text = try node.text("a number")
+          try located(line: node.line) { () throws(StorageError) in try setting.check(text) }
+          return Double(text)!  // `check` has read it.
+        })
+    case .null, .mapping:
+      throw StorageError(
+        .malformed, "line \(node.line): '\(setting.name)' must have a value; found \(node.kindName)")
+    }
+  }
+
+  /// What it is for a tensor; nil when no condition applies.
+  ///
+  /// - Parameter depth: 0 in the first layer, 1 in the last.
+  func text(for tensor: String, depth: Double) -> String? {
+    switch self {
+    case .constant(let text): return text
+    case .gradient(let values): return String(describing: Self.interpolated(values, at: depth))
+    case .conditional(let cases):
+      return cases.first { $0.filter?.applies(to: tensor) ?? true }?.value.text(for: tensor, depth: depth)
+    }
+  }
+
+  private static func interpolated(_ values: [Double], at depth: Double) -> Double {
+    let place = depth * Double(values.count - 1)
+    let left = min(Int(place), values.count - 1)
+    let right = min(left + 1, values.count - 1)
+    let part = place - Double(left)
+    return (1 - part) * values[left] + part * values[right]
+  }
+
+  /// For the archive's record.
+  var summary: String {
+    switch self {
+    case .constant(let text): text
+    case .gradient(let values): "[" + values.map { String(describing: $0) }.joined(separator: ", ") + "]"
+    case .conditional(let cases):
+      cases.map { "\($0.filter.map { "\($0.text): " } ?? "")\($0.value.summary)" }.joined(separator: "; ")
+    }
+  }
+}
+
+/// Which tensors: those with a text in their name, or that match a glob.
+struct RecipeFilter: Sendable {
+  let text: String
+  private let glob: Glob
+
+  init(_ text: String) throws(StorageError) {
+    self.text = text
+    let isGlob = text.contains { "*?[".contains($0) }
+    glob = try Glob(isGlob ? text : "*\(text)*")
+  }
+
+  func applies(to tensor: String) -> Bool { glob.matches(tensor) }
+}
