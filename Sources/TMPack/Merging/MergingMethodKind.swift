@@ -8,17 +8,20 @@ public struct MergingMethodKind: Sendable {
   public let summary: String
   /// The paper that defines it.
   public let paper: String
+  /// With those that scale layers, which all have but the base.
   public let settings: [MergeSetting]
-  let make: @Sendable (MergeSettings) throws(StorageError) -> any MergingMethod
+  private let scalesLayers: Bool
+  private let make: @Sendable (MergeSettings) throws(StorageError) -> any MergingMethod
 
   init(
-    _ name: String, _ summary: String, paper: String, settings: [MergeSetting] = [],
+    _ name: String, _ summary: String, paper: String, settings: [MergeSetting] = [], scalesLayers: Bool = true,
     make: @escaping @Sendable (MergeSettings) throws(StorageError) -> any MergingMethod
   ) {
     self.name = name
     self.summary = summary
     self.paper = paper
-    self.settings = settings
+    self.settings = settings + (scalesLayers ? MergeSetting.layerScaling : [])
+    self.scalesLayers = scalesLayers
     self.make = make
   }
 
@@ -27,7 +30,11 @@ public struct MergingMethodKind: Sendable {
   /// - Throws: `unknownName` for a setting that the method does not have, with the nearest that it has; `invalidArgument`
   ///   for a value that is out of bounds.
   public func method(_ given: [MergeSettings.Name: String] = [:]) throws(StorageError) -> any MergingMethod {
-    try make(try MergeSettings(given, of: self))
+    let settings = try MergeSettings(given, of: self)
+    let method = try make(settings)
+    guard scalesLayers else { return method }
+    let (first, growth) = (settings.number("lines_alpha"), settings.number("lines_beta"))
+    return first == 1 && growth == 0 ? method : LayerScaling(method, first: first, growth: growth)
   }
 
   /// The method of that name.

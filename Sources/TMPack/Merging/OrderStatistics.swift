@@ -5,14 +5,21 @@
 /// add up in any order, so the result does not depend on who counts what.
 ///
 /// Memory: for each query 256 KiB, or at most 512 KiB of kept numbers, in `self` and in every `Tally`.
-struct OrderStatistics: Sendable {
+package struct OrderStatistics: Sendable {
   /// One element that is looked for.
-  struct Query: Sendable {
+  package struct Query: Sendable {
     let sequence: Int
     /// From 0, the smallest, to `count - 1`.
     let rank: Int
     /// How many elements the sequence has.
     let count: Int
+
+    package init(sequence: Int, rank: Int, count: Int) {
+      precondition(0..<count ~= rank)
+      self.sequence = sequence
+      self.rank = rank
+      self.count = count
+    }
   }
 
   private static let digitBits = 15
@@ -33,7 +40,7 @@ struct OrderStatistics: Sendable {
   }
 
   /// What one pass, or a part of it, saw.
-  struct Tally: Sendable {
+  package struct Tally: Sendable {
     fileprivate enum Evidence: Sendable {
       case counts([Int])
       case kept([UInt64])
@@ -51,7 +58,7 @@ struct OrderStatistics: Sendable {
     }
 
     /// Takes in some elements of a sequence, in any order. None may be NaN.
-    mutating func add(_ values: UnsafeBufferPointer<Double>, to sequence: Int) {
+    package mutating func add(_ values: UnsafeBufferPointer<Double>, to sequence: Int) {
       for (index, search) in searches.enumerated() where search.sequence == sequence && search.found == nil {
         var own = Evidence.none
         // Taken out, so that it is changed in place.
@@ -105,31 +112,28 @@ struct OrderStatistics: Sendable {
   private var searches: [Search]
   private var pass: Tally
 
-  init(_ queries: [Query]) {
-    searches = queries.map { query in
-      precondition(0..<query.count ~= query.rank)
-      return Search(sequence: query.sequence, rank: query.rank, count: query.count)
-    }
+  package init(_ queries: [Query]) {
+    searches = queries.map { Search(sequence: $0.sequence, rank: $0.rank, count: $0.count) }
     pass = Tally(searches)
   }
 
   /// Whether every query has its answer: no further pass is needed.
-  var isComplete: Bool { searches.allSatisfy { $0.found != nil } }
+  package var isComplete: Bool { searches.allSatisfy { $0.found != nil } }
 
   /// For a part of the next pass.
-  var tally: Tally { Tally(searches) }
+  package var tally: Tally { Tally(searches) }
 
-  mutating func absorb(_ part: Tally) { pass.absorb(part) }
+  package mutating func absorb(_ part: Tally) { pass.absorb(part) }
 
   /// To be called when all elements of all sequences are absorbed.
-  mutating func finishPass() {
+  package mutating func finishPass() {
     for index in searches.indices { searches[index].narrow(pass.evidence[index]) }
     pass = Tally(searches)
   }
 
   /// The answer to a query.
   /// - Precondition: the search is complete.
-  subscript(query: Int) -> Double { searches[query].found! }
+  package subscript(query: Int) -> Double { searches[query].found! }
 }
 
 extension OrderStatistics.Search {

@@ -1,6 +1,6 @@
 extension MergingCase {
   /// Methods that treat every element by itself once they know which elements stay.
-  static let elementWise: [MergingCase] = ties
+  static let elementWise: [MergingCase] = ties + layerScaling
 
   private static let ties: [MergingCase] = [
     MergingCase("ties"),
@@ -10,5 +10,11 @@ extension MergingCase {
     MergingCase("ties", ["sign=count", "scope=tensor", "density=0.7"]),
     MergingCase("ties", ["density=0"]),
     MergingCase("ties", ["density=1"]),
+  ]
+
+  private static let layerScaling: [MergingCase] = [
+    MergingCase("task-arithmetic", ["lambda=1", "lines_alpha=0.2", "lines_beta=0.6"]),
+    MergingCase("average", ["lines_beta=-0.5"]),
+    MergingCase("ties", ["lines_alpha=0"]),
   ]
 }
