@@ -10,7 +10,8 @@ Each method is a module of this folder, METHOD with `_` for `-`, written from it
 
 takes the base's tensors {name: array}, the experts' as a list of (name, {name: array}) in declaration order, the
 settings as a `Settings`, and statistics {expert: {name: array}}; it gives the merged tensors. Tensors that no expert
-holds in the base's shape, and those that are not floats, never reach it: they stay the base's.
+holds in the base's shape, and those that are not floats, never reach it: they stay the base's. `lines.py` then scales
+the layers, for every method alike.
 With `--jobs FILE`, each line of FILE is one such command, run in this process.
 """
 import argparse
@@ -65,8 +66,10 @@ def run(arguments):
     base = {name: stored[name].astype(np.float64) for name in names}
     wide = [(expert, {n: t[n].astype(np.float64) for n in names if fits(t, n)}) for expert, t in experts]
     method = importlib.import_module(options.method.replace("-", "_"))
-    merged = method.merge(base, wide, Settings(options.set), statistics)
+    settings = Settings(options.set)
+    merged = method.merge(base, wide, settings, statistics)
     assert set(merged) == set(names), "every tensor, and no other"
+    merged = importlib.import_module("lines").scale(base, merged, list(stored), settings)
     result = {name: np.asarray(merged[name], stored[name].dtype) if name in merged else stored[name] for name in stored}
     save_file(result, options.o)
 

@@ -20,10 +20,20 @@ public struct MergeSources: Sendable {
   public let base: any TensorSource
   /// In declaration order.
   public let experts: [Expert]
+  /// Of the whole base, also where only some of its tensors are merged.
+  public let layers: LayerPositions
 
   public init(base: any TensorSource, experts: [Expert]) {
     self.base = base
     self.experts = experts
+    layers = LayerPositions(names: base.tensors.map(\.name))
+  }
+
+  /// The same models, of which only some tensors are merged.
+  init(of whole: MergeSources, where predicate: (TensorInfo) -> Bool) {
+    base = TensorSelection(of: whole.base, where: predicate)
+    experts = whole.experts
+    layers = whole.layers
   }
 
   /// The base's tensor with the experts' of the same dtype and shape; nil when it is not of a float dtype, has no

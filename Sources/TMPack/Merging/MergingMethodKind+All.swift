@@ -4,5 +4,6 @@ extension MergingMethodKind {
     BaseModel.kind,
     AverageModel.kind,
     TaskArithmetic.kind,
+    TIES.kind,
   ]
 }

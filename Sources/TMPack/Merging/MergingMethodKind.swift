@@ -8,20 +8,24 @@ public struct MergingMethodKind: Sendable {
   public let summary: String
   /// The paper that defines it.
   public let paper: String
+  /// With those that scale layers, which all have but the base.
   public let settings: [MergeSetting]
   /// Whether the base's values have any influence. Where not, it only says which tensors there are.
-  public let usesBase: Bool
-  let make: @Sendable (MergeSettings) throws(StorageError) -> any MergingMethod
+  private let usesBase: Bool
+  private let scalesLayers: Bool
+  private let make: @Sendable (MergeSettings) throws(StorageError) -> any MergingMethod
 
   init(
     _ name: String, _ summary: String, paper: String, settings: [MergeSetting] = [], usesBase: Bool = true,
+    scalesLayers: Bool = true,
     make: @escaping @Sendable (MergeSettings) throws(StorageError) -> any MergingMethod
   ) {
     self.name = name
     self.summary = summary
     self.paper = paper
-    self.settings = settings
+    self.settings = settings + (scalesLayers ? MergeSetting.layerScaling : [])
     self.usesBase = usesBase
+    self.scalesLayers = scalesLayers
     self.make = make
   }
 
@@ -30,7 +34,16 @@ public struct MergingMethodKind: Sendable {
   /// - Throws: `unknownName` for a setting that the method does not have, with the nearest that it has; `invalidArgument`
   ///   for a value that is out of bounds.
   public func method(_ given: [MergeSettings.Name: String] = [:]) throws(StorageError) -> any MergingMethod {
-    try make(try MergeSettings(given, of: self))
+    let settings = try MergeSettings(given, of: self)
+    let method = try make(settings)
+    guard scalesLayers else { return method }
+    let (first, growth) = (settings.number("lines_alpha"), settings.number("lines_beta"))
+    return first == 1 && growth == 0 ? method : LayerScaling(method, first: first, growth: growth)
+  }
+
+  /// Whether the base's values have any influence with these settings. Where not, it only says which tensors there are.
+  public func needsBase(with given: some Sequence<MergeSettings.Name>) -> Bool {
+    usesBase || given.contains { name in MergeSetting.layerScaling.contains { $0.name == name.setting } }
   }
 
   /// The method of that name.

@@ -115,7 +115,10 @@ public struct TensorGroup {
       try base.read(range, into: baseElements)
       for (member, part) in zip(members, parts) {
         try located(expert: member.name) { () throws(StorageError) in try member.elements.read(range, into: part) }
-        if subtractingBase { for i in part.indices { part[i] -= baseElements[i] } }
+        if subtractingBase {
+          // What is equal did not change, infinities too.
+          for i in part.indices { part[i] = part[i] == baseElements[i] ? 0 : part[i] - baseElements[i] }
+        }
       }
       try body(
         Chunk(

@@ -79,11 +79,12 @@ extension MergeRecipe {
 
     base = try root["base_model"].map { node throws(StorageError) in try node.text("a path") }
     let origin = base
+    let needsBase = kind.needsBase(with: settings.keys.map { MergeSettings.Name($0) })
     var models: [Model] = []
     for node in try root.required("models").list("the models") {
       let model = try Self.model(node, of: kind)
       // mergekit's files list the base among the models; it has no task vector.
-      if kind.usesBase, model.path == origin, model.settings.isEmpty { continue }
+      if needsBase, model.path == origin, model.settings.isEmpty { continue }
       guard !models.contains(where: { $0.name == model.name }) else {
         throw StorageError(
           .malformed, "line \(node.line): two models have the name '\(model.name)'; give one another with name:")
@@ -93,7 +94,7 @@ extension MergeRecipe {
     guard !models.isEmpty else {
       throw StorageError(.malformed, "line \(root.line(of: "models")): no model is given")
     }
-    guard base != nil || !kind.usesBase else {
+    guard base != nil || !needsBase else {
       throw StorageError(.malformed, "the method '\(kind.name)' needs a base_model")
     }
     self.models = models

@@ -36,15 +36,15 @@ private struct RecipeMethod: MergingMethod {
 
   /// One method for all tensors that have the same settings. A method that looks at the whole model sees those.
   func prepared(for sources: MergeSources, pipeline: OrderedPipeline) throws(StorageError) -> any MergingMethod {
-    let layers = LayerPositions(of: sources.base.tensors)
     var names: [[MergeSettings.Name: String]: Set<ExactString>] = [:]
     for info in sources.base.tensors {
-      names[settings(for: info.name, depth: layers.depth(of: info.name)), default: []].insert(ExactString(info.name))
+      // Outside of the layers, embeddings come before them, and heads after.
+      let depth = sources.layers[info.name]?.depth ?? (info.name.contains("emb") ? 0 : 1)
+      names[settings(for: info.name, depth: depth), default: []].insert(ExactString(info.name))
     }
     var methods: [ExactString: any MergingMethod] = [:]
     for (settings, tensors) in names {
-      let part = MergeSources(
-        base: TensorSelection(of: sources.base) { tensors.contains(ExactString($0.name)) }, experts: sources.experts)
+      let part = MergeSources(of: sources) { tensors.contains(ExactString($0.name)) }
       let method = try recipe.kind.method(settings).prepared(for: part, pipeline: pipeline)
       for name in tensors { methods[name] = method }
     }

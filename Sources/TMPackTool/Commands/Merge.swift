@@ -73,7 +73,9 @@ struct Merge: ParsableCommand {
       do {
         let kind = try MergingMethodKind.named(method)
         _ = try kind.method(merging.values)
-        if base == nil, kind.usesBase { throw ValidationError("The method '\(method)' needs the --base.") }
+        if base == nil, kind.needsBase(with: merging.values.keys) {
+          throw ValidationError("The method '\(method)' needs the --base.")
+        }
       } catch let error as StorageError { throw ValidationError("\(error).") }
     }
   }

@@ -33,12 +33,13 @@ struct MergingCase: Sendable, CustomStringConvertible {
     return try MergingMethodKind.named(method).method(values)
   }
 
-  static let all: [MergingCase] = [
-    MergingCase("base"),
-    MergingCase("average"),
-    MergingCase("average", ["weight@b=3", "weight=0.5"]),
-    MergingCase("average", ["weight@b=3", "normalize=false"]),
-    MergingCase("task-arithmetic"),
-    MergingCase("task-arithmetic", ["lambda=0.7", "weight@c=-0.25"]),
-  ]
+  static let all: [MergingCase] =
+    [
+      MergingCase("base"),
+      MergingCase("average"),
+      MergingCase("average", ["weight@b=3", "weight=0.5"]),
+      MergingCase("average", ["weight@b=3", "normalize=false"]),
+      MergingCase("task-arithmetic"),
+      MergingCase("task-arithmetic", ["lambda=0.7", "weight@c=-0.25"]),
+    ] + elementWise
 }

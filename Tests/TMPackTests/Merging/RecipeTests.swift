@@ -65,6 +65,18 @@ import Testing
     #expect(values["embed.weight"] == 1 && values["head.weight"] == 9)
   }
 
+  /// Layers are those of the whole model, though every one has settings of its own here.
+  @Test func scalesLayersWhoseSettingsDiffer() throws {
+    let values = try merged(
+      """
+      merge_method: task_arithmetic
+      base_model: base
+      models: [{model: a, parameters: {weight: [1, 4]}}, {model: b, parameters: {weight: 0}}]
+      parameters: {lambda: 1, lines_alpha: 1, lines_beta: 3}
+      """)
+    #expect(values["layers.0.mlp.w"] == 1.0 && values["layers.1.attn.w"] == 4.0 && values["layers.3.mlp.w"] == 16.0)
+  }
+
   @Test func givesWayToTheCommandLine() throws {
     let text = "merge_method: task_arithmetic\nbase_model: x\nmodels: [{model: a, parameters: {weight: 0}}, {model: b}]"
     #expect(try merged(text, overriding: [.init("lambda"): "1"])["head.weight"] == 10)

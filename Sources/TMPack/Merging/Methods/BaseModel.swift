@@ -3,7 +3,7 @@ import ByteIO
 
 /// The base itself: what LoRA-like deltas are taken against.
 public struct BaseModel: MergingMethod {
-  static let kind = MergingMethodKind("base", "The base itself, unchanged.", paper: "none") {
+  static let kind = MergingMethodKind("base", "The base itself, unchanged.", paper: "none", scalesLayers: false) {
     _ throws(StorageError) in BaseModel()
   }
 
