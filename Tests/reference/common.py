@@ -48,3 +48,20 @@ def disjoint_merge(vectors, weights, sign, normalize):
         return total
     divisor = sum(np.where(a, w, 0.0) for a, w in zip(agree, weights))
     return total / np.where(divisor == 0, 1.0, divisor)
+
+
+def weighted_sum(vectors, weights, normalize):
+    total = sum(w * v for w, v in zip(weights, vectors))
+    return total / sum(weights) if normalize and sum(weights) != 0 else total
+
+
+def fuse(origin, held, settings, scale, election, normalize):
+    """theta_0 + lambda times the merged task vector, of (expert, sparse task vector)."""
+    weights = [settings("weight", 1.0, expert) for expert, _ in held]
+    vectors = [vector for _, vector in held]
+    normalize = settings("normalize", normalize)
+    if election:
+        vector = disjoint_merge(vectors, weights, settings("sign", "sum"), normalize)
+    else:
+        vector = weighted_sum(vectors, weights, normalize)
+    return origin + settings("lambda", scale) * vector

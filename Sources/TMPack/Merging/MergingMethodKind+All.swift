@@ -5,5 +5,15 @@ extension MergingMethodKind {
     AverageModel.kind,
     TaskArithmetic.kind,
     TIES.kind,
+    DARE.linearKind,
+    DARE.tiesKind,
+    DELLA.kind,
+    DELLA.linearKind,
+    Breadcrumbs.kind,
+    Breadcrumbs.tiesKind,
+    MagMax.kind,
+    ConsensusMerging.kind,
+    PCBMerging.kind,
+    CABS.kind,
   ]
 }

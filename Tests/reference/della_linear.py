@@ -1,0 +1,7 @@
+"""MAGPRUNE (see `della`) followed by task arithmetic: mergekit's della_linear."""
+from common import fuse
+from della import pruned
+
+
+def merge(base, experts, settings, statistics):
+    return {n: fuse(base[n], pruned(base, experts, settings, n), settings, 1.1, False, False) for n in base}
