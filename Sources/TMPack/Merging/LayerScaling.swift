@@ -43,7 +43,7 @@ public struct LayerScaling: MergingMethod {
 
 extension MergeSetting {
   /// α and β of `LayerScaling`: by default, every layer as the method has it.
-  static let layerScaling = [
+  public static let layerScaling = [
     MergeSetting(
       "lines_alpha", anyNumber, default: "1", "LiNeS: factor of the change in the first block and outside of blocks"),
     MergeSetting("lines_beta", anyNumber, default: "0", "LiNeS: how much greater the factor is in the last block"),

@@ -8,8 +8,8 @@ public struct MergingMethodKind: Sendable {
   public let summary: String
   /// The paper that defines it.
   public let paper: String
-  /// With those that scale layers, which all have but the base.
-  public let settings: [MergeSetting]
+  /// Without those that scale layers.
+  public let ownSettings: [MergeSetting]
   /// Whether the base's values have any influence. Where not, it only says which tensors there are.
   private let usesBase: Bool
   private let scalesLayers: Bool
@@ -23,11 +23,14 @@ public struct MergingMethodKind: Sendable {
     self.name = name
     self.summary = summary
     self.paper = paper
-    self.settings = settings + (scalesLayers ? MergeSetting.layerScaling : [])
+    ownSettings = settings
     self.usesBase = usesBase
     self.scalesLayers = scalesLayers
     self.make = make
   }
+
+  /// With those that scale layers, which all have but the base.
+  public var settings: [MergeSetting] { ownSettings + (scalesLayers ? MergeSetting.layerScaling : []) }
 
   /// The method with these settings; those that are left out have their defaults.
   ///

@@ -6,11 +6,15 @@ enum MethodList {
     if options.json { return Console.result(.array(MergingMethodKind.all.map(json))) }
     for kind in MergingMethodKind.all {
       Console.result("\(kind.name)\n  \(kind.summary)" + (kind.paper == "none" ? "" : "\n  \(kind.paper)"))
-      for setting in kind.settings {
-        let own = setting.isPerExpert ? ", also per expert" : ""
-        Console.result("    \(setting.name)=\(setting.defaultValue)  \(setting.meaning)\(own)\(choices(setting))")
-      }
+      for setting in kind.ownSettings { Console.result("    \(text(setting))") }
     }
+    Console.result("all but base")
+    for setting in MergeSetting.layerScaling { Console.result("    \(text(setting))") }
+  }
+
+  private static func text(_ setting: MergeSetting) -> String {
+    let own = setting.isPerExpert ? ", also per expert" : ""
+    return "\(setting.name)=\(setting.defaultValue)  \(setting.meaning)\(own)\(choices(setting))"
   }
 
   private static func choices(_ setting: MergeSetting) -> String {
