@@ -55,6 +55,8 @@ let package = Package(
     .executableTarget(
       name: "GoldenGenerator", dependencies: ["TMPack", "TestSupport"], path: "Fixtures/Generator"),
     .executableTarget(name: "lossless-benchmark", dependencies: ["TMPack"], path: "Benchmarks/Lossless"),
+    .executableTarget(
+      name: "kernel-benchmark", dependencies: ["TMPack", "Factorization", "COpenBLAS"], path: "Benchmarks/Kernels"),
     .testTarget(name: "ByteIOTests", dependencies: ["ByteIO", "Parallel", "TestSupport"]),
     .testTarget(name: "YAMLTests", dependencies: ["ByteIO", "YAML", "TestSupport"]),
     .testTarget(name: "ZstandardTests", dependencies: ["Zstandard", "TestSupport"]),

@@ -61,9 +61,17 @@ extension DenseFactor {
     weight: Float, into acc: UnsafeMutableBufferPointer<Scalar>, using isa: InstructionSet
   ) {
     precondition(acc.count == count, "the accumulator has the tensor's size")
+    accumulate(weight: weight, into: acc, from: 0, using: isa)
+  }
+
+  /// Adds the elements from `start` on, an even number.
+  func accumulate<Scalar: FactorAccumulator>(
+    weight: Float, into run: UnsafeMutableBufferPointer<Scalar>, from start: Int, using isa: InstructionSet
+  ) {
     let gain = weight * scale
-    dtype.forEachChunk(of: values, count: count) { start, chunk in
-      Scalar.accumulateDense(isa, acc.baseAddress! + start, chunk.baseAddress!, count: chunk.count, gain: gain)
+    dtype.forEachChunk(of: values, in: start..<start + run.count) { first, chunk in
+      Scalar.accumulateDense(
+        isa, run.baseAddress! + (first - start), chunk.baseAddress!, count: chunk.count, gain: gain)
     }
   }
 }
@@ -73,11 +81,15 @@ extension FactorDType {
   private static var chunk: Int { 2048 }
 
   /// Calls `body` with the widened values, some at a time, and the index of the first.
-  func forEachChunk(of bytes: [UInt8], count: Int, _ body: (_ start: Int, UnsafeBufferPointer<Float>) -> Void) {
+  ///
+  /// - Parameter range: of elements; begins at an even one.
+  func forEachChunk(
+    of bytes: [UInt8], in range: Range<Int>, _ body: (_ start: Int, UnsafeBufferPointer<Float>) -> Void
+  ) {
     withUnsafeTemporaryAllocation(of: Float.self, capacity: Self.chunk) { buffer in
       bytes.withUnsafeBytes { bytes in
-        for start in stride(from: 0, to: count, by: Self.chunk) {
-          let values = UnsafeMutableBufferPointer(rebasing: buffer[..<min(Self.chunk, count - start)])
+        for start in stride(from: range.lowerBound, to: range.upperBound, by: Self.chunk) {
+          let values = UnsafeMutableBufferPointer(rebasing: buffer[..<min(Self.chunk, range.upperBound - start)])
           let first = start * bitWidth / 8
           let size = (values.count * bitWidth + 7) / 8
           widen(UnsafeRawBufferPointer(rebasing: bytes[first..<first + size]), into: values)

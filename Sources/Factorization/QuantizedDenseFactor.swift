@@ -149,13 +149,20 @@ extension QuantizedDenseFactor {
     weight: Float, into acc: UnsafeMutableBufferPointer<Scalar>, using isa: InstructionSet
   ) {
     precondition(acc.count == count, "the accumulator has the tensor's size")
+    accumulate(weight: weight, into: acc, from: 0, using: isa)
+  }
+
+  /// Adds the elements from `start` on.
+  func accumulate<Scalar: FactorAccumulator>(
+    weight: Float, into run: UnsafeMutableBufferPointer<Scalar>, from start: Int, using isa: InstructionSet
+  ) {
     let gain = weight * scale
     withUnsafeTemporaryAllocation(of: Float.self, capacity: 2048) { chunk in
       symbols.withUnsafeBufferPointer { symbols in
-        for start in stride(from: 0, to: count, by: chunk.count) {
-          let size = min(chunk.count, count - start)
-          for i in 0..<size { chunk[i] = Float(symbols[start + i]) }
-          Scalar.accumulateDense(isa, acc.baseAddress! + start, chunk.baseAddress!, count: size, gain: gain)
+        for first in stride(from: 0, to: run.count, by: chunk.count) {
+          let size = min(chunk.count, run.count - first)
+          for i in 0..<size { chunk[i] = Float(symbols[start + first + i]) }
+          Scalar.accumulateDense(isa, run.baseAddress! + first, chunk.baseAddress!, count: size, gain: gain)
         }
       }
     }

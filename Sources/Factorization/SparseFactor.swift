@@ -66,7 +66,7 @@ extension SparseFactor {
   /// Adds `weight` times the tensor; see the type for the exact sum.
   ///
   /// - Precondition: `acc` has `elementCount` elements.
-  /// - Complexity: O(count), in constant memory.
+  /// - Complexity: O(count); holds 12 bytes for each stored element.
   public func accumulate(weight: Float, into acc: UnsafeMutableBufferPointer<Float>) {
     accumulate(weight: weight, into: acc, using: .best)
   }
@@ -80,16 +80,26 @@ extension SparseFactor {
     weight: Float, into acc: UnsafeMutableBufferPointer<Scalar>, using isa: InstructionSet
   ) {
     precondition(acc.count == elementCount, "the accumulator has the tensor's size")
-    let gain = weight * scale
-    var reader = GapCoding.Reader()
-    positions.withUnsafeBufferPointer { positions in
-      dtype.forEachChunk(of: values, count: count) { _, chunk in
-        withUnsafeTemporaryAllocation(of: Int.self, capacity: chunk.count) { places in
-          reader.read(positions, into: places)
-          Scalar.accumulateSparse(
-            isa, acc.baseAddress!, places.baseAddress!, chunk.baseAddress!, count: chunk.count, gain: gain)
-        }
+    WeightedFactor(.sparse(self), weight: weight).add(to: acc, from: 0, using: isa)
+  }
+
+  /// Ascending.
+  var allPositions: [Int] {
+    [Int](unsafeUninitializedCapacity: count) { places, initialized in
+      places.initialize(repeating: 0)
+      var reader = GapCoding.Reader()
+      positions.withUnsafeBufferPointer {
+        reader.read($0, into: UnsafeMutableBufferPointer(rebasing: places[..<count]))
       }
+      initialized = count
     }
+  }
+
+  /// In the order of the positions, not scaled.
+  var allValues: [Float] {
+    var all: [Float] = []
+    all.reserveCapacity(count)
+    dtype.forEachChunk(of: values, in: 0..<count) { _, chunk in all += chunk }
+    return all
   }
 }

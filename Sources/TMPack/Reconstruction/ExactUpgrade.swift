@@ -20,27 +20,13 @@ struct ExactUpgrade {
   /// The tensor as its one expert at weight 1 rebuilds it, in its own dtype.
   ///
   /// - Parameter factor: nil for what is approximated by nothing.
-  /// Memory: the tensor, and its elements in binary32 (F64: binary64).
+  /// Memory: the tensor.
   func approximation(of shared: TensorBytes, _ factor: Factor?) throws(StorageError) -> TensorBytes {
-    try shared.withBytes { raw in
-      TensorBytes(count: info.byteCount) { target in
-        if format == .f64 {
-          sum(raw, factor, as: Double.self, target)
-        } else {
-          sum(raw, factor, as: Float.self, target)
-        }
-      }
+    let sum = TensorSum(
+      shared: shared, format: format, addends: factor.map { [.factor(WeightedFactor($0, weight: 1))] } ?? [])
+    return try TensorBytes(count: info.byteCount) { target throws(StorageError) in
+      try sum.write(as: format, into: target)
     }
-  }
-
-  private func sum<Scalar: ReconstructionScalar>(
-    _ shared: UnsafeRawBufferPointer, _ factor: Factor?, as _: Scalar.Type, _ target: UnsafeMutableRawBufferPointer
-  ) {
-    let accumulator = UnsafeMutableBufferPointer<Scalar>.allocate(capacity: info.shape.elementCount)
-    defer { accumulator.deallocate() }
-    format.widen(shared, into: accumulator)
-    if let factor { Scalar.add(factor, weight: 1, to: accumulator) }
-    format.round(UnsafeBufferPointer(accumulator), into: target)
   }
 
   /// What makes the approximation exact, encoded.

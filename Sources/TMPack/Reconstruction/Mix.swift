@@ -140,7 +140,7 @@ public struct Mix: TensorSource {
 
   /// Rebuilds one tensor in the caller's memory.
   ///
-  /// Memory: its elements in binary32 (F64: binary64), and its decoded parts, unless they are kept already.
+  /// Memory: its decoded parts, unless they are kept already, and a panel of its elements.
   public func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     guard let recipe = recipes[ExactString(info.name)] else {
       preconditionFailure("not a tensor of this mix: \(info.name)")
@@ -160,36 +160,17 @@ public struct Mix: TensorSource {
       guard let format = base.info.dtype.floatFormat, let output = info.dtype.floatFormat else {
         preconditionFailure("only float tensors are summed")
       }
-      if format == .f64 {
-        try sum(base, format, addends, as: Double.self, output, destination)
-      } else {
-        try sum(base, format, addends, as: Float.self, output, destination)
-      }
+      let sum = TensorSum(
+        shared: try reconstructor.sharedBytes(base), format: format,
+        addends: try addends.map { expert, entry throws(StorageError) -> TensorSum.Addend? in
+          switch try reconstructor.part(entry, ofExpert: expert.position) {
+          case .factor(let factor): .factor(WeightedFactor(factor, weight: expert.weight))
+          case .nothing: nil
+          case .bytes(let own): .difference(own: own, weight: expert.weight)
+          }
+        }.compactMap { $0 })
+      try sum.write(as: output, into: destination)
     }
-  }
-
-  /// TMP-7-4 to TMP-7-9
-  private func sum<Scalar: ReconstructionScalar>(
-    _ base: SharedEntry, _ format: FloatFormat, _ addends: [(expert: WeightedExpert, entry: ExpertEntry)],
-    as _: Scalar.Type,
-    _ output: FloatFormat, _ destination: UnsafeMutableRawBufferPointer
-  ) throws(StorageError) {
-    let count = base.info.shape.elementCount
-    let accumulator = UnsafeMutableBufferPointer<Scalar>.allocate(capacity: count)
-    defer { accumulator.deallocate() }
-    let sharedBytes = try reconstructor.sharedBytes(base)
-    try sharedBytes.withBytes { format.widen($0, into: accumulator) }
-    for (expert, entry) in addends {
-      switch try reconstructor.part(entry, ofExpert: expert.position) {
-      case .factor(let factor): Scalar.add(factor, weight: expert.weight, to: accumulator)
-      case .nothing: break
-      case .bytes(let own):
-        try sharedBytes.withBytes { sharedRaw throws(StorageError) in
-          try own.withBytes { Scalar.addDifference($0, sharedRaw, format, weight: expert.weight, to: accumulator) }
-        }
-      }
-    }
-    output.round(UnsafeBufferPointer(accumulator), into: destination)
   }
 
   private func convert(

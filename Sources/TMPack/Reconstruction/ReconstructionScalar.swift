@@ -1,18 +1,13 @@
 import Factorization
 import TensorKit
 
-/// The types that reconstruction sums in (TMP-7-4), and how a factor is added in each.
-protocol ReconstructionScalar: Accumulator {
-  /// TMP-7-5, TMP-7-6
-  static func add(_ factor: Factor, weight: Float, to sum: UnsafeMutableBufferPointer<Self>)
+/// The types that reconstruction sums in (TMP-7-4).
+protocol ReconstructionScalar: FactorAccumulator {
   /// sum = fma(weight, values, sum), element by element.
   static func addScaled(_ values: UnsafeBufferPointer<Self>, weight: Float, to sum: UnsafeMutableBufferPointer<Self>)
 }
 
 extension Float: ReconstructionScalar {
-  static func add(_ factor: Factor, weight: Float, to sum: UnsafeMutableBufferPointer<Float>) {
-    factor.accumulate(weight: weight, into: sum)
-  }
   static func addScaled(_ values: UnsafeBufferPointer<Float>, weight: Float, to sum: UnsafeMutableBufferPointer<Float>)
   {
     guard let target = sum.baseAddress, let source = values.baseAddress else { return }
@@ -21,9 +16,6 @@ extension Float: ReconstructionScalar {
 }
 
 extension Double: ReconstructionScalar {
-  static func add(_ factor: Factor, weight: Float, to sum: UnsafeMutableBufferPointer<Double>) {
-    factor.accumulate(weight: weight, into: sum)
-  }
   static func addScaled(
     _ values: UnsafeBufferPointer<Double>, weight: Float, to sum: UnsafeMutableBufferPointer<Double>
   ) {

@@ -1,0 +1,73 @@
+import TensorKit
+
+/// A factor times a router weight, ready to be added to its tensor a run of elements at a time.
+///
+/// Runs may be added in any order and from several threads: what each element becomes does not depend on it.
+package struct WeightedFactor: Sendable {
+  private enum Form: Sendable {
+    case product(LowRankProduct)
+    case sparse(positions: [Int], values: [Float], gain: Float)
+    case dense(DenseFactor)
+    case quantizedDense(QuantizedDenseFactor)
+  }
+
+  private let form: Form
+  private let weight: Float
+
+  /// - Complexity: of a low-rank factor, holds rank · (rows + columns) floats; of a sparse one, 12 bytes an element.
+  package init(_ factor: Factor, weight: Float) {
+    self.weight = weight
+    form =
+      switch factor {
+      case .lowRank(let factor): .product(factor.product(weight: weight))
+      case .quantized(.lowRank(let factor)): .product(factor.product(weight: weight))
+      case .quantized(.dense(let factor)): .quantizedDense(factor)
+      case .dense(let factor): .dense(factor)
+      case .sparse(let factor):
+        .sparse(positions: factor.allPositions, values: factor.allValues, gain: weight * factor.scale)
+      }
+  }
+
+  /// Runs begin at multiples of this many elements, and end so or at the tensor's end.
+  package var granularity: Int {
+    switch form {
+    case .product(let product): product.columns
+    case .sparse, .quantizedDense: 1
+    case .dense: 2  // Nibbles stay paired.
+    }
+  }
+
+  /// Adds the elements from `start` on to `run`.
+  package func add<Scalar: FactorAccumulator>(
+    to run: UnsafeMutableBufferPointer<Scalar>, from start: Int, using isa: InstructionSet = .best
+  ) {
+    guard let target = run.baseAddress, !run.isEmpty else { return }
+    precondition(start.isMultiple(of: granularity), "a run begins where the factor allows")
+    switch form {
+    case .product(let product):
+      let rows = run.count / product.columns
+      precondition(rows * product.columns == run.count, "a run has whole rows")
+      product.left.withUnsafeBufferPointer { left in
+        Scalar.accumulateLowRank(
+          isa, target, rows: rows, columns: product.columns,
+          left: left.baseAddress! + start / product.columns * product.rank, right: product.right, rank: product.rank)
+      }
+    case .sparse(let positions, let values, let gain):
+      let begin = positions.partitioningIndex { $0 >= start }
+      let end = positions.partitioningIndex { $0 >= start + run.count }
+      guard begin < end else { return }
+      withUnsafeTemporaryAllocation(of: Int.self, capacity: min(end - begin, 2048)) { places in
+        values.withUnsafeBufferPointer { values in
+          for first in stride(from: begin, to: end, by: places.count) {
+            let size = min(places.count, end - first)
+            for i in 0..<size { places[i] = positions[first + i] - start }
+            Scalar.accumulateSparse(
+              isa, target, places.baseAddress!, values.baseAddress! + first, count: size, gain: gain)
+          }
+        }
+      }
+    case .dense(let factor): factor.accumulate(weight: weight, into: run, from: start, using: isa)
+    case .quantizedDense(let factor): factor.accumulate(weight: weight, into: run, from: start, using: isa)
+    }
+  }
+}
