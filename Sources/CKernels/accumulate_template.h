@@ -30,7 +30,8 @@ TARGET static inline void NAME(tile)(
   for (size_t k = 0; k < depth; k++) {
 #pragma clang loop unroll(full)
     for (size_t i = 0; i < TILE_ROWS; i++) {
-      const NAME(vector) a = (NAME(vector)){} + (SCALAR)left[i * rank + k];
+      // Less nothing: a broadcast that keeps the sign of a zero, and costs no addition.
+      const NAME(vector) a = (SCALAR)left[i * rank + k] - (NAME(vector)){};
 #pragma clang loop unroll(full)
       for (size_t v = 0; v < VECTORS; v++) {
         const NAME(vector) r = *(const NAME(vector) *)(packed + k * TILE_COLUMNS + v * LANES);

@@ -28,6 +28,9 @@ package struct WeightedFactor: Sendable {
       }
   }
 
+  /// The factor as a product; nil for one that is not of low rank.
+  package var product: LowRankProduct? { if case .product(let product) = form { product } else { nil } }
+
   /// Runs begin at multiples of this many elements, and end so or at the tensor's end.
   package var granularity: Int {
     switch form {

@@ -45,5 +45,24 @@ void tmpack_accumulate_sparse_f32(
 void tmpack_accumulate_sparse_f64(
     tmpack_isa isa, double *acc, const size_t *positions, const float *values, size_t count, float gain);
 
+// MARK: Mixes
+
+/// How the tensor of a mix is stored, before and after.
+typedef enum tmpack_mix_type { TMPACK_MIX_F32 = 0, TMPACK_MIX_BF16 = 1, TMPACK_MIX_F16 = 2 } tmpack_mix_type;
+
+/// The floats of `packed` for `tmpack_mix`.
+size_t tmpack_packed_count(tmpack_isa isa, size_t columns, size_t rank);
+
+/// Copies `right`, rank x columns and row-major, in the order in which `tmpack_mix` on `isa` reads it.
+void tmpack_pack_right(tmpack_isa isa, const float *right, size_t columns, size_t rank, float *packed);
+
+/// What `tmpack_accumulate_low_rank_f32` makes of the shared tensor's elements, widened, then rounded to nearest even;
+/// a NaN becomes the one of TMP-7-13. The same bits, in one pass over memory.
+///
+/// shared, out: rows x columns, row-major, aligned for their elements; they may be the same. left: rows x rank.
+void tmpack_mix(
+    tmpack_isa isa, tmpack_mix_type type, const void *shared, void *out, size_t rows, size_t columns, const float *left,
+    const float *packed, size_t rank);
+
 /// Names of the vector extensions that the CPU and the operating system support, separated by spaces.
 const char *tmpack_cpu_features(void);

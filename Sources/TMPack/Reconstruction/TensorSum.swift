@@ -4,8 +4,9 @@ import TensorKit
 
 /// One tensor of a mix: the shared tensor and what experts add to it (TMP-7-4 to TMP-7-9).
 ///
-/// It is made a panel of elements at a time, which stays in the cache from its widening to its rounding. Panels do not
-/// show in the bits: every element's sum is in the order of the addends.
+/// Low-rank factors are added in one pass, where the tensor keeps its dtype. Other tensors are made a panel of elements
+/// at a time, which stays in the cache from its widening to its rounding. Neither shows in the bits: every element's sum
+/// is in the order of the addends.
 struct TensorSum {
   enum Addend {
     case factor(WeightedFactor)
@@ -23,13 +24,26 @@ struct TensorSum {
 
   /// Writes every element, rounded once to `output`.
   ///
-  /// Memory: a panel in binary32 (F64: binary64).
+  /// Memory: a panel in binary32 (F64: binary64), or the right sides of the factors once more.
   func write(as output: FloatFormat, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
-    if format == .f64 {
+    if format == output, MixedProduct.supports(format), let products {
+      let mixed = MixedProduct(products)
+      try shared.withBytes { mixed.add(to: $0, format, into: destination) }
+    } else if format == .f64 {
       try write(through: Double.self, output, destination)
     } else {
       try write(through: Float.self, output, destination)
     }
+  }
+
+  /// The addends, if all are low-rank factors and there is one.
+  private var products: [LowRankProduct]? {
+    var products: [LowRankProduct] = []
+    for addend in addends {
+      guard case .factor(let factor) = addend, let product = factor.product else { return nil }
+      products.append(product)
+    }
+    return products.isEmpty ? nil : products
   }
 
   private func write<Scalar: ReconstructionScalar>(
