@@ -89,7 +89,7 @@ import Testing
       try names.map { try tensor($0, .f32, [64], [Double](repeating: 1, count: 64)) }, to: folder("1"))
     func drawn(_ seed: String, weights: [String]) throws -> [[Float]] {
       let method = try MergingMethodKind.named("dare-linear").method([
-        .init("density"): "0.5", .init("seed"): seed, .init("weight", expert: "a"): weights[0],
+        .init("lambda"): "1", .init("density"): "0.5", .init("seed"): seed, .init("weight", expert: "a"): weights[0],
         .init("weight", expert: "b"): weights[1],
       ])
       let experts = ["a", "b"].map { MergeSources.Expert(name: $0, source: tuned.source) }
