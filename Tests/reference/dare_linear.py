@@ -21,4 +21,4 @@ def dropped(base, experts, settings, name):
 
 
 def merge(base, experts, settings, statistics):
-    return {n: fuse(base[n], dropped(base, experts, settings, n), settings, 1.0, False, False) for n in base}
+    return {n: fuse(base[n], dropped(base, experts, settings, n), settings, 0.3, False, False) for n in base}

@@ -4,4 +4,4 @@ from della import pruned
 
 
 def merge(base, experts, settings, statistics):
-    return {n: fuse(base[n], pruned(base, experts, settings, n), settings, 1.1, False, False) for n in base}
+    return {n: fuse(base[n], pruned(base, experts, settings, n), settings, 0.3, False, False) for n in base}

@@ -35,9 +35,9 @@ extension MergeSources {
     add: @escaping @Sendable (TensorGroup, inout OrderStatistics.Tally) throws(StorageError) -> Void
   ) throws(StorageError) {
     while !statistics.isComplete {
-      let empty = statistics.tally
+      let soFar = statistics
       try forEachGroup(pipeline) { group throws(StorageError) in
-        var tally = empty
+        var tally = soFar.tally(ofAtMost: group.count)
         try add(group, &tally)
         return tally
       } take: { tally in
@@ -54,7 +54,7 @@ extension TensorGroup {
     _ statistics: inout OrderStatistics, add: (inout OrderStatistics.Tally) throws(StorageError) -> Void
   ) throws(StorageError) {
     while !statistics.isComplete {
-      var tally = statistics.tally
+      var tally = statistics.tally(ofAtMost: count)
       try add(&tally)
       statistics.absorb(tally)
       statistics.finishPass()

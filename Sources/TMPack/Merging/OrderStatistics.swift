@@ -36,6 +36,10 @@ package struct OrderStatistics: Sendable {
     var found: Double?
 
     var digitBits: Int { min(OrderStatistics.digitBits, 64 - knownBits) }
+    /// Of a number that has the prefix.
+    func digit(of key: UInt64) -> Int {
+      Int(truncatingIfNeeded: key &>> UInt64(64 - knownBits - digitBits) & (1 << UInt64(digitBits) - 1))
+    }
     var keeps: Bool { count <= OrderStatistics.keptNumbers }
   }
 
@@ -49,11 +53,13 @@ package struct OrderStatistics: Sendable {
     fileprivate let searches: [Search]
     fileprivate var evidence: [Evidence]
 
-    fileprivate init(_ searches: [Search]) {
+    fileprivate init(_ searches: [Search], ofAtMost count: Int = .max) {
       self.searches = searches
       evidence = searches.map { search in
         if search.found != nil { return .none }
-        return search.keeps ? .kept([]) : .counts([Int](repeating: 0, count: 1 << search.digitBits))
+        // As many counts as there are digits would be more work than the numbers are.
+        return search.keeps || count < 1 << (OrderStatistics.digitBits - 2)
+          ? .kept([]) : .counts([Int](repeating: 0, count: 1 << search.digitBits))
       }
     }
 
@@ -99,6 +105,10 @@ package struct OrderStatistics: Sendable {
           evidence[index] = .none
           for i in counts.indices { counts[i] += more[i] }
           evidence[index] = .counts(counts)
+        case (.counts(var counts), .kept(let more)):
+          evidence[index] = .none
+          for key in more { counts[searches[index].digit(of: key)] += 1 }
+          evidence[index] = .counts(counts)
         case (.kept(var kept), .kept(let more)):
           evidence[index] = .none
           kept += more
@@ -120,8 +130,8 @@ package struct OrderStatistics: Sendable {
   /// Whether every query has its answer: no further pass is needed.
   package var isComplete: Bool { searches.allSatisfy { $0.found != nil } }
 
-  /// For a part of the next pass.
-  package var tally: Tally { Tally(searches) }
+  /// For a part of the next pass that sees at most `count` elements of each sequence.
+  package func tally(ofAtMost count: Int) -> Tally { Tally(searches, ofAtMost: count) }
 
   package mutating func absorb(_ part: Tally) { pass.absorb(part) }
 

@@ -161,7 +161,8 @@ public struct MergedTensor {
     scaled.initialize(repeating: 0)
     defer { scaled.deallocate() }
     try base.read(range, into: scaled)
-    for i in scaled.indices { scaled[i] += taskVectorScale * (values[i] - scaled[i]) }
+    // What is equal did not change, infinities too.
+    for i in scaled.indices where values[i] != scaled[i] { scaled[i] += taskVectorScale * (values[i] - scaled[i]) }
     place(UnsafeBufferPointer(scaled), at: range)
   }
 

@@ -8,6 +8,8 @@ enum MergingModel: String, CaseIterable, Sendable {
   /// Shapes and values at the edges of the rules: one row, one column, no dimension, no element, halves and doubles,
   /// unchanged tensors, and tensors that some experts lack.
   case odd
+  /// Tensors that are read in several chunks, of several sizes of them.
+  case long
 
   struct Paths {
     let base: String
@@ -22,12 +24,12 @@ enum MergingModel: String, CaseIterable, Sendable {
       return Paths(
         base: FileTree.join(home, "base.safetensors"),
         experts: zip(["a", "b", "c", "d"], alleles).map { ($0, FileTree.join(home, "\($1).safetensors")) })
-    case .odd:
-      let base = try Self.oddTensors(seed: 1, origin: nil)
+    case .odd, .long:
+      let base = try tensors(seed: 1, origin: nil)
       try writeModel(base, to: folder("base.safetensors"))
       var experts: [(String, String)] = []
       for (index, name) in ["a", "b", "c", "d"].enumerated() {
-        var tensors = try Self.oddTensors(seed: UInt64(100 * (index + 1)), origin: 1)
+        var tensors = try tensors(seed: UInt64(100 * (index + 1)), origin: 1)
         if name == "b" { tensors.removeAll { $0.info.name == "layers.1.some" } }
         if name == "c" { tensors[0] = base[0] }
         try writeModel(tensors, to: folder("\(name).safetensors"))
@@ -37,14 +39,18 @@ enum MergingModel: String, CaseIterable, Sendable {
     }
   }
 
-  private static let shapes: [(String, DType, [Int])] = [
+  private var shapes: [(String, DType, [Int])] {
+    self == .long ? [("layers.0.weight", .f32, [311, 409]), ("layers.1.bias", .f32, [70_001])] : Self.oddShapes
+  }
+
+  private static let oddShapes: [(String, DType, [Int])] = [
     ("embed.weight", .f32, [37, 24]), ("layers.0.row", .f32, [1, 50]), ("layers.0.column", .f32, [50, 1]),
     ("layers.0.scalar", .f32, []), ("layers.0.none", .f32, [0, 3]), ("layers.0.bias", .f32, [65]),
     ("layers.1.half", .f16, [16, 8]), ("layers.1.double", .f64, [9, 7]), ("layers.1.some", .f32, [12, 12]),
     ("layers.1.kernel", .f32, [6, 5, 2, 2]), ("layers.2.square", .f32, [32, 32]),
   ]
 
-  private static func oddTensors(seed: UInt64, origin: UInt64?) throws -> [SampleTensor] {
+  private func tensors(seed: UInt64, origin: UInt64?) throws -> [SampleTensor] {
     try shapes.enumerated().map { index, entry in
       let (name, dtype, shape) = entry
       let count = shape.reduce(1, *)

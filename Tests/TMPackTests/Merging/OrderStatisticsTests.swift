@@ -15,11 +15,12 @@ import Testing
     var passes = 0
     while !search.isComplete {
       passes += 1
-      var parts = [search.tally, search.tally]
+      // Two tallies of different kinds, if there are many numbers.
+      var parts = [search.tally(ofAtMost: count / 100 + 1), search.tally(ofAtMost: count)]
       for (index, sequence) in sequences.enumerated() {
         sequence.withUnsafeBufferPointer { all in
-          parts[0].add(UnsafeBufferPointer(rebasing: all[..<(count / 4)]), to: index)
-          parts[1].add(UnsafeBufferPointer(rebasing: all[(count / 4)...]), to: index)
+          parts[0].add(UnsafeBufferPointer(rebasing: all[..<(count / 100)]), to: index)
+          parts[1].add(UnsafeBufferPointer(rebasing: all[(count / 100)...]), to: index)
         }
       }
       for part in parts.reversed() { search.absorb(part) }

@@ -8,17 +8,17 @@ import ByteIO
 struct DARE: MergingMethod {
   private static let paper = "Yu et al. 2024, arXiv 2311.03099"
   private static let settings: [MergeSetting] = [
-    .lambda(default: 1), .weight, .density(default: 0.8, "probability that an element stays"), .rescale, .seed,
+    .weight, .density(default: 0.8, "probability that an element stays"), .rescale, .seed,
   ]
 
   static let linearKind = MergingMethodKind(
     "dare-linear", "Drops changes at random, rescales the rest, adds up.", paper: paper,
-    settings: settings + [.normalize(default: false)]
+    settings: [.lambda(default: TaskArithmetic.defaultScale)] + settings + [.normalize(default: false)]
   ) { settings throws(StorageError) in DARE(settings, election: nil) }
 
   static let tiesKind = MergingMethodKind(
     "dare-ties", "Drops changes at random, rescales the rest, merges as TIES does.", paper: paper,
-    settings: settings + [.sign, .normalize(default: true)]
+    settings: [.lambda(default: 1)] + settings + [.sign, .normalize(default: true)]
   ) { settings throws(StorageError) in DARE(settings, election: settings.value("sign")) }
 
   private let densities: PerExpert<Double>

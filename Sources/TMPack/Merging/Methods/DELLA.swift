@@ -11,7 +11,7 @@ import ByteIO
 struct DELLA: MergingMethod {
   private static let paper = "Deep et al. 2024, arXiv 2406.11617"
   private static let settings: [MergeSetting] = [
-    .lambda(default: 1.1), .weight, .density(default: 0.7, "mean probability that an element stays"),
+    .weight, .density(default: 0.7, "mean probability that an element stays"),
     MergeSetting(
       "epsilon", .number(0...0.5), default: "0.07", perExpert: true,
       "how far the probabilities are from the density, at most"),
@@ -20,12 +20,12 @@ struct DELLA: MergingMethod {
 
   static let kind = MergingMethodKind(
     "della", "Drops small changes rather than large ones, rescales the rest, merges as TIES does.", paper: paper,
-    settings: settings + [.sign, .normalize(default: true)]
+    settings: [.lambda(default: 1.1)] + settings + [.sign, .normalize(default: true)]
   ) { settings throws(StorageError) in try DELLA(settings, election: settings.value("sign")) }
 
   static let linearKind = MergingMethodKind(
     "della-linear", "Drops small changes rather than large ones, rescales the rest, adds up.", paper: paper,
-    settings: settings + [.normalize(default: false)]
+    settings: [.lambda(default: TaskArithmetic.defaultScale)] + settings + [.normalize(default: false)]
   ) { settings throws(StorageError) in try DELLA(settings, election: nil) }
 
   private let densities: PerExpert<Double>

@@ -119,7 +119,10 @@ struct PCBMerging: MergingMethod {
         var divisor = 0.0
         for (position, member) in group.members.enumerated() {
           let own = chunk.members[position][i]
-          let score = products[member.index].place(of: product(own, sum: result[i], expert: member.index))
+          let span = products[member.index]
+          // Against the sum its product is not positive, and most often below all that stay.
+          if span.low >= 0, own * result[i] <= 0 { continue }
+          let score = span.place(of: product(own, sum: result[i], expert: member.index))
           let clipped = own == 0 ? 0 : Double(signOf: own, magnitudeOf: magnitudes[member.index].clamped(own.magnitude))
           total += weights[position] * clipped * score
           divisor += score
