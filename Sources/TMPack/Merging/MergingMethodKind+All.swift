@@ -4,5 +4,11 @@ extension MergingMethodKind {
     BaseModel.kind,
     AverageModel.kind,
     TaskArithmetic.kind,
+    SphericalInterpolation.kind,
+    SphericalBarycenter.kind,
+    KarcherMean.kind,
+    ModelStock.kind,
+    IsotropicMerge.kind,
+    CommonAndSpecificMerge.kind,
   ]
 }
