@@ -67,7 +67,7 @@ def run(arguments):
     method = importlib.import_module(options.method.replace("-", "_"))
     merged = method.merge(base, wide, Settings(options.set), statistics)
     assert set(merged) == set(names), "every tensor, and no other"
-    result = {name: np.asarray(merged[name], stored[name].dtype) if name in merged else stored[name] for name in stored}
+    result = {name: np.asarray(merged[name], stored[name].dtype, order="C") if name in merged else stored[name] for name in stored}
     save_file(result, options.o)
 
 
