@@ -10,5 +10,8 @@ extension MergingMethodKind {
     ModelStock.kind,
     IsotropicMerge.kind,
     CommonAndSpecificMerge.kind,
+    FisherAverage.kind,
+    RegressionMean.kind,
+    ProjectedSequence.kind,
   ]
 }

@@ -7,7 +7,7 @@ import Testing
   /// Methods without statistics, that go by directions or decompositions.
   private static let methods = [
     "slerp", "multislerp", "karcher", "karcher origin=base", "model-stock", "model-stock filter_wise=true", "iso-c",
-    "iso-cts", "iso-cts common_space_fraction=0",
+    "iso-cts", "iso-cts common_space_fraction=0", "opcm", "opcm alpha=1",
   ]
 
   private func method(_ text: String) throws -> MergingCase {

@@ -9,5 +9,11 @@ extension MergingCase {
     MergingCase("iso-cts", ["common_space_fraction=0"]),
     MergingCase("iso-cts", ["common_space_fraction=1"]),
     MergingCase("iso-cts", experts: ["a", "d"]),
+    MergingCase("opcm"),
+    MergingCase("opcm", ["alpha=0.9"]),
+    MergingCase("opcm", ["alpha=1"], experts: ["b", "a", "c"]),
+    MergingCase("opcm", ["alpha=0", "merged_count=3"]),
+    MergingCase("opcm", ["merged_count=2", "merged_scale=1.3"], experts: ["a", "d"]),
+    MergingCase("opcm", experts: ["b"]),
   ]
 }

@@ -36,7 +36,7 @@ struct MergingCase: Sendable, CustomStringConvertible {
     return try MergingMethodKind.named(method).method(values)
   }
 
-  static let all: [MergingCase] = linear + geometric + spectral
+  static let all: [MergingCase] = linear + geometric + spectral + statistical
 
   static let linear: [MergingCase] = [
     MergingCase("base"),
