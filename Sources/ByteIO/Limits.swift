@@ -86,6 +86,10 @@ public enum Limits {
   public static let sharedStorageFactor = 256
   public static let sharedStorageFloor = 256 << 20
 
+  // Decompositions
+  /// The shorter side of a matrix of which all singular vectors are computed: hours of work, and 32-bit workspaces.
+  public static let decomposedSide = 16_384
+
   // NumPy; its own reader stops at 10 000.
   public static let npyHeaderBytes = 65_536
 

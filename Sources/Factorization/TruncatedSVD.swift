@@ -30,7 +30,8 @@ extension SingularVectors {
       return
     }
     if Self.prefersGram(matrix, rank: rank) {
-      try Limits.check(matrix.shortSide, atMost: 16_384, "the shorter side of a matrix to decompose at such a rank")
+      try Limits.check(
+        matrix.shortSide, atMost: Limits.decomposedSide, "the shorter side of a matrix to decompose at such a rank")
       self.init(gramOf: matrix, rank: rank)
     } else {
       self.init(rangeOf: matrix, rank: rank, largest: largest)

@@ -70,7 +70,7 @@ def run(arguments):
     merged = method.merge(base, wide, settings, statistics)
     assert set(merged) == set(names), "every tensor, and no other"
     merged = importlib.import_module("lines").scale(base, merged, list(stored), settings)
-    result = {name: np.asarray(merged[name], stored[name].dtype) if name in merged else stored[name] for name in stored}
+    result = {name: np.asarray(merged[name], stored[name].dtype, order="C") if name in merged else stored[name] for name in stored}
     save_file(result, options.o)
 
 

@@ -94,8 +94,8 @@ extension TensorSource {
 
 /// The elements of one tensor of a source, read some at a time where the source can, all at once where not.
 final class StoredElements {
-  private let info: TensorInfo
-  private let source: any TensorSource
+  let info: TensorInfo
+  let source: any TensorSource
   private let format: FloatFormat
   /// All of it, for a source without `piece`.
   private var whole: TensorBytes?

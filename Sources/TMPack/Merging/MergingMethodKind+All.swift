@@ -15,5 +15,14 @@ extension MergingMethodKind {
     ConsensusMerging.kind,
     PCBMerging.kind,
     CABS.kind,
+    SphericalInterpolation.kind,
+    SphericalBarycenter.kind,
+    KarcherMean.kind,
+    ModelStock.kind,
+    IsotropicMerge.kind,
+    CommonAndSpecificMerge.kind,
+    FisherAverage.kind,
+    RegressionMean.kind,
+    ProjectedSequence.kind,
   ]
 }

@@ -90,6 +90,7 @@ public struct MergeSetting: Sendable {
 
   /// Any finite number.
   static let anyNumber = Kind.number(-Double.greatestFiniteMagnitude...Double.greatestFiniteMagnitude)
+  static let positiveOrZero = Kind.number(0...Double.greatestFiniteMagnitude)
   static let fraction = Kind.number(0...1)
 
   /// Throws `invalidArgument` for a text that is no value of this setting.
@@ -98,8 +99,11 @@ public struct MergeSetting: Sendable {
     switch kind {
     case .number(let bounds):
       if let number = Double(text), bounds.contains(number) { return }
-      let all = bounds.upperBound == .greatestFiniteMagnitude
-      wanted = all ? "a finite number" : "a number from \(bounds.lowerBound) to \(bounds.upperBound)"
+      switch (bounds.lowerBound, bounds.upperBound) {
+      case (-.greatestFiniteMagnitude, .greatestFiniteMagnitude): wanted = "a finite number"
+      case (let least, .greatestFiniteMagnitude): wanted = "a finite number of at least \(least)"
+      case (let least, let most): wanted = "a number from \(least) to \(most)"
+      }
     case .integer(let bounds):
       if let number = Int(text), bounds.contains(number) { return }
       wanted = "a whole number from \(bounds.lowerBound) to \(bounds.upperBound)"

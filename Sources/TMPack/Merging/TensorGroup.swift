@@ -13,39 +13,6 @@ public struct TensorGroup {
     let elements: StoredElements
 
     public var name: String { expert.name }
-
-    /// What was measured for this tensor, under its name followed by `suffix`.
-    ///
-    /// - Returns: row-major elements.
-    /// - Throws: `unknownName` when nothing was; `shapeMismatch` for another number of elements; `malformed` for another
-    ///   kind of number.
-    public func statistics(for info: TensorInfo, suffix: String = "", shape: Shape) throws(StorageError) -> [Double] {
-      guard let source = expert.statistics else {
-        throw StorageError(.invalidArgument, "needs --statistics, which say what was measured of it", expert: name)
-      }
-      let wanted = info.name + suffix
-      guard let own = source.tensor(named: wanted) else {
-        throw StorageError(
-          .unknownName, "is missing among the expert's statistics", file: source.label, expert: name, tensor: wanted)
-      }
-      guard own.shape == shape else {
-        throw StorageError(
-          .shapeMismatch, "is \(own.shape); for \(info.shape) it must be \(shape)", file: source.label, expert: name,
-          tensor: wanted)
-      }
-      guard own.dtype.floatFormat != nil else {
-        throw StorageError(
-          .malformed, "is \(own.dtype.rawValue); statistics are floats", file: source.label, expert: name,
-          tensor: wanted)
-      }
-      var values = [Double](repeating: 0, count: shape.elementCount)
-      if !values.isEmpty {
-        try values.withUnsafeMutableBufferPointer { buffer throws(StorageError) in
-          try StoredElements(own, of: source).read(0..<buffer.count, into: buffer)
-        }
-      }
-      return values
-    }
   }
 
   /// Some elements, of the base and of every member, side by side.
@@ -174,5 +141,12 @@ public struct MergedTensor {
   /// Sets the elements of a chunk to those in its `result`.
   public func writeResult(of chunk: TensorGroup.Chunk) throws(StorageError) {
     try write(UnsafeBufferPointer(chunk.result), at: chunk.range)
+  }
+}
+
+extension MergedTensor {
+  /// Sets all elements.
+  func write(_ values: [Double]) throws(StorageError) {
+    try values.withUnsafeBufferPointer { values throws(StorageError) in try write(values, at: 0..<values.count) }
   }
 }

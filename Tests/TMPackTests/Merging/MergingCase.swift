@@ -6,6 +6,8 @@ struct MergingCase: Sendable, CustomStringConvertible {
   let method: String
   /// `name=value` or `name@expert=value`. Both models of `MergingModel` have experts `a`, `b`, `c` and `d`.
   let settings: [String]
+  /// Those of the experts to merge; nil for all.
+  let experts: [String]?
   /// What was measured of the experts, if the method asks for it.
   let statistics: (@Sendable (MergeSources) throws -> [String: [SampleTensor]])?
   /// Relative error over a whole tensor that rounding alone explains: 2⁻²⁴ for each F32 element, and more where a
@@ -13,16 +15,17 @@ struct MergingCase: Sendable, CustomStringConvertible {
   let tolerance: Double
 
   init(
-    _ method: String, _ settings: [String] = [], tolerance: Double = 1e-7,
+    _ method: String, _ settings: [String] = [], experts: [String]? = nil, tolerance: Double = 1e-7,
     statistics: (@Sendable (MergeSources) throws -> [String: [SampleTensor]])? = nil
   ) {
     self.method = method
     self.settings = settings
+    self.experts = experts
     self.tolerance = tolerance
     self.statistics = statistics
   }
 
-  var description: String { ([method] + settings).joined(separator: " ") }
+  var description: String { ([method] + settings + (experts ?? [])).joined(separator: " ") }
 
   func make() throws -> any MergingMethod {
     var values: [MergeSettings.Name: String] = [:]
@@ -33,13 +36,14 @@ struct MergingCase: Sendable, CustomStringConvertible {
     return try MergingMethodKind.named(method).method(values)
   }
 
-  static let all: [MergingCase] =
-    [
-      MergingCase("base"),
-      MergingCase("average"),
-      MergingCase("average", ["weight@b=3", "weight=0.5"]),
-      MergingCase("average", ["weight@b=3", "normalize=false"]),
-      MergingCase("task-arithmetic"),
-      MergingCase("task-arithmetic", ["lambda=0.7", "weight@c=-0.25"]),
-    ] + elementWise
+  static let all: [MergingCase] = linear + elementWise + geometric + spectral + statistical
+
+  static let linear: [MergingCase] = [
+    MergingCase("base"),
+    MergingCase("average"),
+    MergingCase("average", ["weight@b=3", "weight=0.5"]),
+    MergingCase("average", ["weight@b=3", "normalize=false"]),
+    MergingCase("task-arithmetic"),
+    MergingCase("task-arithmetic", ["lambda=0.7", "weight@c=-0.25"]),
+  ]
 }

@@ -14,6 +14,11 @@ enum MergingModel: String, CaseIterable, Sendable {
   struct Paths {
     let base: String
     let experts: [(name: String, path: String)]
+
+    /// With these experts alone; nil for all.
+    func keeping(_ names: [String]?) -> Paths {
+      Paths(base: base, experts: experts.filter { names?.contains($0.name) ?? true })
+    }
   }
 
   func paths(in folder: TemporaryFolder) throws -> Paths {

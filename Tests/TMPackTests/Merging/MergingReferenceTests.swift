@@ -14,6 +14,7 @@ import Testing
     var jobs = ""
     var expected: [(MergingCase, any TensorSource)] = []
     for (index, example) in MergingCase.all.enumerated() {
+      let paths = paths.keeping(example.experts)
       let sources = try sources(paths, example, folder, index)
       expected.append((example, try SharedModelSource(sources.0, method: try example.make())))
       var words = [example.method, "--base", paths.base, "-o", folder("out-\(index).safetensors")]

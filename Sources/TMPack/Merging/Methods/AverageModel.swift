@@ -28,12 +28,7 @@ public struct AverageModel: MergingMethod {
   }
 
   public func merge(_ group: TensorGroup, into merged: MergedTensor) throws(StorageError) {
-    let weights = group.names.map { self.weights[$0] }
-    let total = weights.reduce(0, +)
-    guard !isNormalized || total != 0 else {
-      throw StorageError(.invalidArgument, "the weights of the experts that hold it have the sum 0")
-    }
-    let divisor = isNormalized ? total : 1
+    let (weights, divisor) = try weights.weighting(of: group, dividing: isNormalized)
     try group.forEachChunk { chunk throws(StorageError) in
       chunk.result.setToWeightedSum(of: chunk.members, weights)
       for i in 0..<chunk.count { chunk.result[i] /= divisor }

@@ -1,0 +1,116 @@
+import TMPack
+import TestSupport
+import Testing
+
+/// What methods make of sources that leave them nothing to work with.
+@Suite struct DegenerateMergingTests {
+  /// Methods without statistics, that go by directions or decompositions.
+  private static let methods = [
+    "slerp", "multislerp", "karcher", "karcher origin=base", "model-stock", "model-stock filter_wise=true", "iso-c",
+    "iso-cts", "iso-cts common_space_fraction=0", "opcm", "opcm alpha=1",
+  ]
+
+  private func method(_ text: String) throws -> MergingCase {
+    let words = text.split(separator: " ").map(String.init)
+    return MergingCase(words[0], Array(words.dropFirst()))
+  }
+
+  /// Merges tensors `w` and `b`, given for the base and for each expert.
+  private func merged(
+    _ text: String, _ models: [[SampleTensor]]
+  ) throws -> [[Double]] {
+    let sources = try MergeSources(
+      base: MemoryTensorSource(models[0]),
+      experts: models.dropFirst().enumerated().map { .init(name: "e\($0)", source: try MemoryTensorSource($1)) })
+    let source = try SharedModelSource(sources, method: try method(text).make())
+    return try source.tensors.map { info in
+      var values = [Double](repeating: 0, count: info.shape.elementCount)
+      try source.bytes(of: info).withBytes { raw in
+        values.withUnsafeMutableBufferPointer { info.dtype.floatFormat!.widen(raw, into: $0) }
+      }
+      return values
+    }
+  }
+
+  private func model(seed: UInt64, scale: Double = 1) throws -> [SampleTensor] {
+    [
+      try tensor("w", .f32, [12, 20], noise(240, scale: scale, seed: seed)),
+      try tensor("b", .f32, [20], noise(20, scale: scale, seed: seed + 1)),
+    ]
+  }
+
+  @Test(arguments: methods) func expertsEqualToTheBaseGiveTheBase(_ text: String) throws {
+    let base = try model(seed: 1)
+    let merged = try merged(text, [base, base, base])
+    let zeros = try model(seed: 1, scale: 0)
+    let expected = try self.merged("base", [base, base])
+    for (own, other) in zip(merged, expected) {
+      #expect(zip(own, other).allSatisfy { abs($0 - $1) <= 1e-6 * abs($1) })
+    }
+    #expect(try self.merged(text, [zeros, zeros, zeros]).allSatisfy { $0.allSatisfy { $0 == 0 } })
+  }
+
+  @Test(arguments: methods) func oneExpertIsMergedOrRefused(_ text: String) throws {
+    let models = [try model(seed: 1), try model(seed: 5)]
+    if text.hasPrefix("model-stock") {
+      #expect(throws: StorageError(.invalidArgument, "")) { try merged(text, models) }
+    } else {
+      #expect(try merged(text, models).allSatisfy { $0.allSatisfy(\.isFinite) })
+    }
+  }
+
+  /// Task vectors of opposite directions, and of rank one.
+  @Test(arguments: methods) func directionsThatCancelGiveFiniteNumbers(_ text: String) throws {
+    let change = noise(12, seed: 3).flatMap { x in noise(20, seed: 4).map { x * $0 } }
+    let models = try [0.0, 1, -1].map { sign in
+      [
+        try tensor("w", .f32, [12, 20], change.map { sign * $0 }),
+        try tensor("b", .f32, [20], noise(20, scale: sign, seed: 9)),
+      ]
+    }
+    #expect(try merged(text, models).allSatisfy { $0.allSatisfy(\.isFinite) })
+  }
+
+  @Test(arguments: methods, [Double.nan, .infinity, -.infinity, 1e300])
+  func elementsThatAreNoNumbersAreAnError(_ text: String, _ value: Double) throws {
+    var values = noise(240, seed: 1)
+    values[77] = value
+    let models = try [noise(240, seed: 1), noise(240, seed: 2), values].map { [try tensor("w", .f64, [12, 20], $0)] }
+    if value == 1e300 && text.hasPrefix("iso") {
+      #expect(try merged(text, models).allSatisfy { $0.allSatisfy { !$0.isNaN } })
+    } else {
+      let error = failure { _ = try merged(text, models) }
+      #expect(error?.code == .nonFinite)
+      #expect(error?.tensor == "w")
+    }
+  }
+
+  @Test func slerpRefusesThreeExperts() throws {
+    let models = try (1...4).map { try model(seed: UInt64($0)) }
+    let error = failure { _ = try merged("slerp", models) }
+    #expect(error?.code == .invalidArgument)
+    #expect(error?.message.contains("not 3") == true)
+  }
+
+  @Test func slerpKeepsTheLengthOfEquallyLongVectors() throws {
+    let merged = try merged(
+      "slerp t=0.25",
+      [[1.0, 0, 0], [0, 2, 0], [0, 0, 2]].map { [try tensor("w", .f64, [3], $0)] })[0]
+    #expect(abs(merged.reduce(0) { $0 + $1 * $1 } - 4) < 1e-14)
+    #expect(abs(merged[2] / merged[1] - 0.41421356237309503) < 1e-14)
+  }
+
+  @Test func multislerpRefusesThreeDirectionsThatCancel() throws {
+    let third = 3.0.squareRoot() / 2
+    let models = try [[0.0, 0], [1, 0], [-0.5, third], [-0.5, -third]].map { [try tensor("w", .f64, [2], $0)] }
+    #expect(failure { _ = try merged("multislerp", models) }?.code == .invalidArgument)
+  }
+
+  /// The isotropic sum of one task vector has its nuclear norm, and equal singular values.
+  @Test func isoMergesAnOrthogonalTaskVectorToItself() throws {
+    let rotation: [Double] = [0, 1, 0, 0, 0, 1, 1, 0, 0]
+    let models = try [[Double](repeating: 0, count: 9), rotation].map { [try tensor("w", .f64, [3, 3], $0)] }
+    let merged = try merged("iso-c", models)[0]
+    #expect(zip(merged, rotation).allSatisfy { abs($0 - $1) < 1e-14 })
+  }
+}
