@@ -31,7 +31,7 @@ GRIDS = {
     "consensus": [["lambda=0.2,0.3,0.5", "tall_lambda=0.2,0.4"]],
     "pcb": [["lambda=0.5,1,1.5", "ratio=0.1,0.3"]],
     "cabs": [["lambda=0.2,0.4,0.8"]],
-    "multi-slerp": [],
+    "multislerp": [],
     "model-stock": [],
     "karcher": [],
     "iso-c": [["alpha=0.6,1,1.4"]],

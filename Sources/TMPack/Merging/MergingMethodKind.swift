@@ -46,7 +46,8 @@ public struct MergingMethodKind: Sendable {
 
   /// Whether the base's values have any influence with these settings. Where not, it only says which tensors there are.
   public func needsBase(with given: some Sequence<MergeSettings.Name>) -> Bool {
-    usesBase || given.contains { name in MergeSetting.layerScaling.contains { $0.name == name.setting } }
+    let readsBase = Set(MergeSetting.layerScaling.map(\.name) + [MergeSetting.originName])
+    return usesBase || given.contains { readsBase.contains($0.setting) }
   }
 
   /// The method of that name.

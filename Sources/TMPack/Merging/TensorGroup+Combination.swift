@@ -9,9 +9,11 @@ enum VectorOrigin: String, CaseIterable {
 }
 
 extension MergeSetting {
+  static let originName = "origin"
+
   static func origin(default value: VectorOrigin) -> MergeSetting {
     MergeSetting(
-      "origin", .choice(VectorOrigin.allCases.map(\.rawValue)), default: value.rawValue,
+      originName, .choice(VectorOrigin.allCases.map(\.rawValue)), default: value.rawValue,
       "whether directions are those of the tensors or of the task vectors")
   }
 }

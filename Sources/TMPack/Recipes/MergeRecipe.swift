@@ -104,7 +104,7 @@ extension MergeRecipe {
   /// Our name for a method of mergekit's files.
   private static func ownName(of method: String) -> String {
     let words = method.split(separator: "_", omittingEmptySubsequences: false).joined(separator: "-")
-    return ["linear": "average", "multislerp": "multi-slerp"][words] ?? words
+    return ["linear": "average"][words] ?? words
   }
 
   private static func model(_ node: YAMLNode, of kind: MergingMethodKind) throws(StorageError) -> Model {

@@ -18,7 +18,7 @@ struct FisherAverage: MergingMethod {
       MergeSetting("weight", MergeSetting.positiveOrZero, default: "1", perExpert: true, "weight in the mean"),
       MergeSetting("floor", .number(0...1e150), default: "1e-6", "least Fisher information of an element"),
       MergeSetting("normalize", .flag, default: "true", "whether each expert's information is divided by its norm"),
-    ]
+    ], usesBase: false
   ) { settings throws(StorageError) in
     FisherAverage(
       weights: settings.numbers("weight"), floor: settings.number("floor"), isNormalized: settings.flag("normalize"),

@@ -24,7 +24,7 @@ struct KarcherMean: MergingMethod {
       .weight, MergeSetting("max_iter", .integer(0...10_000), default: "10", "most steps"),
       MergeSetting("tol", .number(0...1), default: "1e-5", "length of a step, in radians, that is the last"),
       .origin(default: .zero),
-    ]
+    ], usesBase: false
   ) { settings throws(StorageError) in
     KarcherMean(
       weights: settings.numbers("weight"), steps: settings.integer("max_iter"), tolerance: settings.number("tol"),

@@ -22,7 +22,7 @@ struct RegressionMean: MergingMethod {
       MergeSetting(
         "weight", MergeSetting.positiveOrZero, default: "1", perExpert: true, "weight of an expert's inputs"),
       MergeSetting("alpha", MergeSetting.fraction, default: "0.9", "factor of the Gram matrices off their diagonals"),
-    ]
+    ], usesBase: false
   ) { settings throws(StorageError) in
     RegressionMean(weights: settings.numbers("weight"), offDiagonal: settings.number("alpha"), record: settings.record)
   }
