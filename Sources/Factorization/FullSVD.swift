@@ -70,7 +70,7 @@ package struct FullSVD: Sendable {
 }
 
 extension FullSVD {
-  private init(shortSide: Int, left: DoubleMatrix?, singularValues: [Double], right: DoubleMatrix?) {
+  init(shortSide: Int, left: DoubleMatrix?, singularValues: [Double], right: DoubleMatrix?) {
     self.shortSide = shortSide
     self.left = left
     self.singularValues = singularValues

@@ -72,4 +72,32 @@ import Factorization
       try DoubleMatrix.checkDecomposable(rows: side, columns: side + 1)
     }
   }
+
+  @Test(arguments: [(5, 5), (40, 17), (17, 40), (1, 9), (64, 64)])
+  func thePolarFactorIsThatOfAllTriplets(_ rows: Int, _ columns: Int) throws {
+    // Within what a Gram matrix shows, and beyond.
+    for least in [0.1, 1e-3, 1e-9] {
+      var svd = try FullSVD(random(rows, columns, seed: 9))
+      let count = svd.rank
+      var scaled = try #require(svd.right)
+      var values = [Double](repeating: 1, count: count)
+      for k in values.indices { values[k] = 1 / Double(k + 1) }
+      if count > 1 { values[count - 1] = min(values[count - 1], least) }
+      scaled.scaleRows(by: values)
+      let matrix = DoubleMatrix(try #require(svd.left), times: scaled)
+      svd = try FullSVD(matrix)
+      let polar = try PolarFactor(matrix)
+      let expected = try #require(svd.orthogonalFactor())
+      #expect(distance(try #require(polar.factor), expected) <= 1e-8 * norm(expected), "\(least)")
+      #expect(abs(polar.nuclearNorm - svd.nuclearNorm) <= 1e-10 * svd.nuclearNorm)
+    }
+    #expect(try PolarFactor(DoubleMatrix(zerosOfRows: rows, columns: columns)).factor == nil)
+  }
+
+  @Test(arguments: [(60, 41), (41, 60)]) func fewLeadingTripletsAreThoseOfAll(_ rows: Int, _ columns: Int) throws {
+    let matrix = random(rows, columns, seed: 10)
+    let (few, all) = (try FullSVD(leading: 6, of: matrix), try FullSVD(matrix).leading(6))
+    #expect(zip(few.singularValues, all.singularValues).allSatisfy { abs($0 - $1) <= 1e-12 * $1 })
+    #expect(distance(try restored(few), try restored(all)) <= 1e-10 * norm(matrix))
+  }
 }

@@ -28,9 +28,9 @@ struct IsotropicMerge: MergingMethod {
     }
     try DoubleMatrix.checkDecomposable(rows: rows, columns: columns)
     let sum = try group.taskVectorSum(group.names.map { weights[$0] })
-    let svd = try FullSVD(DoubleMatrix(sum, rows: rows, columns: columns))
-    let mean = svd.nuclearNorm / Double(svd.shortSide)
-    try group.write(basePlus: scale * mean, times: svd.orthogonalFactor()?.values ?? sum, into: merged)
+    let polar = try PolarFactor(DoubleMatrix(sum, rows: rows, columns: columns))
+    let mean = polar.nuclearNorm / Double(min(rows, columns))
+    try group.write(basePlus: scale * mean, times: polar.factor?.values ?? sum, into: merged)
   }
 }
 
@@ -42,7 +42,8 @@ struct IsotropicMerge: MergingMethod {
 /// task vectors, U_c. Each expert gives the n leading triplets of τₜ − U_c U_cᵀ τₜ. The left and the right vectors are
 /// then each orthogonalised, U Vᵀ, and the result is θ₀ + λ · σ̄ · U⊥ V⊥ᵀ with σ̄ the mean of all k values.
 /// Tensors that are not of two dimensions, noise, and λ (1.5 for eight ViT-B/32): as in Iso-C.
-/// Memory for one matrix: about eight times its elements in binary64. Time: T + 4 singular value decompositions.
+/// Memory for one matrix: about eight times its elements in binary64. Time: one full singular value decomposition, and
+/// T + 2 of Gram matrices.
 struct CommonAndSpecificMerge: MergingMethod {
   static let kind = MergingMethodKind(
     "iso-cts", "As iso-c, with directions of each expert in place of the least common ones.",
@@ -84,7 +85,7 @@ struct CommonAndSpecificMerge: MergingMethod {
         var vector = DoubleMatrix(try group.taskVector(ofMember: member), rows: rows, columns: columns)
         for i in vector.values.indices { vector.values[i] *= weights[member] }
         if let u = sum.left { vector.add(-1, u, times: DoubleMatrix(u, times: vector, transposing: .first)) }
-        directions.append(try FullSVD(vector).leading(own))
+        directions.append(try FullSVD(leading: own, of: vector))
       }
     }
     directions.append(sum)
@@ -125,8 +126,8 @@ private struct Directions {
     guard !left.isEmpty else { return nil }
     let count = left.count / rows
     // Rows of vectors, so that the factors are U⊥ᵀ and V⊥ᵀ.
-    guard let u = try FullSVD(DoubleMatrix(left, rows: count, columns: rows)).orthogonalFactor(),
-      let v = try FullSVD(DoubleMatrix(right, rows: count, columns: columns)).orthogonalFactor()
+    guard let u = try PolarFactor(DoubleMatrix(left, rows: count, columns: rows)).factor,
+      let v = try PolarFactor(DoubleMatrix(right, rows: count, columns: columns)).factor
     else { return nil }
     return DoubleMatrix(u, times: v, transposing: .first)
   }
