@@ -1,5 +1,5 @@
 """Fisher merging: Matena and Raffel, "Merging Models with Fisher-Weighted Averaging", NeurIPS 2022, arXiv 2111.09832,
-equation 2 with the diagonal approximation of section 3.3.
+with the diagonal of the Fisher information.
 
 From the authors' code: the floor, and coefficients divided by the norm of each model's whole diagonal.
 """

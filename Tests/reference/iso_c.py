@@ -1,5 +1,5 @@
 """Iso-C: Marczak et al., "No Task Left Behind: Isotropic Model Merging with Common and Task-Specific Subspaces", ICML
-2025, arXiv 2502.04959, algorithm 1: U (mean of the singular values) V^T of the sum of the task vectors.
+2025, arXiv 2502.04959, Iso-C: U (mean of the singular values) V^T of the sum of the task vectors.
 
 From the authors' code: matrices of two dimensions only, the others get the mean task vector. Not from there: directions
 whose singular values are rounding noise are left out.

@@ -1,5 +1,5 @@
 """Iso-CTS: Marczak et al., "No Task Left Behind: Isotropic Model Merging with Common and Task-Specific Subspaces", ICML
-2025, arXiv 2502.04959, algorithm 2, with the sizes of the subspaces from the authors' code.
+2025, arXiv 2502.04959, Iso-CTS, with the sizes of the subspaces from the authors' code.
 
 Their rounding can ask for more task-specific directions than there are; then as many as fit. Matrices of two dimensions
 and rounding noise: as in iso_c.

@@ -1,5 +1,5 @@
 """RegMean: Jin et al., "Dataless Knowledge Fusion by Merging Weights of Language Models", ICLR 2023, arXiv 2212.09849,
-equation 2, with off-diagonal elements multiplied by alpha (section 3.3), for weights [out, in].
+the closed form, with off-diagonal elements multiplied by alpha, for weights [out, in].
 
 Inputs that are always zero leave the normal equations undetermined; their weights are averaged.
 """

@@ -1,4 +1,4 @@
-"""SLERP: Shoemake, "Animating rotation with quaternion curves", SIGGRAPH 1985, section 3.3, for vectors of any length.
+"""SLERP: Shoemake, "Animating rotation with quaternion curves", SIGGRAPH 1985, for vectors of any length.
 
 With two experts from the first to the second, with one from the base to it. As mergekit does, it is linear where
 |cos| exceeds `dot_threshold`, and a zero vector is left as it is when directions are compared.

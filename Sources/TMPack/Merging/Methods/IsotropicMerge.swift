@@ -7,7 +7,7 @@ import Factorization
 ///
 /// For matrices of two dimensions; of other tensors, as in the authors' code, λ times the mean task vector is added.
 /// Directions that are lost in rounding noise are left out (the SVD has arbitrary ones there).
-/// λ is the paper's α, to be chosen on data: it has 1.3 for eight ViT-B/32.
+/// λ is the paper's α, to be chosen on data.
 /// Memory for one matrix: about six times its elements in binary64.
 struct IsotropicMerge: MergingMethod {
   static let kind = MergingMethodKind(
@@ -41,7 +41,7 @@ struct IsotropicMerge: MergingMethod {
 /// matrix, n = round((k − ⌊`common_space_fraction` · k⌋) / T), and the others are the leading ones of the sum of the
 /// task vectors, U_c. Each expert gives the n leading triplets of τₜ − U_c U_cᵀ τₜ. The left and the right vectors are
 /// then each orthogonalised, U Vᵀ, and the result is θ₀ + λ · σ̄ · U⊥ V⊥ᵀ with σ̄ the mean of all k values.
-/// Tensors that are not of two dimensions, noise, and λ (1.5 for eight ViT-B/32): as in Iso-C.
+/// Tensors that are not of two dimensions, noise, and λ: as in Iso-C.
 /// Memory for one matrix: about eight times its elements in binary64. Time: one full singular value decomposition, and
 /// T + 2 of Gram matrices.
 struct CommonAndSpecificMerge: MergingMethod {
