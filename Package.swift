@@ -54,6 +54,7 @@ let package = Package(
     .executableTarget(
       name: "GoldenGenerator", dependencies: ["TMPack", "TestSupport"], path: "Fixtures/Generator"),
     .executableTarget(name: "lossless-benchmark", dependencies: ["TMPack"], path: "Benchmarks/Lossless"),
+    .executableTarget(name: "serving-benchmark", dependencies: ["TMPack"], path: "Benchmarks/Serving"),
     .testTarget(name: "ByteIOTests", dependencies: ["ByteIO", "Parallel", "TestSupport"]),
     .testTarget(name: "ZstandardTests", dependencies: ["Zstandard", "TestSupport"]),
     .testTarget(

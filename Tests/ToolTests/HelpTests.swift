@@ -2,9 +2,13 @@ import TestSupport
 import Testing
 
 @Suite struct HelpTests {
-  static let commands = ["pack", "plan", "unpack", "inspect", "verify", "compare", "export", "add", "remove", "doctor"]
+  static let commands = [
+    "pack", "plan", "unpack", "inspect", "verify", "compare", "export", "add", "remove", "router",
+    "route", "doctor",
+  ]
 
-  @Test(arguments: commands.map { [$0] } + [[]]) func showsAnExampleThatCanBeCopied(_ command: [String]) throws {
+  @Test(arguments: commands.map { [$0] } + [[], ["router", "fit"], ["router", "import"], ["router", "remove"]])
+  func showsAnExampleThatCanBeCopied(_ command: [String]) throws {
     let run = try Child(toolPath, command + ["--help"]).wait()
     #expect(run.code == 0)
     #expect(run.talk.isEmpty)

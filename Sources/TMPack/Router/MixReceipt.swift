@@ -5,7 +5,7 @@ import TensorKit
 
 /// What a mix was made of, and what came out: enough for somebody else to make it again and compare.
 ///
-/// `Spec/receipts.md` describes it. It is not signed: sign the file, or its digest, if you must know the author.
+/// `Spec/json.md` describes it. It is not signed: sign the file, or its digest, if you must know the author.
 public struct MixReceipt: Sendable, Equatable {
   /// How weights came about, where a router gave them.
   public struct Routed: Sendable, Equatable {

@@ -13,13 +13,19 @@ public struct RouterDraft: Sendable {
   public var measures: RouterMeasures
   public var provenance: Provenance
 
-  /// - Throws: `shapeMismatch` for another number of classes than the model's; `nonFinite` for weights beyond `dtype`.
+  /// - Throws: `shapeMismatch` for another number of classes than the model's; `invalidArgument` for fewer than two, or one
+  ///   given twice; `nonFinite` for weights beyond `dtype`.
   public init(
     classes: [String], model: RouterModel, dtype: RouterDType, provenance: Provenance
   ) throws(StorageError) {
     guard classes.count == model.classCount else {
       throw StorageError(
         .shapeMismatch, "the router has \(model.classCount) outputs, and \(classes.count) classes are named")
+    }
+    guard classes.count >= 2 else { throw StorageError(.invalidArgument, "a router needs two classes at least") }
+    var seen: Set<ExactString> = []
+    for name in classes where !seen.insert(ExactString(name)).inserted {
+      throw StorageError(.invalidArgument, "the class '\(name)' is given twice")
     }
     self.classes = classes
     self.model = try model.rounded(to: dtype)

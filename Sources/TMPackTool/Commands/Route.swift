@@ -7,10 +7,11 @@ struct Route: ParsableCommand {
     discussion: """
       Examples:
         tmpack route zoo.tmpack --embedding x.npy
-        tmpack route zoo.tmpack --embedding inputs.safetensors --group-size 8 --top 1
+        tmpack route zoo.tmpack --embedding x.safetensors --group-size 8 --top 1
 
-      The embeddings are the shared model's, floats [N, D] or [D]. Inputs of a group are taken to want the same: their
-      evidence is added up. With labels in the file, the share of groups of one label that get it is said, too.
+      The embeddings are the shared model's, floats [N, D] or [D]. Inputs of a group
+      are taken to want the same: their evidence is added up. With labels in the
+      file, the share of groups of one label that get it is said, too.
       """)
 
   enum Group: String, ExpressibleByArgument, CaseIterable {

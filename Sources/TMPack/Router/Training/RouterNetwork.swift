@@ -5,7 +5,7 @@ import Factorization
 /// linear layer at the end. Without hidden layers it is a linear classifier.
 ///
 /// Matrices are row-major, a batch has a row for each input. Binary32.
-struct RouterNetwork {
+package struct RouterNetwork {
   /// One hidden layer. The normalisation's shift takes the place of a bias.
   struct Block {
     let inputs: Int
@@ -32,7 +32,7 @@ struct RouterNetwork {
   private static let momentum: Float = 0.1
 
   /// Weights are uniform within 1 ÷ √inputs, as PyTorch's Linear has them.
-  init(
+  package init(
     dimension: Int, hidden: [Int], classCount: Int, slope: Float, dropout: Float, using random: inout RandomBits
   ) {
     func uniform(_ count: Int, inputs: Int) -> [Float] {
@@ -60,7 +60,7 @@ struct RouterNetwork {
   // MARK: Parameters
 
   /// Those that are trained, in an order that `gradients` has, too.
-  var parameters: [[Float]] {
+  package var parameters: [[Float]] {
     get { blocks.flatMap { [$0.weights, $0.gamma, $0.beta] } + [weights, bias] }
     set {
       for index in blocks.indices {
@@ -91,7 +91,7 @@ struct RouterNetwork {
   /// The mean cross-entropy of a batch in nats, and its derivatives by the parameters. Updates the normalisation's means.
   ///
   /// - Parameter batch: of two rows at least, if there are hidden layers.
-  mutating func gradients(
+  package mutating func gradients(
     _ batch: [Float], labels: [Int], using random: inout RandomBits
   ) -> (loss: Double, gradients: [[Float]]) {
     let rows = labels.count

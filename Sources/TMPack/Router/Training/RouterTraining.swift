@@ -25,10 +25,11 @@ public struct RouterTraining: Sendable {
   public var learningRate = 5e-4
   public var weightDecay = 0.01
   public var batchSize = 128
-  /// Most passes over the inputs.
-  public var epochs = 50
-  /// Passes without a lower loss of the validation inputs after which the best so far is taken.
-  public var patience = 5
+  /// Most passes over the inputs; nil takes 50, or more of few inputs: enough for 2500 steps.
+  public var epochs: Int?
+  /// Passes without a lower loss of the validation inputs after which the best so far is taken; nil takes 5, or more of
+  /// few inputs: enough for 250 steps.
+  public var patience: Int?
   /// Neighbours that vote, of `knn`.
   public var neighbours = 32
   /// Examples of `knn` that are kept, chosen at random; nil keeps all.
@@ -40,6 +41,16 @@ public struct RouterTraining: Sendable {
   public var fallbackRate = 0.01
 
   public init() {}
+
+  /// Most passes over so many inputs.
+  public func epochs(of inputs: Int) -> Int { epochs ?? passes(50, steps: 2500, inputs) }
+
+  private func patience(of inputs: Int) -> Int { patience ?? passes(5, steps: 250, inputs) }
+
+  private func passes(_ least: Int, steps: Int, _ inputs: Int) -> Int {
+    let each = max(1, (inputs + batchSize - 1) / batchSize)
+    return max(least, (steps + each - 1) / each)
+  }
 
   /// How far training is.
   public struct Epoch: Sendable {
@@ -93,8 +104,8 @@ public struct RouterTraining: Sendable {
       record["learning-rate"] = "\(learningRate)"
       record["weight-decay"] = "\(weightDecay)"
       record["batch-size"] = String(batchSize)
-      record["epochs"] = String(epochs)
-      record["patience"] = String(patience)
+      record["epochs"] = epochs.map { String($0) }
+      record["patience"] = patience.map { String($0) }
     }
     record["fallback-rate"] = "\(fallbackRate)"
     return record
@@ -121,7 +132,8 @@ public struct RouterTraining: Sendable {
     try require(learningRate > 0 && learningRate.isFinite, "the learning rate must be above 0")
     try require(weightDecay >= 0 && weightDecay.isFinite, "the weight decay must be a number that is not negative")
     try require((0..<1).contains(fallbackRate), "the rate of the fallback must be 0 at least and below 1")
-    try require(batchSize >= 2 && epochs >= 1 && patience >= 1, "batches need two inputs, epochs and patience 1")
+    try require(
+      batchSize >= 2 && epochs ?? 1 >= 1 && patience ?? 1 >= 1, "batches need two inputs, epochs and patience 1")
     try require(neighbours >= 1 && (examples ?? 1) >= 1, "neighbours and examples must be 1 at least")
     try require(
       hidden.allSatisfy { $0 >= 1 } && (kind != .mlp || !hidden.isEmpty), "hidden layers need an output at least")
@@ -152,7 +164,8 @@ public struct RouterTraining: Sendable {
     var optimizer = AdamW(
       parameters: network.parameters, learningRate: Float(learningRate), decay: Float(weightDecay))
     var best = (loss: Double.infinity, epoch: 0, network: network)
-    for epoch in 1...epochs {
+    let patience = patience(of: inputs.labels.count)
+    for epoch in 1...epochs(of: inputs.labels.count) {
       let order = random.permutation(inputs.labels.count)
       var sum = 0.0
       var count = 0

@@ -18,10 +18,11 @@ struct RouterFit: ParsableCommand {
     discussion: """
       Examples:
         tmpack router fit zoo.tmpack --embeddings train.safetensors
-        tmpack router fit zoo.tmpack --embeddings train.npz --classes math,code --model linear
+        tmpack router fit zoo.tmpack --embeddings x.npz --classes math,code
 
-      The file holds `embeddings`, floats [N, D], and `labels`, integers [N]: numbers into --classes, or else into the
-      metadatum `classes` of the file, or else into the archive's experts. The archive is changed in place.
+      The file holds `embeddings`, floats [N, D], and `labels`, integers [N]:
+      numbers into --classes, or else into the metadatum `classes` of the file, or
+      else into the archive's experts. The archive is changed in place.
       """)
 
   @Argument(help: ArgumentHelp("The archive.", valueName: "archive"))
@@ -76,7 +77,7 @@ struct RouterFit: ParsableCommand {
           Progress(
             stage:
               "epoch \(epoch.number): loss \(epoch.loss.significant(3)), validation \(epoch.validationLoss.significant(3)), \(epoch.validationAccuracy.percent)",
-            done: bytes * UInt64(epoch.number), total: bytes * UInt64(training.epochs)))
+            done: bytes * UInt64(epoch.number), total: bytes * UInt64(training.epochs(of: fitted.labels.count))))
       }
     }
     try opened.put(draft, replacing: force)
@@ -127,11 +128,15 @@ struct RouterModelOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Inputs of a step.", valueName: "n"))
   var batchSize = Self.defaults.batchSize
 
-  @Option(help: ArgumentHelp("Most passes over the inputs.", valueName: "n"))
-  var epochs = Self.defaults.epochs
+  @Option(
+    help: ArgumentHelp("Most passes over the inputs (default: 50, or more until 2500 steps are made).", valueName: "n"))
+  var epochs: Int?
 
-  @Option(help: ArgumentHelp("Passes without progress in validation after which the best is taken.", valueName: "n"))
-  var patience = Self.defaults.patience
+  @Option(
+    help: ArgumentHelp(
+      "Passes without progress in validation after which the best is taken (default: 5, or more until 250 steps are made).",
+      valueName: "n"))
+  var patience: Int?
 
   @Option(help: ArgumentHelp("Neighbours that vote, of knn.", valueName: "n"))
   var neighbours = Self.defaults.neighbours

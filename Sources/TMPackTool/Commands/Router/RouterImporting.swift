@@ -10,10 +10,12 @@ struct RouterImporting: ParsableCommand {
     discussion: """
       Examples:
         tmpack router import zoo.tmpack router.pt --classes math,code
-        tmpack router import zoo.tmpack router.safetensors --modules fc1,bn1,fc2,bn2,fc3 --validation val.safetensors
+        tmpack router import zoo.tmpack router.pt --modules fc1,bn1,fc2,bn2,fc3
 
-      The file holds the state dictionary of a network of Linear and BatchNorm1d layers with leaky rectifiers behind all
-      linear layers but the last. Normalisations are folded into the linear layers. The archive is changed in place.
+      The file holds the state dictionary of a network of Linear and BatchNorm1d
+      layers, with leaky rectifiers behind all linear layers but the last.
+      Normalisations are folded into the linear layers. The archive is changed in
+      place.
       """)
 
   @Argument(help: ArgumentHelp("The archive.", valueName: "archive"))
