@@ -146,9 +146,6 @@ public final class ArchiveWriter {
     router = try writeSection(section, context: experts.map(\.name), isCounted: false).reference
   }
 
-  /// Leaves the router out of what will be committed.
-  public func dropRouter() { router = nil }
-
   func list(
     _ name: String, _ section: Section<ExpertManifest>, _ reference: SectionReference, bytes: UInt64
   ) {

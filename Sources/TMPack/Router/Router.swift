@@ -5,10 +5,14 @@ import Digests
 /// The router of an archive: it looks at an input's embedding and says how much of each expert the input wants.
 ///
 /// ```swift
+/// let archive = try Archive("zoo.tmpack")
 /// let router = try Router(archive)
-/// let cache = MixCache(reconstructor, memoryLimit: 4 << 30)
-/// let weights = try router.weights(for: embedding)
-/// let model = try cache.mix(weights)
+/// let cache = try MixCache(Reconstructor(archive), memoryLimit: 4 << 30)
+/// for embedding in embeddings {
+///   let weights = try router.weights(for: embedding)
+///   let model = try cache.mix(weights)
+///   print(model.weights.entries, model.source.tensors.count)
+/// }
 /// ```
 ///
 /// Source: Lu et al., Twin-Merging, NeurIPS 2024, arXiv 2406.15479: w = softmax(router(embedding of the shared model)).

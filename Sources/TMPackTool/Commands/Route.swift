@@ -115,10 +115,10 @@ struct Route: ParsableCommand {
 }
 
 extension Routing {
-  /// As `--weights` takes it, the greatest first; or what is taken instead.
+  /// As `--weights` takes it, the greatest first, without those next to nothing; or what is taken instead.
   var text: String {
     if fellBack { return "(shared model)" }
-    let entries = weights.entries.filter { $0.weight > 0 }.sorted { $0.weight > $1.weight }
+    let entries = weights.entries.filter { $0.weight >= 0.0005 }.sorted { $0.weight > $1.weight }
     if entries.isEmpty { return "(shared model)" }
     return entries.map { "\($0.name)=\(Double($0.weight).significant(3))" }.joined(separator: ",")
   }

@@ -111,7 +111,7 @@ struct Unpack: ParsableCommand {
     } else {
       for note in notes { Console.talk("note: \(note)") }
       if let routed {
-        let kept = weights.entries.filter { $0.weight > 0 }.sorted { $0.weight > $1.weight }
+        let kept = weights.entries.filter { $0.weight >= 0.0005 }.sorted { $0.weight > $1.weight }
         let text = kept.map { "\($0.name)=\(Double($0.weight).significant(3))" }.joined(separator: ",")
         Console.talk(
           "note: routed \(counted(routed.rows, "input")), entropy \(routed.entropy.fixed(3)): \(text.isEmpty ? "the shared model" : text)"

@@ -106,9 +106,13 @@ import Testing
 }
 
 @Suite struct RouterImportTests {
-  private func source(_ tensors: [(name: String, shape: [Int])], value: Double = 1) throws -> MemoryTensorSource {
+  private func source(_ tensors: [(name: String, shape: [Int])]) throws -> MemoryTensorSource {
     try MemoryTensorSource(
-      tensors.map { try tensor($0.name, .f32, $0.shape, noise($0.shape.reduce(1, *), scale: value, seed: 1)) })
+      tensors.map { name, shape in
+        let values = noise(shape.reduce(1, *), seed: 1)
+        // Variances are not negative.
+        return try tensor(name, .f32, shape, name.hasSuffix("running_var") ? values.map(abs) : values)
+      })
   }
 
   private func failure(

@@ -132,7 +132,7 @@ import Testing
       return Double(right) / Double(count)
     }
     let (single, grouped) = (try share(1), try share(8))
-    #expect(single < 0.95 && grouped > single + 0.04 && grouped > 0.9, "\(single) and \(grouped)")
+    #expect(single < 0.8 && grouped > single + 0.15, "\(single) and \(grouped)")
   }
 
   // TMP-11-8

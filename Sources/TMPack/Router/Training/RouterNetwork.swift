@@ -27,13 +27,16 @@ package struct RouterNetwork {
   let classCount: Int
   let slope: Float
   let dropout: Float
+  /// Share of the target that goes to all classes alike.
+  let smoothing: Double
   /// As PyTorch's BatchNorm1d has them.
   static let epsilon: Float = 1e-5
   private static let momentum: Float = 0.1
 
   /// Weights are uniform within 1 ÷ √inputs, as PyTorch's Linear has them.
   package init(
-    dimension: Int, hidden: [Int], classCount: Int, slope: Float, dropout: Float, using random: inout RandomBits
+    dimension: Int, hidden: [Int], classCount: Int, slope: Float, dropout: Float, smoothing: Double = 0,
+    using random: inout RandomBits
   ) {
     func uniform(_ count: Int, inputs: Int) -> [Float] {
       let bound = 1 / Float(inputs).squareRoot()
@@ -43,6 +46,7 @@ package struct RouterNetwork {
     self.classCount = classCount
     self.slope = slope
     self.dropout = dropout
+    self.smoothing = smoothing
     var inputs = dimension
     blocks = []
     for outputs in hidden {
@@ -104,7 +108,7 @@ package struct RouterNetwork {
     }
     let last = blocks.last?.outputs ?? dimension
     var slopes = logits(values, rows)
-    let loss = Self.crossEntropy(&slopes, labels: labels, classCount: classCount)
+    let loss = crossEntropy(&slopes, labels: labels)
     var gradients: [[Float]] = [
       MatrixProducts.transposedTimes(slopes, values, rows: classCount, columns: last, inner: rows),
       Self.columnSums(slopes, rows, classCount),
@@ -206,14 +210,16 @@ package struct RouterNetwork {
   }
 
   /// The mean cross-entropy; leaves its derivatives in the place of the logits.
-  private static func crossEntropy(_ logits: inout [Float], labels: [Int], classCount: Int) -> Double {
+  private func crossEntropy(_ logits: inout [Float], labels: [Int]) -> Double {
+    let even = smoothing / Double(classCount)
     var loss = 0.0
     for (row, label) in labels.enumerated() {
       let own = logits[row * classCount..<(row + 1) * classCount].map { Double($0) }
       let logarithms = Probabilities.logSoftmax(own)
-      loss -= logarithms[label]
       for c in 0..<classCount {
-        let slope = Logarithm.exponential(logarithms[c]) - (c == label ? 1 : 0)
+        let target = even + (c == label ? 1 - smoothing : 0)
+        let slope = Logarithm.exponential(logarithms[c]) - target
+        loss -= target * logarithms[c]
         logits[row * classCount + c] = Float(slope / Double(labels.count))
       }
     }

@@ -22,6 +22,9 @@ public struct RouterTraining: Sendable {
   public var dropout = 0.5
   /// What the rectifiers multiply negative numbers by.
   public var slope = 0.01
+  /// Share of each target that goes to all classes alike, so that the network does not become sure of everything
+  /// (Szegedy et al., Rethinking the Inception Architecture, CVPR 2016). The paper has none.
+  public var labelSmoothing = 0.1
   public var learningRate = 5e-4
   public var weightDecay = 0.01
   public var batchSize = 128
@@ -56,7 +59,7 @@ public struct RouterTraining: Sendable {
   public struct Epoch: Sendable {
     /// From 1.
     public let number: Int
-    /// Mean cross-entropy of the training inputs, in nats, while they were trained on.
+    /// Mean cross-entropy of the training inputs, in nats, while they were trained on: with the smoothed targets.
     public let loss: Double
     public let validationLoss: Double
     public let validationAccuracy: Double
@@ -101,6 +104,7 @@ public struct RouterTraining: Sendable {
         record["dropout"] = "\(dropout)"
         record["slope"] = "\(slope)"
       }
+      record["label-smoothing"] = "\(labelSmoothing)"
       record["learning-rate"] = "\(learningRate)"
       record["weight-decay"] = "\(weightDecay)"
       record["batch-size"] = String(batchSize)
@@ -128,6 +132,7 @@ public struct RouterTraining: Sendable {
       throw StorageError(.invalidArgument, "no input has the class '\(name)'", expert: name)
     }
     try require((0..<1).contains(dropout), "the dropout must be 0 at least and below 1")
+    try require((0..<1).contains(labelSmoothing), "the label smoothing must be 0 at least and below 1")
     try require(slope >= 0 && slope.isFinite, "the slope must be a number that is not negative")
     try require(learningRate > 0 && learningRate.isFinite, "the learning rate must be above 0")
     try require(weightDecay >= 0 && weightDecay.isFinite, "the weight decay must be a number that is not negative")
@@ -160,7 +165,7 @@ public struct RouterTraining: Sendable {
     var random = RandomBits(seed: seed)
     var network = RouterNetwork(
       dimension: dimension, hidden: kind == .mlp ? hidden : [], classCount: classCount, slope: Float(slope),
-      dropout: kind == .mlp ? Float(dropout) : 0, using: &random)
+      dropout: kind == .mlp ? Float(dropout) : 0, smoothing: labelSmoothing, using: &random)
     var optimizer = AdamW(
       parameters: network.parameters, learningRate: Float(learningRate), decay: Float(weightDecay))
     var best = (loss: Double.infinity, epoch: 0, network: network)

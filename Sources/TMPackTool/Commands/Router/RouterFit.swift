@@ -119,6 +119,10 @@ struct RouterModelOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Slope of the rectifiers for negative numbers.", valueName: "number"))
   var slope = Self.defaults.slope
 
+  @Option(
+    help: ArgumentHelp("Share of each target that goes to all classes alike; the paper has 0.", valueName: "share"))
+  var labelSmoothing = Self.defaults.labelSmoothing
+
   @Option(help: ArgumentHelp("AdamW's learning rate.", valueName: "number"))
   var learningRate = Self.defaults.learningRate
 
@@ -162,6 +166,7 @@ struct RouterModelOptions: ParsableArguments {
     training.hidden = hidden?.counts ?? training.hidden
     training.dropout = dropout
     training.slope = slope
+    training.labelSmoothing = labelSmoothing
     training.learningRate = learningRate
     training.weightDecay = weightDecay
     training.batchSize = batchSize
