@@ -56,6 +56,15 @@ import Testing
     #expect(text.code == 0 && text.output.contains("0–63"))
   }
 
+  // A vector of integers that is no labels, or labels of other classes, must not keep inputs from being routed.
+  @Test func routesWhateverTheLabelsMean() throws {
+    let archive = try routed("--model", "linear")
+    let other = try embeddings("other.safetensors", rows: 6, classes: "x,y", seed: 2)
+    let run = try tmpack("route", archive, "--embedding", other, "--json")
+    #expect(run.code == 0 && run.talk.contains("'x'"))
+    #expect(try run.json()["right"] == nil)
+  }
+
   @Test func sameSeedsGiveTheSameArchive() throws {
     let first = try contents(routed("--seed", "3"))
     #expect(try contents(routed("--seed", "3")) == first)

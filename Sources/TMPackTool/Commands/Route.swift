@@ -49,7 +49,7 @@ struct Route: ParsableCommand {
     let inputs = try Embeddings(contentsOf: embedding)
     let options = try routing.options()
     let routings = try router.route(inputs, pooling: pooling, options)
-    let score = try inputs.labels.map { _ in try Score(router, inputs, routings) }
+    let score = score(router, inputs, routings)
     if reporting.json { return Console.result(json(router, options, routings, score)) }
     var table = TextTable(["inputs", "weights", "entropy"], leftColumns: [0, 1])
     for routing in routings {
@@ -64,6 +64,15 @@ struct Route: ParsableCommand {
     }
     if let score, score.groups > 0 {
       Console.result("right: \(score.right) of \(score.groups), \(score.accuracy.percent)")
+    }
+  }
+
+  /// What labels there are may mean something else: that is no reason not to route.
+  private func score(_ router: Router, _ inputs: Embeddings, _ routings: [Routing]) -> Score? {
+    guard inputs.labels != nil else { return nil }
+    do throws(StorageError) { return try Score(router, inputs, routings) } catch {
+      Console.talk("note: the labels are not used: \(error.message)")
+      return nil
     }
   }
 
