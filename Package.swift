@@ -57,6 +57,7 @@ let package = Package(
     .executableTarget(name: "lossless-benchmark", dependencies: ["TMPack"], path: "Benchmarks/Lossless"),
     .executableTarget(
       name: "kernel-benchmark", dependencies: ["TMPack", "Factorization", "COpenBLAS"], path: "Benchmarks/Kernels"),
+    .executableTarget(name: "serving-benchmark", dependencies: ["TMPack"], path: "Benchmarks/Serving"),
     .testTarget(name: "ByteIOTests", dependencies: ["ByteIO", "Parallel", "TestSupport"]),
     .testTarget(name: "YAMLTests", dependencies: ["ByteIO", "YAML", "TestSupport"]),
     .testTarget(name: "ZstandardTests", dependencies: ["Zstandard", "TestSupport"]),

@@ -7,14 +7,18 @@ struct Recipe: Sendable {
   let mixes: [String]
   /// The experts that are recorded to the bit, too.
   let exact: [String]
+  /// What its router is asked, and how many at a time: the answers are recorded, too.
+  let inputs: [[Float]]
   let make: @Sendable (Workshop) throws -> Void
 
   init(
-    _ name: String, mixes: [String], exact: [String] = [], _ make: @escaping @Sendable (Workshop) throws -> Void
+    _ name: String, mixes: [String], exact: [String] = [], inputs: [[Float]] = [],
+    _ make: @escaping @Sendable (Workshop) throws -> Void
   ) {
     self.name = name
     self.mixes = mixes
     self.exact = exact
+    self.inputs = inputs
     self.make = make
   }
 }
@@ -38,6 +42,23 @@ struct Workshop {
       .pack(base: model("base", base), experts: inputs, to: archive)
   }
 }
+
+extension Workshop {
+  func put(_ model: RouterModel, _ dtype: RouterDType, temperature: Double?, fallbackEntropy: Double?) throws {
+    var draft = try RouterDraft(
+      classes: ["math", "code"], model: model, dtype: dtype,
+      provenance: Provenance(tool: "golden", options: [:], sources: []))
+    draft.temperature = temperature
+    draft.fallbackEntropy = fallbackEntropy
+    draft.measures = RouterMeasures(accuracy: Measure(0.75), examples: 40)
+    try Archive(archive).put(draft)
+  }
+}
+
+/// Rows of three numbers, some of several inputs.
+private let routerInputs: [[Float]] = [
+  [0, 0, 0], [1, -2, 0.5], [-1.5, 0.25, 3], [100, -100, 50], [0.1, 0.2, 0.3, -0.1, -0.2, -0.3, 2, 1, 0],
+]
 
 private func factors(_ method: FactorPlan.Method, _ dtype: FactorDType) throws -> TensorRules {
   TensorRules(.factor(try FactorPlan(method, dtype: dtype)))
@@ -289,5 +310,30 @@ let recipes: [Recipe] =
       }
       let noise = random.bytes(65_601)
       try shop.pack(lossless, base: model(noise, 1), ["a": model(noise, 3)])
+    },
+    // TMP-11-6
+    Recipe("router", mixes: ["", "code=0.5,math=0.5"], inputs: routerInputs) { shop in
+      let (base, experts) = try lossyModels()
+      try shop.pack(factors(.lowRank(rank: 1), .bf16), base: base, experts)
+      var random = SeededGenerator(seed: 7)
+      func layer(_ inputs: Int, _ outputs: Int) throws -> LayeredRouter.Layer {
+        let bias = (0..<outputs).map { _ in random.noise() }
+        return try LayeredRouter.Layer(
+          inputs: inputs, outputs: outputs, bias: bias, weights: (0..<inputs * outputs).map { _ in random.noise() })
+      }
+      let model = try LayeredRouter([layer(3, 5), layer(5, 4), layer(4, 2)], slope: 0.125)
+      try shop.put(.layers(model), .bf16, temperature: 0.75, fallbackEntropy: 0.9)
+    },
+    // TMP-11-7
+    Recipe("router-neighbours", mixes: [""], inputs: routerInputs) { shop in
+      let (base, experts) = try lossyModels()
+      try shop.pack(lossless, base: base, experts)
+      var random = SeededGenerator(seed: 8)
+      // Some examples twice: of equal distances the earlier counts.
+      let vectors = (0..<20).flatMap { _ in (0..<3).map { _ in random.noise() } }
+      let model = try NeighbourRouter(
+        classCount: 2, count: 5, centers: [0.5, -0.25, 0], scales: [1, 2, 0.75],
+        labels: (0..<40).map { UInt16($0 % 3 == 0 ? 1 : 0) }, vectors: vectors + vectors)
+      try shop.put(.neighbours(model), .f16, temperature: nil, fallbackEntropy: nil)
     },
   ]

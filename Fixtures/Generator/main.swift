@@ -25,6 +25,12 @@ for recipe in recipes {
     manifest += "exact \(expert)\n"
     for line in try digests(of: Reconstructor(archive).exact(expert)) { manifest += line + "\n" }
   }
+  for input in recipe.inputs {
+    let router = try Router(archive)
+    let routing = try router.route(Embeddings(input, dimension: router.dimension), pooling: .all)[0]
+    let weights = routing.weights.entries.map { "\($0.name)=\($0.weight)" }.joined(separator: ",")
+    manifest += "route \(input.map { "\($0)" }.joined(separator: ",")) \(weights) \(routing.entropy)\n"
+  }
 }
 if !manifest.isEmpty {
   // Appended to, as recipes are: what stands there stays.

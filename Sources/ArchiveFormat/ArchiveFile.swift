@@ -16,6 +16,7 @@ public final class ArchiveFile: Sendable {
   private struct Cache: Sendable {
     var shared: Section<SharedManifest>?
     var experts: [Int: Section<ExpertManifest>] = [:]
+    var router: Section<RouterManifest>?
   }
 
   /// Reads the header and the index.
@@ -71,6 +72,16 @@ public final class ArchiveFile: Sendable {
       try readSection(expert.section, "the expert's section", context: shared)
     }
     cache.withLock { $0.experts[position] = section }
+    return section
+  }
+
+  /// The router's section; nil in an archive without one.
+  public func routerSection() throws(StorageError) -> Section<RouterManifest>? {
+    guard let reference = index.router else { return nil }
+    if let section = cache.withLock({ $0.router }) { return section }
+    let section: Section<RouterManifest> = try readSection(
+      reference, "the router's section", context: index.experts.map(\.name))
+    cache.withLock { $0.router = section }
     return section
   }
 

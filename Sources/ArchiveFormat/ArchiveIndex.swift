@@ -54,6 +54,22 @@ public struct ArchiveIndex: Sendable {
   public let method: SharedMethod
   /// In declaration order.
   public let experts: [ExpertReference]
+  /// The router's section, if there is one (TMP-11-1).
+  public let router: SectionReference?
+  /// Whether there are extensions whose extents this build does not know.
+  let hasUnknownExtensions: Bool
+
+  init(
+    shared: SectionReference, storage: SharedStorage, method: SharedMethod, experts: [ExpertReference],
+    router: SectionReference?
+  ) {
+    self.shared = shared
+    self.storage = storage
+    self.method = method
+    self.experts = experts
+    self.router = router
+    hasUnknownExtensions = false
+  }
 }
 
 /// Rules for the name of an expert (TMP-4-7): what a command line can quote in `name=weight,…` and `FILE#NAME`.
@@ -72,14 +88,17 @@ public enum ExpertName {
 }
 
 extension ArchiveIndex {
-  /// Features that this build knows. Version 1.0 has none (TMP-4-5).
-  static let knownFeatures: Set<String> = []
+  /// A router in the archive (TMP-11-1).
+  static let routerFeature = "router"
+  /// Features that this build knows (TMP-4-5).
+  static let knownFeatures: Set<String> = [routerFeature]
 
   init(parsing raw: UnsafeRawBufferPointer, archiveEnd: UInt64) throws(StorageError) {
     let object = try JSONValue(parsingCanonical: raw).asObject("the index")
     // Features first: they explain what else may look wrong.
     let features = try object.required("features", of: "the index").asObject("features")
     try features.allowOnly(["optional", "required"], in: "features")
+    var namesRouter = false
     for kind in ["optional", "required"] {
       let names = try features.required(kind, of: "features").asArray("\(kind) features").map {
         value throws(StorageError) in try value.asString("a feature")
@@ -88,9 +107,19 @@ extension ArchiveIndex {
       if kind == "required", let unknown = names.first(where: { !Self.knownFeatures.contains($0) }) {
         throw StorageError(.unsupportedFeature, "needs the feature \"\(unknown)\", which this build does not have")
       }
+      if names.contains(Self.routerFeature) { namesRouter = true }
     }
     try object.allowOnly(["experts", "extensions", "features", "shared"], in: "the index")
-    _ = try object["extensions"]?.asObject("extensions")  // TMP-4-6
+    let extensions = try object["extensions"]?.asObject("extensions") ?? [:]  // TMP-4-6
+    guard namesRouter == (extensions[Self.routerFeature] != nil) else {  // TMP-11-1
+      throw StorageError(.malformed, "the feature \"router\" and the extension of that name do not go together")
+    }
+    router = try extensions[Self.routerFeature].map { value throws(StorageError) in
+      let router = try value.asObject("the router")
+      try router.allowOnly(["section"], in: "the router")
+      return try SectionReference(json: try router.required("section", of: "the router"), archiveEnd: archiveEnd)
+    }
+    hasUnknownExtensions = extensions.names.contains { !Self.knownFeatures.contains($0) }
 
     let shared = try object.required("shared", of: "the index").asObject("shared")
     try shared.allowOnly(["method", "parameters", "section", "storage"], in: "shared")
@@ -118,14 +147,16 @@ extension ArchiveIndex {
   }
 
   func encoded() throws(StorageError) -> [UInt8] {
-    let json: JSONValue = [
-      "experts": .array(experts.map(\.json)), "features": ["optional": [], "required": []],
+    var json: JSONObject = [
+      "experts": .array(experts.map(\.json)),
+      "features": ["optional": router == nil ? [] : [.string(Self.routerFeature)], "required": []],
       "shared": [
         "method": .string(method.name.rawValue), "parameters": JSONValue(method.parameters),
         "section": shared.json, "storage": .string(storage.rawValue),
       ],
     ]
-    let text = json.canonicalText
+    if let router { json["extensions"] = .object([Self.routerFeature: ["section": router.json]]) }
+    let text = JSONValue.object(json).canonicalText
     try Limits.check(text.count, atMost: Limits.indexBytes, "the raw size of the index")
     return text
   }

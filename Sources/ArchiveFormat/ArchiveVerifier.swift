@@ -53,6 +53,9 @@ public struct ArchiveVerifier: Sendable {
           VerificationFault(error: error.at(expert: expert.name), experts: [position], affectsShared: false))
       }
     }
+    do throws(StorageError) { _ = try archive.routerSection() } catch {
+      faults.append(VerificationFault(error: error, experts: [], affectsShared: false))
+    }
     return faults
   }
 
@@ -65,10 +68,12 @@ public struct ArchiveVerifier: Sendable {
     let frames = sections.flatMap(\.frames)
     let list = Set(frames.map(\.extent)).sorted { ($0.offset, $0.end) < ($1.offset, $1.end) }
     faults += coverageFaults(
-      list + [archive.slot.index, archive.index.shared.extent] + archive.index.experts.map(\.section.extent),
+      list + [archive.slot.index, archive.index.shared.extent] + archive.index.experts.map(\.section.extent)
+        + [archive.index.router?.extent].compactMap { $0 },
       raw: Set(frames.lazy.filter { $0.codec == .raw }.map(\.extent.offset)),
-      // The frames of a section that cannot be read would seem to belong to nothing.
-      isComplete: archive.slot.generation == 1 && sections.count == 1 + archive.index.experts.count)
+      // The frames of a section that cannot be read would seem to belong to nothing; so would an unknown extension's.
+      isComplete: archive.slot.generation == 1 && !archive.index.hasUnknownExtensions
+        && sections.count == 1 + archive.index.experts.count + (archive.index.router == nil ? 0 : 1))
 
     let total = list.reduce(0) { $0 + UInt64($1.storedSize) }
     var done: UInt64 = 0
@@ -91,10 +96,17 @@ public struct ArchiveVerifier: Sendable {
 
   // MARK: Who uses a frame
 
+  private enum SectionOwner {
+    case shared
+    case expert(Int)
+    case router
+
+    var isShared: Bool { if case .shared = self { true } else { false } }
+  }
+
   /// A section reduced to what attributing damage needs.
   private struct SectionView {
-    /// Nil for the shared model's.
-    let expert: Int?
+    let owner: SectionOwner
     let frames: [FrameRecord]
     let users: [(name: String, isTensor: Bool, payload: PayloadReference)]
   }
@@ -106,14 +118,18 @@ public struct ArchiveVerifier: Sendable {
     for entry in shared.manifest.tensors {
       if let payload = entry.payload { users.append((entry.info.name, true, payload)) }
     }
-    views.append(SectionView(expert: nil, frames: shared.frames, users: users))
+    views.append(SectionView(owner: .shared, frames: shared.frames, users: users))
     for position in archive.index.experts.indices {
       guard let section = try? archive.expertSection(position) else { continue }
       var users = section.manifest.files.map { (name: $0.name.text, isTensor: false, payload: $0.payload) }
       for entry in section.manifest.tensors {
         for payload in entry.payloads { users.append((entry.name, true, payload)) }
       }
-      views.append(SectionView(expert: position, frames: section.frames, users: users))
+      views.append(SectionView(owner: .expert(position), frames: section.frames, users: users))
+    }
+    if let section = try? archive.routerSection() {
+      let users = section.manifest.payloads.map { (name: "weights", isTensor: false, payload: $0) }
+      views.append(SectionView(owner: .router, frames: section.frames, users: users))
     }
     return views
   }
@@ -125,17 +141,21 @@ public struct ArchiveVerifier: Sendable {
     for section in sections {
       for (number, frame) in section.frames.enumerated() where frame.extent == extent {
         for user in section.users where user.payload.frames.contains(number) {
-          let name = section.expert.map { archive.index.experts[$0].name }
-          let what = user.isTensor ? "" : "file '\(user.name)', "
-          let place = section.expert == nil ? "the shared model, " : ""
+          let tensor = user.isTensor ? user.name : nil
+          let file = user.isTensor ? "" : "file '\(user.name)', "
+          let place: String
+          var expert: Int?
+          switch section.owner {
+          case .shared: place = "the shared model, \(file)"
+          case .expert(let position): (place, expert) = (file, position)
+          case .router: place = "the router, "
+          }
           faults.append(
             VerificationFault(
               error: StorageError(
-                error.code, "\(place)\(what)frame \(number): \(error.message)", file: archive.path,
-                offset: extent.offset,
-                expert: name, tensor: user.isTensor ? user.name : nil),
-              experts: affectedExperts(section.expert, user.isTensor ? user.name : nil),
-              affectsShared: section.expert == nil))
+                error.code, "\(place)frame \(number): \(error.message)", file: archive.path, offset: extent.offset,
+                expert: expert.map { archive.index.experts[$0].name }, tensor: tensor),
+              experts: affectedExperts(section.owner, tensor), affectsShared: section.owner.isShared))
         }
       }
     }
@@ -143,9 +163,9 @@ public struct ArchiveVerifier: Sendable {
   }
 
   /// The experts that need a tensor of a section; a damaged file leaves the tensors usable, but not the expert whole.
-  private func affectedExperts(_ expert: Int?, _ tensor: String?) -> Set<Int> {
-    if let expert { return [expert] }
-    guard let tensor else { return [] }
+  private func affectedExperts(_ owner: SectionOwner, _ tensor: String?) -> Set<Int> {
+    if case .expert(let position) = owner { return [position] }
+    guard owner.isShared, let tensor else { return [] }
     return allExperts.filter { position in
       guard let manifest = try? archive.expertSection(position).manifest else { return false }
       if manifest.lacks(tensor) { return false }

@@ -31,6 +31,13 @@ extension ArchiveWriter {
     list(archive.index.experts[index].name, copied, reference, bytes: newBytes)
   }
 
+  /// Copies the router's section of another archive, if it has one. The experts that it is bound to come before it.
+  public func copyRouter(of archive: ArchiveFile) throws(StorageError) {
+    guard let section = try archive.routerSection() else { return }
+    let copied = Section(manifest: section.manifest, frames: try copy(section.frames, of: archive))
+    router = try writeSection(copied, context: experts.map(\.name), isCounted: false).reference
+  }
+
   private func copy(_ frames: [FrameRecord], of archive: ArchiveFile) throws(StorageError) -> [FrameRecord] {
     try frames.map { frame throws(StorageError) in
       let stored = try archive.payloads.storedBytes(of: frame)

@@ -2,7 +2,7 @@ import ByteIO
 import Digests
 import Zstandard
 
-/// Writes archives: first the shared model's section, then the experts', then the index.
+/// Writes archives: first the shared model's section, then the experts', then maybe a router's, then the index.
 ///
 /// A section is written by placing its payloads in any order and then finishing it with a manifest that refers to them.
 /// Memory: the frames being placed, the section's small payloads, and its frame records.
@@ -16,6 +16,7 @@ public final class ArchiveWriter {
 
   var shared: (section: SectionReference, storage: SharedStorage, method: SharedMethod)?
   var experts: [ExpertReference] = []
+  var router: SectionReference?
   /// The shared model's section, once it is finished.
   public internal(set) var sharedSection: Section<SharedManifest>?
 
@@ -51,6 +52,10 @@ public final class ArchiveWriter {
       remember(try archive.expertSection(index).frames, in: expert.section)
       experts.append(expert)
     }
+    if let reference = archive.index.router, let section = try archive.routerSection() {
+      for frame in section.frames { extents[frame.extent.digest] = frame.extent }
+      router = reference
+    }
   }
 
   private func remember(_ frames: [FrameRecord], in section: SectionReference) {
@@ -71,6 +76,7 @@ public final class ArchiveWriter {
     copy.shared = shared
     copy.sharedSection = sharedSection
     copy.experts = experts
+    copy.router = router
     return copy
   }
 
@@ -134,6 +140,12 @@ public final class ArchiveWriter {
     list(name, section, reference, bytes: newBytes)
   }
 
+  /// Ends the section that is open as the router's, in the place of one that there may be. Its experts come before it.
+  public func finishRouter(_ manifest: RouterManifest) throws(StorageError) {
+    let section = try closed(manifest)
+    router = try writeSection(section, context: experts.map(\.name), isCounted: false).reference
+  }
+
   func list(
     _ name: String, _ section: Section<ExpertManifest>, _ reference: SectionReference, bytes: UInt64
   ) {
@@ -158,8 +170,9 @@ public final class ArchiveWriter {
     return Section(numbering: manifest, placed: section.frames)
   }
 
+  /// - Parameter isCounted: whether summaries count its extents (TMP-4-10): not those of a router.
   func writeSection<Manifest: SectionManifest>(
-    _ section: Section<Manifest>, context: Manifest.Context
+    _ section: Section<Manifest>, context: Manifest.Context, isCounted: Bool = true
   ) throws(StorageError) -> (reference: SectionReference, newBytes: UInt64) {
     let raw = try section.encoded()
     // What cannot be read must not be written (TMP-9-13). The bound that needs the archive's end is checked there.
@@ -169,7 +182,7 @@ public final class ArchiveWriter {
     largestExpansion = max(largestExpansion, try section.manifest.payloadBytes())
     let stored = raw.withUnsafeBytes { Zstandard.compress($0, .level(level)) }
     let extent = try store(stored, digest: Digest(of: stored), aligned: false)
-    let newBytes = counted.add([extent] + section.frames.map(\.extent))
+    let newBytes = isCounted ? counted.add([extent] + section.frames.map(\.extent)) : 0
     return (SectionReference(extent: extent, rawSize: raw.count), newBytes)
   }
 
@@ -192,7 +205,7 @@ public final class ArchiveWriter {
   public func commit() throws(StorageError) -> Digest {
     guard let shared else { preconditionFailure("an archive has a shared model") }
     let index = ArchiveIndex(
-      shared: shared.section, storage: shared.storage, method: shared.method, experts: experts)
+      shared: shared.section, storage: shared.storage, method: shared.method, experts: experts, router: router)
     let raw = try index.encoded()
     let stored = raw.withUnsafeBytes { Zstandard.compress($0, .level(level)) }
     let extent = try store(stored, digest: Digest(of: stored), aligned: false)

@@ -20,6 +20,16 @@ public enum Limits {
   /// Raw bytes that a section may expand to: a floor plus a multiple of the archive's size.
   public static let expansionFloor: UInt64 = 64 << 20
   public static let expansionFactor: UInt64 = 16_384
+  /// Numbers of an input of a router, and outputs of one of its layers.
+  public static let routerWidth = 65_536
+  public static let routerLayers = 16
+  /// Weights of all layers of a router, or numbers of all its examples.
+  public static let routerElements = 1 << 26
+  public static let routerExamples = 1 << 20
+  /// A receipt of a mix: at most a few hundred bytes for each tensor.
+  public static let receiptBytes: UInt64 = 512 << 20
+  /// Rows of a file of embeddings.
+  public static let embeddingRows = 1 << 24
 
   // Checkpoints
   /// Of all names in the metadata of a file, whose Unicode spellings are compared.

@@ -6,20 +6,33 @@ extension Archive {
   ///
   /// - Parameters:
   ///   - path: may be the archive's own; it is then replaced when the new one is complete.
-  /// - Returns: the new size.
-  /// - Throws: `unknownName` for an expert that it does not have; what the reader and the writer throw.
   ///   - droppingCorrections: also leaves out what makes lossy experts exact (TMP-6-17).
+  ///   - droppingRouter: also leaves out the router.
+  /// - Returns: the new size.
+  /// - Throws: `unknownName` for an expert that it does not have; `invalidArgument` for one that the router, unless it is
+  ///   dropped too, is bound to; what the reader and the writer throw.
   @discardableResult
   public func write(
-    without names: [String], droppingCorrections: Bool = false, to path: String, replacing: Bool
+    without names: [String], droppingCorrections: Bool = false, droppingRouter: Bool = false, to path: String,
+    replacing: Bool
   ) throws(StorageError) -> UInt64 {
     var removed: Set<Int> = []
     for name in names { removed.insert(try file.expertIndex(named: name)) }
+    if !droppingRouter, let router = try file.routerSection()?.manifest {
+      // TMP-11-3
+      for name in names where router.classes.contains(where: { $0.hasSameBytes(as: name) }) {
+        throw StorageError(
+          .invalidArgument, "is a class of the archive's router; --drop-router removes the router, too",
+          file: self.path,
+          expert: name)
+      }
+    }
     let writer = try ArchiveWriter(creating: path, replacing: replacing)
     try writer.copyShared(of: file)
     for position in experts.indices where !removed.contains(position) {
       try writer.copyExpert(position, of: file, droppingCorrections: droppingCorrections)
     }
+    if !droppingRouter { try writer.copyRouter(of: file) }
     try writer.commit()
     return try Archive(path).size
   }

@@ -16,10 +16,7 @@ struct Tool: ParsableCommand {
     version: TMPackVersion.tool,
     subcommands: [
       Pack.self, Plan.self, Unpack.self, Inspect.self, Verify.self, Compare.self, Convert.self, Merge.self, Export.self,
-      Add.self,
-      Remove.self,
-      Strip.self,
-      Doctor.self,
+      Add.self, Remove.self, Strip.self, RouterCommand.self, Route.self, Doctor.self,
     ])
 
   /// Runs the tool; unlike ArgumentParser's own `main`, with this tool's exit codes and errors in JSON on request.

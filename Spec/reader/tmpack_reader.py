@@ -4,9 +4,12 @@
     tmpack_reader.py ARCHIVE verify [--shared-from BASE.safetensors]
     tmpack_reader.py ARCHIVE unpack --digests [--weights NAME=W,NAME=W] [--shared-from BASE.safetensors]
                                     [--dtype F32|F16|BF16|F64]
+    tmpack_reader.py ARCHIVE route --embedding INPUTS.safetensors [--group-size N] [--temperature T] [--top K]
+                                   [--threshold P] [--fallback-entropy H | --no-fallback]
 
 `verify` is the deep verification of TMP-8-3. `unpack` prints `name dtype shape sha256` for every tensor of the result
-(the only output there is; `--digests` may be left out).
+(the only output there is; `--digests` may be left out). `route` prints a line of JSON for each group of rows of the
+tensor `embeddings`: its weights, entropy and whether it fell back.
 Plain code before fast code: it exists to check another implementation, not to replace it.
 Exit status 0, or 2 with one line that names the broken rule.
 """
@@ -219,10 +222,18 @@ class Index:
         features = members(value.get("features"), "features", "TMP-4-4", {"optional": array, "required": array})
         for kind, names in features.items():  # before anything that a feature could change
             increasing(names, f"features.{kind}", "TMP-4-4")
-        require(not features["required"], "TMP-4-5", f"unsupported: required features {features['required']}")
+        unknown = [n for n in features["required"] if n != "router"]
+        require(not unknown, "TMP-4-5", f"unsupported: required features {unknown}")
         members(value, "index", "TMP-4-4", {"experts": array, "features": anything, "shared": anything},
                 {"extensions": anything})
-        require(isinstance(value.get("extensions", {}), dict), "TMP-4-6", "extensions: not an object")
+        extensions = value.get("extensions", {})
+        require(isinstance(extensions, dict), "TMP-4-6", "extensions: not an object")
+        named = any("router" in names for names in features.values())
+        require(named == ("router" in extensions), "TMP-11-1", "the feature router without its extension, or the other way")
+        self.router = extensions.get("router")
+        if named:
+            members(self.router, "router", "TMP-11-1", {"section": self.section})
+        self.complete = not extensions.keys() - {"router"}  # whether all extents are known: TMP-2-8
         self.shared = members(value["shared"], "shared", "TMP-4-4", {
             "method": text, "parameters": texts, "section": self.section, "storage": text})
         require(re.fullmatch("[a-z0-9-]{1,64}", self.shared["method"]), "TMP-4-9", "shared.method")
@@ -366,23 +377,27 @@ class Section:
         data = b"".join(self.frame(value["first"] + i) for i in range(value["count"]))
         return data[value.get("skip", 0):][:value["size"]]
 
+    def payloads(self):
+        """All payloads, with what to call them, in the order of the canonical manifest."""
+        for owner in self.manifest["files"] + self.manifest["tensors"]:
+            for member in (m for m in PAYLOADS if m in owner):
+                yield f"{member} of {owner['name']!r} of {self.where}", owner[member]
+
     def check_payloads(self):
         """Every payload's numbers, without reading a frame: TMP-5-8, TMP-5-9, TMP-9-11."""
         ends, used, total = [0, *itertools.accumulate(record[2] for record in self.records)], 0, 0
-        for owner in self.manifest["files"] + self.manifest["tensors"]:
-            for member in (m for m in PAYLOADS if m in owner):
-                where, value = f"{member} of {owner['name']!r} of {self.where}", owner[member]
-                count, first, size, skip = (value.get(m, 0) for m in ("count", "first", "size", "skip"))
-                total += size
-                if count == 0:
-                    require(first == size == skip == 0, "TMP-5-8", f"{where}: an empty payload has only zeros")
-                    continue
-                fresh = first == used or first + count <= used
-                require(fresh and first + count <= len(self.records), "TMP-5-9", f"{where}: frames out of order")
-                begin, last = ends[first] + skip, first + count - 1  # the first and the last frame give a byte
-                require(size > 0 and begin < ends[first + 1] and ends[last] < begin + size <= ends[last + 1], "TMP-5-8",
-                        f"{where}: {size} bytes after {skip} do not fit its {count} frames")
-                used = max(used, first + count)
+        for where, value in self.payloads():
+            count, first, size, skip = (value.get(m, 0) for m in ("count", "first", "size", "skip"))
+            total += size
+            if count == 0:
+                require(first == size == skip == 0, "TMP-5-8", f"{where}: an empty payload has only zeros")
+                continue
+            fresh = first == used or first + count <= used
+            require(fresh and first + count <= len(self.records), "TMP-5-9", f"{where}: frames out of order")
+            begin, last = ends[first] + skip, first + count - 1  # the first and the last frame give a byte
+            require(size > 0 and begin < ends[first + 1] and ends[last] < begin + size <= ends[last + 1], "TMP-5-8",
+                    f"{where}: {size} bytes after {skip} do not fit its {count} frames")
+            used = max(used, first + count)
         require(used == len(self.records), "TMP-5-9", f"{self.where}: frame {used} is not used")
         self.check_corrections()
         total += 2 * self.symbols
@@ -413,10 +428,7 @@ class Section:
         members(manifest, where, "TMP-6-16", MANIFEST | ({"absent": array} if shared else {}))
         kind = "expert" if shared else "shared"
         require(manifest["kind"] == kind, "TMP-6-16", f"{where}: kind is not {kind}")
-        sources = members(manifest["provenance"], f"provenance of {where}", "TMP-6-16", {
-            "options": texts, "sources": array, "tool": text})["sources"]
-        for source in sources:
-            members(source, f"source of {where}", "TMP-6-16", {"digest": digest, "name": text, "size": integer})
+        self.check_provenance(manifest["provenance"], where)
         self.check_files(manifest["files"], where)
         require(len(manifest["tensors"]) <= MIB, "TMP-9-4", f"entries of {where}")
         for entry in manifest["tensors"]:
@@ -429,6 +441,12 @@ class Section:
             increasing(manifest["absent"], f"absent of {where}", "TMP-6-5")
             for own in manifest["absent"]:
                 require(own in shared.tensors and own not in self.tensors, "TMP-6-5", f"absent {own!r} of {where}")
+
+    def check_provenance(self, provenance, where):
+        sources = members(provenance, f"provenance of {where}", "TMP-6-16", {
+            "options": texts, "sources": array, "tool": text})["sources"]
+        for source in sources:
+            members(source, f"source of {where}", "TMP-6-16", {"digest": digest, "name": text, "size": integer})
 
     def check_files(self, files, where):  # TMP-6-2
         require(len(files) <= 4096, "TMP-9-10", f"files of {where}: {len(files)}, the limit is 4096")
@@ -905,6 +923,157 @@ class Model:
         return acc
 
 
+# --- 11. Router --------------------------------------------------------------------------------------------------
+
+class Router(Section):
+    """The section of a router, and its arithmetic."""
+
+    def __init__(self, index):
+        super().__init__(index, index.router["section"], "the router")
+
+    def check_corrections(self):
+        pass  # a router has none
+
+    def check_manifest(self, shared):
+        where, manifest = "manifest of the router", self.manifest
+        members(manifest, where, "TMP-11-3", {"classes": array, "defaults": anything, "dimension": integer, "kind": text,
+                                              "measures": anything, "model": anything, "provenance": anything})
+        require(manifest["kind"] == "router", "TMP-11-3", f"{where}: kind is not router")
+        self.check_provenance(manifest["provenance"], where)
+        classes = [text(own, "class") for own in manifest["classes"]]
+        require(len(classes) <= 65536, "TMP-9-3", f"{where}: {len(classes)} classes")
+        good = len(classes) >= 2 and len(set(classes)) == len(classes) and set(classes) <= set(self.index.experts)
+        require(good, "TMP-11-3", f"{where}: classes {classes[:8]}")
+        self.width(manifest["dimension"], f"dimension of {where}")
+        members(manifest["defaults"], "defaults", "TMP-11-4", {}, {"fallback_entropy": measure, "temperature": measure})
+        require(float(manifest["defaults"].get("temperature", 1)) >= 1e-6, "TMP-11-4", f"{where}: temperature")
+        members(manifest["measures"], "measures", "TMP-11-4", {}, {
+            "accuracy": measure, "examples": integer, "loss": measure, "validation": integer})
+        self.check_model(manifest["model"], manifest["dimension"], len(classes))
+
+    def width(self, value, where):
+        require(integer(value, where) >= 1, "TMP-11-3", f"{where} is 0")
+        require(value <= 65536, "TMP-9-14", f"{where} is {value}, the limit is 65,536")
+
+    def check_model(self, model, inputs, classes):
+        where = "model of the router"
+        require(isinstance(model, dict) and model.get("kind") in ("layers", "neighbours"), "TMP-11-5", f"{where}: kind")
+        common = {"dtype": text, "kind": text}
+        require(model.get("dtype") in ("F32", "BF16", "F16"), "TMP-11-5", f"{where}: dtype")
+        size, elements = BITS[model["dtype"]] // 8, 0
+        if model["kind"] == "neighbours":
+            members(model, where, "TMP-11-7", common | {"count": integer, "examples": integer} | {
+                m: anything for m in ("centers", "labels", "scales", "vectors")})
+            n = model["examples"]
+            require(n <= 1 << 20, "TMP-9-17", f"{where}: {n} examples")
+            require(1 <= model["count"] <= n, "TMP-11-7", f"{where}: {model['count']} neighbours of {n}")
+            require(n * inputs <= 1 << 26, "TMP-9-16", f"{where}: {n * inputs} numbers")
+            for member, bytes in ("centers", 4 * inputs), ("labels", 2 * n), ("scales", 4 * inputs), ("vectors", n * inputs * size):
+                self.size_of(model, member, bytes, where)
+            return
+        members(model, where, "TMP-11-6", common | {"layers": array, "slope": measure})
+        require(len(model["layers"]) <= 16, "TMP-9-15", f"{where}: {len(model['layers'])} layers")
+        for layer in model["layers"]:
+            members(layer, "layer", "TMP-11-6", {"bias": anything, "outputs": integer, "weights": anything})
+            self.width(layer["outputs"], "outputs of a layer")
+            elements += inputs * layer["outputs"]
+            require(elements <= 1 << 26, "TMP-9-16", f"{where}: {elements} weights")
+            self.size_of(layer, "bias", 4 * layer["outputs"], "a layer")
+            self.size_of(layer, "weights", inputs * layer["outputs"] * size, "a layer")
+            inputs = layer["outputs"]
+        require(model["layers"] and inputs == classes, "TMP-11-6", f"{where}: {inputs} outputs for {classes} classes")
+
+    def payloads(self):
+        model = self.manifest["model"]
+        owners = model.get("layers", [model])
+        for owner in owners:
+            for member in ("bias", "centers", "labels", "scales", "vectors", "weights"):
+                if member in owner:
+                    yield f"{member} of the router", owner[member]
+
+    def numbers(self, owner, member, dtype):
+        values = widen(dtype, self.payload(owner[member]), np.float64)
+        require(np.isfinite(values).all(), "TMP-11-5", f"{member} of the router: a number is not finite")
+        return values
+
+    @functools.cached_property
+    def values(self):
+        """Every payload, checked: TMP-11-6, TMP-11-7."""
+        model, inputs = self.manifest["model"], self.manifest["dimension"]
+        if model["kind"] == "layers":
+            layers = []
+            for layer in model["layers"]:
+                weights = self.numbers(layer, "weights", model["dtype"]).reshape(layer["outputs"], inputs)
+                layers.append((self.numbers(layer, "bias", "F32"), weights))
+                inputs = layer["outputs"]
+            return layers
+        labels = np.frombuffer(self.payload(model["labels"]), "<u2")
+        require((labels < len(self.manifest["classes"])).all(), "TMP-11-7", "a label of the router has no class")
+        return (self.numbers(model, "centers", "F32"), self.numbers(model, "scales", "F32"), labels,
+                self.numbers(model, "vectors", model["dtype"]).reshape(-1, inputs))
+
+    def logits(self, x):
+        model, classes = self.manifest["model"], len(self.manifest["classes"])
+        y = np.asarray(x, np.float32).astype(np.float64)
+        if model["kind"] == "layers":  # TMP-11-6
+            for number, (bias, weights) in enumerate(self.values):
+                if number:
+                    y = np.where(y < 0, y * float(model["slope"]), y)
+                total = bias.copy()
+                for k in range(len(y)):
+                    total += weights[:, k] * y[k]
+                y = total
+        else:  # TMP-11-7
+            centers, scales, labels, vectors = self.values
+            y = (y - centers) * scales
+            distance = np.zeros(len(vectors))
+            for j in range(len(y)):
+                difference = y[j] - vectors[:, j]
+                distance += difference * difference
+            nearest = np.argsort(distance, kind="stable")[:model["count"]]
+            votes = np.bincount(labels[nearest], minlength=classes)
+            y = np.log((votes + 0.5) / (model["count"] + classes / 2))
+        require(np.isfinite(y).all(), "TMP-11-8", "a logit is not finite")
+        return y
+
+    def route(self, rows, temperature=None, top=None, threshold=0.0, fallback=None):
+        """The weights of a group, its entropy and whether it fell back. fallback: None for the stored one, False for none."""
+        defaults = self.manifest["defaults"]
+        temperature = temperature or float(defaults.get("temperature", 1))
+        if fallback is None and "fallback_entropy" in defaults:
+            fallback = float(defaults["fallback_entropy"])
+        evidence = sum(log_softmax(self.logits(row) / temperature) for row in rows)  # TMP-11-9
+        p, q = np.exp(log_softmax(evidence)), np.exp(log_softmax(evidence / len(rows)))
+        some = q[q > 0]
+        entropy = float(-(some * np.log(some)).sum() / np.log(len(q)))  # TMP-11-10
+        if fallback not in (None, False) and entropy > fallback:
+            return np.zeros(len(p), np.float32), entropy, True
+        p = np.where(p < threshold, 0, p)  # TMP-11-11
+        if top:
+            p[np.argsort(-p, kind="stable")[top:]] = 0
+        total = p.sum()
+        return (p / total if total > 0 else p).astype(np.float32), entropy, False
+
+
+def log_softmax(z):
+    z = z - z.max()
+    return z - np.log(np.exp(z).sum())
+
+
+def route(index, arguments):
+    require(index.router, "TMP-11-1", "the archive has no router")
+    router = Router(index)
+    dtype, shape, data = read_safetensors(arguments.embedding)["embeddings"]
+    rows = widen(dtype, data, np.float32).reshape(-1, shape[-1])
+    require(rows.shape[1] == router.manifest["dimension"], "TMP-11-3", f"inputs of {rows.shape[1]} numbers")
+    for start in range(0, len(rows), arguments.group_size):
+        weights, entropy, fell_back = router.route(
+            rows[start:start + arguments.group_size], arguments.temperature, arguments.top, arguments.threshold,
+            False if arguments.no_fallback else arguments.fallback_entropy)
+        weights = dict(zip(router.manifest["classes"], map(float, weights)))
+        print(json.dumps({"weights": weights, "entropy": entropy, "fell_back": fell_back}, ensure_ascii=False))
+
+
 # --- 8. Verification --------------------------------------------------------------------------------------------
 
 def extents_of(section):
@@ -976,7 +1145,8 @@ def check_extents(index, sections):
         end, before = offset + stored, where
     if end != index.slot["end"]:
         faults.append(f"TMP-2-8: unused bytes {end} to {index.slot['end'] - 1} at the end")
-    complete = index.slot["generation"] == 1 and len(sections) == 1 + len(index.experts)
+    count = 1 + len(index.experts) + (index.router is not None)
+    complete = index.slot["generation"] == 1 and index.complete and len(sections) == count
     return faults if complete else []
 
 
@@ -1003,6 +1173,16 @@ def verify(index, base):
         except TmpackError as error:
             print(f"expert {own}: {error}")
             damaged += 1
+    if index.router:
+        try:
+            router = Router(index)
+            sections.append(router)
+            for number in range(len(router.records)):
+                router.frame(number)
+            router.values  # read and checked
+            print("router: ok")
+        except TmpackError as error:
+            faults.append(f"router: {error}")
     try:
         faults += check_extents(index, sections)
     except TmpackError as error:
@@ -1046,11 +1226,18 @@ def parse_weights(source, index):
 def main():
     parser = argparse.ArgumentParser(description="An independent reader of tmpack archives.")
     parser.add_argument("archive")
-    parser.add_argument("command", choices=("verify", "unpack"))
+    parser.add_argument("command", choices=("verify", "unpack", "route"))
     parser.add_argument("--weights", help="NAME=W,NAME=W; an expert that is not named is left out")
     parser.add_argument("--shared-from", help="the shared model of a detached archive, as a safetensors file")
     parser.add_argument("--dtype", choices=FLOATS)
     parser.add_argument("--exact", action="store_true", help="the one expert of weight 1 to the bit: TMP-7-14")
+    parser.add_argument("--embedding", help="a safetensors file with the tensor embeddings")
+    parser.add_argument("--group-size", type=int, default=1)
+    parser.add_argument("--temperature", type=float)
+    parser.add_argument("--top", type=int)
+    parser.add_argument("--threshold", type=float, default=0.0)
+    parser.add_argument("--fallback-entropy", type=float)
+    parser.add_argument("--no-fallback", action="store_true")
     parser.add_argument("--digests", action="store_true", help="print digests, which is the default")
     arguments = parser.parse_args()
     sys.stdout.reconfigure(encoding="utf-8")
@@ -1062,6 +1249,8 @@ def main():
         with np.errstate(all="ignore"):
             if arguments.command == "verify":
                 sys.exit(0 if verify(index, base) else 2)
+            if arguments.command == "route":
+                return route(index, arguments)
             weights = parse_weights(arguments.weights, index)
             model = Model(index, {own for own, weight in weights.items() if weight != 0}, base)
             if arguments.exact:

@@ -133,4 +133,34 @@ import Testing
     #expect(found.message.contains("expected digest"))
     #expect(found.message.contains("found"))
   }
+
+  // TMP-11-2: "damage to it leaves all experts usable". TMP-8-1 to TMP-8-3.
+  @Test func aDamagedRouterHarmsNoExpert() throws {
+    var archive = HandArchive.routed
+    #expect(faults(in: archive.bytes()).isEmpty)
+    archive.router!.frames[0].digest = [UInt8](repeating: 7, count: 32)
+    let folder = TemporaryFolder()
+    try put(archive.bytes(), at: folder("a"))
+    let opened = try Archive(folder("a"))
+    let report = try Verification(opened).run(.full)
+    #expect(report.faults.map(\.error.code) == [.digestMismatch, .digestMismatch])
+    #expect(report.faults.allSatisfy { $0.error.message.hasPrefix("the router, frame 0") })
+    #expect(report.usableExperts == ["a", "b"] && report.isSharedUsable)
+    #expect(try Reconstructor(opened).mix(.expert("a")).tensors.count == 2)
+    #expect(code { _ = try Router(opened) } == .digestMismatch)
+    #expect(faults(in: archive.bytes(), .quick).isEmpty)
+    var section = HandArchive.routed
+    section.router!.editText = { $0.dropLast() }
+    #expect(faults(in: section.bytes(), .quick).map(\.code) == [.malformed])
+  }
+
+  // TMP-2-8: extents of an extension that is not known cannot be told from gaps.
+  @Test func unknownExtensionsMayHaveExtents() {
+    var archive = HandArchive()
+    archive.editIndex = { $0["extensions"] = ["holograms": [:]] }
+    archive.expert.frames[0].alignment = 4096
+    #expect(faults(in: archive.bytes()).isEmpty)
+    archive.editIndex = { _ in }
+    #expect(!faults(in: archive.bytes()).isEmpty)
+  }
 }

@@ -55,6 +55,8 @@ struct HandSection {
 struct HandArchive {
   var shared: HandSection
   var expert: HandSection
+  /// None unless a test has one.
+  var router: HandSection?
   var editSummary: (inout JSONValue) -> Void = { _ in }
   var editIndex: (inout JSONValue) -> Void = { _ in }
   var editIndexText: ([UInt8]) -> [UInt8] = { $0 }
@@ -193,6 +195,10 @@ struct HandArchive {
       "features": ["optional": [], "required": []],
       "shared": ["method": "given", "parameters": [:], "section": sharedReference, "storage": "embedded"],
     ]
+    if let router {
+      index["features", "optional"] = ["router"]
+      index["extensions"] = ["router": ["section": put(router).0]]
+    }
     editIndex(&index)
     let text = editIndexText(index.canonicalText)
     let stored = editStoredIndex(compressed(text))

@@ -8,6 +8,8 @@ struct Golden: CustomTestStringConvertible, Sendable {
   let root: String
   var mixes: [(weights: String, digests: [String])] = []
   var exact: [(expert: String, digests: [String])] = []
+  /// What its router says of rows of inputs, as one group.
+  var routes: [(inputs: [Float], weights: String, entropy: Double)] = []
 
   static let folder = FileTree.join(packageRoot, "Fixtures/golden")
 
@@ -39,6 +41,9 @@ struct Golden: CustomTestStringConvertible, Sendable {
       case "exact":
         isExact = true
         all[last].exact.append((String(words[1]), []))
+      case "route":
+        all[last].routes.append(
+          (words[1].split(separator: ",").map { Float($0)! }, String(words[2]), Double(words[3])!))
       default:
         if isExact {
           all[last].exact[all[last].exact.count - 1].digests.append(String(line))
@@ -56,6 +61,20 @@ func weights(_ text: String) throws -> RouterWeights { text.isEmpty ? .shared : 
 @Suite struct GoldenTests {
   @Test func thereIsOneForEachFeature() {
     #expect(Golden.all.count >= 29 && Golden.all.allSatisfy { !$0.mixes.isEmpty })
+  }
+
+  // TMP-11-12: "differ by less than 10⁻⁶".
+  @Test(arguments: Golden.all.filter { !$0.routes.isEmpty }) func routesAlike(_ golden: Golden) throws {
+    let router = try Router(golden.open())
+    for route in golden.routes {
+      let routing = try router.route(Embeddings(route.inputs, dimension: router.dimension), pooling: .all)[0]
+      let expected = try weights(route.weights)
+      #expect(abs(routing.entropy - route.entropy) < 1e-6)
+      #expect(routing.weights.entries.map(\.name) == expected.entries.map(\.name))
+      for (own, other) in zip(routing.weights.entries, expected.entries) {
+        #expect(abs(own.weight - other.weight) < 1e-6)
+      }
+    }
   }
 
   // TMP-3-6: the root digest names the content. TMP-7: the same bits forever.

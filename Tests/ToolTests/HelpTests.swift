@@ -3,10 +3,12 @@ import Testing
 
 @Suite struct HelpTests {
   static let commands = [
-    "pack", "plan", "merge", "unpack", "inspect", "verify", "compare", "export", "add", "remove", "doctor",
+    "pack", "plan", "merge", "unpack", "inspect", "verify", "compare", "convert", "export", "add", "remove", "strip",
+    "router", "route", "doctor",
   ]
 
-  @Test(arguments: commands.map { [$0] } + [[]]) func showsAnExampleThatCanBeCopied(_ command: [String]) throws {
+  @Test(arguments: commands.map { [$0] } + [[], ["router", "fit"], ["router", "import"], ["router", "remove"]])
+  func showsAnExampleThatCanBeCopied(_ command: [String]) throws {
     let run = try Child(toolPath, command + ["--help"]).wait()
     #expect(run.code == 0)
     #expect(run.talk.isEmpty)

@@ -7,7 +7,9 @@ import Testing
   let folder = TemporaryFolder()
 
   /// Members that are names of the user's, of factors or of options.
-  static let openObjects: Set<String> = ["factors", "options", "parameters", "dtypes", "ties"]
+  static let openObjects: Set<String> = [
+    "factors", "options", "parameters", "dtypes", "ties", "weights", "probabilities",
+  ]
 
   private func memberNames(_ value: JSONValue) -> Set<String> {
     switch value {
@@ -65,6 +67,40 @@ import Testing
       "archive", "level", "sound", "root_digest", "usable_experts", "shared_usable", "proved_sources", "faults",
     ]
     try expect(try tmpack("verify", archive, "--source", "a66=\(a66)", "--json"), "`verify`", top: verify)
+    let inputs = folder("inputs.safetensors")
+    let row = (0..<40).map { Double($0 % 2) }
+    try writeModel(
+      [
+        tensor("embeddings", .f32, [40, 2], zip(row, noise(40, seed: 1)).flatMap { [$0, $1] }),
+        tensor("labels", .i64, [40], bytes: lanes(row.map { Int64($0) })),
+      ], metadata: ["classes": "a66,b44"], to: inputs)
+    let routed: Set = ["archive", "bytes", "bytes_before", "router", "notes"]
+    for kind in ["mlp", "knn"] {
+      try expect(
+        try tmpack(
+          "router", "fit", archive, "--embeddings", inputs, "--model", kind, "--hidden", "4", "--neighbours", "3",
+          "--force", "--json"), "`router fit` and `router import`", also: ["`inspect`"], top: routed)
+      try expect(try tmpack("inspect", archive, "--json"), "`inspect`", top: inspect.union(["router"]))
+    }
+    try expect(
+      try tmpack("route", archive, "--embedding", inputs, "--json"), "`route`",
+      top: [
+        "archive", "router_digest", "temperature", "fallback_entropy", "groups", "labelled_groups", "right",
+      ])
+    try expect(
+      try tmpack(
+        "unpack", archive, "--embedding", inputs, "-o", folder("routed"), "--receipt", folder("receipt"), "--json"),
+      "`unpack`",
+      top: ["output", "tensors", "bytes", "files", "notes", "weights", "entropy", "fell_back", "receipt"])
+    let receipt = try object(String(decoding: contents(folder("receipt")), as: UTF8.self))
+    for name in memberNames(.object(receipt)) {
+      #expect(try documentation("Receipts").contains("`\(name)`"), "a receipt has \(name), which is not documented")
+    }
+    try expect(
+      try tmpack("verify", archive, "--receipt", folder("receipt"), "--json"), "`verify`",
+      top: verify.union(["proved_receipt"]))
+    try expect(
+      try tmpack("router", "remove", archive, "--json"), "`router remove`", top: ["archive", "bytes", "bytes_before"])
     try expect(
       try tmpack("compare", a66, b44, "--json"), "`compare`",
       top: ["equal", "relative_error", "only_left", "only_right", "tensors"])

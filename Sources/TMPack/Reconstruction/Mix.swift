@@ -138,6 +138,33 @@ public struct Mix: TensorSource {
 
   // MARK: Reading
 
+  /// Whether `bytes(of:)` gives memory that the reconstructor keeps, too, instead of a copy.
+  func sharesMemory(of info: TensorInfo) -> Bool {
+    guard reconstructor.keepsDecoded, let recipe = recipes[ExactString(info.name)], recipe.info.dtype == info.dtype
+    else {
+      return false
+    }
+    switch recipe {
+    case .shared, .exact: return true
+    case .corrected, .sum: return false
+    }
+  }
+
+  /// One tensor: without a copy where it is the shared model's or an expert's own.
+  public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
+    if let recipe = recipes[ExactString(info.name)], recipe.info.dtype == info.dtype {
+      switch recipe {
+      case .shared(let base): return try reconstructor.sharedBytes(base)
+      case .exact(let expert, let entry, _):
+        if case .bytes(let bytes) = try reconstructor.part(entry, ofExpert: expert.position) { return bytes }
+      case .corrected, .sum: break
+      }
+    }
+    return try located(file: label, tensor: info.name) { () throws(StorageError) in
+      try TensorBytes(count: info.byteCount) { buffer throws(StorageError) in try read(info, into: buffer) }
+    }
+  }
+
   /// Rebuilds one tensor in the caller's memory.
   ///
   /// Memory: its decoded parts, unless they are kept already, and a panel of its elements.

@@ -13,7 +13,7 @@ import TensorKit
 public final class Reconstructor: Sendable {
   public let archive: Archive
   let shared: SharedTensors
-  private let keepsDecoded: Bool
+  let keepsDecoded: Bool
   private let decoded = Mutex<[PartName: DecodedPart]>([:])
 
   /// What the cache is keyed by.

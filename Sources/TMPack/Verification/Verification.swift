@@ -49,6 +49,9 @@ public struct Verification: Sendable {
     if level == .deep, faults.isEmpty {
       faults = try decodeShared(progress)
       for position in archive.experts.indices { faults += try decodeExpert(position, progress) }
+      if let error = failure({ () throws(StorageError) in if archive.hasRouter { _ = try Router(archive) } }) {
+        faults.append(VerificationFault(error: error, experts: [], affectsShared: false))
+      }
     }
     return report(faults)
   }

@@ -39,6 +39,10 @@ struct Add: ParsableCommand {
       rules: try factors.rules(), rate: try factors.rateOptions.control(), storesCorrections: factors.exact,
       level: factors.level, pipeline: work.pipeline, options: factors.record)
     let summary = try reporting.withProgress { try packer.add(inputs, to: opened, progress: $0) }
+    if opened.hasRouter, !reporting.json {
+      let names = inputs.map(\.name).joined(separator: ", ")
+      Console.talk("note: the archive's router has no class for \(names); router fit --force makes one that has")
+    }
     PackReport(
       path: archive, summary: summary, bytesBefore: sizeBefore, inputs: inputs,
       unusedPatterns: factors.unusedPatterns(inputs)

@@ -55,8 +55,13 @@ struct Inspection {
       "\(archive.path)  \(ByteSize.text(archive.size))  format \(HeaderSlot.majorVersion).\(HeaderSlot.minorVersion), generation \(archive.file.slot.generation)",
       "root    \(archive.rootDigest)",
       "shared  \(archive.method.name.rawValue)\(settings.isEmpty ? "" : " (\(settings))"), \(manifest.tensors.count) tensors, \(parameters) parameters, \(storage)",
-      "",
     ]
+    if let router = try archive.routerManifest() {
+      texts.append("router  \(router.summary)")
+      texts.append("        classes \(router.classes.joined(separator: ", "))")
+      if let settings = router.settings { texts.append("        \(settings)") }
+    }
+    texts.append("")
     // Few archives have corrections.
     let isCorrected = positions.contains { archive.experts[$0].summary.correctionBytes != nil }
     var table = TextTable(
@@ -136,12 +141,17 @@ struct Inspection {
           ]
         })
     }
-    return [
+    var object: JSONObject = [
       "archive": .string(archive.path), "bytes": JSONValue(archive.size),
       "format": .string("\(HeaderSlot.majorVersion).\(HeaderSlot.minorVersion)"),
       "generation": JSONValue(archive.file.slot.generation), "root_digest": .string(archive.rootDigest.hexadecimal),
       "shared": .object(shared), "experts": .array(try positions.map { try expertJSON($0, manifest) }),
     ]
+    if let router = try archive.routerManifest(), case .object(var own) = router.reportJSON {
+      own["provenance"] = router.provenance.reportJSON
+      object["router"] = .object(own)
+    }
+    return .object(object)
   }
 
   private func expertJSON(_ position: Int, _ shared: SharedManifest) throws -> JSONValue {

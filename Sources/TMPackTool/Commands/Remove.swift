@@ -18,6 +18,9 @@ struct Remove: ParsableCommand {
   @Argument(help: ArgumentHelp("The experts to remove; none only compacts the archive.", valueName: "name"))
   var names: [String] = []
 
+  @Flag(help: "Remove the router, too: it is bound to the experts that it has classes for.")
+  var dropRouter = false
+
   @Option(name: .shortAndLong, help: ArgumentHelp("Write another archive instead.", valueName: "path"))
   var output: OutputPath?
 
@@ -30,7 +33,8 @@ struct Remove: ParsableCommand {
     let opened = try Archive(archive)
     let before = opened.size
     let target = output?.path ?? archive
-    let size = try opened.write(without: names, to: target, replacing: output == nil || force)
+    let size = try opened.write(
+      without: names, droppingRouter: dropRouter, to: target, replacing: output == nil || force)
     if reporting.json {
       Console.result(["archive": .string(target), "bytes": JSONValue(size), "bytes_before": JSONValue(before)])
     } else {

@@ -10,6 +10,7 @@ struct Unpack: ParsableCommand {
         tmpack unpack zoo.tmpack --expert math --exact -o math/
         tmpack unpack zoo.tmpack --weights math=0.7,code=0.3 -o mix.safetensors
         tmpack unpack zoo.tmpack --shared -o shared/
+        tmpack unpack zoo.tmpack --embedding inputs.npy -o mix/ --receipt mix.json
 
       The output is one file if its name ends as weights do (.safetensors, .bin, .pt, .npz, …), otherwise a folder.
       """)
@@ -24,6 +25,14 @@ struct Unpack: ParsableCommand {
   var force = false
 
   @OptionGroup(title: "Selection") var selection: SelectionOptions
+
+  @OptionGroup(title: "Routing, with --embedding") var routing: RoutingArguments
+
+  @Option(
+    help: ArgumentHelp(
+      "Also write a receipt, which verify --receipt checks: what was mixed, and the digests of what came out.",
+      valueName: "path"))
+  var receipt: OutputPath?
 
   @Flag(help: "Rebuild the expert to the bit, from an archive that was packed with --exact or --lossless.")
   var exact = false
@@ -44,20 +53,30 @@ struct Unpack: ParsableCommand {
 
   func validate() throws {
     if exact, selection.expert == nil { throw ValidationError("--exact needs --expert.") }
+    if routing.isGiven, selection.embedding == nil {
+      throw ValidationError("--temperature, --top, --threshold and the options of the fallback need --embedding.")
+    }
     if exact, dtype != nil { throw ValidationError("--exact and --dtype exclude each other.") }
   }
 
   func run() throws {
     let opened = try selection.detached.open(archive, work.io)
     let reconstructor = try Reconstructor(opened, keepsDecoded: false)
+    let (weights, routed) = try selection.choose(opened, routing)
     let mix =
       if exact, let expert = selection.expert {
         try reconstructor.exact(expert)
       } else {
-        try reconstructor.mix(try selection.routerWeights(), dtype: dtype)
+        try reconstructor.mix(weights, dtype: dtype)
       }
+    // Refused now, if it is to be refused, and not after the long part.
+    if let receipt, !force, FileTree.kind(of: receipt.path, followingLinks: false) != nil {
+      throw StorageError(.outputExists, "exists already; --force replaces it", file: receipt.path)
+    }
     let globs = try tensors.map { try Glob($0) }
-    var source: any TensorSource = TensorSelection(of: mix, including: globs)
+    let selected = TensorSelection(of: mix, including: globs)
+    let digested = receipt.map { _ in DigestedSource(selected) }
+    var source: any TensorSource = digested ?? selected
     if !globs.isEmpty, source.tensors.isEmpty {
       throw StorageError(.invalidArgument, "no tensor's name matches \(tensors.joined(separator: ", "))", file: archive)
     }
@@ -69,15 +88,35 @@ struct Unpack: ParsableCommand {
         show(Progress(stage: "unpacking", done: $0, total: $1))
       }
     }
+    if let receipt, let digested {
+      try MixReceipt(
+        of: opened, weights, isExact: exact, dtype: dtype, patterns: tensors, routed: routed, output: digested
+      ).write(to: receipt.path, replacing: force)
+    }
     let bytes = source.tensors.reduce(0) { $0 + UInt64($1.byteCount) }
     let notes = destination.notes(on: source)
     if reporting.json {
-      Console.result([
+      var object: JSONObject = [
         "output": .string(output.path), "tensors": JSONValue(source.tensors.count), "bytes": JSONValue(bytes),
         "files": .array(files.map { .string($0.name.text) }), "notes": .array(notes.map { .string($0) }),
-      ])
+      ]
+      if let routed {
+        object["weights"] = .object(
+          JSONObject(weights.entries.map { ($0.name, .number(Double(String(describing: $0.weight)) ?? 0)) }))
+        object["entropy"] = .number(routed.entropy)
+        object["fell_back"] = .bool(routed.fellBack)
+      }
+      object["receipt"] = receipt.map { .string($0.path) }
+      Console.result(.object(object))
     } else {
       for note in notes { Console.talk("note: \(note)") }
+      if let routed {
+        let kept = weights.entries.filter { $0.weight >= 0.0005 }.sorted { $0.weight > $1.weight }
+        let text = kept.map { "\($0.name)=\(Double($0.weight).significant(3))" }.joined(separator: ",")
+        Console.talk(
+          "note: routed \(counted(routed.rows, "input")), entropy \(routed.entropy.fixed(3)): \(text.isEmpty ? "the shared model" : text)"
+        )
+      }
       let note = files.isEmpty ? "" : ", \(counted(files.count, "other file"))"
       Console.result("\(output.path): \(counted(source.tensors.count, "tensor")), \(ByteSize.text(bytes))\(note)")
     }
@@ -95,16 +134,30 @@ struct SelectionOptions: ParsableArguments {
   @Flag(help: "The shared model.")
   var shared = false
 
+  @Option(
+    help: ArgumentHelp(
+      "What the archive's router gives these embeddings, all as one group: see route.", valueName: "path"))
+  var embedding: String?
+
   @OptionGroup var detached: DetachedOptions
 
   func validate() throws {
-    guard [expert != nil, weights != nil, shared].count(where: { $0 }) == 1 else {
-      throw ValidationError("Give one of --expert, --weights and --shared.")
+    guard [expert != nil, weights != nil, shared, embedding != nil].count(where: { $0 }) == 1 else {
+      throw ValidationError("Give one of --expert, --weights, --shared and --embedding.")
     }
   }
 
-  func routerWeights() throws -> RouterWeights {
-    if let expert { return .expert(expert) }
-    return try weights.map { try RouterWeights(parsing: $0) } ?? .shared
+  /// The weights, and how they came about where a router gave them.
+  func choose(
+    _ archive: Archive, _ arguments: RoutingArguments
+  ) throws(StorageError) -> (weights: RouterWeights, routed: MixReceipt.Routed?) {
+    if let expert { return (.expert(expert), nil) }
+    if let weights { return (try RouterWeights(parsing: weights), nil) }
+    guard let embedding else { return (.shared, nil) }
+    let router = try Router(archive)
+    let inputs = try Embeddings(contentsOf: embedding)
+    let options = try arguments.options()
+    let routing = try router.route(inputs, pooling: .all, options)[0]
+    return (routing.weights, MixReceipt.Routed(router, inputs, options, routing))
   }
 }

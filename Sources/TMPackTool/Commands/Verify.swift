@@ -9,6 +9,7 @@ struct Verify: ParsableCommand {
         tmpack verify zoo.tmpack
         tmpack verify zoo.tmpack --deep
         tmpack verify zoo.tmpack --source math=math/ --source code=code.safetensors
+        tmpack verify zoo.tmpack --receipt mix.json --embedding inputs.npy
 
       Exit code 2 when anything is wrong; the experts that are still usable are named.
       """)
@@ -27,17 +28,28 @@ struct Verify: ParsableCommand {
       "Prove an expert's recorded errors and digests again, against the original.", valueName: "name=path"))
   var source: [NamedPath] = []
 
+  @Option(help: ArgumentHelp("Make the mix of a receipt of unpack again and compare it.", valueName: "path"))
+  var receipt: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "With --receipt: the embeddings that were routed, to compute the weights again.", valueName: "path"))
+  var embedding: String?
+
   @OptionGroup var adapterBase: AdapterBaseOptions
   @OptionGroup var detached: DetachedOptions
   @OptionGroup(title: "Work") var work: WorkOptions
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
   func validate() throws {
+    if embedding != nil, receipt == nil { throw ValidationError("--embedding belongs to --receipt.") }
     if quick, deep { throw ValidationError("--quick and --deep exclude each other.") }
   }
 
   func run() throws {
-    let opened = try detached.open(archive, work.io, isRequired: false)
+    let opened = try detached.open(archive, work.io, isRequired: receipt != nil)
+    let read = try receipt.map { try MixReceipt(contentsOf: $0) }
+    let inputs = try embedding.map { try Embeddings(contentsOf: $0) }
     let verification = Verification(opened, pipeline: work.pipeline)
     let level: Verification.Level = quick ? .quick : deep ? .deep : .full
     var report = try reporting.withProgress { show in
@@ -50,6 +62,7 @@ struct Verify: ParsableCommand {
             named.path, onBase: try adapterBase.source(work.io, detached, archive: opened), mode: work.io
           ).source, progress: show)
       }
+      if let read { report.faults += try verification.prove(read, inputs: inputs, progress: show) }
       return report
     }
     report.faults.sort { ($0.error.offset ?? 0) < ($1.error.offset ?? 0) }
@@ -59,22 +72,26 @@ struct Verify: ParsableCommand {
 
   private func show(_ report: Verification.Report, _ level: Verification.Level, _ opened: Archive) {
     if reporting.json {
-      return Console.result([
+      var object: JSONObject = [
         "archive": .string(archive), "level": .string(level.rawValue), "sound": .bool(report.isSound),
         "root_digest": .string(opened.rootDigest.hexadecimal),
         "usable_experts": .array(report.usableExperts.map { .string($0) }),
         "shared_usable": .bool(report.isSharedUsable),
         "proved_sources": .array(report.isSound ? source.map { .string($0.name) } : []),
         "faults": .array(report.faults.map(\.error.json)),
-      ])
+      ]
+      if let receipt { object["proved_receipt"] = report.isSound ? .string(receipt) : .null }
+      return Console.result(.object(object))
     }
     let faults = Self.texts(report.faults.map(\.error))
     for text in faults { Console.talk(text) }
     if report.isSound {
       let proved = source.isEmpty ? "" : "; proved against the sources of \(source.map(\.name).joined(separator: ", "))"
+      let receipt = self.receipt.map { "; \($0) is proved\(embedding == nil ? "" : ", weights too")" } ?? ""
       let unseen = opened.isDetached && detached.sharedFrom == nil ? "; the detached shared model was not given" : ""
       let count = counted(opened.experts.count, "expert")
-      Console.result("\(archive): sound (\(level.rawValue)), \(count), root \(opened.rootDigest)\(unseen)\(proved)")
+      Console.result(
+        "\(archive): sound (\(level.rawValue)), \(count), root \(opened.rootDigest)\(unseen)\(proved)\(receipt)")
     } else {
       let usable = report.usableExperts.isEmpty ? "none" : report.usableExperts.joined(separator: ", ")
       Console.result("\(archive): \(counted(faults.count, "fault")); usable experts: \(usable)")

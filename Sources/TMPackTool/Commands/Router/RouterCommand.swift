@@ -1,0 +1,114 @@
+import ArgumentParser
+import TMPack
+
+/// `tmpack router …`
+struct RouterCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "router",
+    abstract: "Fit, import or remove an archive's router.",
+    discussion: """
+      Examples:
+        tmpack router fit zoo.tmpack --embeddings train.safetensors
+        tmpack router import zoo.tmpack router.pt --classes math,code
+        tmpack router remove zoo.tmpack
+
+      A router looks at an input's embedding, made with the shared model, and gives
+      each expert a weight: see route.
+      """,
+    subcommands: [RouterFit.self, RouterImporting.self, RouterRemoval.self])
+}
+
+/// What `router fit` and `router import` say at the end.
+struct RouterReport {
+  let archive: Archive
+  let bytesBefore: UInt64
+  let router: RouterManifest
+  let notes: [String]
+
+  func print(_ options: OutputOptions) throws {
+    let bytes = try Archive(archive.path).size
+    if options.json {
+      return Console.result([
+        "archive": .string(archive.path), "bytes": JSONValue(bytes), "bytes_before": JSONValue(bytesBefore),
+        "router": router.reportJSON, "notes": .array(notes.map { .string($0) }),
+      ])
+    }
+    for note in notes { Console.talk("note: \(note)") }
+    Console.result("router  \(router.summary)")
+    if let settings = router.settings { Console.result("        \(settings)") }
+    Console.result("\(archive.path): \(ByteSize.text(bytes)), was \(ByteSize.text(bytesBefore))")
+  }
+}
+
+extension RouterManifest {
+  /// On one line: `mlp 256 → 256 → 128 → 4, F16, accuracy 88.6 % of 1600`.
+  var summary: String {
+    var facts: [String]
+    switch model {
+    case .layers(let layers, _, let dtype):
+      let widths = ([dimension] + layers.map(\.outputs)).map(String.init).joined(separator: " → ")
+      facts = ["\(kindName) \(widths)", dtype.rawValue]
+    case .neighbours(let own):
+      facts = [
+        "\(kindName) \(dimension) → \(classes.count), \(own.count) neighbours of \(own.examples)", own.dtype.rawValue,
+      ]
+    }
+    if let accuracy = measures.accuracy {
+      let count = measures.validation.map { " of \(counted($0, "validation input"))" } ?? ""
+      facts.append("accuracy \(accuracy.value.percent)\(count)")
+    }
+    return facts.joined(separator: ", ")
+  }
+
+  /// What it stores of how it is to be used.
+  var settings: String? {
+    let facts = [
+      temperature.map { "temperature \($0.value.significant(3))" },
+      fallbackEntropy.map { "the shared model above entropy \($0.value.significant(3))" },
+    ].compactMap { $0 }
+    return facts.isEmpty ? nil : facts.joined(separator: ", ")
+  }
+
+  /// As `inspect --json` lists it.
+  var reportJSON: JSONValue {
+    var object: JSONObject = [
+      "kind": .string(kindName), "classes": .array(classes.map { .string($0) }), "dimension": JSONValue(dimension),
+    ]
+    switch model {
+    case .layers(let layers, let slope, let dtype):
+      object["dtype"] = .string(dtype.rawValue)
+      object["widths"] = .array(layers.map { JSONValue($0.outputs) })
+      object["slope"] = .number(slope.value)
+    case .neighbours(let own):
+      object["dtype"] = .string(own.dtype.rawValue)
+      object["neighbours"] = JSONValue(own.count)
+      object["kept_examples"] = JSONValue(own.examples)
+    }
+    object["temperature"] = temperature.map { .number($0.value) }
+    object["fallback_entropy"] = fallbackEntropy.map { .number($0.value) }
+    object["accuracy"] = measures.accuracy.map { .number($0.value) }
+    object["loss"] = measures.loss.map { .number($0.value) }
+    object["examples"] = measures.examples.map { JSONValue($0) }
+    object["validation"] = measures.validation.map { JSONValue($0) }
+    return .object(object)
+  }
+}
+
+/// Names between commas.
+struct NameList: ExpressibleByArgument {
+  let names: [String]
+
+  init?(argument: String) {
+    names = argument.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+    if names.contains(where: \.isEmpty) { return nil }
+  }
+}
+
+extension Embeddings {
+  /// For provenance.
+  static func record(of path: String) throws(StorageError) -> SourceRecord {
+    let file = try ReadableFile(path)
+    let digest = try file.withBytes(at: 0, count: Int(file.size)) { Digest(of: $0) }
+    return SourceRecord(name: FileTree.lastComponent(path), size: file.size, digest: digest)
+  }
+}
