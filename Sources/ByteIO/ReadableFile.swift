@@ -71,6 +71,12 @@ public final class ReadableFile: Sendable {
         from: UnsafeRawBufferPointer(rebasing: mapping[start..<start + destination.count]))
       return
     }
+    try copy(at: offset, into: destination)
+  }
+
+  /// `read` without the mapping.
+  func copy(at offset: UInt64, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+    try checkRange(offset, destination.count)
     var done = 0
     while done < destination.count {
       let count = retrying {
