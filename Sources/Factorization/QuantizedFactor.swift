@@ -58,7 +58,7 @@ extension QuantizedFactor {
   package enum Codec: Sendable, CaseIterable { case lowRank, dense }
 
   /// The cheapest form at one slope: of nothing, low rank and entry-wise the one for which
-  /// squared error + slope · step² · bits is least, by encoding them.
+  /// squared error + price · bits is least, by encoding them.
   ///
   /// - Parameters:
   ///   - values: lends the elements, finite, `rows` × `columns` ≥ 1 of them; not called where they are not needed.
@@ -73,7 +73,7 @@ extension QuantizedFactor {
   ) throws(StorageError) -> Encoding {
     var best = Encoding(factor: nil, squaredError: energy)
     guard energy > 0, point.step > 0, point.step.isFinite else { return best }
-    let price = RateSetting.slope * point.step * point.step * 8
+    let price = 8 * point.price
     func consider(_ encoding: Encoding) {
       func cost(_ e: Encoding) -> Double {
         guard e.factor == nil else { return e.squaredError + price * Double(e.byteCount + overhead) }
@@ -84,7 +84,7 @@ extension QuantizedFactor {
     var lowRankSymbols = Int.max
     if codecs.contains(.lowRank), let vectors,
       let factor = QuantizedLowRankFactor(
-        quantizing: vectors, rank: point.rank, step: point.step, keepsWeak: !point.mayBeLeftOut)
+        quantizing: vectors, rank: point.rank, step: point.step, leastGain: point.mayBeLeftOut ? point.price : 0)
     {
       lowRankSymbols = factor.rank * (rows + columns)
       consider(

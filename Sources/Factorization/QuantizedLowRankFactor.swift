@@ -162,11 +162,11 @@ extension QuantizedLowRankFactor {
   ///
   /// - Parameters:
   ///   - step: positive; in units of the matrix.
-  ///   - keepsWeak: whether components stay that take away less squared error than `slope` · step² for each of their bits.
+  ///   - leastGain: the squared error that a component must take away for each of its bits; 0 keeps all.
   /// - Returns: nil when no component is left, or values are at the ends of float32's range.
   package init?(
     quantizing vectors: SingularVectors, rank: Int = .max, step: Double, slope: Double = RateSetting.slope,
-    keepsWeak: Bool = true, quantizer: Quantizer = .trellis
+    leastGain: Double = 0, quantizer: Quantizer = .trellis
   ) {
     let (rows, columns) = (vectors.rows, vectors.columns)
     guard vectors.singularValues[0] > 0, vectors.singularValues[0].isFinite, step > 0 else { return nil }
@@ -190,7 +190,7 @@ extension QuantizedLowRankFactor {
             let other = QuantizedUnitVector(rights.run(k, of: columns), factor, slope: slope, &tried.right),
             let scale = Float(scaleNearest: value * one.gain * other.gain)
           else { continue }
-          if !keepsWeak, value * value * one.likeness * other.likeness < price * (one.bits + other.bits) {
+          if value * value * one.likeness * other.likeness < leastGain * (one.bits + other.bits) {
             weak += 1
             // The values fall: what follows is hardly better.
             if weak == 8 { break }

@@ -40,7 +40,7 @@ package struct RateEstimate: Sendable {
     }
     squaredError += max(0, tail)
     func cost(_ estimate: RateEstimate) -> Double {
-      estimate.squaredError + RateSetting.slope * point.step * point.step * estimate.bits
+      estimate.squaredError + point.price * estimate.bits
     }
     if codecs.contains(.dense), point.rank >= min(rows, columns), cost(dense) < cost(self) { self = dense }
   }

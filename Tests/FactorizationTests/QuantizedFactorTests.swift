@@ -177,8 +177,10 @@ private func rms(_ values: [Float]) -> Double {
     let matrix = Matrix.spectrum(200, 300, (0..<120).map { 4 / Float($0 + 4) }, noise: 0.01)
     let vectors = try matrix.withView { view throws(StorageError) in try SingularVectors(of: view, rank: 200) }
     func outcome(step: Double, keepsWeak: Bool) throws -> (bytes: Int, rank: Int, error: Double) {
+      let size = step * rms(matrix.values)
       let factor = try #require(
-        QuantizedLowRankFactor(quantizing: vectors, step: step * rms(matrix.values), keepsWeak: keepsWeak))
+        QuantizedLowRankFactor(
+          quantizing: vectors, step: size, leastGain: keepsWeak ? 0 : RateSetting.slope * size * size))
       return (factor.payload.count, factor.rank, factor.squaredError(against: vectors, energy: matrix.energy))
     }
     let all = try outcome(step: 4, keepsWeak: true)

@@ -52,8 +52,9 @@ public struct RateControl: Sendable, Hashable {
   /// The quality, if it was given as such.
   var fixedQuality: Double? { if case .quality(let quality) = target { quality } else { nil } }
 
-  func setting(quality: Double) -> RateSetting {
-    RateSetting(objective == .balanced ? .balanced : .leastError, quality: quality)
+  /// - Parameter decisions: the quality that decides what is kept, if it is another.
+  func setting(quality: Double, decisions: Double? = nil) -> RateSetting {
+    RateSetting(objective == .balanced ? .balanced : .leastError, quality: quality, decisions: decisions)
   }
 
   var quantizedCodecs: Set<QuantizedFactor.Codec> { Set(codecs.map { $0 == .lowRank ? .lowRank : .dense }) }
