@@ -165,6 +165,10 @@ struct RateProbe {
           // A stand-in for the digest that compresses as little as a real one.
           name: name, source: Digest(of: Array(name.utf8)), factor: try encoded.place(in: dry), measures: measures))
     }
+    for packed in expert.prepared.small {
+      if let entry = try packer.place(packed, in: dry) { entries.append(entry) }
+    }
+    entries.sort { $0.name.precedesInBytes($1.name) }
     let files = try packer.placeFiles(of: expert.input, shared, in: dry)
     try dry.finishExpert(
       named: expert.input.name,
@@ -176,7 +180,7 @@ struct RateProbe {
             SourceRecord(name: FileTree.lastComponent($0), size: 1, digest: Digest(of: Array($0.utf8)))
           })))
     return Outcome(
-      bytes: dry.expertSummaries.last!.bytes + expert.prepared.fixedBytes,
+      bytes: dry.expertSummaries.last!.bytes + expert.prepared.largeBytes,
       error: (lost / max(expert.prepared.energy, .leastNonzeroMagnitude)).squareRoot(), factors: factors)
   }
 }
