@@ -116,7 +116,7 @@ private func steppedModels() throws -> (base: [SampleTensor], expert: [SampleTen
 }
 
 /// Entry-wise, or in any form, with one step.
-private func stepped(_ step: Double, _ codecs: Set<RateControl.Codec> = Set(RateControl.Codec.allCases)) throws
+private func stepped(_ step: Double, _ codecs: Set<RateControl.Codec> = RateControl.Codec.standard) throws
   -> RateControl
 {
   try RateControl(.quality(1 / step), objective: .leastError, codecs: codecs)
@@ -145,7 +145,9 @@ private func difference(_ dtype: DType) -> Recipe {
   }
 }
 
-private func quantizedLowRank(_ name: String) -> Recipe {
+private func quantizedLowRank(
+  _ name: String, step: Double = 0.02, _ codecs: Set<RateControl.Codec> = [.lowRank]
+) -> Recipe {
   Recipe(name, mixes: lossyMixes) { shop in
     var (base, experts) = try lossyModels()
     // More components than contexts take to settle.
@@ -156,7 +158,7 @@ private func quantizedLowRank(_ name: String) -> Recipe {
       experts[name]!.append(try tensor("e.weight", .f32, [48, 40], own))
     }
     let inputs = try experts.sorted { $0.key < $1.key }.map { try shop.expert($0.key, $0.value) }
-    _ = try Packer(rules: TensorRules(.controlled), rate: stepped(0.02, [.lowRank]))
+    _ = try Packer(rules: TensorRules(.controlled), rate: stepped(step, codecs))
       .pack(base: shop.model("base", base), experts: inputs, to: shop.archive)
   }
 }
@@ -171,6 +173,7 @@ let recipes: [Recipe] =
   + [
     // Made before there was a trellis, of uniform symbols.
     quantizedLowRank("quantized-low-rank"), quantizedLowRank("trellis"),
+    quantizedLowRank("layered", step: 0.01, [.layered]),
     Recipe("quantized", mixes: ["", "a=1", "a=0.3", "a=-2"]) { shop in
       let (base, expert) = try steppedModels()
       let rules = TensorRules(.controlled, excluding: [try Glob("faint*")])

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Tells what the real libraries read in files, as `expected.json` tells it: dump.py FILE… > JSON
 
-The suffix says which library: safetensors, torch (.pt), numpy (.npz), gguf. Quantised tensors of GGUF are refused here;
-make_gguf.py --describe takes those.
+The suffix says which library: safetensors, torch (.pt), numpy (.npz), gguf. Quantised tensors of GGUF are given as F32;
+make_gguf.py --describe tells their types.
 """
 import json
 import sys
@@ -41,9 +41,10 @@ def read_numpy(path):
 def read_gguf(path):
     import gguf
     for t in gguf.GGUFReader(path).tensors:
-        dtype = t.tensor_type.name
-        assert dtype in NAMES.values(), dtype
-        yield t.name, entry(dtype, reversed(t.shape.tolist()), t.data.tobytes())
+        dtype, data = t.tensor_type.name, t.data
+        if dtype not in NAMES.values():
+            dtype, data = "F32", gguf.quants.dequantize(data, t.tensor_type).astype("<f4")
+        yield t.name, entry(dtype, reversed(t.shape.tolist()), data.tobytes())
 
 
 READERS = {"safetensors": read_safetensors, "pt": read_torch, "npz": read_numpy, "gguf": read_gguf}

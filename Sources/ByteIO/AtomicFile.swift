@@ -9,7 +9,7 @@
 /// A file that appears whole or not at all: written beside its name, synced, then renamed.
 ///
 /// Dropped before `commit()`, it removes what it wrote.
-public final class AtomicFile: ByteSink {
+public final class AtomicFile: OverwritableSink {
   /// Where it will appear, in the end.
   public let path: String
   public private(set) var position: UInt64 = 0
@@ -19,7 +19,7 @@ public final class AtomicFile: ByteSink {
   private var descriptor: Int32
   private let replacing: Bool
   /// What the disk is given at a time: whole pages, and many, so that it writes them in one go.
-  private static let partBytes = 8 << 20
+  private static let partBytes = 4 << 20
 
   /// - Parameter replacing: whether an existing file may be replaced. Nothing but files ever is.
   /// - Throws: `outputExists`, `notFound` (no such folder) or `inputOutput`.
@@ -64,19 +64,6 @@ public final class AtomicFile: ByteSink {
     }
   }
 
-  public func write(_ range: FileRange) throws(StorageError) {
-    try inParts(range.count) { part throws(StorageError) in
-      let part = FileRange(range.file, at: range.offset + UInt64(part.lowerBound), count: part.count)
-      let copied = copyWithinSystem(part, to: descriptor, at: position)
-      // What is left, all of it where nothing could be copied, fails here if it must.
-      guard copied < part.count else { return }
-      try part.file.withBytes(at: part.offset + UInt64(copied), count: part.count - copied) {
-        raw throws(StorageError) in
-        try writeAll(raw, to: descriptor, at: position + UInt64(copied), path: path)
-      }
-    }
-  }
-
   /// Writes `count` bytes in parts, and hands each part of the file that is full to the disk: it works while the next are
   /// made, and `commit()` waits for little more than the last of them.
   private func inParts(_ count: Int, write: (Range<Int>) throws(StorageError) -> Void) throws(StorageError) {
@@ -92,7 +79,6 @@ public final class AtomicFile: ByteSink {
     }
   }
 
-  /// Replaces bytes already written, such as a header that could not be known before.
   public func overwrite(_ bytes: [UInt8], at offset: UInt64) throws(StorageError) {
     precondition(offset + UInt64(bytes.count) <= position, "overwrites only what was written")
     try bytes.withBytes { raw throws(StorageError) in

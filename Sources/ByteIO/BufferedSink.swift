@@ -1,13 +1,13 @@
 /// Collects small writes for another sink; large ones pass through. Ends with `flush`.
-public final class BufferedSink: ByteSink {
+public final class BufferedSink: OverwritableSink {
   /// What is so large that copying it costs more than writing it by itself.
   public static let largeBytes = 256 << 10
 
   public private(set) var position: UInt64
-  private let sink: any ByteSink
+  private let sink: any OverwritableSink
   private var buffer: [UInt8] = []
 
-  public init(_ sink: any ByteSink) {
+  public init(_ sink: any OverwritableSink) {
     self.sink = sink
     position = sink.position
     buffer.reserveCapacity(2 * Self.largeBytes)
@@ -24,10 +24,16 @@ public final class BufferedSink: ByteSink {
     position += UInt64(bytes.count)
   }
 
-  public func write(_ range: FileRange) throws(StorageError) {
-    try flush()
-    try sink.write(range)
-    position += UInt64(range.count)
+  public func overwrite(_ bytes: [UInt8], at offset: UInt64) throws(StorageError) {
+    let begin = position - UInt64(buffer.count)
+    if offset >= begin {
+      precondition(offset + UInt64(bytes.count) <= position, "overwrites only what was written")
+      let start = Int(offset - begin)
+      buffer.replaceSubrange(start..<start + bytes.count, with: bytes)
+    } else {
+      try flush()
+      try sink.overwrite(bytes, at: offset)
+    }
   }
 
   /// Hands everything on.

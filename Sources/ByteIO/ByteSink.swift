@@ -3,17 +3,17 @@ public protocol ByteSink: AnyObject {
   /// Bytes written so far.
   var position: UInt64 { get }
   func write(_ bytes: UnsafeRawBufferPointer) throws(StorageError)
-  /// Writes bytes of a file; by default as any others.
-  func write(_ range: FileRange) throws(StorageError)
+}
+
+/// A sink whose earlier bytes can be changed, such as a header or a checksum that could not be known before.
+public protocol OverwritableSink: ByteSink {
+  /// - Precondition: all of these bytes were written.
+  func overwrite(_ bytes: [UInt8], at offset: UInt64) throws(StorageError)
 }
 
 extension ByteSink {
   public func write(_ bytes: [UInt8]) throws(StorageError) {
     try bytes.withBytes { raw throws(StorageError) in try write(raw) }
-  }
-
-  public func write(_ range: FileRange) throws(StorageError) {
-    try range.file.withBytes(at: range.offset, count: range.count) { raw throws(StorageError) in try write(raw) }
   }
 }
 

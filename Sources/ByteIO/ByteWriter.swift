@@ -10,5 +10,10 @@ public struct ByteWriter: Sendable {
 
   public mutating func append(_ more: some Sequence<UInt8>) { bytes.append(contentsOf: more) }
 
+  /// Replaces bytes that were appended.
+  public mutating func overwrite(_ other: [UInt8], at offset: Int) {
+    bytes.replaceSubrange(offset..<offset + other.count, with: other)
+  }
+
   public mutating func zeros(_ count: Int) { bytes.append(contentsOf: repeatElement(0, count: count)) }
 }

@@ -1,4 +1,4 @@
-/// Bytes of a file that can be copied to another without passing through the process.
+/// Bytes of a file, for who copies them as they are.
 public struct FileRange: Sendable {
   public let file: ReadableFile
   public let offset: UInt64
@@ -6,5 +6,13 @@ public struct FileRange: Sendable {
 
   public init(_ file: ReadableFile, at offset: UInt64, count: Int) {
     (self.file, self.offset, self.count) = (file, offset, count)
+  }
+
+  /// Fills `destination` with the bytes from `start` on, by system calls even where the file is mapped: for bytes that
+  /// are looked at once that is faster than the page faults.
+  /// - Throws: `truncated` when the file ends before.
+  public func copy(from start: Int, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+    precondition(start >= 0 && destination.count <= count - start, "within the range")
+    try file.copy(at: offset + UInt64(start), into: destination)
   }
 }

@@ -71,6 +71,12 @@ public final class ReadableFile: Sendable {
         from: UnsafeRawBufferPointer(rebasing: mapping[start..<start + destination.count]))
       return
     }
+    try copy(at: offset, into: destination)
+  }
+
+  /// `read` without the mapping.
+  func copy(at offset: UInt64, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+    try checkRange(offset, destination.count)
     var done = 0
     while done < destination.count {
       let count = retrying {
@@ -103,16 +109,19 @@ public final class ReadableFile: Sendable {
 
   /// `count` bytes of the mapping, valid as long as the file object; nil when it is not mapped.
   ///
-  /// The system is told that they will be needed, so that it reads ahead while the caller goes on.
+  /// The system is told that many of them will be needed, so that it reads ahead while the caller goes on.
   package func mappedBytes(at offset: UInt64, count: Int) throws(StorageError) -> UnsafeRawBufferPointer? {
     try checkRange(offset, count)
     guard let mapping else { return nil }
     let start = Int(offset)
+    let view = UnsafeRawBufferPointer(rebasing: mapping[start..<start + count])
+    // Few are read ahead with their neighbours; telling would cost more than they.
+    guard count >= 64 << 10 else { return view }
     let page = Int(sysconf(Int32(_SC_PAGESIZE)))
     let aligned = start - start % page
     madvise(
       UnsafeMutableRawPointer(mutating: mapping.baseAddress! + aligned), start + count - aligned, MADV_WILLNEED)
-    return UnsafeRawBufferPointer(rebasing: mapping[start..<start + count])
+    return view
   }
 
   public func bytes(at offset: UInt64, count: Int) throws(StorageError) -> [UInt8] {

@@ -23,27 +23,6 @@ func retrying(_ call: () -> Int) -> Int {
   }
 }
 
-/// Copies bytes from file to file within the system, as `cp` does: no page of them is mapped.
-///
-/// - Returns: how many were copied; fewer, or none, where the system or the file systems cannot.
-func copyWithinSystem(_ range: FileRange, to descriptor: Int32, at offset: UInt64) -> Int {
-  #if os(Linux)
-    var done = 0
-    while done < range.count {
-      var from = Int64(range.offset) + Int64(done)
-      var to = Int64(offset) + Int64(done)
-      let count = retrying {
-        tmpack_copy_file_range(range.file.descriptor, &from, descriptor, &to, range.count - done)
-      }
-      guard count > 0 else { break }
-      done += count
-    }
-    return done
-  #else
-    return 0
-  #endif
-}
-
 /// Asks the system to begin putting these bytes of a file on the disk, and does not wait for it. A failure shows when
 /// the file is synced.
 func beginSync(of descriptor: Int32, at offset: UInt64, count: Int) {

@@ -9,7 +9,7 @@
 /// An existing file, locked against other writers, that is extended in place in an order that a crash cannot break.
 ///
 /// The caller decides that order: write beyond what is live, `sync()`, then switch over with one small write.
-public final class UpdatableFile: ByteSink {
+public final class UpdatableFile: OverwritableSink {
   public let path: String
   /// The end of what was written: where `write` goes next.
   public private(set) var position: UInt64

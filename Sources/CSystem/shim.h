@@ -14,12 +14,8 @@ static inline int tmpack_affinity_core_count(void) {
   return count;
 }
 
-/// glibc declares copy_file_range for _GNU_SOURCE only, which Swift's import of it does not set.
-static inline long tmpack_copy_file_range(int from, int64_t *from_offset, int to, int64_t *to_offset, size_t count) {
-  return syscall(SYS_copy_file_range, from, from_offset, to, to_offset, count, 0u);
-}
-
-/// sync_file_range with SYNC_FILE_RANGE_WRITE, where the system has it in this form; the same holds of its declaration.
+/// sync_file_range with SYNC_FILE_RANGE_WRITE, where the system has it in this form; glibc declares it for
+/// _GNU_SOURCE only, which Swift's import of it does not set.
 static inline long tmpack_begin_sync(int file, int64_t offset, int64_t count) {
 #ifdef SYS_sync_file_range
   return syscall(SYS_sync_file_range, file, offset, count, 2u);

@@ -60,6 +60,8 @@ struct ShardedSource: TensorSource {
 
   func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes { try owner(of: info).bytes(of: info) }
 
+  func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? { try owner(of: info).stored(info) }
+
   func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
     try owner(of: info).piece(range, of: info)
   }

@@ -42,7 +42,7 @@ public enum Factor: Sendable, Hashable {
     switch self {
     case .lowRank(let factor): factor.product(weight: weight)
     case .quantized(.lowRank(let factor)): factor.product(weight: weight)
-    case .sparse, .dense, .quantized(.dense): nil
+    case .sparse, .dense, .quantized(.dense), .quantized(.layered): nil
     }
   }
 

@@ -11,7 +11,7 @@ public struct QuantizedDenseFactor: Sendable, Hashable {
   public let rows: Int
   /// Symbols of each.
   public let columns: Int
-  /// Everything else, as stored.
+  /// Everything else, as stored; empty for a layer, whose message is that of the `QuantizedLayeredFactor`.
   public let payload: [UInt8]
   package let symbols: [Int16]
   /// Positive and finite.
@@ -25,25 +25,32 @@ extension QuantizedDenseFactor {
   ///
   /// - Throws: `malformed` unless `payload` is what the encoder makes of some symbols and scale.
   public init(payload: [UInt8], rows: Int, columns: Int) throws(StorageError) {
+    self = try payload.withUnsafeBufferPointer { bytes throws(StorageError) in
+      var coder = RangeDecoder(bytes)
+      let factor = try Self(decodedBy: &coder, rows: rows, columns: columns, payload: payload)
+      try coder.finish()
+      return factor
+    }
+  }
+
+  /// What stands next in a message.
+  init(
+    decodedBy coder: inout RangeDecoder, rows: Int, columns: Int, payload: [UInt8] = []
+  ) throws(StorageError) {
     guard rows >= 1, columns >= 1 else {
       throw StorageError(.malformed, "a quantised factor of \(rows) × \(columns) elements")
     }
     let count = try rows.multiplied(by: columns, "the number of elements of a tensor")
     var symbols = [Int16](repeating: 0, count: count)
-    scale = try payload.withUnsafeBufferPointer { bytes throws(StorageError) in
-      try symbols.withUnsafeMutableBufferPointer { symbols throws(StorageError) in
-        var coder = RangeDecoder(bytes)
-        let scale = Float(bitPattern: coder.decode(bits: 31))
-        guard scale.isFinite, scale > 0 else {
-          throw StorageError(.malformed, "the scale of a factor is not a positive number")
-        }
-        var models = SymbolModels(length: columns, neighbours: .placeAndRun)
-        for i in 0..<rows {
-          let isSound = models.withComponent { $0.decode(symbols.run(i, of: columns), &coder) }
-          guard isSound else { throw StorageError(.malformed, "a symbol of a factor is above 32,767") }
-        }
-        try coder.finish()
-        return scale
+    scale = Float(bitPattern: coder.decode(bits: 31))
+    guard scale.isFinite, scale > 0 else {
+      throw StorageError(.malformed, "the scale of a factor is not a positive number")
+    }
+    try symbols.withUnsafeMutableBufferPointer { symbols throws(StorageError) in
+      var models = SymbolModels(length: columns, neighbours: .placeAndRun)
+      for i in 0..<rows {
+        let isSound = models.withComponent { $0.decode(symbols.run(i, of: columns), &coder) }
+        guard isSound else { throw StorageError(.malformed, "a symbol of a factor is above 32,767") }
       }
     }
     self.rows = rows
@@ -60,12 +67,23 @@ extension QuantizedDenseFactor {
     self.symbols = symbols
     self.scale = scale
     var coder = RangeEncoder()
+    Self.encode(symbols, scale, rows: rows, columns: columns, into: &coder)
+    payload = coder.finish()
+  }
+
+  /// Puts what there is into a message.
+  func encode(into coder: inout RangeEncoder) {
+    Self.encode(symbols, scale, rows: rows, columns: columns, into: &coder)
+  }
+
+  private static func encode(
+    _ symbols: [Int16], _ scale: Float, rows: Int, columns: Int, into coder: inout RangeEncoder
+  ) {
     coder.encode(bits: scale.bitPattern, count: 31)
     var models = SymbolModels(length: columns, neighbours: .placeAndRun)
     symbols.withUnsafeBufferPointer { symbols in
       for i in 0..<rows { models.withComponent { $0.encode(symbols.run(i, of: columns), &coder) } }
     }
-    payload = coder.finish()
   }
 }
 

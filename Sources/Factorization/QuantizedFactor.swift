@@ -5,11 +5,13 @@ import TensorKit
 public enum QuantizedFactor: Sendable, Hashable {
   case lowRank(QuantizedLowRankFactor)
   case dense(QuantizedDenseFactor)
+  case layered(QuantizedLayeredFactor)
 
   public var elementCount: Int {
     switch self {
     case .lowRank(let factor): factor.rows * factor.columns
     case .dense(let factor): factor.count
+    case .layered(let factor): factor.residual.count
     }
   }
 
@@ -18,6 +20,7 @@ public enum QuantizedFactor: Sendable, Hashable {
     switch self {
     case .lowRank(let factor): factor.payload
     case .dense(let factor): factor.payload
+    case .layered(let factor): factor.payload
     }
   }
 
@@ -39,6 +42,7 @@ public enum QuantizedFactor: Sendable, Hashable {
     switch self {
     case .lowRank(let factor): factor.accumulate(weight: weight, into: acc, using: isa)
     case .dense(let factor): factor.accumulate(weight: weight, into: acc, using: isa)
+    case .layered(let factor): factor.accumulate(weight: weight, into: acc, using: isa)
     }
   }
 }
@@ -55,10 +59,17 @@ extension QuantizedFactor {
   }
 
   /// The codecs to choose between.
-  package enum Codec: Sendable, CaseIterable { case lowRank, dense }
+  package enum Codec: Sendable, CaseIterable {
+    case lowRank, dense
+    /// Where there is nothing to put into one of the layers, the other alone.
+    case layered
 
-  /// The cheapest form at one slope: of nothing, low rank and entry-wise the one for which
-  /// squared error + slope · step² · bits is least, by encoding them.
+    /// Those that compete unless one is asked for: `layered` did not pay (Spec/decisions/0011).
+    package static let standard: Set<Codec> = [.lowRank, .dense]
+  }
+
+  /// The cheapest form at one slope: of nothing, low rank, entry-wise and both the one for which
+  /// squared error + price · bits is least, by encoding them.
   ///
   /// - Parameters:
   ///   - values: lends the elements, finite, `rows` × `columns` ≥ 1 of them; not called where they are not needed.
@@ -69,11 +80,11 @@ extension QuantizedFactor {
   package static func encode(
     _ values: (_ body: (UnsafeBufferPointer<Float>) -> Void) throws(StorageError) -> Void, rows: Int, columns: Int,
     vectors: SingularVectors?, energy: Double,
-    at point: RateSetting.Point, overhead: Int = 0, codecs: Set<Codec> = Set(Codec.allCases)
+    at point: RateSetting.Point, overhead: Int = 0, codecs: Set<Codec> = Codec.standard
   ) throws(StorageError) -> Encoding {
     var best = Encoding(factor: nil, squaredError: energy)
     guard energy > 0, point.step > 0, point.step.isFinite else { return best }
-    let price = RateSetting.slope * point.step * point.step * 8
+    let price = 8 * point.price
     func consider(_ encoding: Encoding) {
       func cost(_ e: Encoding) -> Double {
         guard e.factor == nil else { return e.squaredError + price * Double(e.byteCount + overhead) }
@@ -84,13 +95,20 @@ extension QuantizedFactor {
     var lowRankSymbols = Int.max
     if codecs.contains(.lowRank), let vectors,
       let factor = QuantizedLowRankFactor(
-        quantizing: vectors, rank: point.rank, step: point.step, keepsWeak: !point.mayBeLeftOut)
+        quantizing: vectors, rank: point.rank, step: point.step, leastGain: point.mayBeLeftOut ? point.price : 0)
     {
       lowRankSymbols = factor.rank * (rows + columns)
       consider(
         Encoding(factor: .lowRank(factor), squaredError: factor.squaredError(against: vectors, energy: energy)))
     }
     // At equal step the entry-wise quantiser wins only where low rank has to code about as many numbers.
+    if codecs.contains(.layered) {
+      try values { values in
+        for encoding in layers(of: values, rows: rows, columns: columns, vectors, energy, at: point) {
+          consider(encoding)
+        }
+      }
+    }
     if codecs.contains(.dense), vectors == nil || !codecs.contains(.lowRank) || lowRankSymbols > rows * columns / 4,
       vectors == nil || point.rank >= min(rows, columns) || lowRankSymbols >= rows * columns
     {
@@ -101,6 +119,37 @@ extension QuantizedFactor {
       }
     }
     return best
+  }
+}
+
+extension QuantizedFactor {
+  /// Low rank and the rest of it, with all the components that pay by themselves, half of them, and a quarter; or what there
+  /// is of the layers, where there are not both.
+  private static func layers(
+    of values: UnsafeBufferPointer<Float>, rows: Int, columns: Int, _ vectors: SingularVectors?, _ energy: Double,
+    at point: RateSetting.Point
+  ) -> [Encoding] {
+    func lowRank(_ rank: Int) -> QuantizedLowRankFactor? {
+      vectors.flatMap {
+        QuantizedLowRankFactor(
+          quantizing: $0, rank: rank, step: point.step, leastGain: point.mayBeLeftOut ? point.price : 0)
+      }
+    }
+    guard let vectors, let whole = lowRank(point.rank) else {
+      let factor = QuantizedDenseFactor(quantizing: values, rows: rows, columns: columns, step: point.step)
+      return factor.map { [Encoding(factor: .dense($0), squaredError: $0.squaredError(against: values))] } ?? []
+    }
+    let ranks = [whole.rank / 2, whole.rank / 4].filter { $0 > 0 }
+    var encodings: [Encoding] = []
+    for base in [whole] + ranks.compactMap(lowRank) {
+      guard let layered = QuantizedLayeredFactor.encode(values, over: base, step: point.step) else { continue }
+      encodings.append(Encoding(factor: .layered(layered.factor), squaredError: layered.squaredError))
+    }
+    if encodings.isEmpty {
+      encodings.append(
+        Encoding(factor: .lowRank(whole), squaredError: whole.squaredError(against: vectors, energy: energy)))
+    }
+    return encodings
   }
 }
 
@@ -116,6 +165,12 @@ extension Factor {
             quantizer: factor.quantizer)))
     case .quantized(.dense(let factor)):
       .quantized(.dense(try QuantizedDenseFactor(payload: factor.payload, rows: factor.rows, columns: factor.columns)))
+    case .quantized(.layered(let factor)):
+      .quantized(
+        .layered(
+          try QuantizedLayeredFactor(
+            payload: factor.payload, rows: factor.lowRank.rows, columns: factor.lowRank.columns,
+            rank: factor.lowRank.rank, quantizer: factor.lowRank.quantizer)))
     case .lowRank, .sparse, .dense: self
     }
   }

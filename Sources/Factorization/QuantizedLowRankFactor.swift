@@ -14,7 +14,7 @@ public struct QuantizedLowRankFactor: Sendable, Hashable {
   /// r, in 1...min(m, n).
   public let rank: Int
   public let quantizer: Quantizer
-  /// Everything else, as stored.
+  /// Everything else, as stored; empty for a layer, whose message is that of the `QuantizedLayeredFactor`.
   public let payload: [UInt8]
   /// r components of m integers.
   package let left: [Int16]
@@ -29,6 +29,19 @@ extension QuantizedLowRankFactor {
   ///
   /// - Throws: `malformed` unless `payload` is what the encoder makes of some symbols and scales.
   public init(payload: [UInt8], rows: Int, columns: Int, rank: Int, quantizer: Quantizer) throws(StorageError) {
+    self = try payload.withUnsafeBufferPointer { bytes throws(StorageError) in
+      var coder = RangeDecoder(bytes)
+      let factor = try Self(
+        decodedBy: &coder, rows: rows, columns: columns, rank: rank, quantizer: quantizer, payload: payload)
+      try coder.finish()
+      return factor
+    }
+  }
+
+  /// What stands next in a message.
+  init(
+    decodedBy coder: inout RangeDecoder, rows: Int, columns: Int, rank: Int, quantizer: Quantizer, payload: [UInt8] = []
+  ) throws(StorageError) {
     guard rows >= 1, columns >= 1, rank >= 1, rank <= rows, rank <= columns else {
       throw StorageError(.malformed, "a factor of rank \(rank) cannot make a matrix of \(rows) × \(columns)")
     }
@@ -40,11 +53,9 @@ extension QuantizedLowRankFactor {
     self.payload = payload
     var left = [Int16](repeating: 0, count: rank * rows)
     var right = [Int16](repeating: 0, count: rank * columns)
-    scales = try payload.withUnsafeBufferPointer { bytes throws(StorageError) in
-      try left.withUnsafeMutableBufferPointer { left throws(StorageError) in
-        try right.withUnsafeMutableBufferPointer { right throws(StorageError) in
-          try Self.decode(bytes, left, right, Models(rows: rows, columns: columns, quantizer), rank: rank)
-        }
+    scales = try left.withUnsafeMutableBufferPointer { left throws(StorageError) in
+      try right.withUnsafeMutableBufferPointer { right throws(StorageError) in
+        try Self.decode(&coder, left, right, Models(rows: rows, columns: columns, quantizer), rank: rank)
       }
     }
     self.left = left
@@ -52,12 +63,11 @@ extension QuantizedLowRankFactor {
   }
 
   private static func decode(
-    _ bytes: UnsafeBufferPointer<UInt8>, _ left: UnsafeMutableBufferPointer<Int16>,
+    _ coder: inout RangeDecoder, _ left: UnsafeMutableBufferPointer<Int16>,
     _ right: UnsafeMutableBufferPointer<Int16>, _ models: consuming Models, rank: Int
   ) throws(StorageError) -> [Float] {
     let (rows, columns) = (left.count / rank, right.count / rank)
     var models = models
-    var coder = RangeDecoder(bytes)
     var scales: [Float] = []
     var bits = 0
     for k in 0..<rank {
@@ -78,7 +88,6 @@ extension QuantizedLowRankFactor {
       let rightIsSound = models.right.withComponent { $0.decode(right.run(k, of: columns), &coder) }
       guard leftIsSound, rightIsSound else { throw StorageError(.malformed, "a symbol of a factor is too large") }
     }
-    try coder.finish()
     return scales
   }
 
@@ -95,6 +104,19 @@ extension QuantizedLowRankFactor {
     self.right = right
     self.scales = scales
     var coder = RangeEncoder()
+    Self.encode(left, right, scales, rows: rows, columns: columns, quantizer, into: &coder)
+    payload = coder.finish()
+  }
+
+  /// Puts what there is into a message.
+  func encode(into coder: inout RangeEncoder) {
+    Self.encode(left, right, scales, rows: rows, columns: columns, quantizer, into: &coder)
+  }
+
+  private static func encode(
+    _ left: [Int16], _ right: [Int16], _ scales: [Float], rows: Int, columns: Int, _ quantizer: Quantizer,
+    into coder: inout RangeEncoder
+  ) {
     var models = Models(rows: rows, columns: columns, quantizer)
     var before = 0
     left.withUnsafeBufferPointer { left in
@@ -115,7 +137,6 @@ extension QuantizedLowRankFactor {
         }
       }
     }
-    payload = coder.finish()
   }
 
   private struct Models {
@@ -162,11 +183,11 @@ extension QuantizedLowRankFactor {
   ///
   /// - Parameters:
   ///   - step: positive; in units of the matrix.
-  ///   - keepsWeak: whether components stay that take away less squared error than `slope` · step² for each of their bits.
+  ///   - leastGain: the squared error that a component must take away for each of its bits; 0 keeps all.
   /// - Returns: nil when no component is left, or values are at the ends of float32's range.
   package init?(
     quantizing vectors: SingularVectors, rank: Int = .max, step: Double, slope: Double = RateSetting.slope,
-    keepsWeak: Bool = true, quantizer: Quantizer = .trellis
+    leastGain: Double = 0, quantizer: Quantizer = .trellis
   ) {
     let (rows, columns) = (vectors.rows, vectors.columns)
     guard vectors.singularValues[0] > 0, vectors.singularValues[0].isFinite, step > 0 else { return nil }
@@ -190,7 +211,7 @@ extension QuantizedLowRankFactor {
             let other = QuantizedUnitVector(rights.run(k, of: columns), factor, slope: slope, &tried.right),
             let scale = Float(scaleNearest: value * one.gain * other.gain)
           else { continue }
-          if !keepsWeak, value * value * one.likeness * other.likeness < price * (one.bits + other.bits) {
+          if value * value * one.likeness * other.likeness < leastGain * (one.bits + other.bits) {
             weak += 1
             // The values fall: what follows is hardly better.
             if weak == 8 { break }

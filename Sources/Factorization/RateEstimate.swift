@@ -22,7 +22,7 @@ package struct RateEstimate: Sendable {
       ? setting.point(singularValues: singularValues, rows: rows, columns: columns) : setting.point(rms: rms)
     var dense = self
     dense.add(rms: rms, count: count, step: point.step)
-    guard isMatrix, codecs.contains(.lowRank) else {
+    guard isMatrix, !codecs.isDisjoint(with: [.lowRank, .layered]) else {
       self = dense
       return
     }
@@ -40,9 +40,11 @@ package struct RateEstimate: Sendable {
     }
     squaredError += max(0, tail)
     func cost(_ estimate: RateEstimate) -> Double {
-      estimate.squaredError + RateSetting.slope * point.step * point.step * estimate.bits
+      estimate.squaredError + point.price * estimate.bits
     }
-    if codecs.contains(.dense), point.rank >= min(rows, columns), cost(dense) < cost(self) { self = dense }
+    // Layers cost about what the better of the two does.
+    let competes = codecs.contains(.layered) || (codecs.contains(.dense) && point.rank >= min(rows, columns))
+    if competes, cost(dense) < cost(self) { self = dense }
   }
 
   private init(bits: Double, squaredError: Double) {

@@ -14,13 +14,17 @@ package struct RateSetting: Sendable, Hashable {
     package let rank: Int
     /// Of the quantiser, in units of the tensor.
     package let step: Double
-    /// Whether the tensor may be left out where that is the cheapest at this slope. Every layer needs its leading directions,
+    /// What a bit is worth, in squared error, where it is decided whether a component or the tensor is kept, and as what.
+    package let price: Double
+    /// Whether the tensor may be left out where that is the cheapest at this price. Every layer needs its leading directions,
     /// so `balanced` keeps what it can.
     package let mayBeLeftOut: Bool
 
-    package init(rank: Int = .max, step: Double, mayBeLeftOut: Bool = true) {
+    /// - Parameter decisionStep: the step that makes the price; nil for `step`.
+    package init(rank: Int = .max, step: Double, decisionStep: Double? = nil, mayBeLeftOut: Bool = true) {
       self.rank = rank
       self.step = step
+      price = slope * (decisionStep ?? step) * (decisionStep ?? step)
       self.mayBeLeftOut = mayBeLeftOut
     }
   }
@@ -32,19 +36,27 @@ package struct RateSetting: Sendable, Hashable {
   package let objective: Objective
   /// Positive. More is larger and better. For `leastError` 1 ÷ the step, for `balanced` the number of components.
   package let quality: Double
+  /// The quality that decides what is kept: components, tensors and their forms. The steps alone follow from `quality` then, so
+  /// that size and error change smoothly with it.
+  package let decisions: Double
 
-  package init(_ objective: Objective, quality: Double) {
+  /// - Parameter decisions: nil for the same.
+  package init(_ objective: Objective, quality: Double, decisions: Double? = nil) {
     precondition(quality > 0 && quality.isFinite)
     self.objective = objective
     self.quality = quality
+    self.decisions = decisions ?? quality
   }
+
+  /// Components of a matrix that has so many.
+  private var components: Double { min(max(1, decisions.rounded()), 0x1p31) }
 
   /// For a matrix with these leading singular values, of which there are as many as could be wanted.
   package func point(singularValues: [Double], rows: Int, columns: Int) -> Point {
     switch objective {
-    case .leastError: return Point(step: 1 / quality)
+    case .leastError: return Point(step: 1 / quality, decisionStep: 1 / decisions)
     case .balanced:
-      let rank = min(Int(min(max(1, quality.rounded()), 0x1p31)), rows, columns)
+      let rank = min(Int(components), rows, columns)
       let kept = singularValues.prefix(rank)
       let energy = kept.reduce(0) { $0 + $1 * $1 } / Double(max(1, kept.count))
       // The RMS of an entry of U diag(σ) or V diag(σ).
@@ -56,8 +68,8 @@ package struct RateSetting: Sendable, Hashable {
   /// For a tensor that is no matrix.
   package func point(rms: Double) -> Point {
     switch objective {
-    case .leastError: Point(step: 1 / quality)
-    case .balanced: Point(step: coarseness(max(1, quality.rounded())) * rms, mayBeLeftOut: false)
+    case .leastError: Point(step: 1 / quality, decisionStep: 1 / decisions)
+    case .balanced: Point(step: coarseness(components) * rms, mayBeLeftOut: false)
     }
   }
 

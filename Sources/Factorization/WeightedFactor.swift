@@ -9,6 +9,8 @@ package struct WeightedFactor: Sendable {
     case sparse(positions: [Int], values: [Float], gain: Float)
     case dense(DenseFactor)
     case quantizedDense(QuantizedDenseFactor)
+    /// The one, then the other.
+    case layered(LowRankProduct, residual: QuantizedDenseFactor)
   }
 
   private let form: Form
@@ -22,6 +24,8 @@ package struct WeightedFactor: Sendable {
       case .lowRank(let factor): .product(factor.product(weight: weight))
       case .quantized(.lowRank(let factor)): .product(factor.product(weight: weight))
       case .quantized(.dense(let factor)): .quantizedDense(factor)
+      case .quantized(.layered(let factor)):
+        .layered(factor.base.product(weight: weight), residual: factor.residual)
       case .dense(let factor): .dense(factor)
       case .sparse(let factor):
         .sparse(positions: factor.allPositions, values: factor.allValues, gain: weight * factor.scale)
@@ -34,7 +38,7 @@ package struct WeightedFactor: Sendable {
   /// Runs begin at multiples of this many elements, and end so or at the tensor's end.
   package var granularity: Int {
     switch form {
-    case .product(let product): product.columns
+    case .product(let product), .layered(let product, _): product.columns
     case .sparse, .quantizedDense: 1
     case .dense: 2  // Nibbles stay paired.
     }
@@ -47,14 +51,10 @@ package struct WeightedFactor: Sendable {
     guard let target = run.baseAddress, !run.isEmpty else { return }
     precondition(start.isMultiple(of: granularity), "a run begins where the factor allows")
     switch form {
-    case .product(let product):
-      let rows = run.count / product.columns
-      precondition(rows * product.columns == run.count, "a run has whole rows")
-      product.left.withUnsafeBufferPointer { left in
-        Scalar.accumulateLowRank(
-          isa, target, rows: rows, columns: product.columns,
-          left: left.baseAddress! + start / product.columns * product.rank, right: product.right, rank: product.rank)
-      }
+    case .product(let product): product.add(to: run, from: start, using: isa)
+    case .layered(let product, let residual):
+      product.add(to: run, from: start, using: isa)
+      residual.accumulate(weight: weight, into: run, from: start, using: isa)
     case .sparse(let positions, let values, let gain):
       let begin = positions.partitioningIndex { $0 >= start }
       let end = positions.partitioningIndex { $0 >= start + run.count }
@@ -71,6 +71,21 @@ package struct WeightedFactor: Sendable {
       }
     case .dense(let factor): factor.accumulate(weight: weight, into: run, from: start, using: isa)
     case .quantizedDense(let factor): factor.accumulate(weight: weight, into: run, from: start, using: isa)
+    }
+  }
+}
+
+extension LowRankProduct {
+  /// Adds the elements from `start` on, whole rows, of a product of scale 1.
+  fileprivate func add<Scalar: FactorAccumulator>(
+    to run: UnsafeMutableBufferPointer<Scalar>, from start: Int, using isa: InstructionSet
+  ) {
+    let count = run.count / columns
+    precondition(count * columns == run.count && scale == 1, "a run has whole rows")
+    left.withUnsafeBufferPointer { left in
+      Scalar.accumulateLowRank(
+        isa, run.baseAddress!, rows: count, columns: columns, left: left.baseAddress! + start / columns * rank,
+        right: right, rank: rank)
     }
   }
 }

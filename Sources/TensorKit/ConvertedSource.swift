@@ -69,6 +69,13 @@ public struct ConvertedSource: TensorSource {
     if original.dtype == info.dtype { return try source.bytes(of: original) }
     return try TensorBytes(count: info.byteCount) { memory throws(StorageError) in try read(info, into: memory) }
   }
+
+  public func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? {
+    let original = originals[tensors.index(ofTensor: info.name)!]
+    guard original.dtype == info.dtype, let stored = try source.stored(original) else { return nil }
+    // Quantised values have no dtype of their own: a dtype asks for their elements.
+    return stored.encoding == .plain ? stored : nil
+  }
 }
 
 private final class OverflowCount: Sendable {

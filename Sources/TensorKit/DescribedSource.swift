@@ -21,4 +21,6 @@ public struct DescribedSource: TensorSource {
   }
 
   public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes { try source.bytes(of: info) }
+
+  public func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? { try source.stored(info) }
 }

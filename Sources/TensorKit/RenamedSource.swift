@@ -119,5 +119,7 @@ public struct RenamedSource: TensorSource {
 
   public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes { try source.bytes(of: original(info)) }
 
+  public func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? { try source.stored(original(info)) }
+
   private func original(_ info: TensorInfo) -> TensorInfo { originals[tensors.index(ofTensor: info.name)!] }
 }

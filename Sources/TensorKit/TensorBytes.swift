@@ -7,8 +7,6 @@ public final class TensorBytes: @unchecked Sendable {
   private let storage: UnsafeRawBufferPointer
   /// What a view keeps alive; nil for memory of its own.
   private let owner: AnyObject?
-  /// The bytes of the file that a view shows; nil for anything else.
-  public let range: FileRange?
 
   /// Allocates `count` bytes and has `fill` set every one of them.
   public init<Failure: Error>(
@@ -17,7 +15,6 @@ public final class TensorBytes: @unchecked Sendable {
     let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 64)
     storage = UnsafeRawBufferPointer(memory)
     owner = nil
-    range = nil
     // `self` is complete: when this throws, `deinit` frees the memory.
     try fill(memory)
   }
@@ -26,17 +23,6 @@ public final class TensorBytes: @unchecked Sendable {
   public init(viewing bytes: UnsafeRawBufferPointer, keeping owner: AnyObject) {
     storage = bytes
     self.owner = owner
-    range = nil
-  }
-
-  /// A view of a file's mapping.
-  ///
-  /// - Parameter bytes: what is mapped of `range`.
-  public init(viewing bytes: UnsafeRawBufferPointer, of range: FileRange) {
-    precondition(bytes.count == range.count, "all of the range")
-    storage = bytes
-    owner = range.file
-    self.range = range
   }
 
   deinit {
@@ -60,9 +46,7 @@ public final class TensorBytes: @unchecked Sendable {
 }
 
 extension ByteSink {
-  /// Writes a tensor: a large view of a file is copied within the system, where that can be.
   public func write(_ bytes: TensorBytes) throws(StorageError) {
-    if let range = bytes.range, range.count >= BufferedSink.largeBytes { return try write(range) }
     try bytes.withBytes { raw throws(StorageError) in try write(raw) }
   }
 }

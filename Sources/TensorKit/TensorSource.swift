@@ -43,6 +43,12 @@ public protocol TensorSource: Sendable {
   ///   - range: within `info.byteCount`.
   ///   - info: one of `tensors`.
   func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]?
+
+  /// Where the tensor's bytes lie in a file, as they are or quantised; nil where they are not in one piece, compressed,
+  /// of the other byte order, or changed on the way. A source around another gives that one's, or nil.
+  ///
+  /// - Parameter info: one of `tensors`.
+  func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor?
 }
 
 extension TensorSource {
@@ -52,6 +58,8 @@ extension TensorSource {
   public var notes: [String] { [] }
 
   public func piece(_: Range<Int>, of _: TensorInfo) throws(StorageError) -> [UInt8]? { nil }
+
+  public func stored(_: TensorInfo) throws(StorageError) -> StoredTensor? { nil }
 
   /// The tensor of that name. O(log n).
   public func tensor(named name: String) -> TensorInfo? {

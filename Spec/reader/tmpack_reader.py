@@ -312,11 +312,13 @@ FACTORS = {"low-rank": LOSSY | {"left": anything, "rank": integer, "right": anyt
            "dense": LOSSY | {"values": anything},
            "quantized-low-rank": MEASURES | {"payload": anything, "rank": integer},
            "quantized": MEASURES | {"payload": anything},
+           "quantized-layered": MEASURES | {"payload": anything, "rank": integer},
            "dropped": MEASURES,
            "difference": {"payload": anything},
            "replaced": {"dtype": text, "payload": anything, "shape": array}}
 OPTIONAL = {name: ("correction",) for name, own in FACTORS.items() if "error" in own}  # TMP-6-17
 OPTIONAL["quantized-low-rank"] += ("quantizer",)  # TMP-6-20
+OPTIONAL["quantized-layered"] += ("quantizer",)  # TMP-6-22
 
 
 class Section:
@@ -490,14 +492,15 @@ class Section:
         if "correction" in entry:  # TMP-6-17
             self.size_of(entry, "correction", tensor_size(of["dtype"], of["shape"], where), where)
         elements, components = math.prod(of["shape"]), 1
-        if factor in ("quantized-low-rank", "quantized"):  # TMP-6-20, TMP-6-21
+        if factor.startswith("quantized"):  # TMP-6-20 to TMP-6-22
             if factor == "quantized":
                 require(elements, "TMP-6-21", f"{where}: there is no element")
             else:
                 require(entry.get("quantizer", "trellis") == "trellis", "TMP-6-20", f"{where}: an unknown quantizer")
                 fits = 1 <= entry["rank"] <= min(matrix(of["shape"]))
                 require(fits, "TMP-6-20", f"{where}: rank {entry['rank']} of {of['shape']}")
-            self.symbols += elements if factor == "quantized" else entry["rank"] * sum(matrix(of["shape"]))
+            self.symbols += elements if factor != "quantized-low-rank" else 0
+            self.symbols += entry["rank"] * sum(matrix(of["shape"])) if factor != "quantized" else 0
             self.size_of(entry, "payload", None, where)
             return require(entry["payload"]["size"], "TMP-6-21", f"{where}: the payload is empty")
         if factor == "dropped":  # TMP-6-19
@@ -522,16 +525,21 @@ class Section:
     # --- Factors ---
 
     def decode(self, entry, shape):
-        """(scales, left, right), (scales, values), (scales, values, places) or (); the payload's rules are checked."""
+        """(scales, left, right), (scales, values), (scales, values, places), for layers the first two, or (); the payload's
+        rules are checked."""
         where = f"tensor {entry['name']!r} of {self.where}"
         if entry["factor"] == "dropped":  # TMP-6-19
             return ()
-        if entry["factor"] == "quantized-low-rank":
-            return quantized_low_rank(
-                self.payload(entry["payload"]), *matrix(shape), entry["rank"], "quantizer" in entry, where)
-        if entry["factor"] == "quantized":  # TMP-6-21
+        if entry["factor"].startswith("quantized"):
+            coder = RangeDecoder(self.payload(entry["payload"]), where)
             rows, columns = matrix(shape) if any(matrix(shape)) else (1, math.prod(shape))
-            return quantized(self.payload(entry["payload"]), rows, columns, where)
+            layers = []
+            if entry["factor"] != "quantized":  # TMP-6-20
+                layers.append(quantized_low_rank(coder, rows, columns, entry["rank"], "quantizer" in entry, where))
+            if entry["factor"] != "quantized-low-rank":  # TMP-6-21
+                layers.append(quantized(coder, rows, columns, where))
+            coder.finish()
+            return layers if len(layers) > 1 else layers[0]  # TMP-6-22
         dtype = entry["dtype"]
         scales = np.frombuffer(self.payload(entry["scales"]), "<f4")
         require(np.isfinite(scales).all(), "TMP-6-10", f"{where}: a scale is not finite")
@@ -732,27 +740,24 @@ class ModelSet:
         return integers
 
 
-def quantized_low_rank(data, rows, columns, rank, trellis, where):
+def quantized_low_rank(coder, rows, columns, rank, trellis, where):
     """(scales, left, right): TMP-6-20."""
-    coder, steps = RangeDecoder(data, where), ModelSet(1)
+    steps = ModelSet(1)
     sets, sides, scales = [ModelSet(length, trellis=trellis) for length in (rows, columns)], ([], []), []
     for k in range(rank):
         scales.append(scales[-1] + steps.component(coder)[0] if k else coder.raw_bits(15))
         require(0x0080 <= scales[-1] <= 0x7F7F, "TMP-6-20", f"{where}: scale {k} is {scales[-1]:#x}")
         for side, models in zip(sides, sets):
             side.append(models.component(coder))
-    coder.finish()
     return (np.array(scales, np.uint32) << 16).view(np.float32), *(np.array(side, np.float32) for side in sides)
 
 
-def quantized(data, rows, columns, where):
+def quantized(coder, rows, columns, where):
     """(scales, values): TMP-6-21."""
-    coder = RangeDecoder(data, where)
     scale = coder.raw_bits(31)
     require(0 < scale < 0x7F800000, "TMP-6-21", f"{where}: the scale is {scale:#x}")
     models = ModelSet(columns, uses_run=True)
     values = [models.component(coder) for _ in range(rows)]
-    coder.finish()
     return np.array([scale], np.uint32).view(np.float32), np.array(values, np.float32).reshape(-1)
 
 
@@ -909,9 +914,19 @@ class Model:
             return fma(wide(weight), np.where(own == start, wide(0), own - start), acc)
         if entry["factor"] == "dropped":  # TMP-7-4
             return acc
-        scales, values, *more = section.decode(entry, of["shape"])
+        decoded = section.decode(entry, of["shape"])
+        layers = decoded if entry["factor"] == "quantized-layered" else [decoded]
+        for number, layer in enumerate(layers):  # TMP-6-22
+            is_low_rank = "low-rank" in entry["factor"] or len(layers) > 1 and number == 0
+            acc = self.add_layer(acc, weight, layer, of, is_low_rank)
+        return acc
+
+    def add_layer(self, acc, weight, layer, of, is_low_rank):
+        """TMP-7-5, TMP-7-6."""
+        wide = lambda x: np.asarray(x).astype(acc.dtype)
+        scales, values, *more = layer
         scales = weight * scales  # binary32
-        if entry["factor"] in ("low-rank", "quantized-low-rank"):  # TMP-7-5
+        if is_low_rank:  # TMP-7-5
             acc = acc.reshape(matrix(of["shape"]))
             left, right = wide(scales[:, None] * values), wide(more[0])
             for k in range(len(scales)):

@@ -335,6 +335,14 @@ extension Attacks {
       "TMP-6-20", "a scale that is not normal", .malformed, "scale",
       of: .quantizedLowRank(rank: 2, [0x7E, 1, 0x21, 0x4A, 0xE2, 1, 0x53, 0x12, 0x50, 4, 0xC6, 0xF2, 0xD4, 0xF9])
     ) { _ in },
+    Attack("TMP-6-22", "layers of rank 4 of 3 × 5", .malformed, "rank 4", of: .quantizedLayered(rank: 4, [0x7E])) { _ in
+    },
+    // Every message says something of a second layer too.
+    Attack("sound", "layers", of: .quantizedLayered([0x7E, 1, 0x21, 0x4A, 0xE2])) { _ in },
+    Attack(
+      "TMP-9-11", "2³² symbols of a second layer in five bytes", .limitExceeded, "payloads together",
+      of: .claiming([1 << 20, 1 << 12], ["factor": "quantized-layered", "rank": 1])
+    ) { _ in },
     Attack(
       "TMP-8-3", "a shared tensor of another digest", .digestMismatch, "instead of",
       shared {

@@ -59,6 +59,10 @@ extension HandArchive {
     HandArchive(["factor": "quantized-low-rank", "rank": JSONValue(rank)], [("payload", payload)])
   }
 
+  static func quantizedLayered(rank: Int = 1, _ payload: [UInt8]) -> HandArchive {
+    HandArchive(["factor": "quantized-layered", "rank": JSONValue(rank)], [("payload", payload)])
+  }
+
   /// A dropped tensor with a correction of nothing: its source is the shared tensor.
   static func corrected(size: Int = 60) -> HandArchive {
     var archive = HandArchive(["factor": "dropped"], [])

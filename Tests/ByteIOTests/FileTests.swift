@@ -68,25 +68,57 @@ import Testing
     #expect(try contents(folder("f")) == [1, 9, 3])
   }
 
-  /// Bytes of a file, or of memory, across what is handed to the disk at a time.
-  @Test(arguments: [InputMode.mmap, .read]) func writesManyBytesInOrder(_ mode: InputMode) throws {
+  /// Across what is handed to the disk at a time.
+  @Test func writesManyBytesInOrder() throws {
     let folder = TemporaryFolder()
     var random = SeededGenerator(seed: 3)
     let bytes = random.bytes(20 << 20 | 1)
-    try put(bytes, at: folder("from"))
-    let from = try ReadableFile(folder("from"), mode: mode)
     let file = try AtomicFile(folder("f"))
     var expected: [UInt8] = []
     for (start, count) in [(0, 5), (3, 18 << 20), (7, 0), (1, 8 << 20), (0, bytes.count)] {
-      try file.write(FileRange(from, at: UInt64(start), count: count))
       try file.write(Array(bytes[start..<start + count]))
-      expected += bytes[start..<start + count]
       expected += bytes[start..<start + count]
       #expect(file.position == UInt64(expected.count))
     }
     try file.commit()
     let isSame = try contents(folder("f")) == expected
     #expect(isSame)
+  }
+
+  @Test(arguments: [InputMode.mmap, .read]) func copiesPartsOfARange(_ mode: InputMode) throws {
+    let folder = TemporaryFolder()
+    try put([0, 1, 2, 3, 4, 5, 6, 7], at: folder("f"))
+    let range = FileRange(try ReadableFile(folder("f"), mode: mode), at: 2, count: 5)
+    func copy(_ start: Int, _ count: Int) throws -> [UInt8] {
+      var bytes = [UInt8](repeating: 9, count: count)
+      try bytes.withUnsafeMutableBytes { try range.copy(from: start, into: $0) }
+      return bytes
+    }
+    #expect(try copy(0, 5) == [2, 3, 4, 5, 6])
+    #expect(try copy(3, 2) == [5, 6])
+    #expect(try copy(5, 0) == [])
+    let beyond = FileRange(range.file, at: 6, count: 3)
+    var bytes: [UInt8] = [0, 0, 0]
+    #expect(code { try bytes.withUnsafeMutableBytes { try beyond.copy(from: 0, into: $0) } } == .truncated)
+  }
+
+  /// What is still in memory and what was handed on are changed alike.
+  @Test func overwritesWhatABufferHoldsAndWhatItHandedOn() throws {
+    let folder = TemporaryFolder()
+    let file = try AtomicFile(folder("f"))
+    let sink = BufferedSink(file)
+    try sink.write([1, 2, 3, 4])
+    try sink.overwrite([9], at: 3)
+    try sink.flush()
+    try sink.write([5, 6])
+    try sink.overwrite([8], at: 0)
+    try sink.overwrite([7], at: 4)
+    try sink.write([10])
+    // Across the border.
+    try sink.overwrite([11, 12], at: 3)
+    try sink.flush()
+    try file.commit()
+    #expect(try contents(folder("f")) == [8, 2, 3, 11, 12, 6, 10])
   }
 
   @Test func leavesNothingWhenDropped() throws {

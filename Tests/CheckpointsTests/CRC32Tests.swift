@@ -74,4 +74,19 @@ import Testing
     let whole = bytes.withUnsafeBytes { checksum([$0], method) }
     #expect(whole == remainder(bytes))
   }
+
+  /// That of a whole from those of its parts, at every border, empty parts among them, and of a part of many bytes.
+  @Test func joinsTheChecksumsOfParts() {
+    var random = SeededGenerator(seed: 32)
+    for bytes in [random.bytes(300), [UInt8](repeating: 0, count: 300)] {
+      for border in 0...bytes.count {
+        let (first, second) = (CRC32(remainder(bytes[..<border])), CRC32(remainder(bytes[border...])))
+        #expect(first.followed(by: second, count: bytes.count - border).value == remainder(bytes))
+      }
+    }
+    let many = random.bytes(3_000_017)
+    let whole = many.withUnsafeBytes { CRC32.of($0) }
+    let rest = many[1234...].withUnsafeBytes { CRC32.of($0) }
+    #expect(CRC32(remainder(many[..<1234])).followed(by: rest, count: many.count - 1234).value == whole.value)
+  }
 }

@@ -22,6 +22,9 @@ private func reference<Scalar: FactorAccumulator>(_ factor: QuantizedFactor, wei
         }
       }
     }
+  case .layered(let f):
+    acc = reference(.lowRank(f.lowRank), weight: weight, onto: acc)
+    acc = reference(.dense(f.residual), weight: weight, onto: acc)
   }
   return acc
 }
@@ -43,6 +46,11 @@ extension QuantizedFactor {
         try QuantizedLowRankFactor(
           payload: f.payload, rows: f.rows, columns: f.columns, rank: f.rank, quantizer: f.quantizer))
     case .dense(let f): .dense(try QuantizedDenseFactor(payload: f.payload, rows: f.rows, columns: f.columns))
+    case .layered(let f):
+      .layered(
+        try QuantizedLayeredFactor(
+          payload: f.payload, rows: f.lowRank.rows, columns: f.lowRank.columns, rank: f.lowRank.rank,
+          quantizer: f.lowRank.quantizer))
     }
   }
 }
@@ -152,6 +160,7 @@ private func rms(_ values: [Float]) -> Double {
         switch factor {
         case .lowRank(let f): f.squaredError(against: vectors, energy: matrix.energy)
         case .dense(let f): matrix.values.withUnsafeBufferPointer { f.squaredError(against: $0) }
+        case .layered: preconditionFailure("not made here")
         }
       #expect(abs(lost - said) < 1e-4 * matrix.energy + 1e-3 * lost, "\(lost) \(said)")
     }
@@ -177,8 +186,10 @@ private func rms(_ values: [Float]) -> Double {
     let matrix = Matrix.spectrum(200, 300, (0..<120).map { 4 / Float($0 + 4) }, noise: 0.01)
     let vectors = try matrix.withView { view throws(StorageError) in try SingularVectors(of: view, rank: 200) }
     func outcome(step: Double, keepsWeak: Bool) throws -> (bytes: Int, rank: Int, error: Double) {
+      let size = step * rms(matrix.values)
       let factor = try #require(
-        QuantizedLowRankFactor(quantizing: vectors, step: step * rms(matrix.values), keepsWeak: keepsWeak))
+        QuantizedLowRankFactor(
+          quantizing: vectors, step: size, leastGain: keepsWeak ? 0 : RateSetting.slope * size * size))
       return (factor.payload.count, factor.rank, factor.squaredError(against: vectors, energy: matrix.energy))
     }
     let all = try outcome(step: 4, keepsWeak: true)
@@ -261,6 +272,11 @@ private func rms(_ values: [Float]) -> Double {
     let step = rms(matrix.values)
     let low = try #require(try lowRank(matrix, rank: 8, step: step).0)
     let all = try #require(dense(matrix.values, rows: 24, columns: 40, step: step))
+    let layers = try matrix.values.withUnsafeBufferPointer { values in
+      guard case .lowRank(let base) = low else { preconditionFailure("of low rank") }
+      return QuantizedFactor.layered(
+        try #require(QuantizedLayeredFactor.encode(values, over: base, step: step / 8)).factor)
+    }
     var random = RandomBits(seed: 13)
     func parse(_ factor: QuantizedFactor, _ bytes: [UInt8]) -> QuantizedFactor? {
       switch factor {
@@ -269,6 +285,10 @@ private func rms(_ values: [Float]) -> Double {
           payload: bytes, rows: f.rows, columns: f.columns, rank: f.rank, quantizer: f.quantizer)).map { .lowRank($0) }
       case .dense(let f):
         (try? QuantizedDenseFactor(payload: bytes, rows: f.rows, columns: f.columns)).map { .dense($0) }
+      case .layered(let f):
+        (try? QuantizedLayeredFactor(
+          payload: bytes, rows: f.lowRank.rows, columns: f.lowRank.columns, rank: f.lowRank.rank,
+          quantizer: f.lowRank.quantizer)).map { .layered($0) }
       }
     }
     func expectSound(_ factor: QuantizedFactor, _ bytes: [UInt8]) {
@@ -282,11 +302,12 @@ private func rms(_ values: [Float]) -> Double {
           ).payload
         case .dense(let f):
           QuantizedDenseFactor(symbols: f.symbols, scale: f.scale, rows: f.rows, columns: f.columns).payload
+        case .layered(let f): QuantizedLayeredFactor(f.lowRank, f.residual).payload
         }
       #expect(again == bytes)
       #expect(parsed.added(to: [Float](repeating: 0, count: 24 * 40), weight: 0).count == 24 * 40)
     }
-    for factor in [low, all] {
+    for factor in [low, all, layers] {
       let bytes = factor.payload
       for end in 0..<bytes.count { expectSound(factor, Array(bytes[..<end])) }
       #expect(parse(factor, bytes + [1]) == nil && parse(factor, bytes + [0]) == nil)
@@ -344,7 +365,7 @@ extension Matrix {
       for (matrix, vectors) in family {
         let one = RateEstimate(
           singularValues: vectors.singularValues, rows: matrix.rows, columns: matrix.columns, energy: matrix.energy,
-          at: setting, Set(QuantizedFactor.Codec.allCases))
+          at: setting, QuantizedFactor.Codec.standard)
         estimate.bits += one.bits
         estimate.error += one.squaredError
       }
@@ -433,5 +454,79 @@ extension Matrix {
     let low = Matrix.spectrum(48, 48, [5, 4], noise: 0.01)
     let few = try low.withView { view throws(StorageError) in try SingularVectors(of: view, rank: 48) }
     if case .lowRank? = encode(low, few, 1) {} else { Issue.record("rank 2 was to be low-rank") }
+  }
+}
+
+/// Low rank and then what it leaves (TMP-6-22).
+@Suite struct QuantizedLayeredFactorTests {
+  private func encoding(
+    _ values: [Float], rows: Int, columns: Int, step: Double
+  ) throws -> (encoding: QuantizedFactor.Encoding, energy: Double) {
+    let energy = values.reduce(0) { $0 + Double($1) * Double($1) }
+    let matrix = Matrix(values: values, rows: rows, columns: columns)
+    // Without a second row or column there are no vectors, as in packing.
+    let vectors =
+      min(rows, columns) < 2 || energy == 0
+      ? nil
+      : try matrix.withView { view throws(StorageError) in
+        try SingularVectors(of: view, rank: min(rows, columns))
+      }
+    let encoding = try values.withUnsafeBufferPointer { values throws(StorageError) in
+      try QuantizedFactor.encode(
+        { body throws(StorageError) in body(values) }, rows: rows, columns: columns, vectors: vectors, energy: energy,
+        at: RateSetting.Point(step: step), codecs: [.layered])
+    }
+    return (encoding, energy)
+  }
+
+  private static let shapes: [(Int, Int)] = [(1, 1), (1, 40), (40, 1), (2, 2), (2, 300), (300, 2), (17, 23), (64, 64)]
+
+  /// Of every shape, of matrices of any kind: the payload alone gives the factor again, the error is what is said, and no more
+  /// than that of nothing.
+  @Test(arguments: 0..<7) func isWhatItsPayloadSays(_ kind: Int) throws {
+    for (rows, columns) in Self.shapes {
+      let count = rows * columns
+      let own = noise(count, seed: UInt64(count))
+      let line = noise(max(rows, columns), seed: 3)
+      let values: [Float] =
+        switch kind {
+        case 0: own
+        case 1: (0..<count).map { line[$0 / columns] * line[$0 % columns] }  // of rank 1
+        case 2: [Float](repeating: 0.25, count: count)
+        case 3: (0..<count).map { own[$0] * ($0 == 0 ? 1e30 : 1) }
+        case 4: own.map { $0 * 1e-20 * 1e-20 }
+        case 5: own.map { $0 * 1e18 }
+        default: [Float](repeating: 0, count: count)
+        }
+      let largest = Double(values.map(\.magnitude).max()!)
+      for step in [2, 0.5, 0.05, 1e-6].map({ $0 * max(largest, 1e-30) }) {
+        let (encoding, energy) = try encoding(values, rows: rows, columns: columns, step: step)
+        #expect(encoding.squaredError <= energy * 1.000_001)
+        guard let factor = encoding.factor else {
+          #expect(encoding.squaredError == energy)
+          continue
+        }
+        #expect(energy > 0)
+        #expect(try factor.parsed() == factor, "\(rows) × \(columns)")
+        let decoded = factor.added(to: [Float](repeating: 0, count: count), weight: 1)
+        #expect(decoded == reference(factor, weight: 1, onto: [Float](repeating: 0, count: count)))
+        var error = 0.0
+        for (a, b) in zip(values, decoded) { error += (Double(a) - Double(b)) * (Double(a) - Double(b)) }
+        #expect(abs(error - encoding.squaredError) <= 1e-5 * energy, "\(rows) × \(columns), step \(step)")
+      }
+    }
+  }
+
+  /// A strong component and noise: both layers are there, and the error is that of the steps.
+  @Test func hasBothLayersWhereBothAreWorthIt() throws {
+    let (rows, columns) = (48, 80)
+    let (a, b) = (noise(rows, seed: 1), noise(columns, seed: 2))
+    let own = noise(rows * columns, seed: 4)
+    let values = (0..<rows * columns).map { 20 * a[$0 / columns] * b[$0 % columns] + own[$0] }
+    let (encoding, _) = try encoding(values, rows: rows, columns: columns, step: 0.5)
+    guard case .layered(let factor) = try #require(encoding.factor) else { Issue.record("not layered"); return }
+    #expect(factor.lowRank.rank < rows / 2)
+    #expect(factor.residual.symbols.contains { $0 != 0 })
+    #expect(encoding.squaredError < Double(rows * columns) * 0.5 * 0.5 / 8)
   }
 }

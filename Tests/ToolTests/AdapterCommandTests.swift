@@ -71,6 +71,16 @@ import Testing
       try tmpack("export", "--peft", "\(archive)#x", "-o", folder("all"), "--strict", "--modules-to-save").code == 0)
   }
 
+  @Test func convertPointsToWhatAdaptersNeed() throws {
+    let run = try tmpack("convert", fixture("llama/adapter"), folder("out"), "--json")
+    #expect(run.code == 1)
+    let error = try run.jsonError()
+    #expect(error["code"] == "invalid-argument")
+    guard case .string(let message) = error["message"] else { Issue.record("no message"); return }
+    #expect(message.contains("PEFT adapter") && message.contains("pack"))
+    #expect(folder.names.isEmpty)
+  }
+
   @Test func namesWhatIsWrong() throws {
     let archive = try archive("llama")
     func fails(_ arguments: [String], _ code: Int32, _ word: String) throws {

@@ -126,9 +126,12 @@ extension ExpertManifest: SectionManifest {
       let count: Int
       switch entry.factor {
       case .quantized: count = shape.elementCount
-      case .quantizedLowRank(let rank, _, _):
+      case .quantizedLowRank(let rank, _, _), .quantizedLayered(let rank, _, _):
         guard let (rows, columns) = shape.matrix else { continue }
-        count = try rank.multiplied(by: try rows.adding(columns, "the sides of a matrix"), "the number of symbols")
+        let components = try rank.multiplied(
+          by: try rows.adding(columns, "the sides of a matrix"), "the number of symbols")
+        let isLayered = entry.factor.kind == .quantizedLayered
+        count = try components.adding(isLayered ? shape.elementCount : 0, "the number of symbols")
       default: continue
       }
       symbols = try symbols.adding(count, "the number of symbols")

@@ -12,6 +12,8 @@ public enum StoredFactor: Sendable, Hashable {
   case quantizedLowRank(rank: Int, quantizer: Quantizer, payload: PayloadReference)
   /// TMP-6-21
   case quantized(payload: PayloadReference)
+  /// TMP-6-22
+  case quantizedLayered(rank: Int, quantizer: Quantizer, payload: PayloadReference)
   /// Approximated by nothing (TMP-6-19).
   case dropped
   case difference(payload: PayloadReference)
@@ -23,6 +25,7 @@ public enum StoredFactor: Sendable, Hashable {
     case dense
     case quantizedLowRank = "quantized-low-rank"
     case quantized
+    case quantizedLayered = "quantized-layered"
     case dropped
     case difference
     case replaced
@@ -35,6 +38,7 @@ public enum StoredFactor: Sendable, Hashable {
     case .dense: .dense
     case .quantizedLowRank: .quantizedLowRank
     case .quantized: .quantized
+    case .quantizedLayered: .quantizedLayered
     case .dropped: .dropped
     case .difference: .difference
     case .replaced: .replaced
@@ -44,14 +48,14 @@ public enum StoredFactor: Sendable, Hashable {
   /// Of a low-rank factor.
   public var rank: Int? {
     switch self {
-    case .lowRank(let rank, _, _, _, _), .quantizedLowRank(let rank, _, _): rank
+    case .lowRank(let rank, _, _, _, _), .quantizedLowRank(let rank, _, _), .quantizedLayered(let rank, _, _): rank
     case .sparse, .dense, .quantized, .dropped, .difference, .replaced: nil
     }
   }
 
   public var isLossy: Bool {
     switch self {
-    case .lowRank, .sparse, .dense, .quantizedLowRank, .quantized, .dropped: true
+    case .lowRank, .sparse, .dense, .quantizedLowRank, .quantized, .quantizedLayered, .dropped: true
     case .difference, .replaced: false
     }
   }
@@ -73,6 +77,8 @@ public enum StoredFactor: Sendable, Hashable {
     case .quantizedLowRank(let rank, let quantizer, let payload):
       self = .quantizedLowRank(rank: rank, quantizer: quantizer, payload: try body(payload))
     case .quantized(let payload): self = .quantized(payload: try body(payload))
+    case .quantizedLayered(let rank, let quantizer, let payload):
+      self = .quantizedLayered(rank: rank, quantizer: quantizer, payload: try body(payload))
     case .dropped: break
     case .difference(let payload): self = .difference(payload: try body(payload))
     case .replaced(let dtype, let shape, let payload):
@@ -85,8 +91,8 @@ public enum StoredFactor: Sendable, Hashable {
     case .lowRank(_, _, let left, let right, let scales): [left, right, scales]
     case .sparse(_, _, let positions, let values, let scales): [positions, scales, values]
     case .dense(_, let values, let scales): [scales, values]
-    case .quantizedLowRank(_, _, let payload), .quantized(let payload), .difference(let payload),
-      .replaced(_, _, let payload):
+    case .quantizedLowRank(_, _, let payload), .quantized(let payload), .quantizedLayered(_, _, let payload),
+      .difference(let payload), .replaced(_, _, let payload):
       [payload]
     case .dropped: []
     }
@@ -141,10 +147,13 @@ extension StoredFactor {
     case .dense:
       try allow(["dtype", "scales", "values"], lossy: true)
       self = .dense(dtype: try factorDType(), values: try payload("values"), scales: try payload("scales"))
-    case .quantizedLowRank:
+    case .quantizedLowRank, .quantizedLayered:
       try allow(["payload", "quantizer", "rank"], lossy: true)
       let rank = try entry.required("rank", of: "the entry").asCount("the rank")
-      self = .quantizedLowRank(rank: rank, quantizer: try quantizer(), payload: try payload("payload"))
+      self =
+        kind == .quantizedLowRank
+        ? .quantizedLowRank(rank: rank, quantizer: try quantizer(), payload: try payload("payload"))
+        : .quantizedLayered(rank: rank, quantizer: try quantizer(), payload: try payload("payload"))
     case .quantized:
       try allow(["payload"], lossy: true)
       self = .quantized(payload: try payload("payload"))
@@ -181,7 +190,8 @@ extension StoredFactor {
       entry["dtype"] = .string(dtype.rawValue)
       entry["values"] = values.json
       entry["scales"] = scales.json
-    case .quantizedLowRank(let rank, let quantizer, let payload):
+    case .quantizedLowRank(let rank, let quantizer, let payload),
+      .quantizedLayered(let rank, let quantizer, let payload):
       entry["rank"] = JSONValue(rank)
       if quantizer != .uniform { entry["quantizer"] = .string(quantizer.rawValue) }
       entry["payload"] = payload.json
@@ -229,7 +239,7 @@ extension StoredFactor {
       guard shared.shape.elementCount > 0 else { throw StorageError(.malformed, "is dense without an element") }
       try expect(values, dtype.componentBytes(shared.shape.elementCount), "values")
       try expect(scales, 4, "scales")
-    case .quantizedLowRank(let rank, _, let payload):
+    case .quantizedLowRank(let rank, _, let payload), .quantizedLayered(let rank, _, let payload):
       guard let (rows, columns) = shared.shape.matrix, rank >= 1, rank <= min(rows, columns), payload.size > 0 else {
         throw StorageError(.malformed, "rank \(rank) does not fit shape \(shared.shape)")
       }

@@ -24,7 +24,7 @@ public struct GGUFFile: TensorSource {
     let quantized = entries.filter(\.type.isQuantized)
     guard !quantized.isEmpty else { return [] }
     let types = Set(quantized.map(\.type.description)).sorted().joined(separator: ", ")
-    return ["\(quantized.count) of \(entries.count) tensors are quantised (\(types)); their values are read as F32"]
+    return ["\(quantized.count) of \(entries.count) tensors are quantised (\(types)); as numbers they are F32"]
   }
 
   /// Reads and checks the header.
@@ -96,6 +96,14 @@ public struct GGUFFile: TensorSource {
     return try TensorBytes(count: info.byteCount) { memory throws(StorageError) in
       try located(tensor: info.name) { () throws(StorageError) in try read(info, into: memory) }
     }
+  }
+
+  public func stored(_ info: TensorInfo) -> StoredTensor? {
+    let entry = entry(of: info)
+    guard entry.storedBytes > 0, !isBigEndian || info.dtype.planeWidth == 1 else { return nil }
+    return StoredTensor(
+      FileRange(file, at: dataStart + entry.offset, count: entry.storedBytes),
+      encoding: entry.type.isQuantized ? .ggml(entry.type.rawValue) : .plain)
   }
 
   private func entry(of info: TensorInfo) -> GGUFHeader.Entry {

@@ -7,16 +7,28 @@ extension GGUFHeader: CheckpointFilePlan {
   /// - Parameters:
   ///   - metadata: as it is, but for the keys that describe the layout: these are made anew where they are wrong.
   ///   - type: what to quantise the tensors to that it suits; nil to store all as they are.
+  ///   - encoding: how a tensor is stored where it comes from: quantised blocks stay as they are, unless `type` is
+  ///     another and suits the tensor.
   /// - Throws: what `init(describing:metadata:storing:)` throws.
   init(
-    planning tensors: [TensorInfo], metadata: TypedMetadata, quantizing type: GGUFTensorType?
+    planning tensors: [TensorInfo], metadata: TypedMetadata, quantizing type: GGUFTensorType?,
+    encoding: (TensorInfo) throws(StorageError) -> StoredTensor.Encoding? = { _ in nil }
   ) throws(StorageError) {
-    func stored(_ info: TensorInfo) -> GGUFTensorType? { type.flatMap { $0.suits(info) ? $0 : nil } }
+    var kept: [ExactString: GGUFTensorType] = [:]
+    for info in tensors {
+      guard case .ggml(let number) = try encoding(info), let own = GGUFTensorType(rawValue: number) else { continue }
+      kept[ExactString(info.name)] = own
+    }
+    func stored(_ info: TensorInfo) -> GGUFTensorType? {
+      if let type, type.suits(info) { return type }
+      return kept[ExactString(info.name)]
+    }
     var metadata = metadata.withoutLayoutInStrings
-    if type != nil || metadata[GGUFKey.fileType] != nil {
+    // Blocks that are kept come from a file of which the number is right: it tells mixtures that no type does.
+    if type != nil || (metadata[GGUFKey.fileType] != nil && kept.isEmpty) {
       metadata[GGUFKey.fileType] = Self.fileType(tensors.map { (stored($0) ?? GGUFTensorType($0.dtype), $0) })
     }
-    try self.init(describing: tensors, metadata: metadata, storing: stored)
+    try self.init(describing: tensors, metadata: metadata, storing: stored) { kept[ExactString($0.name)] == $1 }
   }
 
   /// `general.file_type` (`llama_ftype`): the type that most of the elements have; nil where it has no number.
@@ -33,15 +45,22 @@ extension GGUFHeader: CheckpointFilePlan {
 
   var tensors: [TensorInfo] { entries.map(\.info) }
 
-  func encode(_ index: Int, _ bytes: TensorBytes) throws(StorageError) -> EncodedTensor {
-    EncodedTensor(bytes: try entries[index].encoded(bytes))
+  func takes(_ index: Int, as encoding: StoredTensor.Encoding) -> Bool {
+    let type = entries[index].type
+    return encoding == (type.isQuantized ? .ggml(type.rawValue) : .plain)
   }
 
-  func begin(writingTo sink: any ByteSink) throws(StorageError) -> any CheckpointFileWriter {
+  func encode(_ index: Int, _ bytes: TensorBytes) throws(StorageError) -> TensorBytes {
+    try entries[index].encoded(bytes)
+  }
+
+  func begin(writingTo sink: any OverwritableSink) throws(StorageError) -> any CheckpointFileWriter {
     try GGUFWriter(self, to: sink)
   }
 }
 
 extension GGUFWriter: CheckpointFileWriter {
-  mutating func append(_ tensor: EncodedTensor) throws(StorageError) { try append(tensor.bytes) }
+  func begin(checksum: CRC32?) {}
+  func write(_ part: TensorBytes) throws(StorageError) { try sink.write(part) }
+  mutating func end(checksum: CRC32) throws(StorageError) { try end() }
 }

@@ -77,6 +77,14 @@ public struct GGUFHeader: Sendable, Equatable {
     describing tensors: [TensorInfo], metadata: TypedMetadata = TypedMetadata(),
     storing type: (TensorInfo) -> GGUFTensorType? = { _ in nil }
   ) throws(StorageError) {
+    try self.init(describing: tensors, metadata: metadata, storing: type) { _, _ in false }
+  }
+
+  /// - Parameter isStored: whether the tensor has the blocks of that type already, which need not be made then.
+  init(
+    describing tensors: [TensorInfo], metadata: TypedMetadata, storing type: (TensorInfo) -> GGUFTensorType?,
+    isStored: (TensorInfo, GGUFTensorType) -> Bool
+  ) throws(StorageError) {
     let alignment = UInt64(try metadata.ggufAlignment())
     var metadata = metadata
     var entries: [Entry] = []
@@ -88,7 +96,7 @@ public struct GGUFHeader: Sendable, Equatable {
           .unsupportedFeature, "has shape \(info.shape); GGUF tensors have at most \(GGUFHeader.dimensions) dimensions",
           tensor: info.name)
       }
-      let entry = try Entry(info: info, type: Self.type(type(info), for: info), offset: offset)
+      let entry = try Entry(info: info, type: Self.type(type(info), for: info, isStored), offset: offset)
       offset = try offset.adding(UInt64(entry.storedBytes) + alignment, "the size of the tensors")
       offset = (offset - 1) & ~(alignment - 1)
       entries.append(entry)
@@ -100,7 +108,7 @@ public struct GGUFHeader: Sendable, Equatable {
   }
 
   private static func type(
-    _ wanted: GGUFTensorType?, for info: TensorInfo
+    _ wanted: GGUFTensorType?, for info: TensorInfo, _ isStored: (TensorInfo, GGUFTensorType) -> Bool
   ) throws(StorageError) -> GGUFTensorType {
     guard let wanted else {
       guard let own = GGUFTensorType(info.dtype) else {
@@ -110,6 +118,7 @@ public struct GGUFHeader: Sendable, Equatable {
       }
       return own
     }
+    if isStored(info, wanted) { return wanted }
     let fits = wanted.isQuantized ? info.dtype.floatFormat != nil : wanted.dtype == info.dtype
     guard wanted.isWritable, fits else {
       throw StorageError(

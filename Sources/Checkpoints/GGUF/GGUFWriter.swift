@@ -15,8 +15,10 @@ import TensorKit
 /// ```
 public struct GGUFWriter {
   public let header: GGUFHeader
-  private let sink: any ByteSink
+  let sink: any ByteSink
   private var next = 0
+  /// Where the next tensor begins.
+  private var place: UInt64
 
   /// Writes the header to `sink`.
   public init(_ header: GGUFHeader, to sink: any ByteSink) throws(StorageError) {
@@ -25,6 +27,7 @@ public struct GGUFWriter {
     try sink.write(output.bytes)
     self.header = header
     self.sink = sink
+    place = sink.position
   }
 
   /// Writes the next tensor of `header.entries`.
@@ -32,11 +35,17 @@ public struct GGUFWriter {
   /// - Throws: what the sink throws.
   /// - Precondition: `bytes` are the entry's, encoded.
   public mutating func append(_ bytes: TensorBytes) throws(StorageError) {
-    let entry = header.entries[next]
-    precondition(bytes.count == entry.storedBytes, "the tensor that comes next")
     try sink.write(bytes)
-    let padding = entry.storedBytes.roundedUp(toMultipleOf: header.alignment) - entry.storedBytes
+    try end()
+  }
+
+  /// Ends the tensor whose bytes were written to the sink.
+  mutating func end() throws(StorageError) {
+    let count = header.entries[next].storedBytes
+    precondition(sink.position - place == UInt64(count), "all of the tensor that comes next")
+    let padding = count.roundedUp(toMultipleOf: header.alignment) - count
     if padding > 0 { try sink.write([UInt8](repeating: 0, count: padding)) }
+    place = sink.position
     next += 1
   }
 

@@ -113,6 +113,23 @@ struct NumPyFile: TensorSource {
     }
   }
 
+  func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? {
+    let array = arrays[tensors.index(ofTensor: info.name)!]
+    guard !array.header.isBigEndian || info.dtype.planeWidth == 1,
+      !array.header.isFortranOrder || info.shape.dimensions.count < 2
+    else { return nil }
+    let start = UInt64(array.dataStart)
+    guard let entry = array.entry, let archive else {
+      return StoredTensor(FileRange(file, at: start, count: info.byteCount))
+    }
+    guard entry.method == ZipFormat.stored else { return nil }
+    let header = try file.withBytes(at: entry.dataOffset, count: array.dataStart) { CRC32.of($0) }
+    return StoredTensor(FileRange(file, at: entry.dataOffset + start, count: info.byteCount)) {
+      checksum throws(StorageError) in
+      try archive.check(header.followed(by: CRC32(checksum), count: info.byteCount), against: entry)
+    }
+  }
+
   /// The elements as they are in the file, their checksum checked.
   private func rawBytes(_ array: Array, _ info: TensorInfo) throws(StorageError) -> TensorBytes {
     guard let entry = array.entry, let archive else {

@@ -13,31 +13,37 @@ struct NumPyArchivePlan: CheckpointFilePlan {
     headers = try self.tensors.map { info throws(StorageError) in try info.numPyHeader }
   }
 
-  func encode(_ index: Int, _ bytes: TensorBytes) throws(StorageError) -> EncodedTensor {
-    var checksum = CRC32()
-    headers[index].withUnsafeBytes { checksum.update($0) }
-    try bytes.withBytes { checksum.update($0) }
-    return EncodedTensor(bytes: bytes, checksum: checksum.value)
-  }
+  var hasChecksums: Bool { true }
 
-  func begin(writingTo sink: any ByteSink) -> any CheckpointFileWriter { Writer(plan: self, zip: ZipWriter(to: sink)) }
+  func begin(writingTo sink: any OverwritableSink) -> any CheckpointFileWriter {
+    Writer(plan: self, zip: ZipWriter(to: sink))
+  }
 
   private struct Writer: CheckpointFileWriter {
     let plan: NumPyArchivePlan
     var zip: ZipWriter
     var next = 0
 
-    mutating func append(_ tensor: EncodedTensor) throws(StorageError) {
-      let info = plan.tensors[next]
-      precondition(tensor.bytes.count == info.byteCount, "the tensor that comes next")
+    mutating func begin(checksum: CRC32?) throws(StorageError) {
+      let (info, header) = (plan.tensors[next], plan.headers[next])
       try located(tensor: info.name) { () throws(StorageError) in
-        let header = plan.headers[next]
-        let size = UInt64(header.count) + UInt64(tensor.bytes.count)
-        try zip.begin(info.name + NumPyFile.suffix, size: size, checksum: tensor.checksum)
+        let size = UInt64(header.count) + UInt64(info.byteCount)
+        try zip.begin(info.name + NumPyFile.suffix, size: size, checksum: checksum.map(whole))
         try zip.write(header)
-        try zip.write(tensor.bytes)
       }
+    }
+
+    func write(_ part: TensorBytes) throws(StorageError) { try zip.write(part) }
+
+    mutating func end(checksum: CRC32) throws(StorageError) {
+      try zip.end(checksum: whole(checksum))
       next += 1
+    }
+
+    /// Of the next entry.
+    private func whole(_ checksum: CRC32) -> CRC32 {
+      plan.headers[next].withUnsafeBytes { CRC32.of($0) }
+        .followed(by: checksum, count: plan.tensors[next].byteCount)
     }
 
     mutating func finish() throws(StorageError) {
@@ -61,15 +67,17 @@ struct NumPyArrayPlan: CheckpointFilePlan {
     header = try tensors[0].numPyHeader
   }
 
-  func begin(writingTo sink: any ByteSink) throws(StorageError) -> any CheckpointFileWriter {
+  func begin(writingTo sink: any OverwritableSink) throws(StorageError) -> any CheckpointFileWriter {
     try sink.write(header)
     return Writer(sink: sink)
   }
 
   private struct Writer: CheckpointFileWriter {
     let sink: any ByteSink
-    mutating func append(_ tensor: EncodedTensor) throws(StorageError) { try sink.write(tensor.bytes) }
-    mutating func finish() {}
+    func begin(checksum: CRC32?) {}
+    func write(_ part: TensorBytes) throws(StorageError) { try sink.write(part) }
+    func end(checksum: CRC32) {}
+    func finish() {}
   }
 }
 

@@ -51,4 +51,9 @@ struct PipelineSource: TensorSource {
     let origin = origins[tensors.index(ofTensor: info.name)!]
     return try sources[origin.component].bytes(of: origin.info)
   }
+
+  func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? {
+    let origin = origins[tensors.index(ofTensor: info.name)!]
+    return try sources[origin.component].stored(origin.info)
+  }
 }

@@ -112,6 +112,15 @@ struct TorchFile: TensorSource {
   }
 }
 
+extension TorchFile {
+  func stored(_ info: TensorInfo) -> StoredTensor? {
+    let place = places[tensors.index(ofTensor: info.name)!]
+    guard place.view.isContiguous, place.view.extent.lowerBound == 0, !(isBigEndian && info.dtype.planeWidth > 1)
+    else { return nil }
+    return checked.stored(place.record, count: info.byteCount)
+  }
+}
+
 /// Where the bytes of a storage are.
 struct TorchRecord: Sendable {
   let offset: UInt64
@@ -151,6 +160,19 @@ private final class CheckedRecords: Sendable {
       }
     }
     return try TensorBytes(of: file, at: record.offset + UInt64(start), count: count, alignment: alignment)
+  }
+
+  /// The whole of a record that is not compressed; nil for other records, and unless it has `count` bytes.
+  func stored(_ number: Int, count: Int) -> StoredTensor? {
+    let record = records[number]
+    guard record.byteCount == UInt64(count) else { return nil }
+    let range = FileRange(file, at: record.offset, count: count)
+    guard let entry = record.entry, let archive else { return StoredTensor(range) }
+    guard entry.method == ZipFormat.stored else { return nil }
+    guard entry.checksum != 0 else { return StoredTensor(range) }
+    return StoredTensor(range) { checksum throws(StorageError) in
+      try archive.check(CRC32(checksum), against: entry)
+    }
   }
 
   private func checksum(of record: TorchRecord) throws(StorageError) -> CRC32 {

@@ -75,11 +75,9 @@ struct TorchPlan: CheckpointFilePlan {
     pickle.call()
   }
 
-  func encode(_ index: Int, _ bytes: TensorBytes) throws(StorageError) -> EncodedTensor {
-    EncodedTensor(bytes: bytes, checksum: try bytes.withBytes { CRC32.of($0).value })
-  }
+  var hasChecksums: Bool { true }
 
-  func begin(writingTo sink: any ByteSink) throws(StorageError) -> any CheckpointFileWriter {
+  func begin(writingTo sink: any OverwritableSink) throws(StorageError) -> any CheckpointFileWriter {
     var zip = ZipWriter(to: sink)
     try zip.add(Self.folder + TorchRecordName.pickle, pickle)
     try zip.add(Self.folder + TorchRecordName.byteOrder, Array("little".utf8))
@@ -91,12 +89,15 @@ struct TorchPlan: CheckpointFilePlan {
     var zip: ZipWriter
     var next = 0
 
-    mutating func append(_ tensor: EncodedTensor) throws(StorageError) {
-      let count = tensor.bytes.count
-      precondition(count == plan.tensors[next].byteCount, "the tensor that comes next")
+    mutating func begin(checksum: CRC32?) throws(StorageError) {
       let name = "\(TorchPlan.folder)\(TorchRecordName.storages)\(next)"
-      try zip.begin(name, size: UInt64(count), checksum: tensor.checksum)
-      try zip.write(tensor.bytes)
+      try zip.begin(name, size: UInt64(plan.tensors[next].byteCount), checksum: checksum)
+    }
+
+    func write(_ part: TensorBytes) throws(StorageError) { try zip.write(part) }
+
+    mutating func end(checksum: CRC32) throws(StorageError) {
+      try zip.end(checksum: checksum)
       next += 1
     }
 

@@ -63,6 +63,10 @@ public struct SafetensorsFile: TensorSource {
     try file.bytes(at: begin(of: info) + UInt64(range.lowerBound), count: range.count)
   }
 
+  public func stored(_ info: TensorInfo) -> StoredTensor? {
+    StoredTensor(FileRange(file, at: begin(of: info), count: info.byteCount))
+  }
+
   private func begin(of info: TensorInfo) -> UInt64 {
     guard let index = tensors.index(ofTensor: info.name) else {
       preconditionFailure("'\(info.name)' is not a tensor of \(path)")

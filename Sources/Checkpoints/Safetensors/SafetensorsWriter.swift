@@ -4,7 +4,7 @@ import TensorKit
 extension SafetensorsHeader: CheckpointFilePlan {
   var tensors: [TensorInfo] { entries.map(\.info) }
 
-  func begin(writingTo sink: any ByteSink) throws(StorageError) -> any CheckpointFileWriter {
+  func begin(writingTo sink: any OverwritableSink) throws(StorageError) -> any CheckpointFileWriter {
     try SafetensorsWriter(self, to: sink)
   }
 }
@@ -14,6 +14,8 @@ struct SafetensorsWriter: CheckpointFileWriter {
   private let header: SafetensorsHeader
   private let sink: any ByteSink
   private var next = 0
+  /// Where the next tensor begins.
+  private var place: UInt64
 
   /// Writes the header to `sink`.
   init(_ header: SafetensorsHeader, to sink: any ByteSink) throws(StorageError) {
@@ -22,13 +24,17 @@ struct SafetensorsWriter: CheckpointFileWriter {
     try sink.write(output.bytes)
     self.header = header
     self.sink = sink
+    place = sink.position
   }
 
-  mutating func append(_ tensor: EncodedTensor) throws(StorageError) {
-    precondition(tensor.bytes.count == header.entries[next].info.byteCount, "the tensor that comes next")
-    try sink.write(tensor.bytes)
+  func begin(checksum: CRC32?) {}
+  func write(_ part: TensorBytes) throws(StorageError) { try sink.write(part) }
+
+  mutating func end(checksum: CRC32) {
+    place += UInt64(header.entries[next].info.byteCount)
+    precondition(sink.position == place, "all of the tensor")
     next += 1
   }
 
-  mutating func finish() { precondition(next == header.entries.count, "every tensor was written") }
+  func finish() { precondition(next == header.entries.count, "every tensor was written") }
 }

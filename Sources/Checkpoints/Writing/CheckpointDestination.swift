@@ -77,11 +77,12 @@ public struct CheckpointDestination: Sendable {
   ///
   /// - Parameters:
   ///   - carriedFiles: none for a single file.
-  ///   - progress: bytes of tensors written, and of all tensors; called after each tensor on this thread.
+  ///   - progress: bytes of tensors written, and of all tensors; called after each tensor, or part of a large one, on this thread.
   /// - Throws: `outputExists`; `unsupportedFeature` for a tensor that the format cannot hold; `invalidArgument` for
   ///   carried files beside a single file, `malformed` for two of one name; what `source` throws; `inputOutput`.
   ///   Nothing is left behind then.
-  /// - Complexity: memory for `threads + 1` tensors, unless they are views of a mapped file.
+  /// - Complexity: memory for `threads + 1` tensors, but no more than 1 MiB each of those that lie in a file as they are
+  ///   to be written.
   public func write(
     _ source: some TensorSource, carriedFiles: [CarriedContent] = [], threads: Int = availableCores(),
     progress: (_ bytesWritten: UInt64, _ total: UInt64) -> Void = { _, _ in }
@@ -98,7 +99,7 @@ public struct CheckpointDestination: Sendable {
     let total = plans.reduce(0) { $0 &+ $1.writtenSize }
     var written: UInt64 = 0
     func put(_ shard: ShardPlan.Shard, of plan: ShardPlan, in file: AtomicFile) throws(StorageError) {
-      try stream(plan.part.source, shard.plan, to: file, threads: threads) { bytes in
+      try TensorStream(plan.part.source, shard.plan).write(to: file, threads: threads) { bytes in
         written += UInt64(bytes)
         progress(written, total)
       }
@@ -136,46 +137,5 @@ public struct CheckpointDestination: Sendable {
     let file = try folder.makeFile(content.name)
     try file.write(content.bytes())
     try file.commit()
-  }
-
-  /// Writes one file: tensors are made on `threads` threads and written here in order.
-  private func stream(
-    _ source: any TensorSource, _ plan: any CheckpointFilePlan, to sink: any ByteSink, threads: Int,
-    wrote: (Int) -> Void
-  ) throws(StorageError) {
-    let buffer = BufferedSink(sink)
-    var writer = try plan.begin(writingTo: buffer)
-    let tensors = plan.tensors
-    let groups = Self.groups(of: tensors)
-    try OrderedPipeline(threads: threads).run(groups.count) { number throws(StorageError) in
-      try groups[number].map { index throws(StorageError) in
-        try plan.encode(index, source.bytes(of: tensors[index]))
-      }
-    } consume: { number, encoded throws(StorageError) in
-      for (index, tensor) in zip(groups[number], encoded) {
-        try writer.append(tensor)
-        wrote(tensors[index].byteCount)
-      }
-    }
-    try writer.finish()
-    try buffer.flush()
-  }
-
-  /// Runs of tensors that are one job: one that is large, or many that are small.
-  private static func groups(of tensors: [TensorInfo]) -> [Range<Int>] {
-    let enough = 1 << 20
-    let most = 1024
-    var groups: [Range<Int>] = []
-    var start = 0
-    var bytes = 0
-    for (index, info) in tensors.enumerated() {
-      if index > start, info.byteCount > enough - bytes || index - start == most {
-        groups.append(start..<index)
-        (start, bytes) = (index, 0)
-      }
-      bytes = min(enough, bytes + min(enough, info.byteCount))
-    }
-    if start < tensors.count { groups.append(start..<tensors.count) }
-    return groups
   }
 }

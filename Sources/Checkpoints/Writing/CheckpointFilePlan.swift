@@ -6,28 +6,34 @@ protocol CheckpointFilePlan: Sendable {
   /// The tensors whose bytes are written, in the order of the file.
   var tensors: [TensorInfo] { get }
 
-  /// What `append` takes of a tensor. Called on the threads that read the tensors.
-  func encode(_ index: Int, _ bytes: TensorBytes) throws(StorageError) -> EncodedTensor
+  /// Whether the file holds checksums of the tensors.
+  var hasChecksums: Bool { get }
+
+  /// Whether the bytes of a tensor are written as they are stored elsewhere in this way.
+  func takes(_ index: Int, as encoding: StoredTensor.Encoding) -> Bool
+
+  /// The bytes that are written of a tensor. Called on the threads that read the tensors.
+  func encode(_ index: Int, _ bytes: TensorBytes) throws(StorageError) -> TensorBytes
 
   /// Writes what comes before the first tensor.
-  func begin(writingTo sink: any ByteSink) throws(StorageError) -> any CheckpointFileWriter
+  func begin(writingTo sink: any OverwritableSink) throws(StorageError) -> any CheckpointFileWriter
 }
 
 extension CheckpointFilePlan {
-  func encode(_ index: Int, _ bytes: TensorBytes) throws(StorageError) -> EncodedTensor { EncodedTensor(bytes: bytes) }
+  var hasChecksums: Bool { false }
+  func takes(_ index: Int, as encoding: StoredTensor.Encoding) -> Bool { encoding == .plain }
+  func encode(_ index: Int, _ bytes: TensorBytes) throws(StorageError) -> TensorBytes { bytes }
 }
 
-/// A tensor as a file holds it.
-struct EncodedTensor: Sendable {
-  let bytes: TensorBytes
-  /// In formats that have one before the bytes.
-  var checksum: UInt32 = 0
-}
-
-/// Writes the tensors of a plan in their order, and keeps none of them.
+/// Writes the tensors of a plan in their order, and keeps none of them: each begins, is written in one or more parts,
+/// and ends.
 protocol CheckpointFileWriter {
-  /// - Precondition: the next tensor of the plan, encoded by it.
-  mutating func append(_ tensor: EncodedTensor) throws(StorageError)
-  /// - Precondition: every tensor was appended.
+  /// - Parameter checksum: of the bytes to come, where it is known already and `hasChecksums`.
+  mutating func begin(checksum: CRC32?) throws(StorageError)
+  mutating func write(_ part: TensorBytes) throws(StorageError)
+  /// - Parameter checksum: of all bytes of the tensor, where `hasChecksums`.
+  /// - Precondition: as many bytes as the plan says were written.
+  mutating func end(checksum: CRC32) throws(StorageError)
+  /// - Precondition: every tensor has ended.
   mutating func finish() throws(StorageError)
 }

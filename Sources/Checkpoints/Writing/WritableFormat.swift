@@ -52,7 +52,10 @@ public enum WritableFormat: String, Sendable, CaseIterable {
     let ties = source.ties
     return switch self {
     case .safetensors: try SafetensorsHeader(describing: tensors, metadata: source.metadata)
-    case .gguf: try GGUFHeader(planning: tensors, metadata: source.typedMetadata, quantizing: quantization)
+    case .gguf:
+      try GGUFHeader(planning: tensors, metadata: source.typedMetadata, quantizing: quantization) {
+        info throws(StorageError) in try source.stored(info)?.encoding
+      }
     case .pytorch: try TorchPlan(tensors, ties: ties)
     case .npz: try NumPyArchivePlan(tensors)
     case .npy: try NumPyArrayPlan(tensors)

@@ -17,6 +17,8 @@ package struct CRC32: Sendable {
 
   package init() {}
 
+  package init(_ value: UInt32) { self.value = value }
+
   package static func of(_ bytes: UnsafeRawBufferPointer) -> CRC32 {
     var checksum = CRC32()
     checksum.update(bytes)
@@ -36,14 +38,45 @@ package struct CRC32: Sendable {
     value = ~Self.update(state, rest)
   }
 
+  // MARK: Joining
+
+  /// The checksum of these bytes and of `count` more, whose own checksum is `next`.
+  ///
+  /// These are followed by 8·`count` bits: their remainder is multiplied by x to that power (zlib's `crc32_combine`).
+  /// - Complexity: O(log count).
+  package func followed(by next: CRC32, count: Int) -> CRC32 {
+    var power: UInt32 = 1 << 31  // x⁰: the highest bit is the lowest power.
+    var square: UInt32 = 1 << 23  // x⁸
+    var rest = count
+    while rest > 0 {
+      if rest & 1 == 1 { power = Self.product(power, square) }
+      square = Self.product(square, square)
+      rest >>= 1
+    }
+    return CRC32(Self.product(power, value) ^ next.value)
+  }
+
+  /// Modulo the polynomial.
+  private static func product(_ left: UInt32, _ right: UInt32) -> UInt32 {
+    var sum: UInt32 = 0
+    var shifted = right
+    for bit in stride(from: 31, through: 0, by: -1) {
+      if left >> UInt32(bit) & 1 == 1 { sum ^= shifted }
+      shifted = shifted & 1 == 1 ? shifted >> 1 ^ polynomial : shifted >> 1
+    }
+    return sum
+  }
+
   // MARK: Tables
+
+  private static let polynomial: UInt32 = 0xEDB8_8320
 
   /// `tables[k * 256 + b]`: the effect of byte b that is followed by k zeros.
   private static let tables: [UInt32] = {
     var tables = [UInt32](repeating: 0, count: 16 * 256)
     for byte in 0..<256 {
       var word = UInt32(byte)
-      for _ in 0..<8 { word = word & 1 == 1 ? word >> 1 ^ 0xEDB8_8320 : word >> 1 }
+      for _ in 0..<8 { word = word & 1 == 1 ? word >> 1 ^ polynomial : word >> 1 }
       tables[byte] = word
     }
     for index in 256..<tables.count {

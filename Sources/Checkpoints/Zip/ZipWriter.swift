@@ -1,8 +1,7 @@
 import ByteIO
 import TensorKit
 
-/// Streams a ZIP archive of stored entries whose sizes and checksums are known when they begin. Equal entries give
-/// equal bytes.
+/// Streams a ZIP archive of stored entries whose sizes are known when they begin. Equal entries give equal bytes.
 ///
 /// The data of every entry is aligned, as PyTorch maps it: a local extra field fills up its header.
 struct ZipWriter {
@@ -11,15 +10,20 @@ struct ZipWriter {
   /// 1 January 1980, the earliest date there is.
   private static let date: UInt16 = 0x21
 
-  private let sink: any ByteSink
+  /// Where the checksum is in the headers of an entry: local and central.
+  private static let checksumOffset = (local: 14, central: 16)
+
+  private let sink: any OverwritableSink
   /// For tests: zip64 fields even where the sizes need none.
   private let alwaysZip64: Bool
   private var directory = ByteWriter()
   private var count: UInt64 = 0
   /// Where the current entry's data must end.
   private var end: UInt64
+  /// Where the current entry's headers begin, in the file and in the directory, if its checksum is not known yet.
+  private var open: (header: UInt64, record: Int)?
 
-  init(to sink: any ByteSink, alwaysZip64: Bool = false) {
+  init(to sink: any OverwritableSink, alwaysZip64: Bool = false) {
     self.sink = sink
     self.alwaysZip64 = alwaysZip64
     end = sink.position
@@ -28,15 +32,17 @@ struct ZipWriter {
   /// A whole entry.
   mutating func add(_ name: String, _ bytes: [UInt8]) throws(StorageError) {
     let checksum = try bytes.withBytes { CRC32.of($0) }
-    try begin(name, size: UInt64(bytes.count), checksum: checksum.value)
+    try begin(name, size: UInt64(bytes.count), checksum: checksum)
     try write(bytes)
+    try end(checksum: checksum)
   }
 
   /// Begins an entry; `size` bytes are to be written next.
   ///
+  /// - Parameter checksum: nil where only `end` can tell it.
   /// - Throws: `unsupportedFeature` for a name that no archive can hold; `limitExceeded` for an entry too many.
-  mutating func begin(_ name: String, size: UInt64, checksum: UInt32) throws(StorageError) {
-    precondition(sink.position == end, "the entry before is whole")
+  mutating func begin(_ name: String, size: UInt64, checksum: CRC32?) throws(StorageError) {
+    precondition(sink.position == end && open == nil, "the entry before has ended")
     try Limits.check(count + 1, atMost: Limits.zipEntries, "the number of entries")
     try Limits.check(directory.bytes.count, atMost: Limits.zipDirectoryBytes, "the size of the central directory")
     let name = Array(name.utf8)
@@ -44,6 +50,8 @@ struct ZipWriter {
       throw StorageError(.unsupportedFeature, "a ZIP archive cannot hold an entry of this name")
     }
     let offset = sink.position
+    if checksum == nil { open = (offset, directory.bytes.count) }
+    let checksum = checksum?.value ?? 0
     let wideSize = needsZip64(size)
     let wideOffset = needsZip64(offset)
     let version: UInt16 = wideSize || wideOffset ? 45 : 20
@@ -77,12 +85,25 @@ struct ZipWriter {
     count += 1
   }
 
+  /// Ends an entry.
+  ///
+  /// - Precondition: all of its bytes were written, and this is their checksum.
+  mutating func end(checksum: CRC32) throws(StorageError) {
+    precondition(sink.position == end, "all of the entry")
+    guard let (header, record) = open else { return }
+    var bytes = ByteWriter()
+    bytes.integer(checksum.value)
+    try sink.overwrite(bytes.bytes, at: header + UInt64(Self.checksumOffset.local))
+    directory.overwrite(bytes.bytes, at: record + Self.checksumOffset.central)
+    open = nil
+  }
+
   func write(_ bytes: TensorBytes) throws(StorageError) { try sink.write(bytes) }
   func write(_ bytes: [UInt8]) throws(StorageError) { try sink.write(bytes) }
 
   /// Writes the directory.
   mutating func finish() throws(StorageError) {
-    precondition(sink.position == end, "the last entry is whole")
+    precondition(sink.position == end && open == nil, "the last entry has ended")
     let offset = sink.position
     let byteCount = UInt64(directory.bytes.count)
     var tail = ByteWriter()

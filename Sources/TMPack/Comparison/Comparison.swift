@@ -49,25 +49,66 @@ public struct Comparison: Sendable {
     _ left: any TensorSource, _ right: any TensorSource, pipeline: OrderedPipeline = .automatic,
     progress: (UInt64, UInt64) -> Void = { _, _ in }
   ) throws(StorageError) {
-    let pairs = left.tensors.compactMap { info in right.tensor(named: info.name).map { (info, $0) } }
-    onlyLeft = left.tensors.filter { right.tensor(named: $0.name) == nil }.map(\.name)
-    onlyRight = right.tensors.filter { left.tensor(named: $0.name) == nil }.map(\.name)
+    let (pairs, onlyLeft, onlyRight) = Self.joined(left.tensors, right.tensors)
+    (self.onlyLeft, self.onlyRight) = (onlyLeft, onlyRight)
+    let jobs = Self.jobs(pairs)
     let total = pairs.reduce(0) { $0 + UInt64($1.0.byteCount) }
     var done: UInt64 = 0
     var tensors: [Tensor] = []
-    try pipeline.run(pairs.count) { index throws(StorageError) in
-      let (a, b) = pairs[index]
-      guard a.shape == b.shape else { return Tensor(left: a, right: b, difference: nil) }
-      let difference = try left.bytes(of: a).withBytes { leftBytes throws(StorageError) in
-        try right.bytes(of: b).withBytes { Difference(a, leftBytes, b, $0) }
+    tensors.reserveCapacity(pairs.count)
+    try pipeline.run(jobs.count) { number throws(StorageError) in
+      try pairs[jobs[number]].map { pair throws(StorageError) in
+        let (a, b) = pair
+        guard a.shape == b.shape else { return Tensor(left: a, right: b, difference: nil) }
+        let difference = try left.bytes(of: a).withBytes { leftBytes throws(StorageError) in
+          try right.bytes(of: b).withBytes { Difference(a, leftBytes, b, $0) }
+        }
+        return Tensor(left: a, right: b, difference: difference)
       }
-      return Tensor(left: a, right: b, difference: difference)
-    } consume: { index, tensor in
-      done += UInt64(pairs[index].0.byteCount)
+    } consume: { number, compared in
+      for pair in pairs[jobs[number]] { done += UInt64(pair.0.byteCount) }
       progress(done, total)
-      tensors.append(tensor)
+      tensors += compared
     }
     self.tensors = tensors
+  }
+
+  /// Two sorted lists, taken together by name.
+  private static func joined(
+    _ left: [TensorInfo], _ right: [TensorInfo]
+  ) -> (pairs: [(TensorInfo, TensorInfo)], onlyLeft: [String], onlyRight: [String]) {
+    var pairs: [(TensorInfo, TensorInfo)] = []
+    var (onlyLeft, onlyRight): ([String], [String]) = ([], [])
+    var (i, j) = (0, 0)
+    while i < left.count, j < right.count {
+      if left[i].name.hasSameBytes(as: right[j].name) {
+        pairs.append((left[i], right[j]))
+        (i, j) = (i + 1, j + 1)
+      } else if left[i].name.precedesInBytes(right[j].name) {
+        onlyLeft.append(left[i].name)
+        i += 1
+      } else {
+        onlyRight.append(right[j].name)
+        j += 1
+      }
+    }
+    return (pairs, onlyLeft + left[i...].map(\.name), onlyRight + right[j...].map(\.name))
+  }
+
+  /// Runs of pairs that are one job: one that is large, or many that are small.
+  private static func jobs(_ pairs: [(TensorInfo, TensorInfo)]) -> [Range<Int>] {
+    let enough = 1 << 20
+    var jobs: [Range<Int>] = []
+    var (start, bytes) = (0, 0)
+    for (index, pair) in pairs.enumerated() {
+      if index > start, pair.0.byteCount > enough - bytes || index - start == 1024 {
+        jobs.append(start..<index)
+        (start, bytes) = (index, 0)
+      }
+      bytes = min(enough, bytes + min(enough, pair.0.byteCount))
+    }
+    if start < pairs.count { jobs.append(start..<pairs.count) }
+    return jobs
   }
 
   /// Whether both hold the same tensors, bit for bit.
@@ -101,7 +142,7 @@ extension Comparison.Difference {
     var product = 0.0
     var maximum = 0.0
     var equal = 0
-    let step = 1 << 16
+    let step = max(1, min(count, 1 << 16))
     let values = UnsafeMutableBufferPointer<Double>.allocate(capacity: 2 * step)
     defer { values.deallocate() }
     for start in stride(from: 0, to: count, by: step) {

@@ -10,6 +10,7 @@ enum EncodedFactor: Sendable {
   case dense(FactorDType, values: EncodedPayload, scales: EncodedPayload)
   case quantizedLowRank(rank: Int, Quantizer, EncodedPayload)
   case quantized(EncodedPayload)
+  case quantizedLayered(rank: Int, Quantizer, EncodedPayload)
   case dropped
 
   init(_ factor: Factor, level: Int) {
@@ -36,6 +37,9 @@ enum EncodedFactor: Sendable {
       self = .quantizedLowRank(rank: factor.rank, factor.quantizer, encoded(factor.payload, width: 1))
     case .quantized(.dense(let factor)):
       self = .quantized(encoded(factor.payload, width: 1))
+    case .quantized(.layered(let factor)):
+      self = .quantizedLayered(
+        rank: factor.lowRank.rank, factor.lowRank.quantizer, encoded(factor.payload, width: 1))
     }
   }
 
@@ -46,7 +50,8 @@ enum EncodedFactor: Sendable {
     case .sparse(_, _, let positions, let values, let scales):
       positions.storedSize + values.storedSize + scales.storedSize
     case .dense(_, let values, let scales): values.storedSize + scales.storedSize
-    case .quantizedLowRank(_, _, let payload), .quantized(let payload): payload.storedSize
+    case .quantizedLowRank(_, _, let payload), .quantized(let payload), .quantizedLayered(_, _, let payload):
+      payload.storedSize
     case .dropped: 0
     }
   }
@@ -67,6 +72,8 @@ enum EncodedFactor: Sendable {
     case .quantizedLowRank(let rank, let quantizer, let payload):
       .quantizedLowRank(rank: rank, quantizer: quantizer, payload: try writer.place(payload))
     case .quantized(let payload): .quantized(payload: try writer.place(payload))
+    case .quantizedLayered(let rank, let quantizer, let payload):
+      .quantizedLayered(rank: rank, quantizer: quantizer, payload: try writer.place(payload))
     case .dropped: .dropped
     }
   }

@@ -75,8 +75,9 @@ extension Packer {
     let rank = largestRank(infos, expertCount)
     let fixed = maker(controlled: nil)
     var tensors: [ExactString: PreparedTensor] = [:]
-    var fixedBytes: UInt64 = 0
-    try pipeline.run(infos.count) { index throws(StorageError) -> (PreparedTensor?, UInt64) in
+    var small: [PackedTensor] = []
+    var largeBytes: UInt64 = 0
+    try pipeline.run(infos.count) { index throws(StorageError) -> (PreparedTensor?, PackedTensor?) in
       let info = infos[index]
       let base = shared.manifest.entry(named: info.name)
       return try located(file: source.label, expert: expert.name, tensor: info.name) { () throws(StorageError) in
@@ -85,25 +86,31 @@ extension Packer {
             base.info.matches(info)
           {
             try PackedTensor.refuseNonFinite(raw, format)
-            if info.byteCount == 0 || Digest(of: raw) == base.digest { return (nil, 0) }
+            if info.byteCount == 0 || Digest(of: raw) == base.digest { return (nil, nil) }
             var vector = try ExclusiveVector(of: raw, against: try shared.bytes(of: base), format)
-            if vector.isZero || vector.firstNonFinite != nil { return (nil, 0) }
+            if vector.isZero || vector.firstNonFinite != nil { return (nil, nil) }
             vector.product = try expert.product(of: info, against: base)
-            return (try PreparedTensor(vector, shape: info.shape, rank: rank, scratch: scratch), 0)
+            return (try PreparedTensor(vector, shape: info.shape, rank: rank, scratch: scratch), nil)
           }
           let packed = try PackedTensor(
             info, raw, base: base, baseBytes: { () throws(StorageError) in try shared.bytes(of: base!) },
             makeFactor: fixed(info.name),
             product: { () throws(StorageError) in try expert.product(of: info, against: base!) }, level: level)
-          return (nil, packed.storedBytes)
+          return (nil, packed)
         }
       }
     } consume: { index, result in
       if let tensor = result.0 { tensors[ExactString(infos[index].name)] = tensor }
-      fixedBytes += result.1
+      if let packed = result.1 {
+        if packed.storedBytes <= EncodedPayload.pooledSize {
+          small.append(packed)
+        } else {
+          largeBytes += packed.storedBytes
+        }
+      }
       meter.advance(UInt64(infos[index].byteCount))
     }
-    return PreparedExpert(tensors: tensors, fixedBytes: fixedBytes)
+    return PreparedExpert(tensors: tensors, small: small, largeBytes: largeBytes)
   }
 
   /// More components than a budget can pay for need not be computed.

@@ -7,15 +7,18 @@ import TensorKit
 struct PreparedExpert: Sendable {
   /// By tensor name; those that rate control decides on.
   let tensors: [ExactString: PreparedTensor]
-  /// Stored bytes of what does not depend on the rate, nearly: exact tensors and fixed factors.
-  let fixedBytes: UInt64
+  /// What does not depend on the rate, exact tensors and fixed factors, where it is small: what it takes shows only beside the
+  /// others that it shares frames with.
+  let small: [PackedTensor]
+  /// Stored bytes of the rest of that.
+  let largeBytes: UInt64
 
   var energy: Double { tensors.values.reduce(0) { $0 + $1.energy } }
 
   /// About what the tensors take, entries among it, and lose.
   func estimate(at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>) -> (bytes: Double, squaredError: Double)
   {
-    var sum = (bytes: Double(fixedBytes), squaredError: 0.0)
+    var sum = (bytes: Double(small.reduce(largeBytes) { $0 + $1.storedBytes }), squaredError: 0.0)
     for tensor in tensors.values {
       let one = tensor.estimate(at: setting, codecs)
       sum.bytes += one.bits / 8 + Double(QuantizableTensor.entryOverhead)

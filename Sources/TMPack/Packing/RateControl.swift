@@ -26,6 +26,11 @@ public struct RateControl: Sendable, Hashable {
   public enum Codec: String, Sendable, CaseIterable {
     case lowRank = "low-rank"
     case entrywise
+    /// Low rank, and what it leaves entry by entry.
+    case layered
+
+    /// Those that compete where none is asked for.
+    public static let standard: Set<Codec> = [.lowRank, .entrywise]
   }
 
   public let target: Target
@@ -34,7 +39,7 @@ public struct RateControl: Sendable, Hashable {
 
   /// - Throws: `invalidArgument` for a target that is not positive, or an error of 1 or more.
   public init(
-    _ target: Target, objective: Objective = .balanced, codecs: Set<Codec> = Set(Codec.allCases)
+    _ target: Target, objective: Objective = .balanced, codecs: Set<Codec> = Codec.standard
   ) throws(StorageError) {
     switch target {
     case .quality(let value) where !(value > 0 && value < 0x1p60):
@@ -52,9 +57,19 @@ public struct RateControl: Sendable, Hashable {
   /// The quality, if it was given as such.
   var fixedQuality: Double? { if case .quality(let quality) = target { quality } else { nil } }
 
-  func setting(quality: Double) -> RateSetting {
-    RateSetting(objective == .balanced ? .balanced : .leastError, quality: quality)
+  /// - Parameter decisions: the quality that decides what is kept, if it is another.
+  func setting(quality: Double, decisions: Double? = nil) -> RateSetting {
+    RateSetting(objective == .balanced ? .balanced : .leastError, quality: quality, decisions: decisions)
   }
 
-  var quantizedCodecs: Set<QuantizedFactor.Codec> { Set(codecs.map { $0 == .lowRank ? .lowRank : .dense }) }
+  var quantizedCodecs: Set<QuantizedFactor.Codec> {
+    Set(
+      codecs.map {
+        switch $0 {
+        case .lowRank: .lowRank
+        case .entrywise: .dense
+        case .layered: .layered
+        }
+      })
+  }
 }

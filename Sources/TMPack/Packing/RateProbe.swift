@@ -24,6 +24,11 @@ struct RateProbe {
   /// 2 % below the target at most; their inverses grow with the quality.
   private static let errorWindow = 1.001...1.018
 
+  /// How far steps go from where what is kept was decided.
+  private static let finish = 8.0
+  /// Where it is decided then, by shares of the quality before the jump.
+  private static let held = [1, 1.15, 1.4, 0.85]
+
   /// Of each expert, in their order.
   /// - Throws: `invalidArgument` when a target cannot be met.
   func factors() throws(StorageError) -> [Factors] {
@@ -73,15 +78,43 @@ struct RateProbe {
     // Nothing to decide on.
     if experts.allSatisfy({ $0.prepared.tensors.isEmpty }) { return experts.map { _ in [:] } }
     var factors: [Factors] = []
+    var last: RateSetting?
     let codecs = rate.quantizedCodecs
-    let found = try search.run { quality in
-      estimate(experts.map { $0.prepared.estimate(at: rate.setting(quality: quality), codecs) })
-    } measure: { quality throws(StorageError) in
-      let outcomes = try experts.map { expert throws(StorageError) in try outcome(expert, quality) }
-      factors = outcomes.map(\.factors)
-      return measure(outcomes)
+    func run(
+      _ search: QualitySearch, at setting: (Double) -> RateSetting
+    ) throws(StorageError) -> QualitySearch.Result {
+      try search.run { quality in
+        estimate(experts.map { $0.prepared.estimate(at: setting(quality), codecs) })
+      } measure: { quality throws(StorageError) in
+        let outcomes = try experts.map { expert throws(StorageError) in try outcome(expert, setting(quality)) }
+        factors = outcomes.map(\.factors)
+        last = setting(quality)
+        return measure(outcomes)
+      }
     }
-    guard found != nil else { throw StorageError(.invalidArgument, refusal) }
+    let rate = rate
+    let first = try run(search) { rate.setting(quality: $0) }
+    guard var best = first.measurement else { throw StorageError(.invalidArgument, refusal) }
+    var decisions: Double?
+    if case .beside(let anchor) = first {
+      // What is kept changes here, and the value jumps. With that held, the steps alone make it go on smoothly. What is at the
+      // margin there may still come and go: then it is held a little farther off.
+      var finish = search
+      finish.range = anchor.quality / Self.finish...anchor.quality * Self.finish
+      finish.mostProbes = 8
+      for share in Self.held {
+        let held = anchor.quality * (search.fallback == .above ? share : 1 / share)
+        let result = try run(finish) { rate.setting(quality: $0, decisions: held) }
+        guard let found = result.measurement else { continue }
+        let isNearer = search.fallback == .above ? found.value < best.value : found.value > best.value
+        if isNearer { (best, decisions) = (found, held) }
+        if case .within = result { break }
+      }
+    }
+    let setting = rate.setting(quality: best.quality, decisions: decisions)
+    if last != setting {
+      factors = try experts.map { expert throws(StorageError) in try outcome(expert, setting).factors }
+    }
     return factors
   }
 
@@ -94,8 +127,7 @@ struct RateProbe {
     let factors: Factors
   }
 
-  private func outcome(_ expert: Expert, _ quality: Double) throws(StorageError) -> Outcome {
-    let setting = rate.setting(quality: quality)
+  private func outcome(_ expert: Expert, _ setting: RateSetting) throws(StorageError) -> Outcome {
     let codecs = rate.quantizedCodecs
     let source = expert.input.checkpoint.source
     let infos = source.tensors.filter { expert.prepared.tensors[ExactString($0.name)] != nil }
@@ -133,6 +165,10 @@ struct RateProbe {
           // A stand-in for the digest that compresses as little as a real one.
           name: name, source: Digest(of: Array(name.utf8)), factor: try encoded.place(in: dry), measures: measures))
     }
+    for packed in expert.prepared.small {
+      if let entry = try packer.place(packed, in: dry) { entries.append(entry) }
+    }
+    entries.sort { $0.name.precedesInBytes($1.name) }
     let files = try packer.placeFiles(of: expert.input, shared, in: dry)
     try dry.finishExpert(
       named: expert.input.name,
@@ -144,11 +180,7 @@ struct RateProbe {
             SourceRecord(name: FileTree.lastComponent($0), size: 1, digest: Digest(of: Array($0.utf8)))
           })))
     return Outcome(
-      bytes: dry.expertSummaries.last!.bytes + expert.prepared.fixedBytes,
+      bytes: dry.expertSummaries.last!.bytes + expert.prepared.largeBytes,
       error: (lost / max(expert.prepared.energy, .leastNonzeroMagnitude)).squareRoot(), factors: factors)
   }
-}
-
-extension ClosedRange<Double> {
-  fileprivate func scaled(by factor: Double) -> Self { lowerBound * factor...upperBound * factor }
 }

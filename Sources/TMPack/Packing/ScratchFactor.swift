@@ -9,6 +9,7 @@ struct ScratchFactor: Sendable {
   private enum Form {
     case lowRank(rank: Int, Quantizer, rows: Int, columns: Int, Extent)
     case dense(rows: Int, columns: Int, Extent)
+    case layered(rank: Int, Quantizer, rows: Int, columns: Int, Extent)
   }
 
   private struct Extent {
@@ -30,6 +31,9 @@ struct ScratchFactor: Sendable {
       switch factor {
       case .lowRank(let f): .lowRank(rank: f.rank, f.quantizer, rows: f.rows, columns: f.columns, extent)
       case .dense(let f): .dense(rows: f.rows, columns: f.columns, extent)
+      case .layered(let f):
+        .layered(
+          rank: f.lowRank.rank, f.lowRank.quantizer, rows: f.lowRank.rows, columns: f.lowRank.columns, extent)
       }
   }
 
@@ -45,6 +49,11 @@ struct ScratchFactor: Sendable {
     case .dense(let rows, let columns, let extent):
       let payload: [UInt8] = try scratch.read(at: extent.offset, count: extent.size)
       return .quantized(.dense(try QuantizedDenseFactor(payload: payload, rows: rows, columns: columns)))
+    case .layered(let rank, let quantizer, let rows, let columns, let extent):
+      let payload: [UInt8] = try scratch.read(at: extent.offset, count: extent.size)
+      return .quantized(
+        .layered(
+          try QuantizedLayeredFactor(payload: payload, rows: rows, columns: columns, rank: rank, quantizer: quantizer)))
     }
   }
 }

@@ -22,21 +22,20 @@ extension PlanningRun {
       for index in sampled.indices {
         let root = try root(of: Self.budgetAim.value * Double(budget), [index], fixed: 0, &sampled)
         qualities.append(root.quality)
-        if case .above(let least) = root {
+        if let least = root.least {
           verdict = .unlikely(
             "even the coarsest factors of '\(sampled[index].empty.name)' take about \(Int(least)) bytes")
         }
       }
     case .archiveBytes(let budget):
       let taken = shared.value + frameBytes
-      var root = QualityRoot.above(taken)
-      if Double(budget) > taken {
-        root = try self.root(of: Self.budgetAim.value * Double(budget), Array(sampled.indices), fixed: taken, &sampled)
-      }
-      qualities = sampled.map { _ in root.quality }
-      if Double(budget) <= taken {
+      guard Double(budget) > taken else {
         verdict = .unlikely("the shared model alone takes about \(Int(taken)) bytes")
-      } else if case .above(let least) = root {
+        return (sampled.map { _ in nil }, verdict)
+      }
+      let root = try root(of: Self.budgetAim.value * Double(budget), Array(sampled.indices), fixed: taken, &sampled)
+      qualities = sampled.map { _ in root.quality }
+      if let least = root.least {
         verdict = .unlikely("even the coarsest factors make an archive of about \(Int(least)) bytes")
       }
     case .error(let error):
@@ -45,35 +44,41 @@ extension PlanningRun {
           qualities.append(1)
           continue
         }
-        let root = try QualityRoot(of: 1 / (Self.errorAim.value * error), start: curve.start) {
+        let root = try Self.search(for: 1 / (Self.errorAim.value * error)).run(start: curve.start) {
           quality throws(StorageError) in
           1 / max(try sampled[index].curve!.outcome(at: quality).error, 1e-300)
         }
-        if case .below(_, let finest) = root {
+        if case .short(let finest) = root {
           verdict = .unlikely(
-            "the finest factors of '\(sampled[index].empty.name)' have an error of about \(1 / finest)")
+            "the finest factors of '\(sampled[index].empty.name)' have an error of about \(1 / finest.value)")
           qualities.append(nil)
         } else {
           // A target above the coarsest factors' error is met by them.
-          qualities.append(root.quality ?? curve.start)
+          qualities.append(root.measurement?.quality ?? curve.start)
         }
       }
     }
     return (qualities, verdict)
   }
 
-  /// Where the experts together take so many bytes.
+  private static func search(for value: Double) -> QualitySearch {
+    QualitySearch(window: (0.995...1.005).scaled(by: value), fallback: .below)
+  }
+
+  /// Where the experts together take so many bytes: the quality, or the least that they take.
   private func root(
     of bytes: Double, _ indices: [Int], fixed: Double, _ sampled: inout [SampledExpert]
-  ) throws(StorageError) -> QualityRoot {
+  ) throws(StorageError) -> (quality: Double?, least: Double?) {
     guard let start = indices.compactMap({ sampled[$0].curve }).first(where: { !$0.isEmpty })?.start else {
-      return .found(1)
+      return (1, nil)
     }
-    return try QualityRoot(of: bytes, start: start) { quality throws(StorageError) in
+    let result = try Self.search(for: bytes).run(start: start) { quality throws(StorageError) in
       var sum = fixed
       for index in indices { sum += try sampled[index].curve!.outcome(at: quality).bytes }
       return sum
     }
+    if case .none(let least) = result { return (nil, least.value) }
+    return (result.measurement?.quality, nil)
   }
 
   /// What an expert becomes at the quality that was found.
@@ -135,15 +140,5 @@ extension PlanningRun {
       return bytes
     }
     return Double(budget) * Self.budgetAim
-  }
-}
-
-extension QualityRoot {
-  /// nil when even the coarsest is too much.
-  var quality: Double? {
-    switch self {
-    case .found(let quality), .below(let quality, _): quality
-    case .above: nil
-    }
   }
 }

@@ -148,7 +148,7 @@ struct ExpertSampler: Sendable {
   private func quantized(
     _ tensor: QuantizableTensor, _ vector: borrowing ExclusiveVector, _ info: TensorInfo, _ source: Digest
   ) throws(StorageError) -> [PackedTensor] {
-    let codecs = packer.rate?.quantizedCodecs ?? Set(QuantizedFactor.Codec.allCases)
+    let codecs = packer.rate?.quantizedCodecs ?? QuantizedFactor.Codec.standard
     return try frontier.map { components throws(StorageError) in
       let setting = RateSetting(.balanced, quality: Double(components))
       let encoding = try tensor.encoding(at: setting, codecs) { $0(vector.values) }

@@ -55,6 +55,13 @@ enum DecodedPart: Sendable {
           .lowRank(
             try QuantizedLowRankFactor(
               payload: try payloads(payload), rows: rows, columns: columns, rank: rank, quantizer: quantizer))))
+    case .quantizedLayered(let rank, let quantizer, let payload):
+      guard let (rows, columns) = info.shape.matrix else { preconditionFailure("the manifest was checked (TMP-6-22)") }
+      self = .factor(
+        .quantized(
+          .layered(
+            try QuantizedLayeredFactor(
+              payload: try payloads(payload), rows: rows, columns: columns, rank: rank, quantizer: quantizer))))
     case .quantized(let payload):
       let (rows, columns) = info.shape.matrix ?? (1, info.shape.elementCount)
       self = .factor(

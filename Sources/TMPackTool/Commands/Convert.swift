@@ -91,6 +91,14 @@ struct Convert: ParsableCommand {
     let destination = try CheckpointDestination(
       output, format: to, replacing: force, maxShardBytes: maxShardSize.bytes, quantization: quantize)
 
+    if LoRAAdapter.isAdapter(input) {
+      throw StorageError(
+        .invalidArgument,
+        """
+        is a PEFT adapter, not a whole model: `pack` and `unpack` merge it into its base; its own \
+        file of weights can be converted, by that file's name
+        """, file: input)
+    }
     let checkpoint = try Checkpoint.open(input, mode: work.io)
     var source: any TensorSource = checkpoint.source
     if !globs.isEmpty {

@@ -83,7 +83,7 @@ struct AdapterOptions: ParsableArguments {
   var pad = false
 
   @Option(help: ArgumentHelp("Dtype of A and B (default: f32).", valueName: "dtype"))
-  var dtype = FloatFormat.f32
+  var dtype = AdapterDType.f32
 
   @Flag(help: "Refuse, with exit code 3, unless the adapter holds all that differs from the shared model.")
   var strict = false
@@ -114,14 +114,13 @@ struct AdapterOptions: ParsableArguments {
 
   func validate() throws {
     if let rank, rank < 1 { throw ValidationError("--rank must be at least 1.") }
-    if dtype == .f64 { throw ValidationError("--dtype must be f32, f16 or bf16.") }
   }
 
   func options() throws -> AdapterExport.Options {
     var options = AdapterExport.Options()
     options.rank = rank
     options.isPadded = pad
-    options.dtype = dtype
+    options.dtype = dtype.format
     options.savesModules = modulesToSave
     options.prefix = prefix
     options.embeddings = embedding.isEmpty ? nil : try embedding.map { try Glob($0) }
@@ -174,5 +173,18 @@ private struct ExportReport {
     if let error = report.worstError { object["worst_error"] = .number(error) }
     if let tensor = report.worstTensor { object["worst_tensor"] = .string(tensor) }
     return .object(object)
+  }
+}
+
+/// What A and B can be: PEFT has no other.
+enum AdapterDType: String, ExpressibleByArgument, CaseIterable {
+  case f32, f16, bf16
+
+  var format: FloatFormat {
+    switch self {
+    case .f32: .f32
+    case .f16: .f16
+    case .bf16: .bf16
+    }
   }
 }

@@ -43,7 +43,8 @@ struct RateOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Force low-rank or entrywise quantised factors (default: the cheaper one of each tensor).", valueName: "codec"))
+      "Force low-rank, entrywise or layered (the one, then the other) quantised factors (default: low-rank or entrywise, the cheaper one of each tensor).",
+      valueName: "codec"))
   var codec: RateControl.Codec?
 
   var isGiven: Bool { quality != nil || budget != nil || budgetPerExpert != nil || error != nil }
@@ -73,7 +74,7 @@ struct RateOptions: ParsableArguments {
     let isErrorTarget = if case .error = target { true } else { false }
     return try RateControl(
       target, objective: objective ?? (isErrorTarget ? .leastError : .balanced),
-      codecs: codec.map { [$0] } ?? Set(RateControl.Codec.allCases))
+      codecs: codec.map { [$0] } ?? RateControl.Codec.standard)
   }
 
   /// For provenance.

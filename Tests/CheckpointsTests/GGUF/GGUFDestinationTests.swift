@@ -78,10 +78,54 @@ import Testing
     #expect(file.typedMetadata["general.file_type"] == .uint32(type == .q8_0 ? 7 : 2))
     for name in ["ids", "odd", "vector"] { #expect(try bytes(of: file, name) == bytes(of: original, name)) }
     // As plain numbers again, the file says so.
-    try CheckpointDestination(folder("f.gguf")).write(file)
+    try CheckpointDestination(folder("f.gguf")).write(ConvertedSource(file, to: .f32))
     let plain = try GGUFFile(folder("f.gguf"))
-    #expect(try hasSameTensors(plain, file))
     #expect(plain.typedMetadata["general.file_type"] == .uint32(0))
+    for name in ["matrix", "odd", "vector"] { #expect(try bytes(of: plain, name) == bytes(of: file, name)) }
+  }
+
+  /// As they are: types that cannot be made here too, through the sources that stand around another.
+  @Test(arguments: [1, 3]) func keepsQuantisedBlocks(_ threads: Int) throws {
+    let folder = TemporaryFolder()
+    let original = try GGUFFile(ForeignFixtures.gguf("quantized.gguf"))
+    let renamed = try RenamedSource(TensorSelection(of: original), by: [RenamingRule(parsing: "*=*")])
+    try CheckpointDestination(folder("m.gguf")).write(renamed, threads: threads)
+    let copy = try GGUFFile(folder("m.gguf"))
+    #expect(copy.typedMetadata == original.typedMetadata)
+    #expect(try storedBytes(copy) == storedBytes(original))
+    #expect(original.tensors.contains { original.storedType(of: $0) == .q6_K })
+  }
+
+  /// Another dtype, or another type of blocks, asks for the values.
+  @Test func makesNewBlocksWhereAnotherTypeIsAskedFor() throws {
+    let folder = TemporaryFolder()
+    let original = try GGUFFile(ForeignFixtures.gguf("quantized.gguf"))
+    // Beyond the half-precision scales of Q8_0.
+    let moderate = TensorSelection(of: original) { original.storedType(of: $0) != .mxfp4 }
+    try CheckpointDestination(folder("q.gguf"), quantization: .q8_0).write(moderate)
+    let again = try GGUFFile(folder("q.gguf"))
+    let (before, after) = (try storedBytes(original), try storedBytes(again))
+    for info in moderate.tensors {
+      let (old, new) = (original.storedType(of: info), again.storedType(of: info))
+      #expect(new == (GGUFTensorType.q8_0.suits(info) ? .q8_0 : old), "\(info.name)")
+      if old == new { #expect(before[info.name] == after[info.name]) }
+    }
+    try CheckpointDestination(folder("f.gguf")).write(ConvertedSource(original, to: .f32))
+    let plain = try GGUFFile(folder("f.gguf"))
+    #expect(plain.tensors.allSatisfy { !plain.storedType(of: $0).isQuantized })
+    #expect(try hasSameTensors(plain, original))
+  }
+
+  /// The type and the stored bytes of every tensor, by name.
+  private func storedBytes(_ file: GGUFFile) throws -> [String: [UInt8]] {
+    var all: [String: [UInt8]] = [:]
+    for info in file.tensors {
+      guard let stored = file.stored(info) else { continue }
+      var bytes = [UInt8](repeating: 0, count: stored.range.count)
+      try bytes.withUnsafeMutableBytes { try stored.range.copy(from: 0, into: $0) }
+      all[info.name] = bytes
+    }
+    return all
   }
 
   @Test func refusesWhatItCannotWrite() throws {
