@@ -25,7 +25,7 @@ package struct WeightedFactor: Sendable {
       case .quantized(.lowRank(let factor)): .product(factor.product(weight: weight))
       case .quantized(.dense(let factor)): .quantizedDense(factor)
       case .quantized(.layered(let factor)):
-        .layered(factor.base.product(weight: weight), residual: factor.residual)
+        .layered(factor.lowRank.product(weight: weight), residual: factor.residual)
       case .dense(let factor): .dense(factor)
       case .sparse(let factor):
         .sparse(positions: factor.allPositions, values: factor.allValues, gain: weight * factor.scale)
