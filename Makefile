@@ -4,6 +4,7 @@
 #   make test      build and run all tests
 #   make check     what CI runs: format, no warnings, all tests, citations of the specification
 #   make bench     run the benchmarks
+#   make reproduce the experiment of the paper, on data that is not in this repository
 #   make format    format the sources
 #   make install   put the tool in $(PREFIX)/bin
 #   make clean     delete what was built
@@ -21,7 +22,7 @@ SWIFT_FILES = Package.swift Sources Tests $(wildcard Benchmarks/Package.swift Be
 SHELL_FILES = $(shell grep -lE '^\#!.*[/ ](sh|bash)$$' scripts/* .ci/* Benchmarks/* 2> /dev/null)
 PYTHON_FILES = $(shell find Spec Tests Benchmarks Fixtures -name '*.py' 2> /dev/null) Spec/check-citations
 
-.PHONY: all build test-packages demo test check lint citations bench format install clean
+.PHONY: all build test-packages demo test check lint citations bench reproduce format install clean
 .NOTPARALLEL:
 
 all: build
@@ -55,6 +56,9 @@ citations:
 bench:
 	@test -x Benchmarks/run || { echo "there is no Benchmarks/run in this checkout" >&2; exit 1; }
 	Benchmarks/run
+
+reproduce: build
+	python3 Benchmarks/reproduce.py
 
 format:
 	$(SWIFT) format format --in-place --recursive $(SWIFT_FILES)

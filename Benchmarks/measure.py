@@ -2,7 +2,7 @@
 import json, os, pathlib, platform, statistics, subprocess, sys, tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-TOOL = ROOT / ".build/release/tmpack"
+TOOL = pathlib.Path(os.environ.get("TMPACK_TOOL", ROOT / ".build/release/tmpack"))
 DATA = pathlib.Path(os.environ.get("TMPACK_DATA", ROOT.parent / "shared/data"))
 
 
