@@ -54,20 +54,26 @@ struct ExclusiveVector: ~Copyable {
 
   /// ‖v‖ and the relative Frobenius error of a factor as it will be decoded (TMP-6-6).
   ///
-  /// Memory: the decoded factor in binary32.
+  /// Memory: a panel of the decoded factor in binary32, and the factor as a product.
   /// - Throws: `nonFinite` when the decoded factor overflows.
   func measures(of factor: Factor) throws(StorageError) -> FactorMeasures {
-    let decoded = UnsafeMutableBufferPointer<Float>.allocate(capacity: storage.count)
-    defer { decoded.deallocate() }
-    decoded.initialize(repeating: 0)
-    factor.accumulate(weight: 1, into: decoded)
+    let decoded = WeightedFactor(factor, weight: 1)
+    let step = 12 * decoded.granularity
+    let size = min(storage.count, max(1, (1 << 18) / step) * step)
+    let room = UnsafeMutableBufferPointer<Float>.allocate(capacity: size)
+    defer { room.deallocate() }
     var squares = 0.0
     var lost = 0.0
-    for i in 0..<storage.count {
-      let value = Double(storage[i])
-      let difference = value - Double(decoded[i])
-      squares += value * value
-      lost += difference * difference
+    for start in stride(from: 0, to: storage.count, by: size) {
+      let panel = UnsafeMutableBufferPointer(rebasing: room[..<min(size, storage.count - start)])
+      panel.initialize(repeating: 0)
+      decoded.add(to: panel, from: start)
+      for i in panel.indices {
+        let value = Double(storage[start + i])
+        let difference = value - Double(panel[i])
+        squares += value * value
+        lost += difference * difference
+      }
     }
     guard lost.isFinite else {
       throw StorageError(.nonFinite, "its factor overflows; --lossless or --exclude keeps it exactly")

@@ -13,7 +13,8 @@ struct SourceDigests: Sendable {
     let paths = Set(checkpoints.flatMap(\.weightFiles).map(ExactString.init)).map(\.text).sorted()
     var records: [ExactString: SourceRecord] = [:]
     try pipeline.run(paths.count) { index throws(StorageError) in
-      let file = try ReadableFile(paths[index])
+      // Not mapped: the pages of a whole file would count as this process's memory.
+      let file = try ReadableFile(paths[index], mode: .read)
       var digest = RunningDigest()
       var offset: UInt64 = 0
       while offset < file.size {
