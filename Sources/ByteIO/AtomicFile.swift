@@ -45,7 +45,7 @@ public final class AtomicFile: ByteSink {
   }
 
   /// Refuses what a file must not replace: anything, or anything but a file.
-  private static func check(_ target: String, _ path: String, replacing: Bool) throws(StorageError) {
+  static func check(_ target: String, _ path: String, replacing: Bool) throws(StorageError) {
     if !replacing, FileTree.kind(of: target, followingLinks: false) != nil {
       throw StorageError(.outputExists, "exists already; --force replaces it", file: path)
     }
@@ -110,9 +110,18 @@ public final class AtomicFile: ByteSink {
     let closed = close(descriptor)
     descriptor = -1
     guard closed == 0 else { throw systemError("close", file: path) }
+    try Self.move(temporary, to: target, path, replacing: replacing)
+    TemporaryPaths.forget(temporary)
+    try FileTree.sync(folder: FileTree.parent(target))
+  }
+
+  /// Gives a finished file its name.
+  static func move(
+    _ temporary: String, to target: String, _ path: String, replacing: Bool
+  ) throws(StorageError) {
     if replacing {
       // Again: it may have become a pipe, which a rename would silently replace.
-      try Self.check(target, path, replacing: true)
+      try check(target, path, replacing: true)
       guard rename(temporary, target) == 0 else { throw systemError("rename into place", file: path) }
     } else {
       // link() refuses an existing name, which rename() would silently replace.
@@ -125,8 +134,6 @@ public final class AtomicFile: ByteSink {
         guard rename(temporary, target) == 0 else { throw systemError("rename into place", file: path) }
       }
     }
-    TemporaryPaths.forget(temporary)
-    try FileTree.sync(folder: FileTree.parent(target))
   }
 
   private func discard() {
