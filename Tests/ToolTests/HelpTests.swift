@@ -3,7 +3,8 @@ import Testing
 
 @Suite struct HelpTests {
   static let commands = [
-    "pack", "plan", "merge", "unpack", "inspect", "verify", "compare", "export", "add", "remove", "doctor",
+    "pack", "plan", "run", "join", "merge", "unpack", "inspect", "verify", "compare", "export", "add", "remove",
+    "doctor",
   ]
 
   @Test(arguments: commands.map { [$0] } + [[]]) func showsAnExampleThatCanBeCopied(_ command: [String]) throws {

@@ -141,6 +141,9 @@ extension AnalysedTensor: JobResult {
           rows: rows, columns: columns, singularValues: try reader.numbers(rank), left: try reader.numbers(rank * rows),
           right: try reader.numbers(rank * columns))
       }
+      guard vectors?.areUnitVectors ?? true else {
+        throw StorageError(.malformed, "an analysis has no singular vectors", offset: reader.offset)
+      }
       self = .controlled(QuantizableTensor(rows: rows, columns: columns, energy: energy, vectors: vectors))
     default: throw StorageError(.malformed, "an analysis is of an unknown kind", offset: reader.offset)
     }
@@ -164,6 +167,14 @@ extension AnalysedTensor: JobResult {
         writer.numbers(vectors.right)
       }
     }
+  }
+}
+
+extension SingularVectors {
+  /// Whether nothing is beyond what a decomposition gives.
+  fileprivate var areUnitVectors: Bool {
+    func areSmall(_ values: [Float]) -> Bool { values.reduce(true) { $0 && $1.magnitude < 2 } }
+    return singularValues.allSatisfy { $0.isFinite && $0 >= 0 } && areSmall(left) && areSmall(right)
   }
 }
 

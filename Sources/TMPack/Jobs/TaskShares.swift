@@ -6,7 +6,7 @@ extension TaskList {
   /// Deterministic for any number of shares. All jobs of a tensor's name go to one share, since each needs the shared
   /// tensor, unless they are more than a fair share of the work: then each goes by itself. The dearest go first, each to the
   /// share that has the least so far, the first of equals.
-  func jobs(of share: TaskShare) -> [PackJob] {
+  package func jobs(of share: TaskShare) -> [PackJob] {
     let places = places(amongst: share.count)
     return allJobs.enumerated().filter { places[$0.offset] == share.index }.map(\.element)
   }
