@@ -21,21 +21,35 @@ public final class AtomicFile: ByteSink {
   /// What the disk is given at a time: whole pages, and many, so that it writes them in one go.
   private static let partBytes = 8 << 20
 
-  /// - Parameter replacing: whether an existing file may be replaced. Nothing but files ever is.
+  /// - Parameters:
+  ///   - replacing: whether an existing file may be replaced. Nothing but files ever is.
+  ///   - temporary: where to write until it is whole, for a caller that knows that no other process writes there: what one that
+  ///     was killed has left is overwritten then. By default a new name each time.
   /// - Throws: `outputExists`, `notFound` (no such folder) or `inputOutput`.
-  public convenience init(_ path: String, replacing: Bool = false) throws(StorageError) {
-    try self.init(path, writtenTo: path, replacing: replacing)
+  public convenience init(
+    _ path: String, replacing: Bool = false, temporary: String? = nil
+  ) throws(StorageError) {
+    try self.init(path, writtenTo: path, replacing: replacing, temporary: temporary)
   }
 
   /// - Parameters:
   ///   - path: what errors name.
   ///   - target: the file to make.
-  init(_ path: String, writtenTo target: String, replacing: Bool = false) throws(StorageError) {
+  init(
+    _ path: String, writtenTo target: String, replacing: Bool = false, temporary own: String? = nil
+  ) throws(StorageError) {
     self.path = path
     self.target = target
     self.replacing = replacing
     try Self.check(target, path, replacing: replacing)
-    temporary = TemporaryPaths.register(siblingOf: target)
+    if let own {
+      temporary = own
+      TemporaryPaths.register(own)
+      // Not truncated: a link or another's file of the name is removed, not written through.
+      unlink(own)
+    } else {
+      temporary = TemporaryPaths.register(siblingOf: target)
+    }
     descriptor = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
     guard descriptor >= 0 else {
       let error = systemError("create", file: path)

@@ -100,6 +100,12 @@ package final class JobJournal: Sendable {
       file: file.path)
   }
 
+  /// Where to write an output until it is whole: who has the journal is the only one to do so, and a run that is killed leaves
+  /// nothing that the next does not overwrite. nil without a journal of one's own.
+  var temporaryOutput: String? {
+    file.map { FileTree.join(FileTree.parent($0.path), ".\(FileTree.lastComponent($0.path)).tmp") }
+  }
+
   // MARK: Results
 
   func holds(_ key: JobKey) -> Bool { state.withLock { $0.jobs[key] != nil } }

@@ -21,10 +21,10 @@ extension ByteReader {
     }
   }
 
-  /// A number of elements.
+  /// A number of elements or bytes.
   mutating func count() throws(StorageError) -> Int {
     let value: UInt64 = try integer()
-    try Limits.check(value, atMost: Limits.tensorBytes, "a number of elements")
+    try Limits.check(value, atMost: Limits.tensorBytes, "a number of elements or bytes")
     return Int(value)
   }
 

@@ -44,7 +44,7 @@ extension AgainstShared: JobResult where Result: JobResult, Result.Subject == Te
 extension SourceRecord: JobResult {
   /// - Parameter subject: the file's path.
   init(parsing reader: inout ByteReader, of subject: String) throws(StorageError) {
-    let size: UInt64 = try reader.integer()
+    let size = UInt64(try reader.count())
     self.init(name: FileTree.lastComponent(subject), size: size, digest: try reader.digest())
   }
 
@@ -127,7 +127,7 @@ enum AnalysedTensor: Sendable {
 extension AnalysedTensor: JobResult {
   init(parsing reader: inout ByteReader, of subject: TensorInfo) throws(StorageError) {
     switch try reader.integer(UInt8.self) {
-    case 0: self = .fixed(try reader.integer())
+    case 0: self = .fixed(UInt64(try reader.count()))
     case 1:
       let (rows, columns) = (try reader.count(), try reader.count())
       let energy = Double(bitPattern: try reader.integer())

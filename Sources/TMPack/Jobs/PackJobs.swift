@@ -77,7 +77,7 @@ private struct JobCost {
 
   func sharing(_ info: TensorInfo) -> UInt64 {
     let merging = info.dtype.floatFormat == nil ? 0 : 3 * mergedModels * info.shape.elementCount
-    return Self.cost(merging + (packer.isDetached ? 1 : 8) * info.byteCount)
+    return Self.cost(merging + (packer.isDetached ? 1 : 7) * info.byteCount)
   }
 
   func analysing(_ info: TensorInfo, _ base: TensorInfo?, rank: Int) -> UInt64 {
@@ -92,13 +92,13 @@ private struct JobCost {
     switch packer.rules.treatment(of: info.name) {
     case .exact: return exact
     case .factor(let plan):
-      let own = Self.cost(10 * info.shape.elementCount) + correction
+      let own = Self.cost(20 * info.shape.elementCount) + correction
       guard case .lowRank(let rank) = plan.form(for: info.shape).method else { return own }
       return own + decomposing(info, rank: rank)
     case .controlled:
       guard let rate = packer.rate else { return exact }
       let rank = rate.objective == .balanced ? Int(min((rate.fixedQuality ?? 1).rounded(.up), 0x1p31)) : 128
-      return Self.cost(15 * info.shape.elementCount) + correction + decomposing(info, rank: rank)
+      return Self.cost(25 * info.shape.elementCount) + correction + decomposing(info, rank: rank)
     }
   }
 

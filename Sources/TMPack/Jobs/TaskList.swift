@@ -86,7 +86,7 @@ public struct TaskList: Sendable {
   }
 
   /// For messages: what a job is.
-  func describe(_ key: JobKey) -> String { names.describe(key) }
+  package func describe(_ key: JobKey) -> String { names.describe(key) }
 
   var describer: @Sendable (JobKey) -> String {
     let names = names

@@ -4,7 +4,7 @@ extension TaskList {
   /// The jobs of a share, in the order of doing them: files, then tensors by name.
   ///
   /// Deterministic for any number of shares. All jobs of a tensor's name go to one share, since each needs the shared
-  /// tensor, unless they are more than a fair share of the work: then each goes by itself. The dearest go first, each to the
+  /// tensor, unless they are more than a fair share of the work, and a quarter: then each goes by itself. The dearest go first, each to the
   /// share that has the least so far, the first of equals.
   package func jobs(of share: TaskShare) -> [PackJob] {
     let places = places(amongst: share.count)
@@ -17,7 +17,8 @@ extension TaskList {
     let fair = allJobs.reduce(0) { $0 + $1.cost } / UInt64(count)
     for range in groups {
       let cost = allJobs[range].reduce(0) { $0 + $1.cost }
-      if cost > fair {
+      // Apart they are dearer, since each makes the shared tensor: a little too much is better than that.
+      if cost > fair + fair / 4 {
         items += range.map { (allJobs[$0].cost, $0..<$0 + 1) }
       } else {
         items.append((cost, range))

@@ -61,7 +61,8 @@ public struct Packer: Sendable {
     progress: @escaping (Progress) -> Void = { _ in }
   ) throws(StorageError) -> PackSummary {
     let shared = try checkedShared(base, experts)
-    let writer = try ArchiveWriter(creating: path, replacing: replacing, level: level)
+    let writer = try ArchiveWriter(
+      creating: path, replacing: replacing, level: level, temporary: journal?.temporaryOutput)
     let digested = [shared] + experts.map(\.checkpoint)
     let sharedBytes = shared.source.byteCount
     let expertBytes = experts.reduce(0) { $0 + $1.checkpoint.source.byteCount }
