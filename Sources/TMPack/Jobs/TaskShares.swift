@@ -19,7 +19,10 @@ extension TaskList {
       let cost = allJobs[range].reduce(0) { $0 + $1.cost }
       // Apart they are dearer, since each makes the shared tensor: a little too much is better than that.
       if cost > fair + fair / 4 {
-        items += range.map { (allJobs[$0].cost, $0..<$0 + 1) }
+        let first = allJobs[range.lowerBound]
+        // Merging the shared tensor is about half of what becoming part of the archive takes it.
+        let merging = first.key.kind == .shared ? first.cost / 2 : 0
+        items += range.map { (allJobs[$0].cost + (allJobs[$0].key.kind == .shared ? 0 : merging), $0..<$0 + 1) }
       } else {
         items.append((cost, range))
       }

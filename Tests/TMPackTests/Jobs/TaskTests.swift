@@ -100,6 +100,33 @@ import Testing
     #expect(try TaskListFile(written(work.tasks())).arguments == [])
   }
 
+  /// What `join` itself has to do can be interrupted, too.
+  @Test func joiningCanBeResumed() throws {
+    let work = try SharedWork.fixtures(Setting.errorWithExactTensors.packer(), in: folder)
+    let expected = try work.pack()
+    let tasks = try work.tasks()
+    for index in 1...2 { try work.run(index, of: 2) }
+    func join(_ progress: @escaping (Progress) -> Void = { _ in }) throws -> Int? {
+      let parts = try PartSet([work.part(1), work.part(2)], of: tasks)
+      let summary = try work.packer.join(
+        parts, of: tasks, base: work.base, experts: work.experts, to: folder("j"), replacing: true, resuming: true,
+        progress: progress)
+      #expect(try contents(folder("j")) == expected)
+      return summary.reusedJobs
+    }
+    var journals: [[UInt8]] = []
+    let first = try #require(
+      try join { _ in if let bytes = try? contents(folder("j.resume")) { journals.append(bytes) } })
+    #expect(first >= tasks.jobCount)
+    let last = try #require(journals.last)
+    #expect(last.count > 128)
+    try put(last, at: folder("j.resume"))
+    #expect(try #require(try join()) > first)
+    // A part that is damaged is an error all the same.
+    try put(contents(work.part(1)).flipping(1, at: 5000), at: work.part(1))
+    #expect(failure { _ = try join() }?.file == work.part(1))
+  }
+
   private func written(_ tasks: TaskList) throws -> String {
     try put(tasks.text, at: folder("tasks.json"))
     return folder("tasks.json")
