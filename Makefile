@@ -19,7 +19,7 @@ export PKG_CONFIG_PATH := $(shell brew --prefix openblas)/lib/pkgconfig:$(shell 
 endif
 
 SWIFT_FILES = Package.swift Sources Tests $(wildcard Benchmarks/Package.swift Benchmarks/Sources)
-SHELL_FILES = $(shell grep -lE '^\#!.*[/ ](sh|bash)$$' scripts/* .ci/* Benchmarks/* 2> /dev/null)
+SHELL_FILES = $(shell grep -lE '^\#!.*[/ ](sh|bash)$$' scripts/* .ci/* Benchmarks/* Deploy/*/* 2> /dev/null)
 PYTHON_FILES = $(shell find Spec Tests Benchmarks Fixtures -name '*.py' 2> /dev/null) Spec/check-citations
 
 .PHONY: all build test-packages demo test check lint citations bench reproduce format install clean

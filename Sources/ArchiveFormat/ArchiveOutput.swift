@@ -15,8 +15,8 @@ package protocol ArchiveOutput: ByteSink {
 package final class NewArchiveOutput: ArchiveOutput {
   private let file: AtomicFile
 
-  package init(path: String, replacing: Bool) throws(StorageError) {
-    file = try AtomicFile(path, replacing: replacing)
+  package init(path: String, replacing: Bool, temporary: String? = nil) throws(StorageError) {
+    file = try AtomicFile(path, replacing: replacing, temporary: temporary)
     try file.write([UInt8](repeating: 0, count: Int(Layout.contentStart)))
   }
 

@@ -31,8 +31,13 @@ public final class ArchiveWriter {
   }
 
   /// A new archive at `path`.
-  public convenience init(creating path: String, replacing: Bool = false, level: Int = 3) throws(StorageError) {
-    self.init(output: try NewArchiveOutput(path: path, replacing: replacing), generation: 1, level: level)
+  ///
+  /// - Parameter temporary: where to write until it is whole; see `AtomicFile`.
+  public convenience init(
+    creating path: String, replacing: Bool = false, level: Int = 3, temporary: String? = nil
+  ) throws(StorageError) {
+    let output = try NewArchiveOutput(path: path, replacing: replacing, temporary: temporary)
+    self.init(output: output, generation: 1, level: level)
   }
 
   /// The next generation of `archive`, with all that it holds.

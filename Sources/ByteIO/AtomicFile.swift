@@ -21,21 +21,35 @@ public final class AtomicFile: OverwritableSink {
   /// What the disk is given at a time: whole pages, and many, so that it writes them in one go.
   private static let partBytes = 4 << 20
 
-  /// - Parameter replacing: whether an existing file may be replaced. Nothing but files ever is.
+  /// - Parameters:
+  ///   - replacing: whether an existing file may be replaced. Nothing but files ever is.
+  ///   - temporary: where to write until it is whole, for a caller that knows that no other process writes there: what one that
+  ///     was killed has left is overwritten then. By default a new name each time.
   /// - Throws: `outputExists`, `notFound` (no such folder) or `inputOutput`.
-  public convenience init(_ path: String, replacing: Bool = false) throws(StorageError) {
-    try self.init(path, writtenTo: path, replacing: replacing)
+  public convenience init(
+    _ path: String, replacing: Bool = false, temporary: String? = nil
+  ) throws(StorageError) {
+    try self.init(path, writtenTo: path, replacing: replacing, temporary: temporary)
   }
 
   /// - Parameters:
   ///   - path: what errors name.
   ///   - target: the file to make.
-  init(_ path: String, writtenTo target: String, replacing: Bool = false) throws(StorageError) {
+  init(
+    _ path: String, writtenTo target: String, replacing: Bool = false, temporary own: String? = nil
+  ) throws(StorageError) {
     self.path = path
     self.target = target
     self.replacing = replacing
     try Self.check(target, path, replacing: replacing)
-    temporary = TemporaryPaths.register(siblingOf: target)
+    if let own {
+      temporary = own
+      TemporaryPaths.register(own)
+      // Not truncated: a link or another's file of the name is removed, not written through.
+      unlink(own)
+    } else {
+      temporary = TemporaryPaths.register(siblingOf: target)
+    }
     descriptor = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
     guard descriptor >= 0 else {
       let error = systemError("create", file: path)
@@ -45,7 +59,7 @@ public final class AtomicFile: OverwritableSink {
   }
 
   /// Refuses what a file must not replace: anything, or anything but a file.
-  private static func check(_ target: String, _ path: String, replacing: Bool) throws(StorageError) {
+  static func check(_ target: String, _ path: String, replacing: Bool) throws(StorageError) {
     if !replacing, FileTree.kind(of: target, followingLinks: false) != nil {
       throw StorageError(.outputExists, "exists already; --force replaces it", file: path)
     }
@@ -96,9 +110,18 @@ public final class AtomicFile: OverwritableSink {
     let closed = close(descriptor)
     descriptor = -1
     guard closed == 0 else { throw systemError("close", file: path) }
+    try Self.move(temporary, to: target, path, replacing: replacing)
+    TemporaryPaths.forget(temporary)
+    try FileTree.sync(folder: FileTree.parent(target))
+  }
+
+  /// Gives a finished file its name.
+  static func move(
+    _ temporary: String, to target: String, _ path: String, replacing: Bool
+  ) throws(StorageError) {
     if replacing {
       // Again: it may have become a pipe, which a rename would silently replace.
-      try Self.check(target, path, replacing: true)
+      try check(target, path, replacing: true)
       guard rename(temporary, target) == 0 else { throw systemError("rename into place", file: path) }
     } else {
       // link() refuses an existing name, which rename() would silently replace.
@@ -111,8 +134,6 @@ public final class AtomicFile: OverwritableSink {
         guard rename(temporary, target) == 0 else { throw systemError("rename into place", file: path) }
       }
     }
-    TemporaryPaths.forget(temporary)
-    try FileTree.sync(folder: FileTree.parent(target))
   }
 
   private func discard() {

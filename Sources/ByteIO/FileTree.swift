@@ -22,6 +22,18 @@ public enum FileTree {
     }
   }
 
+  /// When a file was last modified: nanoseconds since 1970; nil when there is none.
+  public static func modificationTime(of path: String) -> Int64? {
+    var status = stat()
+    guard stat(path, &status) == 0 else { return nil }
+    #if canImport(Darwin)
+      let time = status.st_mtimespec
+    #else
+      let time = status.st_mtim
+    #endif
+    return Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)
+  }
+
   /// Names in a folder, sorted by their bytes, without `.` and `..`.
   public static func names(in folder: String) throws(StorageError) -> [String] {
     guard let stream = opendir(folder) else { throw systemError("list", file: folder) }

@@ -51,6 +51,13 @@ public enum Limits {
   public static let yamlBytes = 1 << 20
   public static let yamlDepth = 32
 
+  // Task lists and parts of packing
+  public static let taskListBytes: UInt64 = 64 << 20
+  /// Names of members counted too.
+  public static let taskListValues = 1 << 23
+  public static let taskShares = 65_536
+  public static let taskJobs = 1 << 20
+
   // PEFT's adapter_config.json
   public static let adapterConfigurationBytes: UInt64 = 1 << 20
   public static let adapterRank = 16_384

@@ -11,7 +11,7 @@ import Synchronization
 /// Disk space without a name, for what does not fit in memory: it is gone when the process ends, however it ends.
 ///
 /// Safe to use from several threads.
-public final class ScratchFile: Sendable {
+public final class ScratchFile: PositionalReader {
   private let descriptor: Int32
   private let path: String
   private let end = Mutex<UInt64>(0)
@@ -38,31 +38,8 @@ public final class ScratchFile: Sendable {
     return offset
   }
 
-  /// `count` numbers that were stored at `offset`.
-  public func read<Number: BitwiseCopyable>(at offset: UInt64, count: Int) throws(StorageError) -> [Number] {
-    var failure: StorageError?
-    let numbers = [Number](unsafeUninitializedCapacity: count) { buffer, initialized in
-      let target = UnsafeMutableBufferPointer(rebasing: buffer[..<count])
-      do throws(StorageError) {
-        try read(at: offset, into: UnsafeMutableRawBufferPointer(target))
-        initialized = count
-      } catch {
-        failure = error
-      }
-    }
-    if let failure { throw failure }
-    return numbers
-  }
-
   /// Fills `destination` with what was stored at `offset`.
   public func read(at offset: UInt64, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
-    var done = 0
-    while done < destination.count {
-      let count = retrying {
-        pread(descriptor, destination.baseAddress! + done, destination.count - done, off_t(offset) + off_t(done))
-      }
-      guard count > 0 else { throw systemError("read a scratch file beside", file: path) }
-      done += count
-    }
+    try readAll(into: destination, from: descriptor, at: offset, "a scratch file beside \(path)")
   }
 }

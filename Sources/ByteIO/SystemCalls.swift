@@ -43,3 +43,19 @@ func writeAll(
     done += count
   }
 }
+
+func readAll(
+  into destination: UnsafeMutableRawBufferPointer, from descriptor: Int32, at offset: UInt64, _ path: String
+) throws(StorageError) {
+  var done = 0
+  while done < destination.count {
+    let count = retrying {
+      pread(descriptor, destination.baseAddress! + done, destination.count - done, off_t(offset) + off_t(done))
+    }
+    if count < 0 { throw systemError("read", file: path) }
+    if count == 0 {
+      throw StorageError(.truncated, "the file is shorter than expected", file: path, offset: offset + UInt64(done))
+    }
+    done += count
+  }
+}

@@ -14,6 +14,8 @@ public enum TemporaryPaths {
     return temporary
   }
 
+  static func register(_ path: String) { registered.withLock { _ = $0.insert(path) } }
+
   static func forget(_ path: String) {
     registered.withLock { _ = $0.remove(path) }
   }

@@ -11,12 +11,13 @@ struct Tool: ParsableCommand {
         tmpack pack --base base/ --expert math=m/ --expert code=c/ -o zoo.tmpack
         tmpack unpack zoo.tmpack --weights math=0.7,code=0.3 -o mix/
 
-      Exit codes: 0 ok, 1 usage, 2 corrupt or malformed, 3 unsupported, 4 input/output, 5 limit exceeded, 130 interrupted.
+      Exit codes: 0 ok, 1 usage, 2 corrupt or malformed, 3 unsupported, 4 input/output, 5 limit exceeded, 129, 130 and 143
+      interrupted. After 4 and above 128 the same command may succeed later; after the others it will not.
       """,
     version: TMPackVersion.tool,
     subcommands: [
-      Pack.self, Plan.self, Unpack.self, Inspect.self, Verify.self, Compare.self, Convert.self, Merge.self, Export.self,
-      Add.self, Remove.self, Strip.self, RouterCommand.self, Route.self, Doctor.self,
+      Pack.self, Plan.self, Run.self, Join.self, Unpack.self, Inspect.self, Verify.self, Compare.self, Convert.self,
+      Merge.self, Export.self, Add.self, Remove.self, Strip.self, RouterCommand.self, Route.self, Doctor.self,
     ])
 
   /// Runs the tool; unlike ArgumentParser's own `main`, with this tool's exit codes and errors in JSON on request.

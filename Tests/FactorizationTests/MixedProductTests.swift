@@ -36,7 +36,8 @@ import Testing
   private func elements(_ count: Int, _ format: FloatFormat) -> [UInt8] {
     var values = noise(count, seed: 77)
     let edges: [Float] = [
-      0, -0, 1e-7, -6e-8, 65504, -65519, 65520, 3e38, .infinity, -.infinity, .nan, 0x1p-140, -0x1p-149, 0x1p-14, 0x1.ffcp-15,
+      0, -0, 1e-7, -6e-8, 65504, -65519, 65520, 3e38, .infinity, -.infinity, .nan, 0x1p-140, -0x1p-149, 0x1p-14,
+      0x1.ffcp-15,
     ]
     for i in values.indices where i % 3 == 0 { values[i] = edges[(i / 3) % edges.count] }
     var bytes = [UInt8](repeating: 0, count: count * format.byteWidth)

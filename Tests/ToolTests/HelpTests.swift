@@ -3,8 +3,8 @@ import Testing
 
 @Suite struct HelpTests {
   static let commands = [
-    "pack", "plan", "merge", "unpack", "inspect", "verify", "compare", "convert", "export", "add", "remove", "strip",
-    "router", "route", "doctor",
+    "pack", "plan", "run", "join", "merge", "unpack", "inspect", "verify", "compare", "convert", "export", "add",
+    "remove", "strip", "router", "route", "doctor",
   ]
 
   @Test(arguments: commands.map { [$0] } + [[], ["router", "fit"], ["router", "import"], ["router", "remove"]])

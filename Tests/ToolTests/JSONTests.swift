@@ -136,6 +136,16 @@ import Testing
       top: [
         "version", "format", "zstd", "blas", "blas_core", "cpu_features", "cores", "memory_bytes", "free_disk_bytes",
       ])
+    let tasks = folder("tasks.json")
+    try expect(
+      try tmpack("plan", "--base", base, "--expert", "a66=\(a66)", "--tasks", tasks, "--json"), "`plan --tasks`",
+      top: ["tasks", "plan", "jobs", "cost"])
+    try expect(
+      try tmpack("run", tasks, "--task", "1/1", "-o", folder("1.part"), "--json"), "`run`",
+      top: ["part", "bytes", "share", "shares", "jobs", "reused_jobs"])
+    try expect(
+      try tmpack("join", tasks, folder("1.part"), "-o", folder("joined.tmpack"), "--json"), "`pack` and `add`",
+      also: ["`inspect`"], top: pack.union(["ratio", "reused_jobs"]))
     var bytes = try contents(archive)
     bytes[20_000] ^= 1
     try put(bytes, at: archive)

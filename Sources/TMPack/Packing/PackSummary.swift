@@ -26,6 +26,8 @@ public struct PackSummary: Sendable {
   /// All experts of the archive, in declaration order.
   public let experts: [ExpertReference]
   public let notes: [Note]
+  /// Jobs that were not done because their results were there; nil for a packing without a journal.
+  public let reusedJobs: Int?
 
   /// Size of the input checkpoints over that of the archive.
   public var ratio: Double { Double(inputBytes) / Double(archiveBytes) }

@@ -14,15 +14,15 @@ extension Packer {
       section: section, payloads: try writer.payloads(), detached: shared, archivePath: path)
     let makers = try factorMakers(experts, tensors, writer, path, &meter)
     var notes: [PackSummary.Note] = []
-    for (expert, maker) in zip(experts, makers) {
+    for (index, expert) in experts.enumerated() {
       meter.stage = "packing \(expert.name)"
-      notes += try writeExpert(expert, digests, to: writer, shared: tensors, maker, &meter)
+      notes += try writeExpert(expert, number: index, digests, to: writer, shared: tensors, makers[index], &meter)
     }
     return notes
   }
 
   private func writeExpert(
-    _ expert: ExpertInput, _ digests: SourceDigests, to writer: ArchiveWriter, shared: SharedTensors,
+    _ expert: ExpertInput, number: Int, _ digests: SourceDigests, to writer: ArchiveWriter, shared: SharedTensors,
     _ makeFactor: @escaping NamedFactorMaker, _ meter: inout ProgressMeter
   ) throws(StorageError) -> [PackSummary.Note] {
     let source = expert.checkpoint.source
@@ -31,19 +31,16 @@ extension Packer {
     let files = try placeFiles(of: expert, shared, in: writer)
     var entries: [ExpertEntry] = []
     var notes = NoteCounter()
-    try pipeline.run(infos.count) { index throws(StorageError) in
-      let info = infos[index]
-      let base = manifest.entry(named: info.name)
-      return try located(file: source.label, expert: expert.name, tensor: info.name) { () throws(StorageError) in
-        try source.bytes(of: info).withBytes { raw throws(StorageError) in
-          try PackedTensor(
-            info, raw, base: base, baseBytes: { () throws(StorageError) in try shared.bytes(of: base!) },
-            makeFactor: makeFactor(info.name),
-            product: { () throws(StorageError) in try expert.product(of: info, against: base!) },
-            isCorrected: storesCorrections, level: level)
-        }
+    try pipeline.runJobs(
+      infos.count, journal, key: { .packing(number, $0) },
+      subject: { ExpertTensor(info: infos[$0], base: manifest.entry(named: infos[$0].name)?.digest) }
+    ) { index throws(StorageError) in
+      let base = manifest.entry(named: infos[index].name)
+      return try packed(infos[index], of: expert, makeFactor, base: base) { () throws(StorageError) in
+        try shared.bytes(of: base!)
       }
-    } consume: { index, packed throws(StorageError) in
+    } consume: { index, result, _ throws(StorageError) in
+      let packed = result.result
       if let entry = try place(packed, in: writer) { entries.append(entry) }
       if let reason = noteReason(packed, infos[index], manifest.entry(named: packed.name)?.info) {
         notes.add(reason, packed.name)
@@ -58,6 +55,26 @@ extension Packer {
         tensors: entries, absent: absent, files: files, metadata: source.metadata,
         provenance: digests.provenance(of: expert.checkpoint, options: options)))
     return notes.notes(expert: expert.name)
+  }
+
+  /// Packs a tensor of an expert.
+  ///
+  /// - Parameters:
+  ///   - base: the shared tensor of that name, if there is one; `baseBytes` its bytes.
+  func packed(
+    _ info: TensorInfo, of expert: ExpertInput, _ makeFactor: NamedFactorMaker, base: SharedEntry?,
+    baseBytes: () throws(StorageError) -> TensorBytes
+  ) throws(StorageError) -> AgainstShared<PackedTensor> {
+    let source = expert.checkpoint.source
+    let packed = try located(file: source.label, expert: expert.name, tensor: info.name) { () throws(StorageError) in
+      try source.bytes(of: info).withBytes { raw throws(StorageError) in
+        try PackedTensor(
+          info, raw, base: base, baseBytes: baseBytes, makeFactor: makeFactor(info.name),
+          product: { () throws(StorageError) in try expert.product(of: info, against: base!) },
+          isCorrected: storesCorrections, level: level)
+      }
+    }
+    return AgainstShared(result: packed, base: base?.digest)
   }
 
   func place(_ packed: PackedTensor, in writer: ArchiveWriter) throws(StorageError) -> ExpertEntry? {

@@ -21,19 +21,63 @@ extension Packer {
     }
     let scratch = try ScratchFile(besides: path)
     var prepared: [PreparedExpert] = []
-    for expert in experts {
+    for (number, expert) in experts.enumerated() {
       meter.stage = "analysing \(expert.name)"
-      prepared.append(try prepare(expert, experts.count, shared, scratch, &meter))
+      prepared.append(try prepare(expert, number: number, experts.count, shared, scratch, &meter))
     }
     meter.stage = "fitting the rate"
-    let probe = RateProbe(
-      packer: self, experts: Array(zip(experts, prepared)), shared: shared, writer: writer, scratch: scratch, rate: rate
-    )
-    return try probe.factors().map { factors in
+    var found: [RateProbe.Factors] = []
+    // A budget for the archive is one search, any other target one for each expert.
+    let isOneSearch = if case .archiveBytes = rate.target { true } else { false }
+    for numbers in isOneSearch ? [experts.indices] : experts.indices.map({ $0..<$0 + 1 }) {
+      if let known = try knownFits(numbers, experts, prepared, scratch) {
+        found += known
+        continue
+      }
+      let probe = RateProbe(
+        packer: self, experts: numbers.map { (experts[$0], prepared[$0]) }, shared: shared, writer: writer,
+        scratch: scratch, rate: rate)
+      let factors = try probe.factors()
+      for (number, factors) in zip(numbers, factors) { try keep(factors, number, experts[number], scratch) }
+      found += factors
+    }
+    return found.map { factors in
       maker { name in
         guard let factor = factors[ExactString(name)] else { return nil }
         return { _, _ throws(StorageError) in try factor.loaded(from: scratch) }
       }
+    }
+  }
+
+  /// What an interrupted run has found for these experts, if its search was through.
+  private func knownFits(
+    _ numbers: Range<Int>, _ experts: [ExpertInput], _ prepared: [PreparedExpert], _ scratch: ScratchFile
+  ) throws(StorageError) -> [RateProbe.Factors]? {
+    guard let journal else { return nil }
+    var found: [RateProbe.Factors] = []
+    for number in numbers {
+      var factors: RateProbe.Factors = [:]
+      for (index, info) in experts[number].checkpoint.source.tensors.enumerated() {
+        let name = ExactString(info.name)
+        guard prepared[number].tensors[name] != nil else { continue }
+        guard let known = try journal.result(of: .fit(number, index), FittedFactor.self, subject: info) else {
+          return nil
+        }
+        factors[name] = try ScratchFactor(known.result.factor, scratch: scratch)
+      }
+      found.append(factors)
+    }
+    return found
+  }
+
+  private func keep(
+    _ factors: RateProbe.Factors, _ number: Int, _ expert: ExpertInput, _ scratch: ScratchFile
+  ) throws(StorageError) {
+    guard let journal else { return }
+    for (index, info) in expert.checkpoint.source.tensors.enumerated() {
+      guard let factor = factors[ExactString(info.name)] else { continue }
+      let fitted = FittedFactor(try factor.loaded(from: scratch))
+      try journal.append(journal.record(fitted, of: .fit(number, index)))
     }
   }
 
@@ -67,50 +111,70 @@ extension Packer {
 
   /// Computes the singular vectors of the tensors that rate control decides on.
   private func prepare(
-    _ expert: ExpertInput, _ expertCount: Int, _ shared: SharedTensors, _ scratch: ScratchFile,
+    _ expert: ExpertInput, number: Int, _ expertCount: Int, _ shared: SharedTensors, _ scratch: ScratchFile,
     _ meter: inout ProgressMeter
   ) throws(StorageError) -> PreparedExpert {
-    let source = expert.checkpoint.source
-    let infos = source.tensors
+    let infos = expert.checkpoint.source.tensors
     let rank = largestRank(infos, expertCount)
-    let fixed = maker(controlled: nil)
+    let manifest = shared.manifest
     var tensors: [ExactString: PreparedTensor] = [:]
     var small: [PackedTensor] = []
     var largeBytes: UInt64 = 0
-    try pipeline.run(infos.count) { index throws(StorageError) -> (PreparedTensor?, PackedTensor?) in
-      let info = infos[index]
-      let base = shared.manifest.entry(named: info.name)
-      return try located(file: source.label, expert: expert.name, tensor: info.name) { () throws(StorageError) in
-        try source.bytes(of: info).withBytes { raw throws(StorageError) in
-          if case .controlled = rules.treatment(of: info.name), let format = info.dtype.floatFormat, let base,
-            base.info.matches(info)
-          {
-            try PackedTensor.refuseNonFinite(raw, format)
-            if info.byteCount == 0 || Digest(of: raw) == base.digest { return (nil, nil) }
-            var vector = try ExclusiveVector(of: raw, against: try shared.bytes(of: base), format)
-            if vector.isZero || vector.firstNonFinite != nil { return (nil, nil) }
-            vector.product = try expert.product(of: info, against: base)
-            return (try PreparedTensor(vector, shape: info.shape, rank: rank, scratch: scratch), nil)
-          }
-          let packed = try PackedTensor(
-            info, raw, base: base, baseBytes: { () throws(StorageError) in try shared.bytes(of: base!) },
-            makeFactor: fixed(info.name),
-            product: { () throws(StorageError) in try expert.product(of: info, against: base!) }, level: level)
-          return (nil, packed)
-        }
+    try pipeline.runJobs(
+      infos.count, journal, key: { .analysis(number, $0) },
+      subject: { ExpertTensor(info: infos[$0], base: manifest.entry(named: infos[$0].name)?.digest) }
+    ) { index throws(StorageError) in
+      let base = manifest.entry(named: infos[index].name)
+      return try analysed(infos[index], of: expert, rank: rank, base: base) { () throws(StorageError) in
+        try shared.bytes(of: base!)
       }
-    } consume: { index, result in
-      if let tensor = result.0 { tensors[ExactString(infos[index].name)] = tensor }
-      if let packed = result.1 {
-        if packed.storedBytes <= EncodedPayload.pooledSize {
-          small.append(packed)
+    } consume: { index, analysed, stored throws(StorageError) in
+      switch analysed.result {
+      case .controlled(let tensor):
+        let name = ExactString(infos[index].name)
+        if let stored {
+          tensors[name] = PreparedTensor(tensor, in: stored)
         } else {
-          largeBytes += packed.storedBytes
+          tensors[name] = try PreparedTensor(tensor, scratch: scratch)
         }
+      case .small(let packed): small.append(packed)
+      case .large(let bytes): largeBytes += bytes
       }
       meter.advance(UInt64(infos[index].byteCount))
     }
     return PreparedExpert(tensors: tensors, small: small, largeBytes: largeBytes)
+  }
+
+  /// What a search of a rate needs to know of a tensor of an expert.
+  ///
+  /// - Parameters:
+  ///   - rank: the most components that will be wanted.
+  ///   - base: the shared tensor of that name, if there is one; `baseBytes` its bytes.
+  func analysed(
+    _ info: TensorInfo, of expert: ExpertInput, rank: Int, base: SharedEntry?,
+    baseBytes: () throws(StorageError) -> TensorBytes
+  ) throws(StorageError) -> AgainstShared<AnalysedTensor> {
+    let source = expert.checkpoint.source
+    let analysed = try located(file: source.label, expert: expert.name, tensor: info.name) {
+      () throws(StorageError) -> AnalysedTensor in
+      try source.bytes(of: info).withBytes { raw throws(StorageError) in
+        if case .controlled = rules.treatment(of: info.name), let format = info.dtype.floatFormat, let base,
+          base.info.matches(info)
+        {
+          try PackedTensor.refuseNonFinite(raw, format)
+          if info.byteCount == 0 || Digest(of: raw) == base.digest { return .large(0) }
+          var vector = try ExclusiveVector(of: raw, against: try baseBytes(), format)
+          if vector.isZero || vector.firstNonFinite != nil { return .large(0) }
+          vector.product = try expert.product(of: info, against: base)
+          return .controlled(try QuantizableTensor(vector, shape: info.shape, rank: rank))
+        }
+        let packed = try PackedTensor(
+          info, raw, base: base, baseBytes: baseBytes, makeFactor: maker(controlled: nil)(info.name),
+          product: { () throws(StorageError) in try expert.product(of: info, against: base!) }, level: level)
+        return packed.storedBytes <= EncodedPayload.pooledSize ? .small(packed) : .large(packed.storedBytes)
+      }
+    }
+    return AgainstShared(result: analysed, base: base?.digest)
   }
 
   /// More components than a budget can pay for need not be computed.

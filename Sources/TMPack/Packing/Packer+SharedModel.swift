@@ -24,36 +24,50 @@ extension Packer {
     _ meter: inout ProgressMeter
   ) throws(StorageError) {
     let files = try place(checkpoint.carriedFiles, in: writer)
-    let source: any TensorSource
-    let record: SharedMethod
-    switch sharedModel {
-    case .merged(let method):
-      source = try SharedModelSource(
-        MergeSources(base: checkpoint, experts: experts), method: method, pipeline: pipeline)
-      record = method.record
-    case .given(_, let given):
-      source = checkpoint.source
-      record = given
-    }
+    let (source, record) = sharedSource(checkpoint, experts)
     let infos = source.tensors
+    // Now, with all threads, unless nothing is left to merge.
+    if let merged = source as? MergedOnDemand, !infos.indices.allSatisfy({ journal?.holds(.shared($0)) == true }) {
+      try merged.prepare()
+    }
     var entries: [SharedEntry] = []
-    try pipeline.run(infos.count) { index throws(StorageError) -> (Digest, EncodedPayload?) in
+    try pipeline.runJobs(infos.count, journal, key: { .shared($0) }, subject: { infos[$0] }) {
+      index throws(StorageError) in
       let info = infos[index]
       return try source.bytes(of: info).withBytes { raw throws(StorageError) in
-        try refuseNonFinite(info, raw, base: checkpoint.source, experts)
-        let payload = isDetached ? nil : EncodedPayload(tensor: raw, dtype: info.dtype, level: level)
-        return (Digest(of: raw), payload)
+        try sharedTensor(info, raw, base: checkpoint.source, experts)
       }
-    } consume: { index, result throws(StorageError) in
-      let (digest, payload) = result
-      let reference = try payload.map { encoded throws(StorageError) in try writer.place(encoded) }
-      entries.append(SharedEntry(info: infos[index], digest: digest, payload: reference))
+    } consume: { index, result, _ throws(StorageError) in
+      let reference = try result.payload.map { encoded throws(StorageError) in try writer.place(encoded) }
+      entries.append(SharedEntry(info: infos[index], digest: result.digest, payload: reference))
       meter.advance(UInt64(infos[index].byteCount))
     }
     let manifest = SharedManifest(
       tensors: entries, files: files, metadata: source.metadata,
       provenance: digests.provenance(of: checkpoint, options: options))
     try writer.finishShared(manifest, storage: isDetached ? .detached : .embedded, method: record)
+  }
+
+  /// The shared model's tensors, and how they came about.
+  func sharedSource(
+    _ checkpoint: Checkpoint, _ experts: [ExpertInput]
+  ) -> (source: any TensorSource, record: SharedMethod) {
+    switch sharedModel {
+    case .merged(let method):
+      let sources = MergeSources(base: checkpoint, experts: experts)
+      return (MergedOnDemand(sources, method: method, pipeline: pipeline), method.record)
+    case .given(_, let given): return (checkpoint.source, given)
+    }
+  }
+
+  /// What becomes of a tensor of the shared model.
+  func sharedTensor(
+    _ info: TensorInfo, _ bytes: UnsafeRawBufferPointer, base: any TensorSource, _ experts: [ExpertInput]
+  ) throws(StorageError) -> SharedTensorResult {
+    try refuseNonFinite(info, bytes, base: base, experts)
+    return SharedTensorResult(
+      digest: Digest(of: bytes),
+      payload: isDetached ? nil : EncodedPayload(tensor: bytes, dtype: info.dtype, level: level))
   }
 
   /// Refuses a shared tensor that is not finite where factors are to be taken against it, naming the source at fault.

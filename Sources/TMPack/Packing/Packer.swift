@@ -31,6 +31,8 @@ public struct Packer: Sendable {
   public let pipeline: OrderedPipeline
   /// As provenance records them.
   public let options: [String: String]
+  /// What has been done already, and where to keep what is done now.
+  var journal: JobJournal?
 
   public init(
     sharedModel: SharedModel = .merged(TaskArithmetic()), rules: TensorRules, rate: RateControl? = nil,
@@ -58,14 +60,9 @@ public struct Packer: Sendable {
     base: Checkpoint?, experts: [ExpertInput], to path: String, replacing: Bool = false,
     progress: @escaping (Progress) -> Void = { _ in }
   ) throws(StorageError) -> PackSummary {
-    guard !experts.isEmpty else { throw StorageError(.invalidArgument, "no expert is given") }
-    try checkNames(experts.map(\.name))
-    let shared = try sharedCheckpoint(base)
-    for expert in experts {
-      try expert.checkpoint.source.checkArchitecture(as: expert.name, against: shared.source.tensors)
-    }
-
-    let writer = try ArchiveWriter(creating: path, replacing: replacing, level: level)
+    let shared = try checkedShared(base, experts)
+    let writer = try ArchiveWriter(
+      creating: path, replacing: replacing, level: level, temporary: journal?.temporaryOutput)
     let digested = [shared] + experts.map(\.checkpoint)
     let sharedBytes = shared.source.byteCount
     let expertBytes = experts.reduce(0) { $0 + $1.checkpoint.source.byteCount }
@@ -105,6 +102,17 @@ public struct Packer: Sendable {
 
   // MARK: Checks
 
+  /// The checkpoint that is the shared model or has its tensors' names, once the request is known to be sound.
+  func checkedShared(_ base: Checkpoint?, _ experts: [ExpertInput]) throws(StorageError) -> Checkpoint {
+    guard !experts.isEmpty else { throw StorageError(.invalidArgument, "no expert is given") }
+    try checkNames(experts.map(\.name))
+    let shared = try sharedCheckpoint(base)
+    for expert in experts {
+      try expert.checkpoint.source.checkArchitecture(as: expert.name, against: shared.source.tensors)
+    }
+    return shared
+  }
+
   func checkNames(_ names: [String]) throws(StorageError) {
     var seen: Set<ExactString> = []
     for name in names where !seen.insert(ExactString(name)).inserted {
@@ -118,7 +126,7 @@ public struct Packer: Sendable {
     meter.stage = "digesting the sources"
     var copy = meter
     defer { meter = copy }
-    return try SourceDigests(of: checkpoints, pipeline: pipeline) { copy.advance($0) }
+    return try SourceDigests(of: checkpoints, pipeline: pipeline, journal: journal) { copy.advance($0) }
   }
 
   private func finish(
@@ -128,7 +136,7 @@ public struct Packer: Sendable {
     let archive = try Archive(path)
     return PackSummary(
       archiveBytes: archive.size, inputBytes: try experts.map(\.checkpoint).weightBytes(), rootDigest: root,
-      experts: archive.experts, notes: notes)
+      experts: archive.experts, notes: notes, reusedJobs: journal?.counts.reused)
   }
 }
 
@@ -139,7 +147,7 @@ extension TensorSource {
 
 extension [Checkpoint] {
   /// Bytes of all weight files.
-  fileprivate func weightBytes() throws(StorageError) -> UInt64 {
+  func weightBytes() throws(StorageError) -> UInt64 {
     var sum: UInt64 = 0
     for checkpoint in self { sum += try checkpoint.weightBytes() }
     return sum

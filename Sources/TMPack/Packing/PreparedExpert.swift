@@ -37,12 +37,10 @@ struct PreparedTensor: Sendable {
 
   private struct StoredVectors: Sendable {
     let singularValues: [Double]
+    /// Of the left vectors and then the right ones.
     let offset: UInt64
-  }
-
-  /// - Parameter rank: the most components that will be wanted.
-  init(_ vector: borrowing ExclusiveVector, shape: Shape, rank: Int, scratch: ScratchFile) throws(StorageError) {
-    try self.init(QuantizableTensor(vector, shape: shape, rank: rank), scratch: scratch)
+    /// The journal that has them; nil for the scratch file.
+    let journal: (any PositionalReader)?
   }
 
   init(_ tensor: QuantizableTensor, scratch: ScratchFile) throws(StorageError) {
@@ -57,7 +55,19 @@ struct PreparedTensor: Sendable {
     let offset = try both.withUnsafeBufferPointer { buffer throws(StorageError) in
       try scratch.append(UnsafeRawBufferPointer(buffer))
     }
-    stored = StoredVectors(singularValues: vectors.singularValues, offset: offset)
+    stored = StoredVectors(singularValues: vectors.singularValues, offset: offset, journal: nil)
+  }
+
+  /// - Parameter record: an `AnalysedTensor`'s, which ends with the vectors.
+  init(_ tensor: QuantizableTensor, in record: StoredJob) {
+    rows = tensor.rows
+    columns = tensor.columns
+    energy = tensor.energy
+    stored = tensor.vectors.map { vectors in
+      let bytes = UInt64((vectors.left.count + vectors.right.count) * MemoryLayout<Float>.size)
+      return StoredVectors(
+        singularValues: vectors.singularValues, offset: record.offset + record.size - bytes, journal: record.reader)
+    }
   }
 
   func estimate(at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>) -> RateEstimate {
@@ -69,7 +79,8 @@ struct PreparedTensor: Sendable {
   func loaded(from scratch: ScratchFile) throws(StorageError) -> QuantizableTensor {
     guard let stored else { return QuantizableTensor(rows: rows, columns: columns, energy: energy, vectors: nil) }
     let rank = stored.singularValues.count
-    let both: [Float] = try scratch.read(at: stored.offset, count: rank * (rows + columns))
+    let reader: any PositionalReader = stored.journal ?? scratch
+    let both: [Float] = try reader.read(at: stored.offset, count: rank * (rows + columns))
     let vectors = SingularVectors(
       rows: rows, columns: columns, singularValues: stored.singularValues, left: Array(both[..<(rank * rows)]),
       right: Array(both[(rank * rows)...]))

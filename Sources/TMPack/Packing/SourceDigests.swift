@@ -9,25 +9,37 @@ struct SourceDigests: Sendable {
   private let records: [ExactString: SourceRecord]
 
   /// - Parameter progress: called with the bytes read since the last call.
-  init(of checkpoints: [Checkpoint], pipeline: OrderedPipeline, progress: (UInt64) -> Void) throws(StorageError) {
-    let paths = Set(checkpoints.flatMap(\.weightFiles).map(ExactString.init)).map(\.text).sorted()
+  init(
+    of checkpoints: [Checkpoint], pipeline: OrderedPipeline, journal: JobJournal? = nil, progress: (UInt64) -> Void
+  ) throws(StorageError) {
+    let paths = Self.paths(of: checkpoints)
     var records: [ExactString: SourceRecord] = [:]
-    try pipeline.run(paths.count) { index throws(StorageError) in
-      // Not mapped: the pages of a whole file would count as this process's memory.
-      let file = try ReadableFile(paths[index], mode: .read)
-      var digest = RunningDigest()
-      var offset: UInt64 = 0
-      while offset < file.size {
-        let count = Int(min(4 << 20, file.size - offset))
-        try file.withBytes(at: offset, count: count) { digest.update($0) }
-        offset += UInt64(count)
-      }
-      return SourceRecord(name: FileTree.lastComponent(paths[index]), size: file.size, digest: digest.finish())
-    } consume: { index, record in
+    try pipeline.runJobs(paths.count, journal, key: { .source($0) }, subject: { paths[$0] }) {
+      index throws(StorageError) in
+      try Self.record(of: paths[index])
+    } consume: { index, record, _ in
       records[ExactString(paths[index])] = record
       progress(record.size)
     }
     self.records = records
+  }
+
+  /// The weight files, each once, in the order of their jobs.
+  static func paths(of checkpoints: [Checkpoint]) -> [String] {
+    Set(checkpoints.flatMap(\.weightFiles).map(ExactString.init)).map(\.text).sorted()
+  }
+
+  static func record(of path: String) throws(StorageError) -> SourceRecord {
+    // Not mapped: the pages of a whole file would count as this process's memory.
+    let file = try ReadableFile(path, mode: .read)
+    var digest = RunningDigest()
+    var offset: UInt64 = 0
+    while offset < file.size {
+      let count = Int(min(4 << 20, file.size - offset))
+      try file.withBytes(at: offset, count: count) { digest.update($0) }
+      offset += UInt64(count)
+    }
+    return SourceRecord(name: FileTree.lastComponent(path), size: file.size, digest: digest.finish())
   }
 
   /// - Precondition: the checkpoint is one of those digested.

@@ -10,9 +10,12 @@ struct Pack: ParsableCommand {
         tmpack pack --base base/ --expert math=m/ --lossless -o exact.tmpack
         tmpack pack --base base/ --expert m/ --rank 64 --exclude '*head*' -o z.tmpack
         tmpack pack --base base/ --expert math=lora/ --shared base -o z.tmpack
+        tmpack pack --base base/ --expert math=m/ --resume -o z.tmpack
 
       An expert may be a PEFT adapter of type LoRA: a folder with adapter_config.json. It is merged into the base; with
       --shared base its factors are taken as they are.
+
+      With --resume the same command takes up what an interrupted one has finished.
       """)
 
   struct Archive: ParsableArguments {
@@ -21,11 +24,22 @@ struct Pack: ParsableCommand {
 
     @Flag(help: "Replace the archive if it exists.")
     var force = false
+
+    @Flag(
+      help: "Keep what is finished beside the archive (NAME.resume) until it is complete, and take it up from there.")
+    var resume = false
   }
 
   @OptionGroup(title: "Archive") var archive: Archive
   @OptionGroup var options: PackOptions
   @OptionGroup(title: "Output") var reporting: OutputOptions
+
+  func validate() throws {
+    if archive.resume, options.shared.sharedOut != nil {
+      throw ValidationError(
+        "--resume needs a shared model that stays: write it with tmpack merge, and give it with --shared-from.")
+    }
+  }
 
   func run() throws {
     let (shared, factors, work) = (options.shared, options.factors, options.work)
@@ -34,8 +48,11 @@ struct Pack: ParsableCommand {
     let summary = try reporting.withProgress { show in
       let model = try shared.sharedModel(
         base: base, experts: inputs, force: archive.force, work: work, progress: show)
-      return try options.packer(model).pack(
-        base: base, experts: inputs, to: output, replacing: archive.force, progress: show)
+      let packer = try options.packer(model)
+      if archive.resume {
+        return try packer.resume(base: base, experts: inputs, to: output, replacing: archive.force, progress: show)
+      }
+      return try packer.pack(base: base, experts: inputs, to: output, replacing: archive.force, progress: show)
     }
     PackReport(
       path: output, summary: summary, base: base, inputs: inputs, unusedPatterns: factors.unusedPatterns(inputs)

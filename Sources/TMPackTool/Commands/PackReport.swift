@@ -9,6 +9,7 @@ struct PackReport {
   var base: Checkpoint?
   let inputs: [ExpertInput]
   let unusedPatterns: [String]
+  var otherNotes: [String] = []
 
   /// Those packed in this run.
   private var experts: ArraySlice<ExpertReference> { summary.experts.suffix(inputs.count) }
@@ -44,6 +45,8 @@ struct PackReport {
     for (path, file) in skipped {
       Console.talk("note: \(FileTree.join(path, file.name)) stays behind: \(file.reason.rawValue)")
     }
+    if let reused = summary.reusedJobs, reused > 0 { Console.talk("note: \(counted(reused, "job")) were done already") }
+    for note in otherNotes { Console.talk("note: \(note)") }
     for pattern in unusedPatterns { Console.talk("note: \(pattern) matches no tensor") }
     let size = ByteSize.text(summary.archiveBytes)
     if let bytesBefore {
@@ -64,6 +67,7 @@ struct PackReport {
     } else {
       object["ratio"] = .number(summary.ratio)
     }
+    object["reused_jobs"] = summary.reusedJobs.map { JSONValue($0) }
     object["root_digest"] = .string(summary.rootDigest.hexadecimal)
     object["experts"] = .array(experts.map(\.summaryJSON))
     object["notes"] = .array(

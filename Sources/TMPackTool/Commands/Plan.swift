@@ -8,8 +8,11 @@ struct Plan: ParsableCommand {
       Examples:
         tmpack plan --base base/ --expert math=m/ --expert code=c/
         tmpack plan --base base/ --expert m/ --budget-per-expert 20MB -o z.tmpack
+        tmpack plan --base base/ --expert math=m/ --tasks tasks.json
 
       Takes pack's options. It reads headers and a sample of the tensors, and makes no archive.
+
+      With --tasks it makes a list of the jobs instead, for any number of processes to share: see tmpack run and tmpack join.
       """)
 
   @Option(
@@ -19,14 +22,24 @@ struct Plan: ParsableCommand {
   @Option(help: ArgumentHelp("Share of the tensors of each kind to look at; two at least.", valueName: "share"))
   var sample = Planner.defaultSampleShare
 
+  @Option(help: ArgumentHelp("Make a task list instead: what run and join need to know.", valueName: "path"))
+  var tasks: OutputPath?
+
+  @Flag(help: "Replace the task list if it exists.")
+  var force = false
+
   @OptionGroup var options: PackOptions
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
   func validate() throws {
     guard sample > 0, sample <= 1 else { throw ValidationError("--sample must be above 0 and at most 1.") }
+    if tasks != nil, output != nil {
+      throw ValidationError("--tasks makes no prediction; -o/--output belongs to join.")
+    }
   }
 
   func run() throws {
+    if let tasks { return try writeTasks(to: tasks.path) }
     let (base, inputs) = try options.open()
     let packer = try options.packer(try options.shared.plannedModel(options.work))
     let planner = try Planner(
@@ -37,5 +50,35 @@ struct Plan: ParsableCommand {
     PlanReport(plan: plan, inputs: inputs, unusedPatterns: options.factors.unusedPatterns(inputs)).print(reporting)
     // What packing would surely refuse, planning does not call sound.
     if case .refused = plan.verdict { throw ExitCode(StorageError.Family.usage.rawValue) }
+  }
+
+  private func writeTasks(to path: String) throws {
+    let arguments = TaskArguments.packing(CommandLine.arguments.dropFirst(2))
+    let packing = try TaskPacking(arguments, work: options.work)
+    let list = try packing.list()
+    // Made again of the same, it is the same.
+    let isThere = FileTree.kind(of: path) == .file && (try? ReadableFile(path).hasBytes(list.text)) == true
+    if !isThere {
+      let file = try AtomicFile(path, replacing: force)
+      try file.write(list.text)
+      try file.commit()
+    }
+    if reporting.json {
+      return Console.result([
+        "tasks": .string(path), "plan": .string(list.plan.hexadecimal), "jobs": JSONValue(list.jobCount),
+        "cost": JSONValue(list.cost),
+      ])
+    }
+    Console.result("\(path): \(counted(list.jobCount, "job")), plan \(list.plan.hexadecimal.prefix(12))")
+    for pattern in packing.options.factors.unusedPatterns(packing.experts) {
+      Console.talk("note: \(pattern) matches no tensor")
+    }
+  }
+}
+
+extension ReadableFile {
+  fileprivate func hasBytes(_ bytes: [UInt8]) throws(StorageError) -> Bool {
+    guard size == UInt64(bytes.count) else { return false }
+    return try withBytes(at: 0, count: bytes.count) { $0.elementsEqual(bytes) }
   }
 }

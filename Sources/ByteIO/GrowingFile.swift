@@ -1,0 +1,101 @@
+import Synchronization
+
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// A file that grows at its end and outlives the process, however that ends: for work that is taken up again.
+///
+/// It is locked against other writers as long as the object lives. What was appended can be read, by any thread. After a
+/// power cut its end may be missing or zero; whoever reads it must be able to tell.
+public final class GrowingFile: PositionalReader {
+  public let path: String
+  private let descriptor: Int32
+  private let end: Mutex<UInt64>
+  /// What the disk is told to write at a time.
+  private static let partBytes: UInt64 = 8 << 20
+
+  /// Opens the file, or makes an empty one.
+  ///
+  /// - Throws: `inputOutput` when another process holds the lock; `invalidArgument` for anything but a regular file.
+  public init(_ path: String) throws(StorageError) {
+    let (descriptor, size) = try Self.opened(path)
+    self.path = path
+    self.descriptor = descriptor
+    end = Mutex(size)
+  }
+
+  private static func opened(_ path: String) throws(StorageError) -> (descriptor: Int32, size: UInt64) {
+    while true {
+      let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0o666)
+      guard descriptor >= 0 else { throw systemError("open", file: path) }
+      var own = stat()
+      guard fstat(descriptor, &own) == 0, own.st_mode & S_IFMT == S_IFREG else {
+        close(descriptor)
+        throw StorageError(.invalidArgument, "is not a regular file", file: path)
+      }
+      guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+        close(descriptor)
+        throw StorageError(.inputOutput, "another process is working on it", file: path)
+      }
+      // The one before may have moved or removed it between `open` and `flock`: then this is no longer the file of that name.
+      var named = stat()
+      if fstat(descriptor, &own) == 0, stat(path, &named) == 0, own.st_ino == named.st_ino, own.st_dev == named.st_dev {
+        return (descriptor, UInt64(own.st_size))
+      }
+      close(descriptor)
+    }
+  }
+
+  deinit { close(descriptor) }
+
+  public var size: UInt64 { end.withLock { $0 } }
+
+  /// Writes bytes at the end; returns where they begin.
+  @discardableResult
+  public func append(_ bytes: UnsafeRawBufferPointer) throws(StorageError) -> UInt64 {
+    let offset = size
+    try writeAll(bytes, to: descriptor, at: offset, path: path)
+    let after = offset + UInt64(bytes.count)
+    end.withLock { $0 = after }
+    let part = Self.partBytes
+    if after / part > offset / part {
+      let start = offset / part * part
+      beginSync(of: descriptor, at: start, count: Int(after / part * part - start))
+    }
+    return offset
+  }
+
+  @discardableResult
+  public func append(_ bytes: [UInt8]) throws(StorageError) -> UInt64 {
+    try bytes.withBytes { raw throws(StorageError) in try append(raw) }
+  }
+
+  public func read(at offset: UInt64, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+    try readAll(into: destination, from: descriptor, at: offset, path)
+  }
+
+  /// Drops everything from `end` on.
+  public func truncate(at newEnd: UInt64) throws(StorageError) {
+    guard ftruncate(descriptor, off_t(newEnd)) == 0 else { throw systemError("truncate", file: path) }
+    end.withLock { $0 = newEnd }
+  }
+
+  /// Gives the finished file another name, durably.
+  ///
+  /// - Parameter replacing: whether a file of that name may be replaced.
+  public func move(to target: String, replacing: Bool) throws(StorageError) {
+    guard fsync(descriptor) == 0 else { throw systemError("sync", file: path) }
+    try AtomicFile.move(path, to: target, target, replacing: replacing)
+    try FileTree.sync(folder: FileTree.parent(target))
+  }
+
+  /// Removes the file; it can be read as long as the object lives.
+  public func remove() throws(StorageError) {
+    guard unlink(path) == 0 else { throw systemError("remove", file: path) }
+  }
+}

@@ -1,0 +1,39 @@
+/// Bytes that can be read from any place, by several threads at once.
+public protocol PositionalReader: Sendable {
+  /// Fills `destination` with the bytes from `offset` on.
+  func read(at offset: UInt64, into destination: UnsafeMutableRawBufferPointer) throws(StorageError)
+
+  /// Calls `body` with `count` bytes from `offset` on; by default with a copy that lives for the call.
+  func withBytes<Result>(
+    at offset: UInt64, count: Int, _ body: (UnsafeRawBufferPointer) throws(StorageError) -> Result
+  ) throws(StorageError) -> Result
+}
+
+extension PositionalReader {
+  public func withBytes<Result>(
+    at offset: UInt64, count: Int, _ body: (UnsafeRawBufferPointer) throws(StorageError) -> Result
+  ) throws(StorageError) -> Result {
+    let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 64)
+    defer { copy.deallocate() }
+    try read(at: offset, into: copy)
+    return try body(UnsafeRawBufferPointer(copy))
+  }
+
+  /// `count` numbers that lie at `offset` as memory has them.
+  public func read<Number: BitwiseCopyable>(at offset: UInt64, count: Int) throws(StorageError) -> [Number] {
+    var failure: StorageError?
+    let numbers = [Number](unsafeUninitializedCapacity: count) { buffer, initialized in
+      let target = UnsafeMutableBufferPointer(rebasing: buffer[..<count])
+      do throws(StorageError) {
+        try read(at: offset, into: UnsafeMutableRawBufferPointer(target))
+        initialized = count
+      } catch {
+        failure = error
+      }
+    }
+    if let failure { throw failure }
+    return numbers
+  }
+}
+
+extension ReadableFile: PositionalReader {}

@@ -1,0 +1,122 @@
+import ArchiveFormat
+import ByteIO
+import Checkpoints
+import Digests
+import TensorKit
+
+/// What there is to do to pack some checkpoints, so that several processes can share it (Spec/tasks.md).
+///
+/// ```swift
+/// let tasks = try TaskList(packer, base: base, experts: experts, arguments: CommandLine.arguments)
+/// try packer.run(TaskShare(3, of: 8), of: tasks, base: base, experts: experts, to: "parts/3.part")
+/// ```
+public struct TaskList: Sendable {
+  static let format = "tmpack-tasks"
+  static let version = 1
+
+  /// What a command line said, for who reads the list.
+  public let arguments: [String]
+  /// What the results of the jobs depend on.
+  let identity: JSONObject
+  /// Names what is to be done: options, models and jobs. Parts are bound to it.
+  public let plan: Digest
+  /// In the order of doing them: files, then tensors by name.
+  let allJobs: [PackJob]
+  /// Jobs that are best done together.
+  let groups: [Range<Int>]
+  private let names: JobNames
+  private let body: JSONObject
+
+  /// - Parameters:
+  ///   - arguments: to be found in the list again.
+  /// - Throws: what `Packer.pack` throws before it reads tensors; `limitExceeded` for more jobs than a list can have.
+  public init(
+    _ packer: Packer, base: Checkpoint?, experts: [ExpertInput], arguments: [String] = []
+  ) throws(StorageError) {
+    let shared = try packer.checkedShared(base, experts)
+    let jobs = try PackJobs(packer, shared, experts)
+    self.arguments = arguments
+    identity = try packer.identity(shared, base, experts, withTimes: false)
+    names = JobNames(shared, experts)
+    allJobs = jobs.sources + jobs.tensors.flatMap(\.jobs)
+    var groups = jobs.sources.indices.map { $0..<$0 + 1 }
+    for tensor in jobs.tensors {
+      let start = groups.last?.upperBound ?? 0
+      groups.append(start..<start + tensor.jobs.count)
+    }
+    self.groups = groups
+    func row(_ name: String, _ value: String, _ jobs: [PackJob]) -> JSONValue {
+      .object([
+        name: .string(value),
+        "jobs": .array(
+          jobs.map {
+            [JSONValue($0.key.kind.rawValue), JSONValue($0.key.expert), JSONValue($0.key.index), JSONValue($0.cost)]
+          }),
+      ])
+    }
+    let paths = SourceDigests.paths(of: [shared] + experts.map(\.checkpoint))
+    body = [
+      "format": .string(Self.format), "version": JSONValue(Self.version),
+      "arguments": .array(arguments.map { .string($0) }), "packing": .object(identity),
+      "sources": .array(zip(paths, jobs.sources).map { row("file", $0, [$1]) }),
+      "tensors": .array(jobs.tensors.map { row("tensor", $0.name, $0.jobs) }),
+    ]
+    plan = Digest(of: JSONValue.object(body).canonicalText)
+  }
+
+  public var jobCount: Int { allJobs.count }
+  /// About nanoseconds of one core.
+  public var cost: UInt64 { allJobs.reduce(0) { $0 + $1.cost } }
+
+  /// JSON of one line for each file and tensor; the same bytes whenever it is made of the same.
+  public var text: [UInt8] {
+    var whole = body
+    whole["plan"] = .string(plan.hexadecimal)
+    var lines: [String] = []
+    for (name, value) in whole.members {
+      let text: String
+      if case .array(let rows) = value, name != "arguments", !rows.isEmpty {
+        text = "[\n" + rows.map(\.compactText).joined(separator: ",\n") + "\n]"
+      } else {
+        text = value.compactText
+      }
+      lines.append("\(JSONValue.string(name).compactText): \(text)")
+    }
+    return Array("{\n\(lines.joined(separator: ",\n"))\n}\n".utf8)
+  }
+
+  /// For messages: what a job is.
+  package func describe(_ key: JobKey) -> String { names.describe(key) }
+
+  var describer: @Sendable (JobKey) -> String {
+    let names = names
+    return { names.describe($0) }
+  }
+}
+
+/// What people call jobs.
+struct JobNames: Sendable {
+  private let paths: [String]
+  private let shared: any TensorSource
+  private let experts: [ExpertInput]
+
+  init(_ shared: Checkpoint, _ experts: [ExpertInput]) {
+    paths = SourceDigests.paths(of: [shared] + experts.map(\.checkpoint))
+    self.shared = shared.source
+    self.experts = experts
+  }
+
+  func describe(_ key: JobKey) -> String {
+    func tensor(_ source: (any TensorSource)?) -> String {
+      guard let source, source.tensors.indices.contains(key.index) else { return "tensor \(key.index)" }
+      return "tensor '\(source.tensors[key.index].name)'"
+    }
+    switch key.kind {
+    case .source: return "the digest of \(paths.indices.contains(key.index) ? paths[key.index] : "a file")"
+    case .shared: return "the shared model's \(tensor(shared))"
+    case .analysis, .fit, .packing:
+      guard experts.indices.contains(key.expert) else { return "expert \(key.expert), \(tensor(nil))" }
+      return "expert '\(experts[key.expert].name)', \(tensor(experts[key.expert].checkpoint.source))"
+    }
+  }
+}
