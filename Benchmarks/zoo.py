@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A hundred real experts in one archive: how packing, opening and mixing grow with their number.
 
-    Benchmarks/zoo.py [--counts 25 50 100 200] [--work FOLDER]
+    Benchmarks/zoo.py [--counts 25 50 100 200] [--work FOLDER] [--plot experts.svg]
 
 The package mhcnuggets ships some 300 networks of one architecture, each transfer-learned for another allele. Needs pip,
 the packages numpy and h5py, and PyPI; says so and ends without an error where they are missing.
@@ -9,6 +9,7 @@ the packages numpy and h5py, and PyPI; says so and ends without an error where t
 import argparse, pathlib, subprocess, sys, tempfile, zipfile
 
 from measure import TOOL, table, tool
+from plot import Chart
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "peers"))
 BASE = "HLA-A02:01_BA.h5"
@@ -46,6 +47,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--counts", type=int, nargs="+", default=[25, 50, 100, 200])
     parser.add_argument("--work")
+    parser.add_argument("--plot")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.work) as temporary:
         folder = pathlib.Path(temporary)
@@ -53,7 +55,7 @@ def main():
             base, others = networks(folder)
         except (ImportError, subprocess.CalledProcessError) as fault:
             return print(f"The networks cannot be had here: {fault}.")
-        rows = []
+        rows, lines = [], {"pack, CPU ms": [], "archive, kB": [], "inspect, ms": [], "mix of two, ms": []}
         for count in options.counts:
             experts = others[:count]
             archive = folder / "zoo.tmpack"
@@ -62,11 +64,20 @@ def main():
             _, opening = tool("inspect", archive, runs=5)
             weights = f"{experts[0].stem}=0.7,{experts[-1].stem}=0.3"
             _, mixing = tool("unpack", archive, "--weights", weights, "--force", "-o", folder / "mix.safetensors", runs=5)
+            measured = (1e3 * cost.cpu, packed["bytes"] / 1e3, 1e3 * opening.wall, 1e3 * mixing.wall)
+            for line, value in zip(lines.values(), measured):
+                line.append((len(experts), value))
             rows.append((
                 len(experts), f"{packed['bytes'] / 1e3:.0f}", f"{packed['bytes'] / len(experts) / 1e3:.2f}", f"{cost.cpu:.2f}",
                 f"{1e3 * cost.cpu / len(experts):.1f}", f"{1e3 * opening.wall:.0f}", f"{1e3 * mixing.wall:.0f}", f"{cost.memory:.0f}"))
         print("Class networks of mhcnuggets 2.4.1 (26,241 parameters each) against the HLA-A\\*02:01 network; rank 16, int8.\n")
         print(table(("experts", "archive kB", "kB an expert", "pack CPU s", "ms an expert", "inspect wall ms", "mix of two wall ms", "pack peak MB"), rows))
+        if options.plot:
+            chart = Chart("Many experts in one archive", "experts", "ms, kB", logarithmic_y=True)
+            for name, points in lines.items():
+                chart.line(name, points)
+            pathlib.Path(options.plot).write_text(chart.svg())
+            print(f"\n![Time and size against the number of experts]({options.plot})")
         foreign = folder / "foreign.safetensors"
         import numpy as np
         import tensors
