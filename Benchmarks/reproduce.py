@@ -18,27 +18,27 @@ TASKS = ("syllables", "cities", "gloss", "langid")
 LAMBDA = 0.2
 # What is tried on the validation split for each method, apart from its defaults; the best is then scored on the test split.
 GRIDS = {
-    "average": [["lines_alpha=0.5,1", "lines_beta=1,2,4"]],
-    "task-arithmetic": [["lambda=0.1,0.2,0.3,0.4,0.5"], ["lambda=0.1,0.2,0.3", "lines_alpha=0.5,1", "lines_beta=1,2"]],
-    "ties": [["lambda=0.6,1,1.5", "density=0.1,0.2,0.5"]],
-    "dare-linear": [["lambda=0.1,0.2,0.3", "density=0.2,0.5"]],
-    "dare-ties": [["lambda=0.5,1,1.5", "density=0.2,0.5"]],
-    "della": [["lambda=0.5,1,1.5", "density=0.2,0.5"]],
-    "della-linear": [["lambda=0.1,0.2,0.3", "density=0.2,0.5"]],
-    "breadcrumbs": [["lambda=0.2,0.3,0.5", "density=0.3,0.9"]],
-    "breadcrumbs-ties": [["lambda=0.2,0.3,0.5", "density=0.3,0.9"]],
-    "magmax": [["lambda=0.3,0.5,0.8"]],
-    "consensus": [["lambda=0.2,0.3,0.5", "tall_lambda=0.2,0.4"]],
-    "pcb": [["lambda=0.5,1,1.5", "ratio=0.1,0.3"]],
-    "cabs": [["lambda=0.2,0.4,0.8"]],
+    "average": [],
+    "task-arithmetic": [["lambda=0.2,0.3,0.4"], ["lambda=0.3", "lines_alpha=0.5,1", "lines_beta=0.5,1"]],
+    "ties": [["lambda=0.6,1,1.5"]],
+    "dare-linear": [["lambda=0.2,0.3,0.4"]],
+    "dare-ties": [["lambda=0.6,1,1.5"]],
+    "della": [["lambda=0.6,0.8,1.1"]],
+    "della-linear": [["lambda=0.2,0.3,0.4"]],
+    "breadcrumbs": [["lambda=0.3,0.4", "density=0.3,0.9"]],
+    "breadcrumbs-ties": [["lambda=0.3,0.5", "density=0.3,0.9"]],
+    "magmax": [["lambda=0.5,0.7,0.9"]],
+    "consensus": [["lambda=0.3,0.4,0.5"]],
+    "pcb": [["lambda=0.7,1,1.3"]],
+    "cabs": [["lambda=0.4,0.8,1.2"]],
     "multislerp": [],
     "model-stock": [],
     "karcher": [],
-    "iso-c": [["alpha=0.6,1,1.4"]],
-    "iso-cts": [["alpha=0.6,1,1.4"]],
-    "opcm": [],
+    "iso-c": [["lambda=1,1.3,1.6,1.9"]],
+    "iso-cts": [["lambda=1,1.5,2"]],
+    "opcm": [["alpha=0.2,0.5,0.8"]],
 }
-EVALUATION_LIMIT = 200
+EVALUATION_LIMIT = 100
 
 
 class Testbed:

@@ -174,6 +174,12 @@ let recipes: [Recipe] =
     // Made before there was a trellis, of uniform symbols.
     quantizedLowRank("quantized-low-rank"), quantizedLowRank("trellis"),
     quantizedLowRank("layered", step: 0.01, [.layered]),
+    Recipe("masked", mixes: lossyMixes) { shop in
+      let (base, experts) = try lossyModels()
+      let inputs = try experts.sorted { $0.key < $1.key }.map { try shop.expert($0.key, $0.value) }
+      _ = try Packer(sharedModel: .merged(BaseModel()), rules: TensorRules(.tallMask(TALLMaskPlan())))
+        .pack(base: shop.model("base", base), experts: inputs, to: shop.archive)
+    },
     Recipe("quantized", mixes: ["", "a=1", "a=0.3", "a=-2"]) { shop in
       let (base, expert) = try steppedModels()
       let rules = TensorRules(.controlled, excluding: [try Glob("faint*")])

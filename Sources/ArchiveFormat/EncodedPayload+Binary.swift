@@ -40,7 +40,7 @@ extension EncodedPayload {
     switch try reader.integer(UInt8.self) {
     case 0:
       let count = Int(try reader.integer(UInt32.self))
-      guard size > Self.pooledSize, count == (size - 1) / Self.frameSize + 1 else {
+      guard size > Self.pooledSharedSize, count == (size - 1) / Self.frameSize + 1 else {
         throw StorageError(.malformed, "a payload of \(size) bytes has \(count) frames", offset: reader.offset)
       }
       var frames: [EncodedFrame] = []

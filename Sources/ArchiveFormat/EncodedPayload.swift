@@ -64,6 +64,8 @@ public struct EncodedPayload: Sendable {
   static let frameSize = 1 << 20
   /// Payloads up to this size share frames (TMP-5-8).
   package static let pooledSize = 64 << 10
+  /// The same of payloads that other sections have, too: frames of their own are stored once (TMP-5-4).
+  package static let pooledSharedSize = 1 << 10
 
   enum Content: Sendable {
     case frames([EncodedFrame])
@@ -83,11 +85,14 @@ public struct EncodedPayload: Sendable {
 
   /// - Parameters:
   ///   - boundaries: increasing places in `bytes` where their statistics may change, whole elements apart.
+  ///   - isShared: whether other sections are to have the same payload.
   ///   - level: zstd's, for codings that have none of their own.
-  public init(_ bytes: UnsafeRawBufferPointer, _ coding: PayloadCoding, boundaries: [Int] = [], level: Int) {
+  public init(
+    _ bytes: UnsafeRawBufferPointer, _ coding: PayloadCoding, boundaries: [Int] = [], isShared: Bool = false, level: Int
+  ) {
     size = bytes.count
     self.coding = coding
-    if bytes.count <= Self.pooledSize {
+    if bytes.count <= (isShared ? Self.pooledSharedSize : Self.pooledSize) {
       content = .pooled([UInt8](bytes), boundaries: boundaries)
       return
     }
@@ -101,12 +106,14 @@ public struct EncodedPayload: Sendable {
   }
 
   /// - Parameter elementWidth: bytes of an element.
-  public init(_ bytes: UnsafeRawBufferPointer, elementWidth: Int, level: Int) {
-    self.init(bytes, .elements(width: elementWidth), level: level)
+  public init(_ bytes: UnsafeRawBufferPointer, elementWidth: Int, isShared: Bool = false, level: Int) {
+    self.init(bytes, .elements(width: elementWidth), isShared: isShared, level: level)
   }
 
-  public init(_ bytes: [UInt8], elementWidth: Int, level: Int) {
-    self = bytes.withUnsafeBytes { EncodedPayload($0, elementWidth: elementWidth, level: level) }
+  public init(_ bytes: [UInt8], elementWidth: Int, isShared: Bool = false, level: Int) {
+    self = bytes.withUnsafeBytes {
+      EncodedPayload($0, elementWidth: elementWidth, isShared: isShared, level: level)
+    }
   }
 }
 

@@ -6,14 +6,15 @@ public enum Factor: Sendable, Hashable {
   case sparse(SparseFactor)
   case dense(DenseFactor)
   case quantized(QuantizedFactor)
+  case masked(MaskedFactor)
 
-  /// nil for quantised factors, whose symbols are entropy-coded.
+  /// nil for quantised and masked factors, whose symbols are entropy-coded.
   public var dtype: FactorDType? {
     switch self {
     case .lowRank(let factor): factor.dtype
     case .sparse(let factor): factor.dtype
     case .dense(let factor): factor.dtype
-    case .quantized: nil
+    case .quantized, .masked: nil
     }
   }
 
@@ -24,16 +25,18 @@ public enum Factor: Sendable, Hashable {
     case .sparse(let factor): factor.elementCount
     case .dense(let factor): factor.count
     case .quantized(let factor): factor.elementCount
+    case .masked(let factor): factor.count
     }
   }
 
-  /// Bytes of all arrays, before entropy coding; of a quantised factor, after it.
+  /// Bytes of all arrays, before entropy coding; of a quantised or masked factor, after it.
   public var byteCount: Int {
     switch self {
     case .lowRank(let factor): factor.byteCount
     case .sparse(let factor): factor.byteCount
     case .dense(let factor): factor.byteCount
     case .quantized(let factor): factor.payload.count
+    case .masked(let factor): factor.mask.count + factor.vector.count
     }
   }
 
@@ -42,7 +45,7 @@ public enum Factor: Sendable, Hashable {
     switch self {
     case .lowRank(let factor): factor.product(weight: weight)
     case .quantized(.lowRank(let factor)): factor.product(weight: weight)
-    case .sparse, .dense, .quantized(.dense), .quantized(.layered): nil
+    case .sparse, .dense, .quantized(.dense), .quantized(.layered), .masked: nil
     }
   }
 
@@ -66,6 +69,7 @@ public enum Factor: Sendable, Hashable {
     case .sparse(let factor): factor.accumulate(weight: weight, into: acc, using: isa)
     case .dense(let factor): factor.accumulate(weight: weight, into: acc, using: isa)
     case .quantized(let factor): factor.accumulate(weight: weight, into: acc, using: isa)
+    case .masked(let factor): factor.accumulate(weight: weight, into: acc, using: isa)
     }
   }
 }

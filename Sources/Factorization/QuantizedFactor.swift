@@ -171,6 +171,9 @@ extension Factor {
           try QuantizedLayeredFactor(
             payload: factor.payload, rows: factor.lowRank.rows, columns: factor.lowRank.columns,
             rank: factor.lowRank.rank, quantizer: factor.lowRank.quantizer)))
+    case .masked(let factor):
+      .masked(
+        try MaskedFactor(mask: factor.mask, vector: factor.vector, rows: factor.rows, columns: factor.columns))
     case .lowRank, .sparse, .dense: self
     }
   }

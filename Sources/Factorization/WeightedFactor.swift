@@ -11,6 +11,7 @@ package struct WeightedFactor: Sendable {
     case quantizedDense(QuantizedDenseFactor)
     /// The one, then the other.
     case layered(LowRankProduct, residual: QuantizedDenseFactor)
+    case masked(MaskedFactor)
   }
 
   private let form: Form
@@ -26,6 +27,7 @@ package struct WeightedFactor: Sendable {
       case .quantized(.dense(let factor)): .quantizedDense(factor)
       case .quantized(.layered(let factor)):
         .layered(factor.lowRank.product(weight: weight), residual: factor.residual)
+      case .masked(let factor): .masked(factor)
       case .dense(let factor): .dense(factor)
       case .sparse(let factor):
         .sparse(positions: factor.allPositions, values: factor.allValues, gain: weight * factor.scale)
@@ -39,7 +41,7 @@ package struct WeightedFactor: Sendable {
   package var granularity: Int {
     switch form {
     case .product(let product), .layered(let product, _): product.columns
-    case .sparse, .quantizedDense: 1
+    case .sparse, .quantizedDense, .masked: 1
     case .dense: 2  // Nibbles stay paired.
     }
   }
@@ -71,6 +73,7 @@ package struct WeightedFactor: Sendable {
       }
     case .dense(let factor): factor.accumulate(weight: weight, into: run, from: start, using: isa)
     case .quantizedDense(let factor): factor.accumulate(weight: weight, into: run, from: start, using: isa)
+    case .masked(let factor): factor.accumulate(weight: weight, into: run, from: start, using: isa)
     }
   }
 }

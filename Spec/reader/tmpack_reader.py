@@ -303,7 +303,7 @@ def zstd_frame(data, raw, where, exact=True):
     return out
 
 
-PAYLOADS = ("correction", "left", "payload", "positions", "right", "scales", "values")  # in the order of canonical JSON
+PAYLOADS = ("correction", "left", "mask", "payload", "positions", "right", "scales", "values", "vector")  # in the order of canonical JSON
 MANIFEST = {"files": array, "kind": text, "metadata": texts, "provenance": anything, "tensors": array}  # TMP-6-16
 MEASURES = {"error": measure, "norm": measure}  # TMP-6-6
 LOSSY = MEASURES | {"dtype": text, "scales": anything}
@@ -313,6 +313,7 @@ FACTORS = {"low-rank": LOSSY | {"left": anything, "rank": integer, "right": anyt
            "quantized-low-rank": MEASURES | {"payload": anything, "rank": integer},
            "quantized": MEASURES | {"payload": anything},
            "quantized-layered": MEASURES | {"payload": anything, "rank": integer},
+           "masked": MEASURES | {"mask": anything, "vector": anything},
            "dropped": MEASURES,
            "difference": {"payload": anything},
            "replaced": {"dtype": text, "payload": anything, "shape": array}}
@@ -503,6 +504,13 @@ class Section:
             self.symbols += entry["rank"] * sum(matrix(of["shape"])) if factor != "quantized" else 0
             self.size_of(entry, "payload", None, where)
             return require(entry["payload"]["size"], "TMP-6-21", f"{where}: the payload is empty")
+        if factor == "masked":  # TMP-6-23
+            require(all(matrix(of["shape"])), "TMP-6-23", f"{where}: {of['shape']} is no matrix")
+            self.symbols += 2 * elements
+            for member in ("mask", "vector"):
+                self.size_of(entry, member, None, where)
+                require(entry[member]["size"], "TMP-6-23", f"{where}: the {member} is empty")
+            return None
         if factor == "dropped":  # TMP-6-19
             return None
         require(entry["dtype"] in ("F32", "BF16", "F16", "I8", "I4"), "TMP-6-8", f"{where}: dtype {entry['dtype']!r}")
@@ -530,6 +538,15 @@ class Section:
         where = f"tensor {entry['name']!r} of {self.where}"
         if entry["factor"] == "dropped":  # TMP-6-19
             return ()
+        if entry["factor"] == "masked":  # TMP-6-23
+            rows, columns = matrix(shape)
+            coder = RangeDecoder(self.payload(entry["vector"]), where)
+            scales, values = quantized(coder, rows, columns, where)
+            coder.finish()
+            coder = RangeDecoder(self.payload(entry["mask"]), where)
+            selected = selected_places(coder, values, columns)
+            coder.finish()
+            return scales, values[selected], selected
         if entry["factor"].startswith("quantized"):
             coder = RangeDecoder(self.payload(entry["payload"]), where)
             rows, columns = matrix(shape) if any(matrix(shape)) else (1, math.prod(shape))
@@ -759,6 +776,21 @@ def quantized(coder, rows, columns, where):
     models = ModelSet(columns, uses_run=True)
     values = [models.component(coder) for _ in range(rows)]
     return np.array([scale], np.uint32).view(np.float32), np.array(values, np.float32).reshape(-1)
+
+
+def selected_places(coder, values, columns):
+    """The places of a mask: TMP-10-10."""
+    models = [[[32768, 0] for _ in range(8)] for _ in range(16)]
+    activity, run, selected = [2048] * columns, 2048, []
+    for place in np.flatnonzero(values).tolist():
+        column = place % columns
+        bit = coder.modelled(models[min(abs(int(values[place])), 15)][(activity[column] + run) // 1024])
+        if bit:
+            selected.append(place)
+        target = 4096 if bit else 0
+        activity[column] += target - activity[column] >> 5
+        run += target - run >> 5
+    return np.array(selected, np.int64)
 
 
 # --- 7. Reconstruction ------------------------------------------------------------------------------------------

@@ -343,6 +343,31 @@ extension Attacks {
       "TMP-9-11", "2³² symbols of a second layer in five bytes", .limitExceeded, "payloads together",
       of: .claiming([1 << 20, 1 << 12], ["factor": "quantized-layered", "rank": 1])
     ) { _ in },
+    Attack("sound", "a masked matrix", of: .masked()) { _ in },
+    Attack(
+      "TMP-6-23", "a mask without a byte", .malformed, "masked by 0 bytes", of: .masked(),
+      entry { $0["mask"] = ["count": 0, "first": 0, "size": 0] }),
+    Attack("TMP-6-23", "a masked tensor with a payload", .malformed, "\"payload\"", of: .masked()) {
+      $0.expert.manifest["tensors", .at(0), "payload"] = $0.expert.manifest["tensors", .at(0), "vector"]
+    },
+    Attack("TMP-6-23", "a masked tensor without a vector", .malformed, "vector", of: .masked()) {
+      $0.expert.manifest["tensors", .at(0), "vector"] = nil
+    },
+    Attack("TMP-6-23", "a mask of no matrix", .malformed, "masked", of: .masked()) {
+      $0.shared.manifest["tensors", .at(0), "shape"] = [15]
+    },
+    Attack("TMP-10-10", "a byte after the mask", .malformed, "encoder", of: .masked(mask: [0x55, 0])) { _ in },
+    Attack(
+      "TMP-10-10", "a mask of a hundred bytes", .malformed, "encoder",
+      of: .masked(mask: .init(repeating: 3, count: 100))
+    ) {
+      _ in
+    },
+    Attack("TMP-6-23", "a masked vector of scale 0", .malformed, "scale", of: .masked(vector: [0, 0, 0, 1])) { _ in },
+    Attack(
+      "TMP-9-11", "2³² bits of a mask in five bytes", .limitExceeded, "payloads together",
+      of: .claiming([1 << 20, 1 << 12], ["factor": "masked"], ["mask", "vector"])
+    ) { _ in },
     Attack(
       "TMP-8-3", "a shared tensor of another digest", .digestMismatch, "instead of",
       shared {

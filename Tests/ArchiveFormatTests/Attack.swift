@@ -1,6 +1,7 @@
 import ArchiveFormat
 import ByteIO
 import Digests
+import TMPack
 import TestSupport
 import Testing
 
@@ -63,6 +64,14 @@ extension HandArchive {
     HandArchive(["factor": "quantized-layered", "rank": JSONValue(rank)], [("payload", payload)])
   }
 
+  /// A matrix of 3 × 5 with symbols of −2 to 2, of which the mask selects every third.
+  static func masked(mask: [UInt8]? = nil, vector: [UInt8]? = nil) -> HandArchive {
+    let whole = QuantizedDenseFactor(
+      symbols: (0..<15).map { Int16($0 % 5) - 2 }, scale: 0.5, rows: 3, columns: 5)
+    let factor = MaskedFactor(of: whole) { $0 % 3 == 0 }!
+    return HandArchive(["factor": "masked"], [("mask", mask ?? factor.mask), ("vector", vector ?? factor.vector)])
+  }
+
   /// A dropped tensor with a correction of nothing: its source is the shared tensor.
   static func corrected(size: Int = 60) -> HandArchive {
     var archive = HandArchive(["factor": "dropped"], [])
@@ -88,8 +97,8 @@ extension HandArchive {
   }
 
   /// A detached shared model whose `m` has that shape, and five bytes that claim to be a factor of it.
-  static func claiming(_ shape: [Int], _ factor: JSONObject) -> HandArchive {
-    var archive = HandArchive(factor, [("payload", [0x7E, 1, 0x21, 0x4A, 0xE2])])
+  static func claiming(_ shape: [Int], _ factor: JSONObject, _ payloads: [String] = ["payload"]) -> HandArchive {
+    var archive = HandArchive(factor, payloads.map { ($0, [0x7E, 1, 0x21, 0x4A, 0xE2]) })
     archive.editIndex = { $0["shared", "storage"] = "detached" }
     archive.shared.frames = []
     archive.shared.manifest["tensors", .at(0), "shape"] = .array(shape.map { JSONValue($0) })

@@ -188,6 +188,24 @@ import Testing
     #expect(saving.savedModules == ["classifier"] && saving.leftOut.isEmpty)
   }
 
+  /// A factor in two layers is no product: it goes into an adapter by its rank, or stays out.
+  @Test func doesNotTakeLayeredFactorsForProducts() throws {
+    let base = noise(64 * 64, seed: 3)
+    let changed = zip(base, noise(64 * 64, scale: 0.1, seed: 4)).map { $0 + $1 }
+    let input = try ExpertInput(
+      name: "x",
+      checkpoint: writeModel([tensor("a.0.q.weight", .f32, [64, 64], changed)], to: folder("layered-expert")))
+    let rate = try RateControl(.error(0.1), codecs: [.layered])
+    _ = try Packer(sharedModel: .merged(BaseModel()), rules: TensorRules(.controlled), rate: rate).pack(
+      base: writeModel([tensor("a.0.q.weight", .f32, [64, 64], base)], to: folder("layered-base")), experts: [input],
+      to: folder("layered.tmpack"))
+    let archive = try Archive(folder("layered.tmpack"))
+    #expect(try archive.manifest(ofExpert: "x").tensors.map(\.factor.kind) == [.quantizedLayered])
+    #expect(code { _ = try AdapterExport(archive, .expert("x")) } == .invalidArgument)
+    let export = try AdapterExport(archive, .expert("x"), options: options { $0.rank = 64 })
+    #expect(try #require(export.write(to: folder("layered-lora")).error) < 1e-5)
+  }
+
   @Test func refusesWhatItCannotDo() throws {
     let archive = try PEFTFixture.dora.pack(to: folder("x.tmpack"))
     #expect(code { _ = try AdapterExport(archive, .expert("x")) } == .invalidArgument)

@@ -56,13 +56,33 @@ import Testing
     ["--quality", "low", "--error", "0.3"], ["--budget", "1MB", "--budget-per-expert", "9kB"],
     ["--quality", "low", "--rank", "3"], ["--error", "0.3", "--density", "0.1"], ["--budget", "1MB", "--lossless"],
     ["--quality", "low", "--factor-dtype", "int8"], ["--codec", "low-rank"], ["--objective", "balanced"],
-    ["--lossless", "--exact"], ["--quality", "best"], ["--budget", "0"],
+    ["--tall-masks", "--rank", "3", "--shared", "base"], ["--tall-masks", "0.4", "--lossless", "--shared", "base"],
+    ["--tall-masks", "--quality", "low", "--shared", "base"], ["--tall-masks"],
+    ["--tall-masks", "--shared", "average"],
+    ["--tall-masks=-1", "--shared", "base"], ["--lossless", "--exact"], ["--quality", "best"], ["--budget", "0"],
   ]) func optionsThatExcludeEachOther(_ options: [String]) throws {
     let arguments = ["pack", "--base", base, "--expert", a66, "-o", folder("x.tmpack"), "--json"] + options
     let run = try Child(toolPath, arguments).wait()
     #expect(run.code == 1 && run.output.isEmpty)
     #expect(try run.jsonError()["code"] == "invalid-argument")
     #expect(folder.names.isEmpty)
+  }
+
+  // TMP-6-23
+  @Test(arguments: [["--tall-masks"], ["--tall-masks", "0.4"]]) func tallMasks(_ options: [String]) throws {
+    let path = folder("masks.tmpack")
+    let arguments =
+      ["pack", "--base", base, "--expert", "a66=\(a66)", "--expert", "b44=\(b44)", "--shared", "base", "-o", path]
+    #expect(try Child(toolPath, arguments + options).wait().code == 0)
+    for expert in try experts(path) {
+      #expect(try integer(object(expert["factors"])["masked"]) > 0)
+    }
+    #expect(try tmpack("inspect", path, "--tensors").output.contains("masked"))
+    #expect(try tmpack("verify", path, "--deep", "--source", "b44=\(b44)").code == 0)
+    let added = try tmpack("add", path, "--expert", "c07=\(c07)", "--tall-masks", "--json")
+    #expect(added.code == 1)
+    #expect(try added.jsonError()["code"] == "invalid-argument")
+    #expect(try tmpack("plan", "--base", base, "--expert", a66, "--shared", "base", "--tall-masks").code == 1)
   }
 
   @Test func exactAndStrip() throws {

@@ -126,6 +126,7 @@ extension ExpertManifest: SectionManifest {
       let count: Int
       switch entry.factor {
       case .quantized: count = shape.elementCount
+      case .masked: count = try shape.elementCount.multiplied(by: 2, "the number of symbols")
       case .quantizedLowRank(let rank, _, _), .quantizedLayered(let rank, _, _):
         guard let (rows, columns) = shape.matrix else { continue }
         let components = try rank.multiplied(

@@ -14,6 +14,8 @@ public enum StoredFactor: Sendable, Hashable {
   case quantized(payload: PayloadReference)
   /// TMP-6-22
   case quantizedLayered(rank: Int, quantizer: Quantizer, payload: PayloadReference)
+  /// TMP-6-23
+  case masked(mask: PayloadReference, vector: PayloadReference)
   /// Approximated by nothing (TMP-6-19).
   case dropped
   case difference(payload: PayloadReference)
@@ -26,6 +28,7 @@ public enum StoredFactor: Sendable, Hashable {
     case quantizedLowRank = "quantized-low-rank"
     case quantized
     case quantizedLayered = "quantized-layered"
+    case masked
     case dropped
     case difference
     case replaced
@@ -39,23 +42,29 @@ public enum StoredFactor: Sendable, Hashable {
     case .quantizedLowRank: .quantizedLowRank
     case .quantized: .quantized
     case .quantizedLayered: .quantizedLayered
+    case .masked: .masked
     case .dropped: .dropped
     case .difference: .difference
     case .replaced: .replaced
     }
   }
 
-  /// Of a low-rank factor.
+  /// Of a low-rank factor, or of the first layer of one in two.
   public var rank: Int? {
     switch self {
     case .lowRank(let rank, _, _, _, _), .quantizedLowRank(let rank, _, _), .quantizedLayered(let rank, _, _): rank
-    case .sparse, .dense, .quantized, .dropped, .difference, .replaced: nil
+    case .sparse, .dense, .quantized, .masked, .dropped, .difference, .replaced: nil
     }
+  }
+
+  /// The rank of a factor that is a product and nothing else.
+  public var productRank: Int? {
+    if case .quantizedLayered = self { nil } else { rank }
   }
 
   public var isLossy: Bool {
     switch self {
-    case .lowRank, .sparse, .dense, .quantizedLowRank, .quantized, .quantizedLayered, .dropped: true
+    case .lowRank, .sparse, .dense, .quantizedLowRank, .quantized, .quantizedLayered, .masked, .dropped: true
     case .difference, .replaced: false
     }
   }
@@ -79,6 +88,7 @@ public enum StoredFactor: Sendable, Hashable {
     case .quantized(let payload): self = .quantized(payload: try body(payload))
     case .quantizedLayered(let rank, let quantizer, let payload):
       self = .quantizedLayered(rank: rank, quantizer: quantizer, payload: try body(payload))
+    case .masked(let mask, let vector): self = .masked(mask: try body(mask), vector: try body(vector))
     case .dropped: break
     case .difference(let payload): self = .difference(payload: try body(payload))
     case .replaced(let dtype, let shape, let payload):
@@ -94,6 +104,7 @@ public enum StoredFactor: Sendable, Hashable {
     case .quantizedLowRank(_, _, let payload), .quantized(let payload), .quantizedLayered(_, _, let payload),
       .difference(let payload), .replaced(_, _, let payload):
       [payload]
+    case .masked(let mask, let vector): [mask, vector]
     case .dropped: []
     }
   }
@@ -157,6 +168,9 @@ extension StoredFactor {
     case .quantized:
       try allow(["payload"], lossy: true)
       self = .quantized(payload: try payload("payload"))
+    case .masked:
+      try allow(["mask", "vector"], lossy: true)
+      self = .masked(mask: try payload("mask"), vector: try payload("vector"))
     case .dropped:
       try allow([], lossy: true)
       self = .dropped
@@ -196,6 +210,9 @@ extension StoredFactor {
       if quantizer != .uniform { entry["quantizer"] = .string(quantizer.rawValue) }
       entry["payload"] = payload.json
     case .quantized(let payload), .difference(let payload): entry["payload"] = payload.json
+    case .masked(let mask, let vector):
+      entry["mask"] = mask.json
+      entry["vector"] = vector.json
     case .dropped: break
     case .replaced(let dtype, let shape, let payload):
       entry["dtype"] = .string(dtype.rawValue)
@@ -246,6 +263,11 @@ extension StoredFactor {
     case .quantized(let payload):
       guard shared.shape.elementCount > 0, payload.size > 0 else {
         throw StorageError(.malformed, "is quantised without an element")
+      }
+    case .masked(let mask, let vector):
+      guard shared.shape.matrix != nil, mask.size > 0, vector.size > 0 else {
+        throw StorageError(
+          .malformed, "is masked by \(mask.size) bytes of \(vector.size), which do not fit shape \(shared.shape)")
       }
     case .dropped: break
     case .difference(let payload): try expect(payload, shared.byteCount, "bytes")

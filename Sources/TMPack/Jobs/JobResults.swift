@@ -194,7 +194,7 @@ struct FittedFactor: Sendable {
     switch factor {
     case .quantized(let factor): self.factor = factor
     case nil: self.factor = nil
-    case .lowRank, .sparse, .dense: preconditionFailure("a search of a rate quantises")
+    case .lowRank, .sparse, .dense, .masked: preconditionFailure("a search of a rate quantises")
     }
   }
 }
@@ -279,6 +279,7 @@ extension EncodedFactor {
     case 6:
       let (rank, quantizer) = try reader.rankAndQuantizer()
       self = .quantizedLayered(rank: rank, quantizer, try EncodedPayload(parsing: &reader))
+    case 7: self = .masked(mask: try EncodedPayload(parsing: &reader), vector: try EncodedPayload(parsing: &reader))
     default: throw StorageError(.malformed, "a factor is of an unknown kind", offset: reader.offset)
     }
   }
@@ -311,6 +312,9 @@ extension EncodedFactor {
       writer.integer(UInt8(6))
       writer.rankAndQuantizer(rank, quantizer)
       payload.write(to: &writer)
+    case .masked(let mask, let vector):
+      writer.integer(UInt8(7))
+      for payload in [mask, vector] { payload.write(to: &writer) }
     }
   }
 }

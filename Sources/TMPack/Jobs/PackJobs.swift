@@ -95,6 +95,8 @@ private struct JobCost {
       let own = Self.cost(20 * info.shape.elementCount) + correction
       guard case .lowRank(let rank) = plan.form(for: info.shape).method else { return own }
       return own + decomposing(info, rank: rank)
+    // A list of tasks has none of these (`checkSharesNothing`).
+    case .tallMask: return exact
     case .controlled:
       guard let rate = packer.rate else { return exact }
       let rank = rate.objective == .balanced ? Int(min((rate.fixedQuality ?? 1).rounded(.up), 0x1p31)) : 128

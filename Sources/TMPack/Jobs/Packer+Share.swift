@@ -32,6 +32,7 @@ extension Packer {
     _ share: TaskShare, of tasks: TaskList, base: Checkpoint?, experts: [ExpertInput], to path: String,
     replacing: Bool = false, progress: @escaping (Progress) -> Void = { _ in }
   ) throws(StorageError) -> ShareSummary {
+    try checkSharesNothing()
     let shared = try checkedShared(base, experts)
     let jobs = tasks.jobs(of: share)
     func finished() throws(StorageError) -> ShareSummary {

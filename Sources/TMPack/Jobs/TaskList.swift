@@ -33,6 +33,7 @@ public struct TaskList: Sendable {
   public init(
     _ packer: Packer, base: Checkpoint?, experts: [ExpertInput], arguments: [String] = []
   ) throws(StorageError) {
+    try packer.checkSharesNothing()
     let shared = try packer.checkedShared(base, experts)
     let jobs = try PackJobs(packer, shared, experts)
     self.arguments = arguments

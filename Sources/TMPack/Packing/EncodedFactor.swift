@@ -11,6 +11,7 @@ enum EncodedFactor: Sendable {
   case quantizedLowRank(rank: Int, Quantizer, EncodedPayload)
   case quantized(EncodedPayload)
   case quantizedLayered(rank: Int, Quantizer, EncodedPayload)
+  case masked(mask: EncodedPayload, vector: EncodedPayload)
   case dropped
 
   init(_ factor: Factor, level: Int) {
@@ -40,6 +41,10 @@ enum EncodedFactor: Sendable {
     case .quantized(.layered(let factor)):
       self = .quantizedLayered(
         rank: factor.lowRank.rank, factor.lowRank.quantizer, encoded(factor.payload, width: 1))
+    case .masked(let factor):
+      self = .masked(
+        mask: encoded(factor.mask, width: 1),
+        vector: EncodedPayload(factor.vector, elementWidth: 1, isShared: true, level: level))
     }
   }
 
@@ -52,6 +57,7 @@ enum EncodedFactor: Sendable {
     case .dense(_, let values, let scales): values.storedSize + scales.storedSize
     case .quantizedLowRank(_, _, let payload), .quantized(let payload), .quantizedLayered(_, _, let payload):
       payload.storedSize
+    case .masked(let mask, let vector): mask.storedSize + vector.storedSize
     case .dropped: 0
     }
   }
@@ -74,6 +80,8 @@ enum EncodedFactor: Sendable {
     case .quantized(let payload): .quantized(payload: try writer.place(payload))
     case .quantizedLayered(let rank, let quantizer, let payload):
       .quantizedLayered(rank: rank, quantizer: quantizer, payload: try writer.place(payload))
+    case .masked(let mask, let vector):
+      .masked(mask: try writer.place(mask), vector: try writer.place(vector))
     case .dropped: .dropped
     }
   }

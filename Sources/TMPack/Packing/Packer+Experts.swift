@@ -12,7 +12,8 @@ extension Packer {
     guard let section = writer.sharedSection else { preconditionFailure("the shared model comes first") }
     let tensors = SharedTensors(
       section: section, payloads: try writer.payloads(), detached: shared, archivePath: path)
-    let makers = try factorMakers(experts, tensors, writer, path, &meter)
+    let makers = try withTALLMasks(
+      factorMakers(experts, tensors, writer, path, &meter), experts, base: shared, path, &meter)
     var notes: [PackSummary.Note] = []
     for (index, expert) in experts.enumerated() {
       meter.stage = "packing \(expert.name)"

@@ -105,6 +105,7 @@ extension Packer {
           try plan.encode(vector.values, shape: shape, known: vector.knownVectors).decoded()
         }
       case .controlled: controlled?(name)
+      case .tallMask: preconditionFailure("made of all experts together")
       }
     }
   }

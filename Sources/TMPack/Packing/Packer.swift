@@ -84,6 +84,11 @@ public struct Packer: Sendable {
   ) throws(StorageError) -> PackSummary {
     guard !experts.isEmpty else { throw StorageError(.invalidArgument, "no expert is given") }
     try checkNames(archive.experts.map(\.name) + experts.map(\.name))
+    guard !rules.makesTALLMasks else {
+      throw StorageError(
+        .invalidArgument,
+        "TALL masks are of the experts that are packed together; pack all of them anew, or add with other factors")
+    }
     let infos = try archive.sharedManifest().tensors.map(\.info)
     for expert in experts { try expert.checkpoint.source.checkArchitecture(as: expert.name, against: infos) }
 
@@ -97,8 +102,8 @@ public struct Packer: Sendable {
     return try finish(writer, path: archive.path, experts: experts, notes: notes)
   }
 
-  /// How often all tensors of the experts are gone through: to find a rate they are analysed first.
-  private var expertPasses: UInt64 { searchesRate ? 2 : 1 }
+  /// How often all tensors of the experts are gone through: to find a rate they are analysed first, for TALL masks added up.
+  private var expertPasses: UInt64 { searchesRate || rules.makesTALLMasks ? 2 : 1 }
 
   // MARK: Checks
 
@@ -106,6 +111,7 @@ public struct Packer: Sendable {
   func checkedShared(_ base: Checkpoint?, _ experts: [ExpertInput]) throws(StorageError) -> Checkpoint {
     guard !experts.isEmpty else { throw StorageError(.invalidArgument, "no expert is given") }
     try checkNames(experts.map(\.name))
+    try checkTALLMasks()
     let shared = try sharedCheckpoint(base)
     for expert in experts {
       try expert.checkpoint.source.checkArchitecture(as: expert.name, against: shared.source.tensors)

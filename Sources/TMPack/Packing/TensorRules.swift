@@ -8,6 +8,8 @@ public enum TensorTreatment: Sendable, Hashable {
   case factor(FactorPlan)
   /// Approximated, if its dtype is float, by a quantised factor as the packer's rate control decides.
   case controlled
+  /// Approximated, if its dtype is float, by a mask of the vector that all experts share.
+  case tallMask(TALLMaskPlan)
   /// Kept bit for bit.
   case exact
 }
@@ -33,6 +35,11 @@ public struct TensorRules: Sendable {
   }
 
   public func treatment(of name: String) -> TensorTreatment { exception(for: name) ?? standard }
+
+  /// Whether some tensor may become a TALL mask.
+  var makesTALLMasks: Bool {
+    ([standard] + overrides.map(\.treatment)).contains { if case .tallMask = $0 { true } else { false } }
+  }
 
   /// The treatment of a tensor that a pattern decides on; nil for those that get the standard one.
   func exception(for name: String) -> TensorTreatment? {

@@ -58,6 +58,9 @@ public struct Planner: Sendable {
   ) throws(StorageError) -> PackPlan {
     guard !experts.isEmpty else { throw StorageError(.invalidArgument, "no expert is given") }
     try packer.checkNames(experts.map(\.name))
+    guard !packer.rules.makesTALLMasks else {
+      throw StorageError(.invalidArgument, "TALL masks cannot be planned: their sizes show only when they are made")
+    }
     let reference = try referenceCheckpoint(base)
     for expert in experts {
       try expert.checkpoint.source.checkArchitecture(as: expert.name, against: reference.source.tensors)

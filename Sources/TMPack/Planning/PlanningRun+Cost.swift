@@ -49,6 +49,7 @@ extension PlanningRun {
     case .factor(let plan):
       if case .lowRank(let rank) = plan.form(for: info.shape).method { return rank }
       return 0
+    case .tallMask: preconditionFailure("refused before")
     case .controlled:
       if packer.searchesRate { return packer.largestRank(shared.tensors, experts.count) }
       guard packer.rate?.objective == .balanced else { return .max }

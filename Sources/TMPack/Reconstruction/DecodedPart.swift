@@ -66,6 +66,11 @@ enum DecodedPart: Sendable {
       let (rows, columns) = info.shape.matrix ?? (1, info.shape.elementCount)
       self = .factor(
         .quantized(.dense(try QuantizedDenseFactor(payload: try payloads(payload), rows: rows, columns: columns))))
+    case .masked(let mask, let vector):
+      guard let (rows, columns) = info.shape.matrix else { preconditionFailure("the manifest was checked (TMP-6-23)") }
+      self = .factor(
+        .masked(
+          try MaskedFactor(mask: try payloads(mask), vector: try payloads(vector), rows: rows, columns: columns)))
     case .dropped: self = .nothing
     case .difference(let payload):
       let reference = try shared()

@@ -185,7 +185,7 @@ extension StoredFactor {
   fileprivate var dtypeName: String? {
     switch self {
     case .lowRank(_, let dtype, _, _, _), .sparse(_, let dtype, _, _, _), .dense(let dtype, _, _): dtype.rawValue
-    case .quantizedLowRank, .quantized, .quantizedLayered, .dropped, .difference, .replaced: nil
+    case .quantizedLowRank, .quantized, .quantizedLayered, .masked, .dropped, .difference, .replaced: nil
     }
   }
 }

@@ -23,6 +23,13 @@ struct FactorOptions: ParsableArguments {
   @Flag(help: "Keep the sign of every entry of each matrix, and one scale.")
   var signs = false
 
+  @Option(
+    defaultAsFlag: TALLMaskPlan.standardLambda, parsing: .next,
+    help: ArgumentHelp(
+      "Keep one vector for all experts, the sum of their differences, and for each a mask of the elements that it needs: the greater lambda, the fewer. Needs --shared base.",
+      valueName: "lambda"))
+  var tallMasks: Double?
+
   @Flag(help: "Keep every tensor bit for bit.")
   var lossless = false
 
@@ -53,11 +60,13 @@ struct FactorOptions: ParsableArguments {
   var level = 3
 
   func validate() throws {
-    let count = [rank != nil, rankRatio != nil, density != nil, ternary != nil, signs, lossless, rateOptions.isGiven]
-      .count { $0 }
+    let count = [
+      rank != nil, rankRatio != nil, density != nil, ternary != nil, signs, tallMasks != nil, lossless,
+      rateOptions.isGiven,
+    ].count { $0 }
     if count > 1 {
       throw ValidationError(
-        "--rank, --rank-ratio, --density, --ternary, --signs, --lossless and one of --quality, --budget, --budget-per-expert and --error exclude each other."
+        "--rank, --rank-ratio, --density, --ternary, --signs, --tall-masks, --lossless and one of --quality, --budget, --budget-per-expert and --error exclude each other."
       )
     }
     if lossless, exact { throw ValidationError("--lossless is exact already.") }
@@ -77,6 +86,7 @@ struct FactorOptions: ParsableArguments {
   private func standard() throws -> TensorTreatment {
     if lossless { return .exact }
     if rateOptions.isGiven { return .controlled }
+    if let tallMasks { return .tallMask(try TALLMaskPlan(lambda: tallMasks, dtype: factorDtype ?? .int8)) }
     return .factor(
       try FactorPlan(method, dtype: factorDtype ?? .int8, keepsKnownRank: rank == nil && rankRatio == nil))
   }
@@ -108,6 +118,9 @@ struct FactorOptions: ParsableArguments {
       record["factor"] = "lossless"
     } else if rateOptions.isGiven {
       record.merge(rateOptions.record) { first, _ in first }
+    } else if let tallMasks {
+      record["tall-masks"] = String(describing: tallMasks)
+      record["factor-dtype"] = (factorDtype ?? .int8).rawValue
     } else {
       switch method {
       case .lowRank(let rank): record["rank"] = String(rank)

@@ -27,6 +27,9 @@ struct PackOptions: ParsableArguments {
     if paths.base == nil, shared.sharedFrom == nil {
       throw ValidationError("Give the --base that the experts were fine-tuned from, or a model with --shared-from.")
     }
+    if factors.tallMasks != nil, shared.shared != SharedMethod.Name.base.rawValue {
+      throw ValidationError("--tall-masks belongs to --shared base.")
+    }
   }
 
   func open() throws -> (base: Checkpoint?, experts: [ExpertInput]) {

@@ -83,7 +83,7 @@ struct ConsensusMerging: MergingMethod {
           var selecting = 0
           for k in members.indices {
             let own = members[k][i]
-            selecting += own.magnitude >= factors[k] * (result[i] - own).magnitude ? 1 : 0
+            selecting += TALLMask.selects(own, of: result[i], factor: factors[k]) ? 1 : 0
           }
           if selecting < neededExperts { result[i] = 0 }
         }
