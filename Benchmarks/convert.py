@@ -8,7 +8,7 @@ disk, `cp` does not, so there is also `cp` followed by `sync` of the file. The r
 is as busy for each.
 """
 import argparse, pathlib, sys, tempfile
-from measure import DATA, TOOL, Cost, machine, minilm, run
+from measure import DATA, TOOL, Cost, minilm, run
 
 FORMATS = {"safetensors": "safetensors", "PyTorch": "pt", "npz": "npz", "GGUF": "gguf"}
 
@@ -46,7 +46,7 @@ def main():
                 if turn == 0 and name[:2] != "cp":
                     run(TOOL, "compare", original, output, "--require-equal", "--quiet")
         costs = {name: Cost(runs) for name, runs in costs.items()}
-        print(f"{machine()}\n\n{original.stat().st_size / 1e6:.1f} MB, medians of {options.runs} runs. Speed is that of `cp`'s time by the tool's.\n")
+        print(f"{original.stat().st_size / 1e6:.1f} MB, medians of {options.runs} runs. Speed is that of `cp`'s time by the tool's.\n")
         print("| | CPU, s | wall, s | memory, MB | speed to cp, wall | to cp and sync, wall | to cp, CPU |")
         print("|---|---|---|---|---|---|---|")
         plain, synced = costs["cp"], costs["cp and sync"]
