@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A checkpoint that is larger than the memory it is packed in: peak memory and speed of whole commands.
 
-    Benchmarks/large.py [--gigabytes 8] [--work FOLDER]
+    Benchmarks/large.py [--gigabytes 8] [--threads 1 2] [--work FOLDER]
 
 Makes a base and a fine-tune of it in bf16, sharded, of matrices of 4096 × 11008, packs, verifies and unpacks. Files are read with --io read, so that
 peak memory is what the process holds, without the pages of mapped files. Needs numpy and three times the size on disk.
@@ -42,6 +42,7 @@ def write_model(folder, tensors, change, seed):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--gigabytes", type=float, default=8)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--work")
     options = parser.parse_args()
     tensors = max(2, round(options.gigabytes * 1e9 / TENSOR))
@@ -50,7 +51,7 @@ def main():
         write_model(work / "base", tensors, 0, 0)
         write_model(work / "expert", tensors, 4, 5000)
         rows = []
-        for threads in (1, 2):
+        for threads in options.threads:
             how = ("--io", "read", "--threads", threads)
             bound = (threads + 2) * 2 * TENSOR / 1e6 + 300
             archive = work / "zoo.tmpack"

@@ -16,7 +16,7 @@ SECTIONS = {
     "router": ("Routers", ""),
     "scale": ("Many experts", ""),
     "zoo --plot experts.svg": ("A hundred real experts", ""),
-    "large": ("A large checkpoint", ""),
+    "large --threads 2": ("A large checkpoint", ""),
 }
 
 
