@@ -13,6 +13,9 @@ from measure import DATA, TOOL, machine, run, table, tool
 from plot import Chart
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "peers"))
+import tensors  # noqa: E402
+
 TESTBED = DATA / "testbed"
 TASKS = ("syllables", "cities", "gloss", "langid")
 LAMBDA = 0.2
@@ -91,7 +94,9 @@ def expert_options():
 def static_merges(results, testbed, work, methods):
     """Every merging method at the best of its grids by the validation split."""
     shares = {}
-    score_command = f"{sys.executable} {HERE / 'reproduce.py'} --score {{checkpoint}} --limit {EVALUATION_LIMIT}"
+    own = work / "validation.json"
+    own.write_text(json.dumps(testbed.experts("val", EVALUATION_LIMIT)))
+    score_command = f"{sys.executable} {HERE / 'reproduce.py'} --score {{checkpoint}} --limit {EVALUATION_LIMIT} --own {own}"
     for method in methods:
         merged = work / "merged.safetensors"
         common = ["merge", method, "--base", TESTBED / "base.safetensors", *expert_options(), "--force", "-o", merged]
@@ -126,8 +131,6 @@ def oracle(results, testbed, archive, work, name, stored, remark="oracle weights
 
 def embeddings(testbed, shared, path, split, count):
     """Embeddings by the shared model, with their tasks; returns the inputs of each task."""
-    sys.path.insert(0, str(HERE / "peers"))
-    import tensors
     inputs, values, labels = {}, [], []
     for index, task in enumerate(TASKS):
         x, y = testbed.model.load_split(task, split)
@@ -141,8 +144,6 @@ def embeddings(testbed, shared, path, split, count):
 
 def routed(testbed, archive, work, inputs, values, group):
     """Scores with the router's weights, one mix for each group of inputs of a task. Weights are rounded to sixteenths, so that equal mixes are made once."""
-    sys.path.insert(0, str(HERE / "peers"))
-    import tensors
     jobs, start = {}, 0
     correct = {t: 0 for t in TASKS}
     chosen = {t: 0 for t in TASKS}
@@ -182,16 +183,17 @@ def main():
     parser.add_argument("--quick", action="store_true", help="few methods and ranks, to try the script")
     parser.add_argument("--score")
     parser.add_argument("--limit", type=int)
+    parser.add_argument("--own", type=pathlib.Path, help="with --score: the experts' scores, as JSON")
     options = parser.parse_args()
     if not TESTBED.is_dir():
         return print(f"There is no testbed at {TESTBED}; TMPACK_DATA names the folder that holds it.")
     testbed = Testbed()
     if options.score:
         model = testbed.read(options.score)
-        # The experts' scores are a constant of the split, so the plain mean orders candidates by share when weighted by them.
-        own = work_scores(testbed, options.limit)
+        if options.own:
+            testbed.own[("val", options.limit)] = json.loads(options.own.read_text())
         scores = testbed.scores(dict.fromkeys(TASKS, model), "val", options.limit)
-        return print(100 * float(np.mean([scores[t] / own[t] for t in TASKS])))
+        return print(testbed.share(scores, "val", options.limit))
 
     results = Results(testbed)
     with tempfile.TemporaryDirectory(dir=options.work) as temporary:
@@ -242,14 +244,6 @@ def main():
             chart.level(name, share)
         (HERE / "reproduction.svg").write_text(chart.svg())
     print("wrote Benchmarks/REPRODUCTION.md and reproduction.svg", file=sys.stderr)
-
-
-def work_scores(testbed, limit):
-    """The experts' scores on the validation split, kept from one call to the next."""
-    store = pathlib.Path(tempfile.gettempdir()) / f"tmpack-reproduce-{limit}.json"
-    if not store.exists():
-        store.write_text(json.dumps(testbed.experts("val", limit)))
-    return json.loads(store.read_text())
 
 
 if __name__ == "__main__":

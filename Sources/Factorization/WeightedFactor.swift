@@ -37,6 +37,13 @@ package struct WeightedFactor: Sendable {
   /// The factor as a product; nil for one that is not of low rank.
   package var product: LowRankProduct? { if case .product(let product) = form { product } else { nil } }
 
+  /// A good length for runs of a tensor of `count` elements: about `target`, and as many rows as the kernels like to
+  /// work on at once, an even number, so that runs begin where any factor allows.
+  package static func runLength(_ count: Int, about target: Int, granularity: Int) -> Int {
+    let step = 12 * granularity
+    return min(count, max(1, target / step) * step)
+  }
+
   /// Runs begin at multiples of this many elements, and end so or at the tensor's end.
   package var granularity: Int {
     switch form {

@@ -58,8 +58,7 @@ struct ExclusiveVector: ~Copyable {
   /// - Throws: `nonFinite` when the decoded factor overflows.
   func measures(of factor: Factor) throws(StorageError) -> FactorMeasures {
     let decoded = WeightedFactor(factor, weight: 1)
-    let step = 12 * decoded.granularity
-    let size = min(storage.count, max(1, (1 << 18) / step) * step)
+    let size = WeightedFactor.runLength(storage.count, about: 1 << 18, granularity: decoded.granularity)
     let room = UnsafeMutableBufferPointer<Float>.allocate(capacity: size)
     defer { room.deallocate() }
     var squares = 0.0

@@ -73,14 +73,12 @@ struct TensorSum {
     }
   }
 
-  /// Elements of a panel: as many rows as the kernels like to work on at once, where factors need whole rows.
+  /// Elements of a panel.
   private func panelSize(_ count: Int, _ width: Int) -> Int {
     let granularity = addends.reduce(1) { granularity, addend in
       if case .factor(let factor) = addend { max(granularity, factor.granularity) } else { granularity }
     }
-    // An even number of rows, so that runs begin where any factor allows.
-    let step = granularity * 12
-    return min(count, max(1, Self.panelBytes / width / step) * step)
+    return WeightedFactor.runLength(count, about: Self.panelBytes / width, granularity: granularity)
   }
 
   private func slice(_ bytes: UnsafeRawBufferPointer, _ start: Int, _ count: Int) -> UnsafeRawBufferPointer {
