@@ -26,6 +26,7 @@ public final class ArchiveFile: Sendable {
 
   public init(_ file: ReadableFile) throws(StorageError) {
     self.file = file
+    payloads = PayloadReader(file: file)
     path = file.path
     let slots = try HeaderSlots(of: file)
     self.slots = slots
@@ -120,5 +121,5 @@ public final class ArchiveFile: Sendable {
   }
 
   /// Reads the payloads of this archive's sections.
-  public var payloads: PayloadReader { PayloadReader(file: file) }
+  public let payloads: PayloadReader
 }

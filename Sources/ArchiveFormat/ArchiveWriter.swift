@@ -179,13 +179,14 @@ public final class ArchiveWriter {
   func writeSection<Manifest: SectionManifest>(
     _ section: Section<Manifest>, context: Manifest.Context, isCounted: Bool = true
   ) throws(StorageError) -> (reference: SectionReference, newBytes: UInt64) {
-    let raw = try section.encoded()
+    let (raw, records) = try section.encoded()
     // What cannot be read must not be written (TMP-9-13). The bound that needs the archive's end is checked there.
     _ = try raw.withBytes { text throws(StorageError) in
       try Section<Manifest>(parsing: text, context: context, archiveEnd: .max)
     }
     largestExpansion = max(largestExpansion, try section.manifest.payloadBytes())
-    let stored = raw.withUnsafeBytes { Zstandard.compress($0, .level(level)) }
+    let cuts = records < raw.count ? [records] : []
+    let stored = raw.withUnsafeBytes { Zstandard.compress($0, .level(level), cuts: cuts) }
     let extent = try store(stored, digest: Digest(of: stored), aligned: false)
     let newBytes = isCounted ? counted.add([extent] + section.frames.map(\.extent)) : 0
     return (SectionReference(extent: extent, rawSize: raw.count), newBytes)

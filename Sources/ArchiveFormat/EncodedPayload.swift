@@ -15,13 +15,14 @@ struct EncodedFrame: Sendable {
   ///
   /// - Parameter boundaries: places in `raw` where its statistics may change.
   init(_ raw: UnsafeRawBufferPointer, _ coding: PayloadCoding, boundaries: [Int] = [], level: Int) {
-    let candidates = coding.filters.compactMap { FilteredFrame(raw, $0, boundaries: boundaries) }
-    let chosen = candidates.count == 1 ? candidates.first : candidates.min { $0.estimate < $1.estimate }
-    let compressed = chosen?.compressed(coding.searches(level: level)) ?? []
-    let isSmaller = !compressed.isEmpty && compressed.count < raw.count
-    codec = isSmaller ? .zstd : .raw
-    filter = isSmaller ? chosen!.filter : .none
-    stored = isSmaller ? compressed : [UInt8](raw)
+    var best: (bytes: [UInt8], filter: FrameFilter)?
+    for candidate in FilteredFrame.candidates(raw, coding.filters, boundaries: boundaries) {
+      let compressed = candidate.compressed(coding.searches(level: level))
+      if compressed.count < best?.bytes.count ?? raw.count { best = (compressed, candidate.filter) }
+    }
+    codec = best == nil ? .raw : .zstd
+    filter = best?.filter ?? .none
+    stored = best?.bytes ?? [UInt8](raw)
     rawSize = raw.count
     digest = Digest(of: stored)
   }
@@ -41,8 +42,12 @@ private struct FilteredFrame {
     cuts = bytes.withUnsafeBytes { BlockCuts(filter.cuts(boundaries, rawSize: raw.count), in: $0) }
   }
 
-  /// Bits that it would take, about.
-  var estimate: Float { cuts.bits }
+  /// Frames of the filters that may make it smallest, by an estimate that is good to some per cent.
+  static func candidates(_ raw: UnsafeRawBufferPointer, _ filters: [FrameFilter], boundaries: [Int]) -> [FilteredFrame] {
+    let frames = filters.compactMap { FilteredFrame(raw, $0, boundaries: boundaries) }
+    guard let least = frames.map(\.cuts.bits).min() else { return [] }
+    return frames.filter { $0.cuts.bits <= 1.02 * least }
+  }
 
   /// Compressed in the first way, and in each other one that follows on the best so far.
   func compressed(_ searches: [Zstandard.Search]) -> [UInt8] {

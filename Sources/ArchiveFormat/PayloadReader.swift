@@ -5,40 +5,70 @@ import ByteIO
 /// Safe to use from several threads.
 public struct PayloadReader: Sendable {
   let file: ReadableFile
+  private let shared: SharedFrames
 
-  /// Fills `destination` with a payload (TMP-5-8).
+  init(file: ReadableFile, shared: SharedFrames = SharedFrames()) {
+    self.file = file
+    self.shared = shared
+  }
+
+  /// Fills `destination` with a payload (TMP-5-8), or with a part of it.
   ///
-  /// Memory: one frame or two, of at most 4 MiB, beside `destination`.
-  /// - Parameter checkingDigests: also check zstd frames by digest, not only by checksum.
+  /// Memory: one frame or two, of at most 4 MiB, beside `destination`; and up to 16 MiB of frames that small payloads share.
+  /// - Parameters:
+  ///   - range: bytes of the payload; nil for all. Frames at its ends are decoded whole.
+  ///   - checkingDigests: also check zstd frames by digest, not only by checksum.
   public func read<Manifest>(
-    _ payload: PayloadReference, of section: Section<Manifest>, into destination: UnsafeMutableRawBufferPointer,
-    checkingDigests: Bool = false
+    _ payload: PayloadReference, _ range: Range<Int>? = nil, of section: Section<Manifest>,
+    into destination: UnsafeMutableRawBufferPointer, checkingDigests: Bool = false
   ) throws(StorageError) {
-    precondition(destination.count == payload.size, "room for exactly the payload")
-    var done = 0
-    var skip = payload.skip
+    let range = range ?? 0..<payload.size
+    precondition(range.lowerBound >= 0 && range.upperBound <= payload.size, "bytes of the payload")
+    precondition(destination.count == range.count, "room for exactly those")
+    // Where the frame begins, counted from the payload's first byte.
+    var start = -payload.skip
     for number in payload.frames {
       let frame = section.frames[number]
-      let count = min(frame.rawSize - skip, payload.size - done)
-      let target = UnsafeMutableRawBufferPointer(rebasing: destination[done..<done + count])
-      do throws(StorageError) {
-        try file.withBytes(at: frame.extent.offset, count: frame.extent.storedSize) { stored throws(StorageError) in
-          if count == frame.rawSize {
-            try frame.decode(stored, into: target, checkingDigest: checkingDigests)
-          } else {
-            let whole = UnsafeMutableRawBufferPointer.allocate(byteCount: frame.rawSize, alignment: 64)
-            defer { whole.deallocate() }
-            try frame.decode(stored, into: whole, checkingDigest: checkingDigests)
-            target.copyMemory(from: UnsafeRawBufferPointer(rebasing: whole[skip..<skip + count]))
-          }
+      let wanted = range.clamped(to: max(0, start)..<start + frame.rawSize)
+      if !wanted.isEmpty {
+        let target = UnsafeMutableRawBufferPointer(
+          rebasing: destination[wanted.lowerBound - range.lowerBound..<wanted.upperBound - range.lowerBound])
+        do throws(StorageError) {
+          try read(frame, skipping: wanted.lowerBound - start, into: target, checkingDigest: checkingDigests)
+        } catch {
+          let place = "frame \(number), bytes \(frame.extent.offset) to \(frame.extent.end - 1)"
+          throw StorageError(
+            error.code, "\(place): \(error.message)", file: file.path, offset: frame.extent.offset)
         }
-      } catch {
-        let place = "frame \(number), bytes \(frame.extent.offset) to \(frame.extent.end - 1)"
-        throw StorageError(
-          error.code, "\(place): \(error.message)", file: file.path, offset: frame.extent.offset)
       }
-      done += count
-      skip = 0
+      start += frame.rawSize
+      if start >= range.upperBound { break }
+    }
+  }
+
+  /// Fills `destination` with the bytes of a frame behind the first `skip`.
+  private func read(
+    _ frame: FrameRecord, skipping skip: Int, into destination: UnsafeMutableRawBufferPointer, checkingDigest: Bool
+  ) throws(StorageError) {
+    if destination.count == frame.rawSize {
+      try decode(frame, into: destination, checkingDigest: checkingDigest)
+      return
+    }
+    let whole = try shared.bytes(of: frame, isChecked: checkingDigest) { () throws(StorageError) in
+      try [UInt8](count: frame.rawSize) { raw throws(StorageError) in
+        try decode(frame, into: raw, checkingDigest: checkingDigest)
+      }
+    }
+    whole.withUnsafeBytes {
+      destination.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[skip..<skip + destination.count]))
+    }
+  }
+
+  private func decode(
+    _ frame: FrameRecord, into raw: UnsafeMutableRawBufferPointer, checkingDigest: Bool
+  ) throws(StorageError) {
+    try file.withBytes(at: frame.extent.offset, count: frame.extent.storedSize) { stored throws(StorageError) in
+      try frame.decode(stored, into: raw, checkingDigest: checkingDigest)
     }
   }
 
@@ -46,19 +76,9 @@ public struct PayloadReader: Sendable {
   public func bytes<Manifest>(
     of payload: PayloadReference, in section: Section<Manifest>, checkingDigests: Bool = false
   ) throws(StorageError) -> [UInt8] {
-    var failure: StorageError?
-    let bytes = [UInt8](unsafeUninitializedCapacity: payload.size) { buffer, count in
-      let target = UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[0..<payload.size])
-      do throws(StorageError) {
-        try read(payload, of: section, into: target, checkingDigests: checkingDigests)
-        count = payload.size
-      } catch {
-        failure = error
-        count = 0
-      }
+    try [UInt8](count: payload.size) { target throws(StorageError) in
+      try read(payload, of: section, into: target, checkingDigests: checkingDigests)
     }
-    if let failure { throw failure }
-    return bytes
   }
 
   /// The stored bytes of a frame, checked by digest.
@@ -69,5 +89,24 @@ public struct PayloadReader: Sendable {
         return [UInt8](stored)
       }
     }
+  }
+}
+
+extension [UInt8] {
+  /// `count` bytes, every one of which `fill` sets.
+  fileprivate init(
+    count: Int, filledBy fill: (UnsafeMutableRawBufferPointer) throws(StorageError) -> Void
+  ) throws(StorageError) {
+    var failure: StorageError?
+    self.init(unsafeUninitializedCapacity: count) { buffer, initialized in
+      do throws(StorageError) {
+        try fill(UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[0..<count]))
+        initialized = count
+      } catch {
+        failure = error
+        initialized = 0
+      }
+    }
+    if let failure { throw failure }
   }
 }

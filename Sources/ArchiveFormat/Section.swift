@@ -138,18 +138,19 @@ extension Section where Manifest: SectionManifest {
     try Limits.check(payloadBytes, atMost: bound, "the size of a section's payloads together")
   }
 
-  /// The raw bytes of a section.
-  func encoded() throws(StorageError) -> [UInt8] {
+  /// The raw bytes of a section, and where the frame records begin: digests, which spoil the codes of text.
+  func encoded() throws(StorageError) -> (bytes: [UInt8], records: Int) {
     let text = manifest.json.canonicalText
     var writer = ByteWriter(capacity: 16 + text.count + frames.count * FrameRecord.byteCount)
     writer.integer(UInt32(text.count))
     writer.integer(UInt32(frames.count))
     writer.append(text)
     writer.zeros(writer.bytes.count.roundedUp(toMultipleOf: 8) - writer.bytes.count)
+    let records = writer.bytes.count
     for frame in frames { frame.write(to: &writer) }
     try Limits.check(frames.count, atMost: Limits.frames, "the number of frames")
     try Limits.check(writer.bytes.count, atMost: Limits.sectionBytes, "the raw size of a section")
-    return writer.bytes
+    return (writer.bytes, records)
   }
 }
 

@@ -1,10 +1,12 @@
 /// Where blocks should end: each has codes of its own, which pay where the statistics change, and cost a table.
 ///
-/// Neighbouring parts are put together, those first that gain most by it, until none gains. What a part costs is estimated from
-/// its order-0 entropy.
+/// Of all ways to cut at some of the candidates the cheapest, by an estimate from the order-0 entropies of the blocks. Where there are
+/// many candidates, those are struck out before that seem to matter least.
 public struct BlockCuts {
   /// Parts are at least so long, so that their number is bounded.
-  private static let shortestPart = 512
+  private static let shortestPart = 256
+  /// So many are enough for the best way: more made no difference that could be measured.
+  private static let mostParts = 24
   /// So much of the beginning of a part speaks for all of it.
   private static let sampleSize = 16 << 10
 
@@ -23,16 +25,46 @@ public struct BlockCuts {
       start = end
     }
     parts.append(Part(raw, start..<raw.count))
-    var gains = zip(parts, parts.dropFirst()).map(Self.gain)
-    while let best = gains.indices.max(by: { gains[$0] < gains[$1] }), gains[best] > 0 {
+    Self.join(&parts, downTo: Self.mostParts)
+    (places, bits) = Self.best(parts)
+  }
+
+  /// Puts neighbours together until so many parts are left, those first that gain most or lose least by it.
+  private static func join(_ parts: inout [Part], downTo count: Int) {
+    guard parts.count > count else { return }
+    var gains = zip(parts, parts.dropFirst()).map(gain)
+    while parts.count > count, let best = gains.indices.max(by: { gains[$0] < gains[$1] }) {
       parts[best] = Part(parts[best], parts[best + 1])
       parts.remove(at: best + 1)
       gains.remove(at: best)
-      if best > 0 { gains[best - 1] = Self.gain(parts[best - 1], parts[best]) }
-      if best < gains.count { gains[best] = Self.gain(parts[best], parts[best + 1]) }
+      if best > 0 { gains[best - 1] = gain(parts[best - 1], parts[best]) }
+      if best < gains.count { gains[best] = gain(parts[best], parts[best + 1]) }
     }
-    places = parts.dropLast().map(\.end)
-    bits = parts.reduce(0) { $0 + $1.bits }
+  }
+
+  /// The ends of all blocks but the last, and their bits, of the cheapest of all ways to put neighbours together.
+  private static func best(_ parts: [Part]) -> (places: [Int], bits: Float) {
+    // Of the first parts, up to each: the least bits, and where the last of their blocks begins.
+    var least: [Float] = [0]
+    var starts = [0]
+    for end in parts.indices {
+      var block = parts[end]
+      var choice = (bits: least[end] + block.bits, start: end)
+      for start in (0..<end).reversed() {
+        block = Part(parts[start], block)
+        let bits = least[start] + block.bits
+        if bits < choice.bits { choice = (bits, start) }
+      }
+      least.append(choice.bits)
+      starts.append(choice.start)
+    }
+    var places: [Int] = []
+    var start = starts[parts.count]
+    while start > 0 {
+      places.append(parts[start - 1].end)
+      start = starts[start]
+    }
+    return (places.reversed(), least[parts.count])
   }
 
   /// Bits that putting neighbours together saves.
@@ -82,7 +114,7 @@ public struct BlockCuts {
       let others = total - most
       let codes = most > others ? total + others * log2(others) - (sum - most * log2(most)) : total * log2(total) - sum
       // A block's own headers, and about two bits and a half for the length of each symbol's code.
-      bits = min(codes + 2.5 * symbols + 120, 8 * total + 24)
+      bits = min(codes + 3.3 * symbols + 250, 8 * total + 24)
     }
   }
 }
