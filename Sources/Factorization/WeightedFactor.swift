@@ -44,6 +44,9 @@ package struct WeightedFactor: Sendable {
     return min(count, max(1, target / step) * step)
   }
 
+  /// A granularity that suits any factor of a tensor of that shape.
+  package static func granularity(of shape: Shape) -> Int { shape.matrix?.columns ?? 2 }
+
   /// Runs begin at multiples of this many elements, and end so or at the tensor's end.
   package var granularity: Int {
     switch form {

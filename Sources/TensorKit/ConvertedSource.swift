@@ -76,6 +76,11 @@ public struct ConvertedSource: TensorSource {
     // Quantised values have no dtype of their own: a dtype asks for their elements.
     return stored.encoding == .plain ? stored : nil
   }
+
+  public func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? {
+    let original = originals[tensors.index(ofTensor: info.name)!]
+    return original.dtype == info.dtype ? try source.spanned(original) : nil
+  }
 }
 
 private final class OverflowCount: Sendable {

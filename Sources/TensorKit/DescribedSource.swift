@@ -23,4 +23,6 @@ public struct DescribedSource: TensorSource {
   public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes { try source.bytes(of: info) }
 
   public func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? { try source.stored(info) }
+
+  public func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? { try source.spanned(info) }
 }

@@ -121,5 +121,7 @@ public struct RenamedSource: TensorSource {
 
   public func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? { try source.stored(original(info)) }
 
+  public func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? { try source.spanned(original(info)) }
+
   private func original(_ info: TensorInfo) -> TensorInfo { originals[tensors.index(ofTensor: info.name)!] }
 }

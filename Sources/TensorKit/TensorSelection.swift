@@ -51,4 +51,6 @@ public struct TensorSelection: TensorSource {
   public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes { try source.bytes(of: info) }
 
   public func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? { try source.stored(info) }
+
+  public func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? { try source.spanned(info) }
 }

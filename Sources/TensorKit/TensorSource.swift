@@ -49,6 +49,11 @@ public protocol TensorSource: Sendable {
   ///
   /// - Parameter info: one of `tensors`.
   func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor?
+
+  /// How to make the tensor in parts; nil where it is made, or lies, as a whole. A source around another gives that one's, or nil.
+  ///
+  /// - Parameter info: one of `tensors`.
+  func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor?
 }
 
 extension TensorSource {
@@ -60,6 +65,8 @@ extension TensorSource {
   public func piece(_: Range<Int>, of _: TensorInfo) throws(StorageError) -> [UInt8]? { nil }
 
   public func stored(_: TensorInfo) throws(StorageError) -> StoredTensor? { nil }
+
+  public func spanned(_: TensorInfo) throws(StorageError) -> SpannedTensor? { nil }
 
   /// The tensor of that name. O(log n).
   public func tensor(named name: String) -> TensorInfo? {

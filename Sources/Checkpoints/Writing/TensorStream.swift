@@ -4,17 +4,38 @@ import TensorKit
 
 /// The way of the tensors from a source into one file: made on several threads, written in order.
 ///
-/// Large tensors that lie in a file as they are to be written go by in parts: the threads read them and take their
-/// checksums while others are written, and a tensor of any size is never whole in memory.
+/// Large tensors that lie in a file as they are to be written, or that the source makes in spans, go by in parts: the
+/// threads read them and take their checksums while others are written, and a tensor of any size is never whole in memory.
 struct TensorStream {
   private enum Job: Sendable {
     /// Whole tensors of the plan.
     case tensors(Range<Int>)
-    /// A part of one.
-    case part(of: Int, StoredTensor, Range<Int>)
+    case part(Part)
   }
 
-  /// Bytes of a part; so many fit into a core's cache until they are written.
+  /// Some bytes of a tensor, as they are written.
+  private struct Part: Sendable {
+    enum Origin: Sendable {
+      case stored(StoredTensor)
+      case made(SpannedTensor)
+    }
+    let tensor: Int
+    let origin: Origin
+    let range: Range<Int>
+    /// Bytes of all parts of the tensor.
+    let total: Int
+    /// Parts of the tensor.
+    let count: Int
+
+    var isFirst: Bool { range.lowerBound == 0 }
+    var isLast: Bool { range.upperBound == total }
+    /// What has to be said of the checksum of all parts.
+    var check: (@Sendable (UInt32) throws(StorageError) -> Void)? {
+      if case .stored(let stored) = origin { stored.check } else { nil }
+    }
+  }
+
+  /// Bytes of a part that is copied; so many fit into a core's cache until they are written.
   private static let partBytes = 512 << 10
   /// What is not worth a job of its own.
   private static let smallBytes = 256 << 10
@@ -36,13 +57,14 @@ struct TensorStream {
       (start, bytes) = (index, 0)
     }
     for (index, info) in plan.tensors.enumerated() {
-      let mustBeCopied = !plan.takes(index, as: .plain)
-      if mustBeCopied || info.byteCount >= Self.smallBytes, let stored = try source.stored(info),
-        plan.takes(index, as: stored.encoding)
-      {
+      if let (origin, total, length) = try Self.origin(of: index, info, source, plan) {
         endGroup(before: index)
-        for offset in stride(from: 0, to: stored.range.count, by: Self.partBytes) {
-          jobs.append(.part(of: index, stored, offset..<min(offset + Self.partBytes, stored.range.count)))
+        for offset in stride(from: 0, to: total, by: length) {
+          jobs.append(
+            .part(
+              Part(
+                tensor: index, origin: origin, range: offset..<min(offset + length, total), total: total,
+                count: (total - 1) / length + 1)))
         }
         start = index + 1
         continue
@@ -54,10 +76,30 @@ struct TensorStream {
     self.jobs = jobs
   }
 
-  private struct Part: Sendable {
+  /// How a tensor goes by in parts, its bytes, and those of a part; nil for one that goes by as a whole.
+  private static func origin(
+    of index: Int, _ info: TensorInfo, _ source: any TensorSource, _ plan: any CheckpointFilePlan
+  ) throws(StorageError) -> (Part.Origin, total: Int, length: Int)? {
+    let mustBeCopied = !plan.takes(index, as: .plain)
+    guard mustBeCopied || info.byteCount >= smallBytes else { return nil }
+    if let stored = try source.stored(info), plan.takes(index, as: stored.encoding), stored.range.count > 0 {
+      return (.stored(stored), stored.range.count, partBytes)
+    }
+    if !mustBeCopied, let spanned = try source.spanned(info) {
+      return (.made(spanned), info.byteCount, spanned.length)
+    }
+    return nil
+  }
+
+  private struct Piece: Sendable {
     let bytes: TensorBytes
     /// Where the plan or the source needs one.
     let checksum: CRC32
+
+    init(_ bytes: TensorBytes, withChecksum: Bool) throws(StorageError) {
+      self.bytes = bytes
+      checksum = withChecksum ? try bytes.withBytes { CRC32.of($0) } : CRC32()
+    }
   }
 
   /// - Parameter wrote: bytes of tensors, as the source gives them.
@@ -66,55 +108,64 @@ struct TensorStream {
     var writer = try plan.begin(writingTo: buffer)
     let (source, plan, jobs) = (source, plan, jobs)
     let tensors = plan.tensors
-    let memory = PartMemory(partBytes: Self.partBytes)
+    let memory = PartMemory(partBytes: longestPart)
+    let open = OpenTensors()
     var checksum = CRC32()
-    try OrderedPipeline(threads: threads).run(jobs.count) { number throws(StorageError) -> [Part] in
+    try OrderedPipeline(threads: threads).run(jobs.count) { number throws(StorageError) -> [Piece] in
       switch jobs[number] {
       case .tensors(let range):
         try range.map { index throws(StorageError) in
           let bytes = try plan.encode(index, source.bytes(of: tensors[index]))
-          return try Self.part(bytes, withChecksum: plan.hasChecksums)
+          return try Piece(bytes, withChecksum: plan.hasChecksums)
         }
-      case .part(let index, let stored, let range):
-        try located(file: source.label, tensor: tensors[index].name) { () throws(StorageError) in
-          let bytes = try memory.bytes(count: range.count) { part throws(StorageError) in
-            try stored.range.copy(from: range.lowerBound, into: part)
+      case .part(let part):
+        try located(file: source.label, tensor: tensors[part.tensor].name) { () throws(StorageError) in
+          let bytes = try memory.bytes(count: part.range.count) { target throws(StorageError) in
+            switch part.origin {
+            case .stored(let stored): try stored.range.copy(from: part.range.lowerBound, into: target)
+            case .made(let spanned):
+              try open.withReader(of: part.tensor, spanned, spans: part.count) { reader throws(StorageError) in
+                try reader(part.range.lowerBound, target)
+              }
+            }
           }
-          return [try Self.part(bytes, withChecksum: plan.hasChecksums || stored.check != nil)]
+          return [try Piece(bytes, withChecksum: plan.hasChecksums || part.check != nil)]
         }
       }
-    } consume: { number, parts throws(StorageError) in
+    } consume: { number, pieces throws(StorageError) in
       switch jobs[number] {
       case .tensors(let range):
-        for (index, part) in zip(range, parts) {
-          try writer.begin(checksum: part.checksum)
-          try writer.write(part.bytes)
-          try writer.end(checksum: part.checksum)
+        for (index, piece) in zip(range, pieces) {
+          try writer.begin(checksum: piece.checksum)
+          try writer.write(piece.bytes)
+          try writer.end(checksum: piece.checksum)
           wrote(tensors[index].byteCount)
         }
-      case .part(let index, let stored, let range):
-        if range.lowerBound == 0 {
+      case .part(let part):
+        if part.isFirst {
           try writer.begin(checksum: nil)
           checksum = CRC32()
         }
-        try writer.write(parts[0].bytes)
-        checksum = checksum.followed(by: parts[0].checksum, count: range.count)
-        if range.upperBound == stored.range.count {
-          try located(file: source.label, tensor: tensors[index].name) { () throws(StorageError) in
-            try stored.check?(checksum.value)
+        try writer.write(pieces[0].bytes)
+        checksum = checksum.followed(by: pieces[0].checksum, count: part.range.count)
+        if part.isLast {
+          try located(file: source.label, tensor: tensors[part.tensor].name) { () throws(StorageError) in
+            try part.check?(checksum.value)
           }
           try writer.end(checksum: checksum)
         }
-        let (size, of) = (tensors[index].byteCount, stored.range.count)
-        func elements(_ stored: Int) -> Int { Int(Double(stored) / Double(of) * Double(size)) }
-        wrote(elements(range.upperBound) - elements(range.lowerBound))
+        let size = tensors[part.tensor].byteCount
+        func elements(_ stored: Int) -> Int { Int(Double(stored) / Double(part.total) * Double(size)) }
+        wrote(elements(part.range.upperBound) - elements(part.range.lowerBound))
       }
     }
     try writer.finish()
     try buffer.flush()
   }
 
-  private static func part(_ bytes: TensorBytes, withChecksum: Bool) throws(StorageError) -> Part {
-    Part(bytes: bytes, checksum: withChecksum ? try bytes.withBytes { CRC32.of($0) } : CRC32())
+  private var longestPart: Int {
+    jobs.reduce(0) { longest, job in
+      if case .part(let part) = job { max(longest, part.range.count) } else { longest }
+    }
   }
 }

@@ -22,11 +22,15 @@ struct ExactUpgrade {
   /// - Parameter factor: nil for what is approximated by nothing.
   /// Memory: the tensor.
   func approximation(of shared: TensorBytes, _ factor: Factor?) throws(StorageError) -> TensorBytes {
-    let sum = TensorSum(
-      shared: shared, format: format, addends: factor.map { [.factor(WeightedFactor($0, weight: 1))] } ?? [])
+    let sum = sum(factor)
     return try TensorBytes(count: info.byteCount) { target throws(StorageError) in
-      try sum.write(as: format, into: target)
+      try sum.write(shared, into: target)
     }
+  }
+
+  /// What the one expert adds.
+  func sum(_ factor: Factor?) -> WeightedSum {
+    WeightedSum(factor.map { [.factor(WeightedFactor($0, weight: 1))] } ?? [], to: format, as: format)
   }
 
   /// What makes the approximation exact, encoded.

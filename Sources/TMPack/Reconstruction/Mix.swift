@@ -11,12 +11,12 @@ public struct Mix: TensorSource {
   /// The non-tensor files that go with it (TMP-7-11).
   public let files: [MixFile]
 
-  private let reconstructor: Reconstructor
+  let reconstructor: Reconstructor
   private let recipes: [ExactString: Recipe]
   private let dtype: FloatFormat?
 
   /// How one tensor comes about.
-  private enum Recipe: Sendable {
+  enum Recipe: Sendable {
     /// The shared tensor, bit for bit.
     case shared(SharedEntry)
     /// One expert's tensor, which `info` describes, bit for bit.
@@ -127,6 +127,8 @@ public struct Mix: TensorSource {
     indices.max { (selection[$0].weight, $1) < (selection[$1].weight, $0) }
   }
 
+  func recipe(of info: TensorInfo) -> Recipe? { recipes[ExactString(info.name)] }
+
   /// What is added to the shared tensor of that name; nil for a tensor that comes about otherwise.
   func addends(of name: String) -> [(expert: WeightedExpert, entry: ExpertEntry)]? {
     switch recipes[ExactString(name)] {
@@ -184,20 +186,26 @@ public struct Mix: TensorSource {
       let bytes = try reconstructor.correctedBytes(entry, ofExpert: expert.position, base: base)
       try convert(base.info, bytes, to: info, destination)
     case .sum(let base, let addends):
-      guard let format = base.info.dtype.floatFormat, let output = info.dtype.floatFormat else {
-        preconditionFailure("only float tensors are summed")
-      }
-      let sum = TensorSum(
-        shared: try reconstructor.sharedBytes(base), format: format,
-        addends: try addends.map { expert, entry throws(StorageError) -> TensorSum.Addend? in
-          switch try reconstructor.part(entry, ofExpert: expert.position) {
-          case .factor(let factor): .factor(WeightedFactor(factor, weight: expert.weight))
-          case .nothing: nil
-          case .bytes(let own): .difference(own: own, weight: expert.weight)
-          }
-        }.compactMap { $0 })
-      try sum.write(as: output, into: destination)
+      let sum = try sum(base, addends, as: info)
+      try sum.write(try reconstructor.sharedBytes(base), into: destination)
     }
+  }
+
+  /// What the addends add to a tensor.
+  func sum(
+    _ base: SharedEntry, _ addends: [(expert: WeightedExpert, entry: ExpertEntry)], as info: TensorInfo
+  ) throws(StorageError) -> WeightedSum {
+    guard let format = base.info.dtype.floatFormat, let output = info.dtype.floatFormat else {
+      preconditionFailure("only float tensors are summed")
+    }
+    let parts = try addends.map { expert, entry throws(StorageError) -> WeightedSum.Addend? in
+      switch try reconstructor.part(entry, ofExpert: expert.position) {
+      case .factor(let factor): .factor(WeightedFactor(factor, weight: expert.weight))
+      case .nothing: nil
+      case .bytes(let own): .difference(own: own, weight: expert.weight)
+      }
+    }
+    return WeightedSum(parts.compactMap { $0 }, to: format, as: output)
   }
 
   private func convert(

@@ -38,20 +38,34 @@ struct SharedTensors: Sendable {
         try payloads.read(payload, of: section, into: destination, checkingDigests: checkingDigest)
       }
     }
+    try detachedBytes(of: entry).withBytes { destination.copyMemory(from: $0) }
+  }
+
+  /// A tensor's bytes: a view of a detached checkpoint that is mapped, else a copy.
+  func bytes(of entry: SharedEntry) throws(StorageError) -> TensorBytes {
+    if entry.payload == nil { return try detachedBytes(of: entry) }
+    return try TensorBytes(count: entry.info.byteCount) { buffer throws(StorageError) in try read(entry, into: buffer) }
+  }
+
+  /// A tensor that is read in parts: of a detached checkpoint, its digest is checked now.
+  func open(_ entry: SharedEntry) throws(StorageError) -> OpenSharedTensor {
+    guard let payload = entry.payload else {
+      return OpenSharedTensor(name: entry.info.name, place: .memory(try detachedBytes(of: entry)))
+    }
+    return OpenSharedTensor(name: entry.info.name, place: .frames(payload, section, payloads))
+  }
+
+  private func detachedBytes(of entry: SharedEntry) throws(StorageError) -> TensorBytes {
     let source = try requiredSource()
-    let info = try matching(entry, in: source)
-    try source.read(info, into: destination)
-    let actual = Digest(of: UnsafeRawBufferPointer(destination))
+    let bytes = try source.bytes(of: try matching(entry, in: source))
+    let actual = try bytes.withBytes { Digest(of: $0) }
     guard actual == entry.digest else {
       throw StorageError(
         .baseMismatch,
         "is not the tensor that \(archivePath) is bound to: expected digest \(entry.digest), found \(actual)",
         file: source.label, tensor: entry.info.name)
     }
-  }
-
-  func bytes(of entry: SharedEntry) throws(StorageError) -> TensorBytes {
-    try TensorBytes(count: entry.info.byteCount) { buffer throws(StorageError) in try read(entry, into: buffer) }
+    return bytes
   }
 
   /// The bytes of a non-tensor file.
@@ -87,5 +101,40 @@ struct SharedTensors: Sendable {
         file: source.label, tensor: entry.info.name)
     }
     return info
+  }
+}
+
+/// A tensor of the shared model, for who reads it in parts.
+struct OpenSharedTensor: Sendable {
+  fileprivate enum Place: Sendable {
+    case frames(PayloadReference, Section<SharedManifest>, PayloadReader)
+    case memory(TensorBytes)
+  }
+
+  fileprivate let name: String
+  fileprivate let place: Place
+
+  func read(_ range: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+    switch place {
+    case .frames(let payload, let section, let payloads):
+      try located(tensor: name) { () throws(StorageError) in
+        try payloads.read(payload, range, of: section, into: destination)
+      }
+    case .memory(let bytes):
+      try bytes.withBytes { destination.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[range])) }
+    }
+  }
+
+  /// Lends some bytes: a copy only where they are stored in frames.
+  func withBytes(
+    _ range: Range<Int>, _ body: (UnsafeRawBufferPointer) throws(StorageError) -> Void
+  ) throws(StorageError) {
+    switch place {
+    case .frames:
+      let bytes = try TensorBytes(count: range.count) { room throws(StorageError) in try read(range, into: room) }
+      try bytes.withBytes { raw throws(StorageError) in try body(raw) }
+    case .memory(let bytes):
+      try bytes.withBytes { raw throws(StorageError) in try body(UnsafeRawBufferPointer(rebasing: raw[range])) }
+    }
   }
 }
