@@ -1,5 +1,6 @@
 import ByteIO
 import CZstd
+import Synchronization
 
 /// Independent zstd frames of a known raw size, as the archive stores them (TMP-5-5).
 public enum Zstandard {
@@ -105,8 +106,8 @@ public enum Zstandard {
     guard ZSTD_isError(frameSize) == 0, frameSize == stored.count else {
       throw StorageError(.malformed, "zstd: the stored bytes are not exactly one frame")
     }
-    let context = ZSTD_createDCtx()!
-    defer { ZSTD_freeDCtx(context) }
+    let context = Decompressors.take()
+    defer { Decompressors.give(context) }
     let result = ZSTD_decompressDCtx(context, raw.baseAddress, raw.count, stored.baseAddress, stored.count)
     guard ZSTD_isError(result) == 0 else {
       let code: StorageError.Code =
@@ -114,6 +115,25 @@ public enum Zstandard {
       throw StorageError(code, "zstd: \(String(cString: ZSTD_getErrorName(result)))")
     }
     guard result == raw.count else { throw StorageError(.malformed, "zstd: gave \(result) of \(raw.count) bytes") }
+  }
+}
+
+/// Contexts to decompress with that are used again: a new one costs as much as many a frame.
+private enum Decompressors {
+  /// What several threads need at once.
+  private static let mostIdle = 64
+  private nonisolated(unsafe) static var idle: [OpaquePointer] = []
+  private static let lock = Mutex(())
+
+  static func take() -> OpaquePointer { lock.withLock { _ in idle.popLast() } ?? ZSTD_createDCtx()! }
+
+  static func give(_ context: OpaquePointer) {
+    let isKept = lock.withLock { _ in
+      guard idle.count < mostIdle else { return false }
+      idle.append(context)
+      return true
+    }
+    if !isKept { ZSTD_freeDCtx(context) }
   }
 }
 

@@ -6,8 +6,6 @@ import TensorKit
 /// How a mix is written in one pass: a span of a tensor's bytes at a time, from the frames to the output in a core's
 /// cache. A reconstructor that keeps what it decodes has whole tensors instead.
 extension Mix {
-  /// About the bytes of the shared model that a span needs.
-  private static let spanBytes = 2 << 20
   /// Spans that would have to be longer are not worth it.
   private static let mostSpanBytes = 32 << 20
 
@@ -16,24 +14,24 @@ extension Mix {
     let reconstructor = reconstructor
     switch recipe {
     case .shared(let base):
-      return Self.spans(of: base.info, as: info) { () throws(StorageError) in
+      return spans(of: base.info, as: info) { () throws(StorageError) in
         let shared = try reconstructor.shared.open(base)
         return { range, target throws(StorageError) in try shared.read(range, into: target) }
       }
     case .exact(let expert, let entry, let own):
       switch entry.factor {
       case .replaced(_, _, let payload):
-        return Self.spans(of: own, as: info) {
+        return spans(of: own, as: info) {
           { range, target throws(StorageError) in
             try reconstructor.read(payload, range, of: entry, ofExpert: expert.position, into: target)
           }
         }
       case .difference(let payload):
         guard let base = reconstructor.shared.manifest.entry(named: entry.name) else { return nil }
-        return Self.spans(of: own, as: info) { () throws(StorageError) in
+        return spans(of: own, as: info) { () throws(StorageError) in
           let shared = try reconstructor.shared.open(base)
           return { range, target throws(StorageError) in
-            try shared.withBytes(range) { reference throws(StorageError) in
+            try shared.withBytes(range, in: reconstructor.scratch) { reference throws(StorageError) in
               try reconstructor.withBytes(of: payload, range, of: entry, ofExpert: expert.position) { difference in
                 ExactDifference.decode(difference, against: reference, dtype: own.dtype, into: target)
               }
@@ -56,7 +54,7 @@ extension Mix {
       let output = info.dtype.floatFormat
     else { return nil }
     let run = WeightedFactor.runLength(
-      base.info.shape.elementCount, about: Self.spanBytes / format.byteWidth,
+      base.info.shape.elementCount, about: Reconstructor.spanBytes / format.byteWidth,
       granularity: WeightedFactor.granularity(of: base.info.shape))
     guard run > 0, run * format.byteWidth <= Self.mostSpanBytes else { return nil }
     let mix = self
@@ -65,8 +63,9 @@ extension Mix {
       let shared = try mix.reconstructor.shared.open(base)
       return { start, target throws(StorageError) in
         let run = start / output.byteWidth..<(start + target.count) / output.byteWidth
-        try shared.withBytes(run.lowerBound * format.byteWidth..<run.upperBound * format.byteWidth) {
-          raw throws(StorageError) in try sum.write(run, shared: raw, into: target)
+        let bytes = run.lowerBound * format.byteWidth..<run.upperBound * format.byteWidth
+        try shared.withBytes(bytes, in: mix.reconstructor.scratch) { raw throws(StorageError) in
+          try sum.write(run, shared: raw, into: target)
         }
       }
     }
@@ -75,7 +74,7 @@ extension Mix {
   /// Spans of a tensor whose bytes are there, for one that may be of another float dtype.
   ///
   /// - Parameter open: gives what reads a range of `own`'s bytes: whole blocks of exact differences.
-  private static func spans(
+  private func spans(
     of own: TensorInfo, as info: TensorInfo,
     open: @escaping @Sendable () throws(StorageError) -> @Sendable (
       Range<Int>, UnsafeMutableRawBufferPointer
@@ -83,18 +82,19 @@ extension Mix {
   ) -> SpannedTensor? {
     guard own.byteCount > 0 else { return nil }
     guard own.dtype != info.dtype else {
-      return SpannedTensor(length: spanBytes) { () throws(StorageError) in
+      return SpannedTensor(length: Reconstructor.spanBytes) { () throws(StorageError) in
         let read = try open()
         return { start, target throws(StorageError) in try read(start..<start + target.count, target) }
       }
     }
     guard let from = own.dtype.floatFormat, let to = info.dtype.floatFormat else { return nil }
-    return SpannedTensor(length: spanBytes / from.byteWidth * to.byteWidth) { () throws(StorageError) in
+    let scratch = reconstructor.scratch
+    return SpannedTensor(length: Reconstructor.spanBytes / from.byteWidth * to.byteWidth) { () throws(StorageError) in
       let read = try open()
       return { start, target throws(StorageError) in
         let begin = start / to.byteWidth * from.byteWidth
         let count = target.count / to.byteWidth * from.byteWidth
-        let bytes = try TensorBytes(count: count) { room throws(StorageError) in
+        let bytes = try scratch.bytes(count: count) { room throws(StorageError) in
           try read(begin..<begin + count, room)
         }
         try bytes.withBytes { from.convert($0, to: to, into: target) }
@@ -120,7 +120,7 @@ extension Reconstructor {
     of payload: PayloadReference, _ range: Range<Int>, of entry: ExpertEntry, ofExpert position: Int,
     _ body: (UnsafeRawBufferPointer) -> Void
   ) throws(StorageError) {
-    let bytes = try TensorBytes(count: range.count) { room throws(StorageError) in
+    let bytes = try scratch.bytes(count: range.count) { room throws(StorageError) in
       try read(payload, range, of: entry, ofExpert: position, into: room)
     }
     try bytes.withBytes { body($0) }

@@ -14,7 +14,12 @@ public final class Reconstructor: Sendable {
   public let archive: Archive
   let shared: SharedTensors
   let keepsDecoded: Bool
+  /// For what spans need of the shared model and of experts.
+  let scratch = PartMemory(partBytes: spanBytes)
   private let decoded = Mutex<[PartName: DecodedPart]>([:])
+
+  /// About the bytes of the shared model that a span needs (see `Mix.spanned`).
+  static let spanBytes = 2 << 20
 
   /// What the cache is keyed by.
   private enum PartName: Hashable {

@@ -127,11 +127,11 @@ struct OpenSharedTensor: Sendable {
 
   /// Lends some bytes: a copy only where they are stored in frames.
   func withBytes(
-    _ range: Range<Int>, _ body: (UnsafeRawBufferPointer) throws(StorageError) -> Void
+    _ range: Range<Int>, in scratch: PartMemory, _ body: (UnsafeRawBufferPointer) throws(StorageError) -> Void
   ) throws(StorageError) {
     switch place {
     case .frames:
-      let bytes = try TensorBytes(count: range.count) { room throws(StorageError) in try read(range, into: room) }
+      let bytes = try scratch.bytes(count: range.count) { room throws(StorageError) in try read(range, into: room) }
       try bytes.withBytes { raw throws(StorageError) in try body(raw) }
     case .memory(let bytes):
       try bytes.withBytes { raw throws(StorageError) in try body(UnsafeRawBufferPointer(rebasing: raw[range])) }

@@ -1,10 +1,9 @@
 import ByteIO
 import Synchronization
-import TensorKit
 
 /// Memory for parts of tensors that is used again and again: new memory costs a page fault for every page of every
 /// part, as much as copying it.
-final class PartMemory: Sendable {
+package final class PartMemory: Sendable {
   /// One part's. It goes back when nothing refers to it any more.
   private final class Piece: @unchecked Sendable {
     let memory: UnsafeMutableRawBufferPointer
@@ -19,15 +18,15 @@ final class PartMemory: Sendable {
   nonisolated(unsafe) private var free: [UnsafeMutableRawBufferPointer] = []
   private let lock = Mutex(())
 
-  init(partBytes: Int) { self.partBytes = partBytes }
+  package init(partBytes: Int) { self.partBytes = partBytes }
 
   deinit { for memory in free { memory.deallocate() } }
 
-  /// - Parameter count: no more than a part has.
-  func bytes(
+  /// - Parameter count: no more than a part has, or it is memory of its own.
+  package func bytes(
     count: Int, filledBy fill: (UnsafeMutableRawBufferPointer) throws(StorageError) -> Void
   ) throws(StorageError) -> TensorBytes {
-    precondition(count <= partBytes, "no more than a part")
+    guard count <= partBytes else { return try TensorBytes(count: count, filledBy: fill) }
     let piece = Piece(take(), of: self)
     let memory = UnsafeMutableRawBufferPointer(rebasing: piece.memory[..<count])
     try fill(memory)
