@@ -43,7 +43,8 @@ private struct FilteredFrame {
   }
 
   /// Frames of the filters that may make it smallest, by an estimate that is good to some per cent.
-  static func candidates(_ raw: UnsafeRawBufferPointer, _ filters: [FrameFilter], boundaries: [Int]) -> [FilteredFrame] {
+  static func candidates(_ raw: UnsafeRawBufferPointer, _ filters: [FrameFilter], boundaries: [Int]) -> [FilteredFrame]
+  {
     let frames = filters.compactMap { FilteredFrame(raw, $0, boundaries: boundaries) }
     guard let least = frames.map(\.cuts.bits).min() else { return [] }
     return frames.filter { $0.cuts.bits <= 1.02 * least }

@@ -13,38 +13,18 @@ final class SharedFrames: Sendable {
 
   /// Raw bytes of all frames that are held.
   private static let mostBytes = 16 << 20
-  private static let mostFrames = 64
 
-  /// The one that was used last comes last.
-  private let held = Mutex<[(key: Key, bytes: [UInt8])]>([])
+  private let held = Mutex(RecentlyUsed<Key, [UInt8]>(limit: mostBytes))
 
   /// The raw bytes of a frame, decoded by `decode` unless they are there.
   func bytes(
     of frame: FrameRecord, isChecked: Bool, decode: () throws(StorageError) -> [UInt8]
   ) throws(StorageError) -> [UInt8] {
     let key = Key(frame: frame, isChecked: isChecked)
-    if let bytes = use(key) { return bytes }
+    if let bytes = held.withLock({ $0.value(for: key) }) { return bytes }
     let bytes = try decode()
-    hold(bytes, as: key)
+    // With its record: frames of a byte are not held without end.
+    _ = held.withLock { $0.keep(bytes, for: key, size: bytes.count + MemoryLayout<Key>.size) }
     return bytes
-  }
-
-  private func use(_ key: Key) -> [UInt8]? {
-    held.withLock { held in
-      guard let index = held.lastIndex(where: { $0.key == key }) else { return nil }
-      let entry = held.remove(at: index)
-      held.append(entry)
-      return entry.bytes
-    }
-  }
-
-  private func hold(_ bytes: [UInt8], as key: Key) {
-    held.withLock { held in
-      guard !held.contains(where: { $0.key == key }) else { return }
-      held.append((key, bytes))
-      while held.count > Self.mostFrames || held.reduce(0, { $0 + $1.bytes.count }) > Self.mostBytes {
-        held.removeFirst()
-      }
-    }
   }
 }

@@ -40,6 +40,15 @@ public enum Factor: Sendable, Hashable {
     }
   }
 
+  /// Bytes of memory that it takes, decoded as far as it is.
+  package var memorySize: Int {
+    switch self {
+    case .lowRank, .sparse, .dense: byteCount
+    case .quantized(let factor): factor.payload.count + 2 * factor.symbolCount
+    case .masked(let factor): byteCount + 2 * factor.symbols.count
+    }
+  }
+
   /// `weight` times the tensor as the product that decoding makes of it; nil for factors that are not of low rank.
   package func product(weight: Float) -> LowRankProduct? {
     switch self {

@@ -24,6 +24,15 @@ public enum QuantizedFactor: Sendable, Hashable {
     }
   }
 
+  /// Integers that it is decoded to.
+  package var symbolCount: Int {
+    switch self {
+    case .lowRank(let factor): factor.left.count + factor.right.count
+    case .dense(let factor): factor.symbols.count
+    case .layered(let factor): factor.lowRank.left.count + factor.lowRank.right.count + factor.residual.symbols.count
+    }
+  }
+
   /// Adds `weight` times the tensor. Each case's type defines it to the bit.
   ///
   /// - Precondition: `acc` has `elementCount` elements, row-major.

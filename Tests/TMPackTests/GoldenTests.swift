@@ -86,8 +86,8 @@ func weights(_ text: String) throws -> RouterWeights { text.isEmpty ? .shared : 
     let index = archive.file.slot.index
     let stored = try ReadableFile(golden.path).bytes(at: index.offset, count: index.storedSize)
     #expect(Digest(of: stored) == archive.rootDigest)
-    for keepsDecoded in [true, false] {
-      let reconstructor = try Reconstructor(archive, keepsDecoded: keepsDecoded)
+    for memoryLimit in [Int.max, 2000, 0] {
+      let reconstructor = try Reconstructor(archive, memoryLimit: memoryLimit)
       for mix in golden.mixes {
         #expect(try digests(of: reconstructor.mix(weights(mix.weights))) == mix.digests, "\(mix.weights)")
       }

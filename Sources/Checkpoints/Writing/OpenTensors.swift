@@ -27,7 +27,8 @@ final class OpenTensors: Sendable {
 
   /// Has `body` make one of the spans of tensor `index`: each of its `count` spans once.
   func withReader<Result>(
-    of index: Int, _ tensor: SpannedTensor, spans count: Int, _ body: (SpannedTensor.Reader) throws(StorageError) -> Result
+    of index: Int, _ tensor: SpannedTensor, spans count: Int,
+    _ body: (SpannedTensor.Reader) throws(StorageError) -> Result
   ) throws(StorageError) -> Result {
     let opening = openings.withLock { openings in
       let entry = openings[index] ?? (Opening(), count)

@@ -95,7 +95,7 @@ public struct AdapterExport: Sendable {
       throw StorageError(.invalidArgument, "the rank is \(rank); it must be at least 1")
     }
     self.options = options
-    reconstructor = try Reconstructor(archive, keepsDecoded: false)
+    reconstructor = try Reconstructor(archive, memoryLimit: 0)
     mix = try reconstructor.mix(weights)
     let shared = reconstructor.shared.manifest.tensors.map(\.info)
     var globs = options.embeddings

@@ -12,6 +12,15 @@ enum DecodedPart: Sendable {
   /// A tensor's own bytes: the shared model's, or an expert's.
   case bytes(TensorBytes)
 
+  /// Memory that it takes; of a view of a mapped file, its pages.
+  var byteCount: Int {
+    switch self {
+    case .factor(let factor): factor.memorySize
+    case .nothing: 0
+    case .bytes(let bytes): bytes.count
+    }
+  }
+
   /// - Parameters:
   ///   - payloads: reads a payload of the entry's section.
   ///   - info: of the shared tensor of the same name, which every factor but `replaced` has (TMP-6-7).

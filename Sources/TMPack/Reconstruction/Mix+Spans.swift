@@ -10,7 +10,7 @@ extension Mix {
   private static let mostSpanBytes = 32 << 20
 
   public func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? {
-    guard !reconstructor.keepsDecoded, let recipe = recipe(of: info) else { return nil }
+    guard reconstructor.memoryLimit == 0, let recipe = recipe(of: info) else { return nil }
     let reconstructor = reconstructor
     switch recipe {
     case .shared(let base):
@@ -76,9 +76,11 @@ extension Mix {
   /// - Parameter open: gives what reads a range of `own`'s bytes: whole blocks of exact differences.
   private func spans(
     of own: TensorInfo, as info: TensorInfo,
-    open: @escaping @Sendable () throws(StorageError) -> @Sendable (
-      Range<Int>, UnsafeMutableRawBufferPointer
-    ) throws(StorageError) -> Void
+    open:
+      @escaping @Sendable () throws(StorageError) ->
+      @Sendable (
+        Range<Int>, UnsafeMutableRawBufferPointer
+      ) throws(StorageError) -> Void
   ) -> SpannedTensor? {
     guard own.byteCount > 0 else { return nil }
     guard own.dtype != info.dtype else {

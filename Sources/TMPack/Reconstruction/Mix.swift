@@ -142,7 +142,7 @@ public struct Mix: TensorSource {
 
   /// Whether `bytes(of:)` gives memory that the reconstructor keeps, too, instead of a copy.
   func sharesMemory(of info: TensorInfo) -> Bool {
-    guard reconstructor.keepsDecoded, let recipe = recipes[ExactString(info.name)], recipe.info.dtype == info.dtype
+    guard reconstructor.memoryLimit > 0, let recipe = recipes[ExactString(info.name)], recipe.info.dtype == info.dtype
     else {
       return false
     }

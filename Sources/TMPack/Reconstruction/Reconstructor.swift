@@ -6,17 +6,18 @@ import TensorKit
 
 /// Rebuilds experts and mixes of them from an archive (TMP-7).
 ///
-/// What has been decoded is kept, so that mixing again with other weights reads nothing twice: at most the shared model and the
-/// factors of the experts used, at the size they have decoded. Safe to use from several threads.
+/// What has been decoded is kept, so that mixing again with other weights reads nothing twice: the shared model and the
+/// factors of the experts used, those that were used last if not all fit. Safe to use from several threads.
 ///
 /// Source: Lu et al., Twin-Merging, NeurIPS 2024, arXiv 2406.15479: θ = θ_shared + Σ wₜ · decode(factorₜ).
 public final class Reconstructor: Sendable {
   public let archive: Archive
   let shared: SharedTensors
-  let keepsDecoded: Bool
+  /// Bytes of decoded parts that are kept at most.
+  public let memoryLimit: Int
   /// For what spans need of the shared model and of experts.
   let scratch = PartMemory(partBytes: spanBytes)
-  private let decoded = Mutex<[PartName: DecodedPart]>([:])
+  private let decoded: Mutex<RecentlyUsed<PartName, DecodedPart>>
 
   /// About the bytes of the shared model that a span needs (see `Mix.spanned`).
   static let spanBytes = 2 << 20
@@ -27,10 +28,13 @@ public final class Reconstructor: Sendable {
     case expert(Int, tensor: ExactString)
   }
 
-  /// - Parameter keepsDecoded: false for one pass over a large archive in memory bounded by a few tensors.
-  public init(_ archive: Archive, keepsDecoded: Bool = true) throws(StorageError) {
+  /// - Parameter memoryLimit: bytes of decoded parts that are kept at most; 0 for one pass over a large archive in
+  ///   memory bounded by a few tensors.
+  public init(_ archive: Archive, memoryLimit: Int = .max) throws(StorageError) {
+    precondition(memoryLimit >= 0, "a limit in bytes")
     self.archive = archive
-    self.keepsDecoded = keepsDecoded
+    self.memoryLimit = memoryLimit
+    decoded = Mutex(RecentlyUsed(limit: memoryLimit))
     shared = try SharedTensors(of: archive)
   }
 
@@ -123,10 +127,10 @@ public final class Reconstructor: Sendable {
   private func keeping(
     _ name: PartName, _ decode: () throws(StorageError) -> DecodedPart
   ) throws(StorageError) -> DecodedPart {
-    guard keepsDecoded else { return try decode() }
-    if let part = decoded.withLock({ $0[name] }) { return part }
+    guard memoryLimit > 0 else { return try decode() }
+    if let part = decoded.withLock({ $0.value(for: name) }) { return part }
     let part = try decode()
-    decoded.withLock { $0[name] = part }
+    _ = decoded.withLock { $0.keep(part, for: name, size: part.byteCount) }
     return part
   }
 }

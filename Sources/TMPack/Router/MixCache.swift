@@ -36,8 +36,7 @@ public final class MixCache: Sendable {
   }
 
   private struct State {
-    var entries: [Key: (entry: Entry, use: UInt64)] = [:]
-    var clock: UInt64 = 0
+    var entries: RecentlyUsed<Key, Entry>
     var statistics = Statistics()
   }
 
@@ -48,7 +47,7 @@ public final class MixCache: Sendable {
   public let resolution: Int
   private let dtype: FloatFormat?
   private let pipeline: OrderedPipeline
-  private let state = Mutex(State())
+  private let state: Mutex<State>
 
   /// - Parameters:
   ///   - reconstructor: keeps what it has decoded, so that another mix only adds up.
@@ -68,6 +67,7 @@ public final class MixCache: Sendable {
     self.resolution = resolution
     self.dtype = dtype
     self.pipeline = pipeline
+    state = Mutex(State(entries: RecentlyUsed(limit: memoryLimit)))
   }
 
   public var statistics: Statistics { state.withLock { $0.statistics } }
@@ -111,12 +111,10 @@ public final class MixCache: Sendable {
 
   private func found(_ key: Key) -> Entry? {
     state.withLock { state in
-      guard let entry = state.entries[key]?.entry else {
+      guard let entry = state.entries.value(for: key) else {
         state.statistics.misses += 1
         return nil
       }
-      state.clock += 1
-      state.entries[key]!.use = state.clock
       state.statistics.hits += 1
       return entry
     }
@@ -140,19 +138,9 @@ public final class MixCache: Sendable {
   }
 
   private func keep(_ entry: Entry, _ key: Key) {
-    guard entry.byteCount <= memoryLimit else { return }
     state.withLock { state in
-      guard state.entries[key] == nil else { return }
-      while state.statistics.byteCount > memoryLimit - entry.byteCount,
-        let oldest = state.entries.min(by: { $0.value.use < $1.value.use })
-      {
-        state.entries[oldest.key] = nil
-        state.statistics.byteCount -= oldest.value.entry.byteCount
-        state.statistics.evictions += 1
-      }
-      state.clock += 1
-      state.entries[key] = (entry, state.clock)
-      state.statistics.byteCount += entry.byteCount
+      state.statistics.evictions += state.entries.keep(entry, for: key, size: entry.byteCount)
+      state.statistics.byteCount = state.entries.size
       state.statistics.entries = state.entries.count
     }
   }

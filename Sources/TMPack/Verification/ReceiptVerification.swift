@@ -29,7 +29,7 @@ extension Verification {
       }
       for error in try proveRouting(receipt, routed, inputs) { report(error) }
     }
-    let reconstructor = try Reconstructor(archive, keepsDecoded: false)
+    let reconstructor = try Reconstructor(archive, memoryLimit: 0)
     let mix =
       receipt.isExact
       ? try reconstructor.exact(try receipt.exactExpert(archive))

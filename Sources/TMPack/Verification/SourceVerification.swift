@@ -15,7 +15,7 @@ extension Verification {
   ) throws(StorageError) -> [VerificationFault] {
     let position = try archive.file.expertIndex(named: name)
     let manifest = try archive.file.expertSection(position).manifest
-    let reconstructor = try Reconstructor(archive, keepsDecoded: false)
+    let reconstructor = try Reconstructor(archive, memoryLimit: 0)
     let shared = reconstructor.shared
     var faults: [VerificationFault] = []
     func report(_ error: StorageError) {

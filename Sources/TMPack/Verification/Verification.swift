@@ -96,7 +96,7 @@ public struct Verification: Sendable {
   private func decodeExpert(_ position: Int, _ progress: (Progress) -> Void) throws(StorageError) -> [VerificationFault]
   {
     let name = archive.experts[position].name
-    let reconstructor = try Reconstructor(archive, keepsDecoded: false)
+    let reconstructor = try Reconstructor(archive, memoryLimit: 0)
     let section = try archive.file.expertSection(position)
     let entries = section.manifest.tensors
     var faults = try checkFiles(expert: position)

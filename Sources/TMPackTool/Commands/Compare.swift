@@ -146,7 +146,7 @@ struct TensorReference {
     guard let (archive, weights) = try openSelection(io, detached) else {
       return try Checkpoint.open(path, onBase: try adapterBase?.source(io, detached), mode: io).source
     }
-    return try Reconstructor(archive, keepsDecoded: false).mix(weights)
+    return try Reconstructor(archive, memoryLimit: 0).mix(weights)
   }
 
   /// The archive and what is selected of it; nil for a mere path.

@@ -62,7 +62,7 @@ struct Export: ParsableCommand {
   }
 
   private func writeShared(of archive: Archive, to path: String, _ show: (Progress) -> Void) throws {
-    let shared = try Reconstructor(archive, keepsDecoded: false).mix(.shared)
+    let shared = try Reconstructor(archive, memoryLimit: 0).mix(.shared)
     let destination = try CheckpointDestination(path, replacing: paths.force)
     try destination.write(
       shared, carriedFiles: destination.layout == .folder ? shared.files.map(\.content) : [],

@@ -61,7 +61,7 @@ struct Unpack: ParsableCommand {
 
   func run() throws {
     let opened = try selection.detached.open(archive, work.io)
-    let reconstructor = try Reconstructor(opened, keepsDecoded: false)
+    let reconstructor = try Reconstructor(opened, memoryLimit: 0)
     let (weights, routed) = try selection.choose(opened, routing)
     let mix =
       if exact, let expert = selection.expert {

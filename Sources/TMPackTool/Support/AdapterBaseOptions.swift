@@ -17,6 +17,6 @@ struct AdapterBaseOptions: ParsableArguments {
   ) throws(StorageError) -> (any TensorSource)? {
     if let base { return try TensorReference(base).open(io, detached) }
     guard let archive, archive.method.name == .base else { return nil }
-    return try Reconstructor(archive, keepsDecoded: false).mix(.shared)
+    return try Reconstructor(archive, memoryLimit: 0).mix(.shared)
   }
 }

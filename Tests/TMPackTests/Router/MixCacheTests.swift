@@ -61,7 +61,7 @@ import Testing
   }
 
   @Test func copiesAllWhereNothingIsKept() throws {
-    let own = try Reconstructor(archive.open(), keepsDecoded: false)
+    let own = try Reconstructor(archive.open(), memoryLimit: 0)
     let entry = try MixCache(own, memoryLimit: 1 << 20).mix(weights(0.5))
     #expect(entry.byteCount == entry.source.tensors.reduce(0) { $0 + $1.byteCount })
   }
