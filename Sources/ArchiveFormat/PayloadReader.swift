@@ -1,4 +1,5 @@
 import ByteIO
+import Parallel
 
 /// Reads the payloads of an archive's sections: of a finished one, or of one that is still being written.
 ///
@@ -8,37 +9,53 @@ public struct PayloadReader: Sendable {
 
   /// Fills `destination` with a payload (TMP-5-8).
   ///
-  /// Memory: one frame or two, of at most 4 MiB, beside `destination`.
+  /// The frames are decoded on all threads that are free: see `concurrently`.
+  /// Memory: one frame or two a thread, of at most 4 MiB, beside `destination`.
   /// - Parameter checkingDigests: also check zstd frames by digest, not only by checksum.
   public func read<Manifest>(
     _ payload: PayloadReference, of section: Section<Manifest>, into destination: UnsafeMutableRawBufferPointer,
     checkingDigests: Bool = false
   ) throws(StorageError) {
     precondition(destination.count == payload.size, "room for exactly the payload")
+    var pieces: [(number: Int, skip: Int, bytes: Range<Int>)] = []
     var done = 0
     var skip = payload.skip
     for number in payload.frames {
-      let frame = section.frames[number]
-      let count = min(frame.rawSize - skip, payload.size - done)
-      let target = UnsafeMutableRawBufferPointer(rebasing: destination[done..<done + count])
+      let count = min(section.frames[number].rawSize - skip, payload.size - done)
+      pieces.append((number, skip, done..<done + count))
+      done += count
+      skip = 0
+    }
+    nonisolated(unsafe) let destination = destination
+    let (file, frames) = (file, section.frames)
+    try concurrently(pieces.count) { [pieces] index throws(StorageError) in
+      let (number, skip, bytes) = pieces[index]
+      let frame = frames[number]
       do throws(StorageError) {
-        try file.withBytes(at: frame.extent.offset, count: frame.extent.storedSize) { stored throws(StorageError) in
-          if count == frame.rawSize {
-            try frame.decode(stored, into: target, checkingDigest: checkingDigests)
-          } else {
-            let whole = UnsafeMutableRawBufferPointer.allocate(byteCount: frame.rawSize, alignment: 64)
-            defer { whole.deallocate() }
-            try frame.decode(stored, into: whole, checkingDigest: checkingDigests)
-            target.copyMemory(from: UnsafeRawBufferPointer(rebasing: whole[skip..<skip + count]))
-          }
-        }
+        try Self.read(
+          frame, from: file, skipping: skip, into: UnsafeMutableRawBufferPointer(rebasing: destination[bytes]),
+          checkingDigests)
       } catch {
         let place = "frame \(number), bytes \(frame.extent.offset) to \(frame.extent.end - 1)"
         throw StorageError(
           error.code, "\(place): \(error.message)", file: file.path, offset: frame.extent.offset)
       }
-      done += count
-      skip = 0
+    }
+  }
+
+  private static func read(
+    _ frame: FrameRecord, from file: ReadableFile, skipping skip: Int, into target: UnsafeMutableRawBufferPointer,
+    _ checkingDigest: Bool
+  ) throws(StorageError) {
+    try file.withBytes(at: frame.extent.offset, count: frame.extent.storedSize) { stored throws(StorageError) in
+      if target.count == frame.rawSize {
+        try frame.decode(stored, into: target, checkingDigest: checkingDigest)
+      } else {
+        let whole = UnsafeMutableRawBufferPointer.allocate(byteCount: frame.rawSize, alignment: 64)
+        defer { whole.deallocate() }
+        try frame.decode(stored, into: whole, checkingDigest: checkingDigest)
+        target.copyMemory(from: UnsafeRawBufferPointer(rebasing: whole[skip..<skip + target.count]))
+      }
     }
   }
 

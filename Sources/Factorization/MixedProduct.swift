@@ -26,19 +26,36 @@ package final class MixedProduct: Sendable {
   /// Whether there is a kernel for tensors of this format.
   package static func supports(_ format: FloatFormat) -> Bool { format.mixType != nil }
 
+  package var rows: Int { product.rows }
+
+  /// A good number of rows for one call: about so many bytes of them, and whole panels of the kernel.
+  package func rowCount(about bytes: Int, _ format: FloatFormat) -> Int {
+    let panel = Int(TMPACK_MIX_PANEL_ROWS)
+    return min(rows, max(1, bytes / (panel * product.columns * format.byteWidth)) * panel)
+  }
+
   /// Writes the sum of `shared` and the product, both of all elements and in the same format.
   ///
   /// - Precondition: the format is supported; both buffers are aligned for its elements.
   package func add(
     to shared: UnsafeRawBufferPointer, _ format: FloatFormat, into destination: UnsafeMutableRawBufferPointer
   ) {
+    add(to: shared, format, into: destination, rows: 0..<rows)
+  }
+
+  /// The same of some rows: `shared` and `destination` are theirs.
+  package func add(
+    to shared: UnsafeRawBufferPointer, _ format: FloatFormat, into destination: UnsafeMutableRawBufferPointer,
+    rows: Range<Int>
+  ) {
     guard let type = format.mixType else { preconditionFailure("a supported format") }
-    precondition(shared.count == product.rows * product.columns * format.byteWidth)
-    precondition(destination.count == shared.count)
+    precondition(rows.lowerBound >= 0 && rows.upperBound <= product.rows, "rows of the product")
+    precondition(shared.count == rows.count * product.columns * format.byteWidth && destination.count == shared.count)
+    guard !rows.isEmpty else { return }
     product.left.withUnsafeBufferPointer { left in
       tmpack_mix(
-        isa.code, type, shared.baseAddress!, destination.baseAddress!, product.rows, product.columns,
-        left.baseAddress!, packed.baseAddress!, product.rank)
+        isa.code, type, shared.baseAddress!, destination.baseAddress!, rows.count, product.columns,
+        left.baseAddress! + rows.lowerBound * product.rank, packed.baseAddress!, product.rank)
     }
   }
 }

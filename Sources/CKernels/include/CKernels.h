@@ -56,6 +56,9 @@ size_t tmpack_packed_count(tmpack_isa isa, size_t columns, size_t rank);
 /// Copies `right`, rank x columns and row-major, in the order in which `tmpack_mix` on `isa` reads it.
 void tmpack_pack_right(tmpack_isa isa, const float *right, size_t columns, size_t rank, float *packed);
 
+/// Rows that are best given to `tmpack_mix` together, or a multiple of so many.
+#define TMPACK_MIX_PANEL_ROWS 96
+
 /// What `tmpack_accumulate_low_rank_f32` makes of the shared tensor's elements, widened, then rounded to nearest even;
 /// a NaN becomes the one of TMP-7-13. The same bits, in one pass over memory.
 ///
