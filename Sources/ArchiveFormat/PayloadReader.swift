@@ -1,4 +1,5 @@
 import ByteIO
+import Parallel
 
 /// Reads the payloads of an archive's sections: of a finished one, or of one that is still being written.
 ///
@@ -14,7 +15,8 @@ public struct PayloadReader: Sendable {
 
   /// Fills `destination` with a payload (TMP-5-8), or with a part of it.
   ///
-  /// Memory: one frame or two, of at most 4 MiB, beside `destination`; and up to 16 MiB of frames that small payloads share.
+  /// The frames are decoded on all threads that are free: see `concurrently`.
+  /// Memory: one frame or two a thread, of at most 4 MiB, beside `destination`; and up to 16 MiB of frames that small payloads share.
   /// - Parameters:
   ///   - range: bytes of the payload; nil for all. Frames at its ends are decoded whole.
   ///   - checkingDigests: also check zstd frames by digest, not only by checksum.
@@ -25,25 +27,48 @@ public struct PayloadReader: Sendable {
     let range = range ?? 0..<payload.size
     precondition(range.lowerBound >= 0 && range.upperBound <= payload.size, "bytes of the payload")
     precondition(destination.count == range.count, "room for exactly those")
+    let pieces = Self.pieces(of: payload, range, section.frames)
+    nonisolated(unsafe) let destination = destination
+    let (reader, frames) = (self, section.frames)
+    try concurrently(pieces.count) { index throws(StorageError) in
+      let piece = pieces[index]
+      let frame = frames[piece.frame]
+      do throws(StorageError) {
+        try reader.read(
+          frame, skipping: piece.skip, into: UnsafeMutableRawBufferPointer(rebasing: destination[piece.place]),
+          checkingDigest: checkingDigests)
+      } catch {
+        let place = "frame \(piece.frame), bytes \(frame.extent.offset) to \(frame.extent.end - 1)"
+        throw StorageError(
+          error.code, "\(place): \(error.message)", file: reader.file.path, offset: frame.extent.offset)
+      }
+    }
+  }
+
+  /// What one frame has of a range of a payload.
+  private struct Piece: Sendable {
+    let frame: Int
+    /// Bytes of the frame in front of it.
+    let skip: Int
+    /// Where it goes, counted from the beginning of the range.
+    let place: Range<Int>
+  }
+
+  private static func pieces(of payload: PayloadReference, _ range: Range<Int>, _ frames: [FrameRecord]) -> [Piece] {
+    var pieces: [Piece] = []
     // Where the frame begins, counted from the payload's first byte.
     var start = -payload.skip
     for number in payload.frames {
-      let frame = section.frames[number]
-      let wanted = range.clamped(to: max(0, start)..<start + frame.rawSize)
+      let end = start + frames[number].rawSize
+      let wanted = range.clamped(to: max(0, start)..<end)
       if !wanted.isEmpty {
-        let target = UnsafeMutableRawBufferPointer(
-          rebasing: destination[wanted.lowerBound - range.lowerBound..<wanted.upperBound - range.lowerBound])
-        do throws(StorageError) {
-          try read(frame, skipping: wanted.lowerBound - start, into: target, checkingDigest: checkingDigests)
-        } catch {
-          let place = "frame \(number), bytes \(frame.extent.offset) to \(frame.extent.end - 1)"
-          throw StorageError(
-            error.code, "\(place): \(error.message)", file: file.path, offset: frame.extent.offset)
-        }
+        let place = wanted.lowerBound - range.lowerBound..<wanted.upperBound - range.lowerBound
+        pieces.append(Piece(frame: number, skip: wanted.lowerBound - start, place: place))
       }
-      start += frame.rawSize
+      start = end
       if start >= range.upperBound { break }
     }
+    return pieces
   }
 
   /// Fills `destination` with the bytes of a frame behind the first `skip`.

@@ -17,7 +17,7 @@ import TensorKit
 /// of magnitude come together, and the order costs nothing, because whoever decodes has the reference.
 public enum ExactDifference {
   /// Bytes that are sorted at a time: those of a frame, so that frames stay independent.
-  static let blockSize = 1 << 20
+  package static let blockSize = 1 << 20
 
   /// Runs of lanes with one exponent that are shorter than this are no news to a compressor.
   private static let shortestRun = 128

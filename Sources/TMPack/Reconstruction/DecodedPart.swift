@@ -86,9 +86,7 @@ enum DecodedPart: Sendable {
       let difference = try payloads(payload)
       self = .bytes(
         try TensorBytes(count: info.byteCount) { target throws(StorageError) in
-          try difference.withBytes { raw throws(StorageError) in
-            try reference.withBytes { ExactDifference.decode(raw, against: $0, dtype: info.dtype, into: target) }
-          }
+          try ExactDifference.decodeConcurrently(difference, against: reference, dtype: info.dtype, into: target)
         })
     case .replaced: preconditionFailure("handled above")
     }

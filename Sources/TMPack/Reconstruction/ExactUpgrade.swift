@@ -1,6 +1,7 @@
 import ArchiveFormat
 import ByteIO
 import Factorization
+import Parallel
 import TensorKit
 
 /// The way from what a lossy factor gives to the expert's own bits (TMP-6-17, TMP-7-14).
@@ -46,8 +47,27 @@ struct ExactUpgrade {
     shared: TensorBytes, _ factor: Factor?, correction: [UInt8]
   ) throws(StorageError) -> TensorBytes {
     try TensorBytes(count: info.byteCount) { target throws(StorageError) in
-      try approximation(of: shared, factor).withBytes { reference throws(StorageError) in
-        try correction.withBytes { ExactDifference.decode($0, against: reference, dtype: info.dtype, into: target) }
+      try ExactDifference.decodeConcurrently(
+        correction, against: try approximation(of: shared, factor), dtype: info.dtype, into: target)
+    }
+  }
+}
+
+extension ExactDifference {
+  /// `decode` on all threads that are free.
+  static func decodeConcurrently(
+    _ difference: [UInt8], against reference: TensorBytes, dtype: DType, into tensor: UnsafeMutableRawBufferPointer
+  ) throws(StorageError) {
+    nonisolated(unsafe) let tensor = tensor
+    try concurrently((tensor.count + blockSize - 1) / blockSize) { index throws(StorageError) in
+      let block = index * blockSize..<min((index + 1) * blockSize, tensor.count)
+      try difference.withBytes { difference throws(StorageError) in
+        try reference.withBytes { reference in
+          decode(
+            UnsafeRawBufferPointer(rebasing: difference[block]),
+            against: UnsafeRawBufferPointer(rebasing: reference[block]), dtype: dtype,
+            into: UnsafeMutableRawBufferPointer(rebasing: tensor[block]))
+        }
       }
     }
   }

@@ -1,6 +1,7 @@
 import ArchiveFormat
 import ByteIO
 import Factorization
+import Parallel
 import TensorKit
 
 /// One expert, a weighted mix of several, or the shared model: tensors that are rebuilt as they are read.
@@ -169,7 +170,8 @@ public struct Mix: TensorSource {
 
   /// Rebuilds one tensor in the caller's memory.
   ///
-  /// Memory: its decoded parts, unless they are kept already, and a panel of its elements.
+  /// Frames, parts and panels are worked on by all threads that are free: see `concurrently`.
+  /// Memory: its decoded parts, unless they are kept already, and a panel of its elements a thread.
   public func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     guard let recipe = recipes[ExactString(info.name)] else {
       preconditionFailure("not a tensor of this mix: \(info.name)")
@@ -198,8 +200,10 @@ public struct Mix: TensorSource {
     guard let format = base.info.dtype.floatFormat, let output = info.dtype.floatFormat else {
       preconditionFailure("only float tensors are summed")
     }
-    let parts = try addends.map { expert, entry throws(StorageError) -> WeightedSum.Addend? in
-      switch try reconstructor.part(entry, ofExpert: expert.position) {
+    let reconstructor = reconstructor
+    let parts = try mappedConcurrently(addends.count) { index throws(StorageError) -> WeightedSum.Addend? in
+      let (expert, entry) = addends[index]
+      return switch try reconstructor.part(entry, ofExpert: expert.position) {
       case .factor(let factor): .factor(WeightedFactor(factor, weight: expert.weight))
       case .nothing: nil
       case .bytes(let own): .difference(own: own, weight: expert.weight)
@@ -211,12 +215,21 @@ public struct Mix: TensorSource {
   private func convert(
     _ info: TensorInfo, _ bytes: TensorBytes, to output: TensorInfo, _ destination: UnsafeMutableRawBufferPointer
   ) throws(StorageError) {
-    try bytes.withBytes { raw in
-      guard info.dtype != output.dtype, let from = info.dtype.floatFormat, let to = output.dtype.floatFormat else {
-        destination.copyMemory(from: raw)
-        return
+    let formats = info.dtype == output.dtype ? nil : info.dtype.floatFormat.map { ($0, output.dtype.floatFormat!) }
+    let (width, outputWidth) = formats.map { ($0.byteWidth, $1.byteWidth) } ?? (1, 1)
+    let count = bytes.count / width
+    nonisolated(unsafe) let destination = destination
+    try concurrently((count + Self.runLength - 1) / Self.runLength) { index throws(StorageError) in
+      let run = index * Self.runLength..<min((index + 1) * Self.runLength, count)
+      let target = UnsafeMutableRawBufferPointer(
+        rebasing: destination[run.lowerBound * outputWidth..<run.upperBound * outputWidth])
+      try bytes.withBytes { raw in
+        let own = UnsafeRawBufferPointer(rebasing: raw[run.lowerBound * width..<run.upperBound * width])
+        if let (from, to) = formats { from.convert(own, to: to, into: target) } else { target.copyMemory(from: own) }
       }
-      from.convert(raw, to: to, into: destination)
     }
   }
+
+  /// What one thread copies or converts at a time: elements, or bytes.
+  private static let runLength = 1 << 20
 }

@@ -1,5 +1,6 @@
 import ByteIO
 import Factorization
+import Parallel
 import TensorKit
 
 /// What experts add to one shared tensor, ready for any run of its elements (TMP-7-4 to TMP-7-9).
@@ -53,14 +54,28 @@ struct WeightedSum: Sendable {
 
   /// Elements of a run of a tensor of `count` of them, of which several may be written at the same time.
   func runLength(_ count: Int) -> Int {
-    let width = product == nil ? (format == .f64 ? 8 : 4) : format.byteWidth
+    if let product { return product.rowCount(about: Self.panelBytes, format) * granularity }
+    let width = format == .f64 ? 8 : 4
     return WeightedFactor.runLength(count, about: Self.panelBytes / width, granularity: granularity)
   }
 
-  /// Writes all elements of a tensor, rounded once.
+  /// Writes all elements of a tensor, rounded once: runs on all threads that are free, see `concurrently`.
+  ///
+  /// Memory: a panel a thread in binary32 (F64: binary64).
   func write(_ shared: TensorBytes, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
-    try shared.withBytes { raw throws(StorageError) in
-      try write(0..<raw.count / format.byteWidth, shared: raw, into: destination)
+    let count = shared.count / format.byteWidth
+    guard count > 0 else { return }
+    let length = runLength(count)
+    nonisolated(unsafe) let destination = destination
+    let sum = self
+    try concurrently((count + length - 1) / length) { index throws(StorageError) in
+      let run = index * length..<min((index + 1) * length, count)
+      let bytes = run.lowerBound * sum.output.byteWidth..<run.upperBound * sum.output.byteWidth
+      try shared.withBytes { raw throws(StorageError) in
+        try sum.write(
+          run, shared: sum.slice(raw, run.lowerBound, run.count),
+          into: UnsafeMutableRawBufferPointer(rebasing: destination[bytes]))
+      }
     }
   }
 
