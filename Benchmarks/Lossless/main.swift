@@ -12,23 +12,23 @@ import TMPack
 //
 //     lossless-benchmark ARCHIVE EXPERT [ROUNDS]
 //
-// Of an archive that `pack --lossless` made, prints the bytes and the CPU seconds of one thread, the best of the rounds:
+// Of an archive that `pack --lossless` made, prints the bytes and the CPU seconds, the best of the rounds:
 // of the expert's differences, and of the shared model, which is stored without a reference.
 
-/// What `body` takes of this thread's CPU time, in seconds: the best of some rounds.
+/// What `body` takes of CPU time, on whatever threads, in seconds: the best of some rounds.
 func seconds(rounds: Int, _ body: () throws -> Void) rethrows -> Double {
   var best = Double.infinity
   for _ in 0..<rounds {
-    let start = threadTime()
+    let start = processTime()
     try body()
-    best = min(best, threadTime() - start)
+    best = min(best, processTime() - start)
   }
   return best
 }
 
-func threadTime() -> Double {
+func processTime() -> Double {
   var time = timespec()
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
   return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
 }
 
