@@ -102,7 +102,7 @@ class Chart:
         parts.append(self.text((self.LEFT + right) / 2, height - 9, self.x, "middle"))
         parts.append(f'<text transform="translate(15 {(top + bottom) / 2:.1f}) rotate(-90)" text-anchor="middle" fill="{INK}">{escape(self.y)}</text>')
         for name, value in self.levels:
-            parts += [f'<path d="M{self.LEFT} {py(value):.1f}H{right}" stroke="#777" stroke-dasharray="5 4"/>', self.text(right - 4, py(value) - 5, name, "end")]
+            parts += [f'<path d="M{self.LEFT} {py(value):.1f}H{right}" stroke="#777" stroke-dasharray="5 4"/>', self.text(right - 4, py(value) - 5, name, "end", 'stroke="white" stroke-width="3" paint-order="stroke"')]
         for index, (_, points) in enumerate(self.lines):
             colour = COLOURS[index % len(COLOURS)]
             path = " ".join(f"{px(x):.1f},{py(y):.1f}" for x, y in points)
