@@ -19,7 +19,7 @@ class Cost:
 def run(*arguments):
     """Runs a command; returns its output and (CPU s, wall s, peak MB), by the system's own accounting."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.NamedTemporaryFile("r") as cost:
-        launch = [sys.executable, "-I", "-S", ROOT / "Benchmarks/launch.py", cost.name]
+        launch = [sys.executable, "-I", "-S", pathlib.Path(__file__).with_name("launch.py"), cost.name]
         code = subprocess.run([str(a) for a in (*launch, *arguments)], stdout=out, stderr=err).returncode
         out.seek(0)
         err.seek(0)
