@@ -56,6 +56,8 @@ let package = Package(
       name: "GoldenGenerator", dependencies: ["TMPack", "TestSupport"], path: "Fixtures/Generator"),
     .executableTarget(name: "lossless-benchmark", dependencies: ["TMPack"], path: "Benchmarks/Lossless"),
     .executableTarget(
+      name: "codec-benchmark", dependencies: ["TMPack", "Zstandard", "Factorization"], path: "Benchmarks/Codecs"),
+    .executableTarget(
       name: "kernel-benchmark", dependencies: ["TMPack", "Factorization", "COpenBLAS"], path: "Benchmarks/Kernels"),
     .executableTarget(name: "serving-benchmark", dependencies: ["TMPack"], path: "Benchmarks/Serving"),
     .testTarget(name: "ByteIOTests", dependencies: ["ByteIO", "Parallel", "TestSupport"]),

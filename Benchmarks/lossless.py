@@ -11,7 +11,7 @@ import argparse, json, pathlib, sys, tempfile
 import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "peers"))
-from measure import DATA, ROOT, machine, minilm, run, table, tool, TOOL  # noqa: E402
+from measure import DATA, ROOT, minilm, run, table, tool, TOOL  # noqa: E402
 import tensors, xor_zstd, zipnn_size  # noqa: E402
 
 KERNELS = ROOT / ".build/release/lossless-benchmark"
@@ -116,7 +116,7 @@ def main():
                 alone[measured.base] = measured.alone()
             print(measured.name, file=sys.stderr)
     peer = f"XOR + planes + zstd-{options.level}"
-    print(machine() + "\n\nMB/s are of raw bytes and one thread's CPU time; *bits* are of a weight, archive overhead included.\n")
+    print("MB/s are of raw bytes and one thread's CPU time; *bits* are of a weight, archive overhead included.\n")
     print(table(("family", "changed, MB", f"{peer}, bits", "tmpack, bits", "against it", "its encoding", "encoding, MB/s", "its decoding",
                  "decoding, MB/s", "`pack`, MB/s", "`unpack`, MB/s"), differences))
     print("\nThe shared model, which has no reference, against ZipNN; sizes in per cent of the raw ones.\n")

@@ -18,18 +18,15 @@ class Cost:
 
 def run(*arguments):
     """Runs a command; returns its output and (CPU s, wall s, peak MB), by the system's own accounting."""
-    import time
-    start = time.monotonic()
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        process = subprocess.Popen([str(a) for a in arguments], stdout=out, stderr=err)
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.monotonic() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.NamedTemporaryFile("r") as cost:
+        launch = [sys.executable, "-I", "-S", pathlib.Path(__file__).with_name("launch.py"), cost.name]
+        code = subprocess.run([str(a) for a in (*launch, *arguments)], stdout=out, stderr=err).returncode
         out.seek(0)
         err.seek(0)
-        if process.returncode != 0:
-            sys.exit(f"{' '.join(map(str, arguments))}: exit code {process.returncode}\n{err.read().decode()}")
-        return out.read().decode(), (usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024)
+        if code != 0:
+            sys.exit(f"{' '.join(map(str, arguments))}: exit code {code}\n{err.read().decode()}")
+        cpu, wall, memory = map(float, cost.read().split())
+        return out.read().decode(), (cpu, wall, memory / (1 << 20 if sys.platform == "darwin" else 1024))
 
 
 def tool(*arguments, runs=1):

@@ -1,47 +1,70 @@
 """The sections of RESULTS.md: runs them, and puts what they print into the file."""
-import pathlib, re, subprocess, sys
+import pathlib, re, subprocess, sys, time
 
 from measure import ROOT, machine
 
 RESULTS = ROOT / "Benchmarks/RESULTS.md"
-# Name of the script, with its arguments: title, and what to say before.
+# In the order of the file and of the run. By name: title, script with its arguments, and what to say before.
 SECTIONS = {
-    "families": ("Families of fine-tunes", ""),
-    "compression": ("Compression", ""),
-    "plan": ("Predictions of `plan`", ""),
-    "lossless": ("Lossless", ""),
-    "kernels": ("Kernels", ""),
-    "convert": ("Conversion", ""),
-    "parity": ("Parity with the paper", "Decoded experts and their scores (accuracy, %) against a float64 SVD oracle; shared model: task arithmetic, λ = 0.2; f32 factors.\n\n"),
-    "router": ("Routers", ""),
-    "scale": ("Many experts", ""),
-    "zoo --plot experts.svg": ("A hundred real experts", ""),
-    "large --threads 2": ("A large checkpoint", ""),
+    "kernels": ("Kernels", "kernels.py", ""),
+    "codecs": ("Codecs of frames and factors", "codecs.py", ""),
+    "lossless": ("Lossless", "lossless.py", ""),
+    "families": ("Families of fine-tunes", "families.py", ""),
+    "unpack": ("Unpacking against `cp`", "unpack.py", ""),
+    "convert": ("Conversion", "convert.py", ""),
+    "large": ("A large checkpoint", "large.py", ""),
+    "scaling": ("Scaling", "scaling.py --plot scaling.svg", ""),
+    "scale": ("Many experts", "scale.py", ""),
+    "zoo": ("A hundred real experts", "zoo.py --plot experts.svg", ""),
+    "compression": ("Compression", "compression.py", ""),
+    "plan": ("Predictions of `plan`", "plan.py", ""),
+    "router": ("Routers", "router.py", ""),
+    "parity": ("Parity with the paper", "parity.py",
+               "Decoded experts and their scores (accuracy, %) against a float64 SVD oracle; shared model: task arithmetic, λ = 0.2; f32 factors.\n\n"),
+    "profile": ("Profiles", "profiles.py", ""),
 }
 
 
-def name(section):
-    return section.split()[0]
+def read():
+    """Title to text, of the sections that are there."""
+    text = RESULTS.read_text() if RESULTS.exists() else ""
+    return dict(re.findall(r"^## (.*)\n((?:(?!## ).*\n)*)", text, re.M))
+
+
+def write(kept):
+    parts = [(title, kept[title].strip()) for title, _, _ in SECTIONS.values() if title in kept]
+    times = [int(found[1]) for _, text in parts if (found := re.search(r"^On .* Took (\d+) s\.$", text, re.M))]
+    head = ("# Results\n\nMade by `make bench`; each section says on what, from which commit, and how long it took: "
+            f"{sum(times) / 60:.0f} minutes for {len(times)} of {len(SECTIONS)} sections.\n\n")
+    RESULTS.write_text(head + "\n\n".join(f"## {title}\n\n{text}" for title, text in parts) + "\n")
 
 
 def main():
-    wanted = sys.argv[1:] or [name(s) for s in SECTIONS]
-    unknown = set(wanted) - {name(s) for s in SECTIONS}
+    wanted = sys.argv[1:] or list(SECTIONS)
+    unknown = set(wanted) - set(SECTIONS)
     if unknown:
-        sys.exit(f"there are no sections {', '.join(sorted(unknown))}; there are {', '.join(map(name, SECTIONS))}")
-    old = RESULTS.read_text() if RESULTS.exists() else ""
-    kept = dict(re.findall(r"^## (.*)\n((?:(?!## ).*\n)*)", old, re.M))
-    for section, (title, introduction) in SECTIONS.items():
-        if name(section) not in wanted:
+        sys.exit(f"there are no sections {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
+    # Once: what is written below changes the working tree.
+    here = machine()
+    failed, start = [], time.monotonic()
+    for name in (n for n in SECTIONS if n in wanted):
+        title, command, introduction = SECTIONS[name]
+        print(f"{title} …", file=sys.stderr, flush=True)
+        begin = time.monotonic()
+        made = subprocess.run([sys.executable, *command.split()], stdout=subprocess.PIPE, text=True, cwd=RESULTS.parent)
+        took = time.monotonic() - begin
+        if made.returncode != 0:
+            failed.append(name)
+            print(f"{name}: exit code {made.returncode} after {took:.0f} s; the file keeps what it had", file=sys.stderr, flush=True)
             continue
-        print(title, file=sys.stderr, flush=True)
-        script, *arguments = section.split()
-        made = subprocess.run([sys.executable, f"{script}.py", *arguments], stdout=subprocess.PIPE, text=True, check=True, cwd=RESULTS.parent)
-        kept[title] = f"\nOn {machine()}.\n\n{introduction}{made.stdout.strip()}\n\n"
-        # After each, so that an interrupt loses one.
-        text = "".join(f"## {t}\n{kept[t].rstrip()}\n\n" for t, _ in SECTIONS.values() if t in kept)
-        RESULTS.write_text("# Results\n\nMade by `make bench`; each section says on what, and from which commit.\n\n" + text.rstrip() + "\n")
-        print("wrote Benchmarks/RESULTS.md", file=sys.stderr, flush=True)
+        # Read again and written after each: an interrupt loses one.
+        kept = read()
+        kept[title] = f"On {here}. Took {took:.0f} s.\n\n{introduction}{made.stdout.strip()}"
+        write(kept)
+        print(f"wrote Benchmarks/RESULTS.md after {took:.0f} s", file=sys.stderr, flush=True)
+    print(f"{len(wanted)} sections in {(time.monotonic() - start) / 60:.1f} minutes", file=sys.stderr)
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

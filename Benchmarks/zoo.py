@@ -73,7 +73,7 @@ def main():
         print("Class networks of mhcnuggets 2.4.1 (26,241 parameters each) against the HLA-A\\*02:01 network; rank 16, int8.\n")
         print(table(("experts", "archive kB", "kB an expert", "pack CPU s", "ms an expert", "inspect wall ms", "mix of two wall ms", "pack peak MB"), rows))
         if options.plot:
-            chart = Chart("Many experts in one archive", "experts", "ms, kB", logarithmic_y=True)
+            chart = Chart("Many experts in one archive", "experts", "ms, kB", logarithmic_y=True, x_ticks=options.counts)
             for name, points in lines.items():
                 chart.line(name, points)
             pathlib.Path(options.plot).write_text(chart.svg())

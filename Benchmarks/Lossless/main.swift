@@ -12,23 +12,23 @@ import TMPack
 //
 //     lossless-benchmark ARCHIVE EXPERT [ROUNDS]
 //
-// Of an archive that `pack --lossless` made, prints the bytes and the CPU seconds of one thread, the best of the rounds:
+// Of an archive that `pack --lossless` made, prints the bytes and the CPU seconds, the best of the rounds:
 // of the expert's differences, and of the shared model, which is stored without a reference.
 
-/// What `body` takes of this thread's CPU time, in seconds: the best of some rounds.
+/// What `body` takes of CPU time, on whatever threads, in seconds: the best of some rounds.
 func seconds(rounds: Int, _ body: () throws -> Void) rethrows -> Double {
   var best = Double.infinity
   for _ in 0..<rounds {
-    let start = threadTime()
+    let start = processTime()
     try body()
-    best = min(best, threadTime() - start)
+    best = min(best, processTime() - start)
   }
   return best
 }
 
-func threadTime() -> Double {
+func processTime() -> Double {
   var time = timespec()
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
   return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
 }
 
@@ -44,52 +44,127 @@ struct Cost {
   }
 }
 
-let arguments = CommandLine.arguments.dropFirst().map { $0 }
-guard arguments.count >= 2 else { fatalError("usage: lossless-benchmark ARCHIVE EXPERT [ROUNDS]") }
-let rounds = arguments.count > 2 ? Int(arguments[2]) ?? 3 : 3
-let archive = try Archive(arguments[0])
-let payloads = archive.file.payloads
-let shared = try archive.file.sharedSection()
-let expert = try archive.file.expertSection(archive.file.expertIndex(named: arguments[1]))
+/// Tensors whose payloads are decoded at once: small ones share a frame, which is decoded as a whole.
+struct Batch {
+  typealias Member = (entry: SharedEntry, payload: PayloadReference)
+  /// In the order of their payloads, each once.
+  let members: [Member]
 
-var alone = Cost()
-for entry in shared.manifest.tensors {
-  guard let payload = entry.payload else { continue }
-  let dtype = entry.info.dtype
-  var bytes: [UInt8] = []
-  alone.decoding += try seconds(rounds: rounds) { bytes = try payloads.bytes(of: payload, in: shared) }
-  alone.raw += bytes.count
-  var encoded: EncodedPayload?
-  alone.encoding += bytes.withUnsafeBytes { raw in
-    seconds(rounds: rounds) { encoded = EncodedPayload(tensor: raw, dtype: dtype, level: 3) }
+  static func all(_ members: [Member]) -> [Batch] {
+    Dictionary(grouping: members.filter { $0.payload.size > 0 }) { $0.payload.first }.sorted { $0.key < $1.key }.map {
+      var members: [Member] = []
+      for member in $0.value.sorted(by: { $0.payload.skip < $1.payload.skip })
+      where members.last?.payload.skip != member.payload.skip {
+        members.append(member)
+      }
+      return Batch(members: members)
+    }
   }
-  alone.stored += encoded!.storedSize
-}
 
-var difference = Cost()
-for entry in expert.manifest.tensors {
-  guard case .difference(let payload) = entry.factor, let base = shared.manifest.entry(named: entry.name),
-    let basePayload = base.payload
-  else { continue }
-  let reference = try payloads.bytes(of: basePayload, in: shared)
-  let dtype = base.info.dtype
-  var tensor = [UInt8](repeating: 0, count: reference.count)
-  difference.decoding += try seconds(rounds: rounds) {
-    let stored = try payloads.bytes(of: payload, in: expert)
-    stored.withUnsafeBytes { raw in
-      reference.withUnsafeBytes { base in
-        tensor.withUnsafeMutableBytes { ExactDifference.decode(raw, against: base, dtype: dtype, into: $0) }
+  /// From the first byte of the frames to the last one wanted.
+  var whole: PayloadReference {
+    let last = members.last!.payload
+    return PayloadReference(first: last.first, count: last.count, skip: 0, size: last.skip + last.size)
+  }
+
+  /// Raw bytes of the tensors.
+  var size: Int { members.reduce(0) { $0 + $1.payload.size } }
+
+  var dtype: DType { members[0].entry.info.dtype }
+
+  /// Calls `body` with each tensor's dtype, the place of its payload, and the parts of three buffers of all of them.
+  func forEach(
+    _ a: [UInt8], _ b: [UInt8], into c: inout [UInt8],
+    _ body: (DType, Int, UnsafeRawBufferPointer, UnsafeRawBufferPointer, UnsafeMutableRawBufferPointer) -> Void
+  ) {
+    a.withUnsafeBytes { a in
+      b.withUnsafeBytes { b in
+        c.withUnsafeMutableBytes { c in
+          for (entry, payload) in members {
+            let range = payload.skip..<payload.skip + payload.size
+            body(
+              entry.info.dtype, payload.skip, UnsafeRawBufferPointer(rebasing: a[range]),
+              UnsafeRawBufferPointer(rebasing: b[range]), UnsafeMutableRawBufferPointer(rebasing: c[range]))
+          }
+        }
       }
     }
   }
-  difference.raw += tensor.count
-  let shared = TensorBytes(reference)
-  var encoded: EncodedPayload?
-  difference.encoding += try tensor.withUnsafeBytes { own in
-    try seconds(rounds: rounds) {
-      encoded = try EncodedPayload(differenceOf: own, against: shared, dtype: dtype, level: 3)
+}
+
+struct Measurement {
+  let payloads: PayloadReader
+  let shared: Section<SharedManifest>
+  let rounds: Int
+
+  private func encoded(_ bytes: [UInt8], _ coding: PayloadCoding, _ boundaries: [Int]) -> EncodedPayload {
+    bytes.withUnsafeBytes {
+      EncodedPayload($0, coding, boundaries: boundaries, isShared: true, level: PayloadCoding.defaultLevel)
     }
   }
-  difference.stored += encoded!.storedSize
+
+  /// The shared model's tensors, which are stored without a reference.
+  func sharedModel() throws -> Cost {
+    var cost = Cost()
+    for batch in Batch.all(shared.manifest.tensors.compactMap { entry in entry.payload.map { (entry, $0) } }) {
+      var bytes: [UInt8] = []
+      cost.decoding += try seconds(rounds: rounds) { bytes = try payloads.bytes(of: batch.whole, in: shared) }
+      cost.raw += batch.size
+      let width = batch.dtype.planeWidth
+      let coding: PayloadCoding = batch.dtype.floatFormat == nil ? .elements(width: width) : .floats(width: width)
+      let boundaries = batch.members.map(\.payload.skip).filter { $0 > 0 }
+      var payload: EncodedPayload?
+      cost.encoding += seconds(rounds: rounds) { payload = encoded(bytes, coding, boundaries) }
+      cost.stored += payload!.storedSize
+    }
+    return cost
+  }
+
+  /// The tensors of an expert that differ from the shared model's.
+  func differences(of expert: Section<ExpertManifest>) throws -> Cost {
+    var cost = Cost()
+    let members: [Batch.Member] = expert.manifest.tensors.compactMap {
+      guard case .difference(let payload) = $0.factor else { return nil }
+      return (shared.manifest.entry(named: $0.name)!, payload)
+    }
+    for batch in Batch.all(members) {
+      let whole = batch.whole
+      var references = [UInt8](repeating: 0, count: whole.size)
+      for (entry, payload) in batch.members {
+        let reference = try payloads.bytes(of: entry.payload!, in: shared)
+        references.replaceSubrange(payload.skip..<payload.skip + payload.size, with: reference)
+      }
+      var tensors = [UInt8](repeating: 0, count: whole.size)
+      cost.decoding += try seconds(rounds: rounds) {
+        let stored = try payloads.bytes(of: whole, in: expert)
+        batch.forEach(stored, references, into: &tensors) { dtype, _, difference, reference, tensor in
+          ExactDifference.decode(difference, against: reference, dtype: dtype, into: tensor)
+        }
+      }
+      cost.raw += batch.size
+      var difference = [UInt8](repeating: 0, count: whole.size)
+      var payload: EncodedPayload?
+      cost.encoding += seconds(rounds: rounds) {
+        var boundaries: [Int] = []
+        batch.forEach(tensors, references, into: &difference) { dtype, start, own, reference, difference in
+          if start > 0 { boundaries.append(start) }
+          boundaries += ExactDifference.encode(own, against: reference, dtype: dtype, into: difference).map {
+            start + $0
+          }
+        }
+        payload = encoded(difference, .differences(width: batch.dtype.planeWidth), boundaries)
+      }
+      cost.stored += payload!.storedSize
+    }
+    return cost
+  }
 }
-print(#"{"alone": \#(alone.text), "difference": \#(difference.text)}"#)
+
+let arguments = CommandLine.arguments.dropFirst().map { $0 }
+guard arguments.count >= 2 else { fatalError("usage: lossless-benchmark ARCHIVE EXPERT [ROUNDS]") }
+let file = try Archive(arguments[0]).file
+let measurement = Measurement(
+  payloads: file.payloads, shared: try file.sharedSection(), rounds: arguments.count > 2 ? Int(arguments[2]) ?? 3 : 3)
+let expert = try file.expertSection(file.expertIndex(named: arguments[1]))
+print(
+  #"{"alone": \#(try measurement.sharedModel().text), "difference": \#(try measurement.differences(of: expert).text)}"#)

@@ -26,6 +26,13 @@ struct EncodedFrame: Sendable {
     rawSize = raw.count
     digest = Digest(of: stored)
   }
+
+  /// What it takes to decode it, at some place in a file.
+  var record: FrameRecord {
+    FrameRecord(
+      extent: Extent(written: 0, storedSize: stored.count, digest: digest), rawSize: rawSize, codec: codec,
+      filter: filter)
+  }
 }
 
 /// A frame's bytes between filter and compressor.
@@ -119,6 +126,25 @@ public struct EncodedPayload: Sendable {
   public init(_ bytes: [UInt8], elementWidth: Int, isShared: Bool = false, level: Int) {
     self = bytes.withUnsafeBytes {
       EncodedPayload($0, elementWidth: elementWidth, isShared: isShared, level: level)
+    }
+  }
+
+  /// The payload again, without a file: decodes its frames as `PayloadReader.read` does.
+  ///
+  /// - Precondition: `destination` has room for exactly the payload.
+  package func decode(into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+    precondition(destination.count == size, "room for exactly the payload")
+    switch content {
+    case .pooled(let bytes, _): destination.copyBytes(from: bytes)
+    case .frames(let frames):
+      var start = 0
+      for frame in frames {
+        let target = UnsafeMutableRawBufferPointer(rebasing: destination[start..<start + frame.rawSize])
+        try frame.stored.withBytes { stored throws(StorageError) in
+          try frame.record.decode(stored, into: target, checkingDigest: false)
+        }
+        start += frame.rawSize
+      }
     }
   }
 }

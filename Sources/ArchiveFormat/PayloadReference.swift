@@ -10,7 +10,7 @@ public struct PayloadReference: Sendable, Hashable {
 
   static let empty = PayloadReference(first: 0, count: 0, skip: 0, size: 0)
 
-  init(first: Int, count: Int, skip: Int, size: Int) {
+  package init(first: Int, count: Int, skip: Int, size: Int) {
     self.first = first
     self.count = count
     self.skip = skip
