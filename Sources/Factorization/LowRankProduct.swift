@@ -49,8 +49,8 @@ extension LowRankProduct {
   /// - Returns: nil for a product that is not finite, or has a side of 2³¹ or more.
   /// - Complexity: O((rows + columns) · rank² + rank³); holds 2 (rows + columns) · rank doubles.
   package func singularVectors() -> SingularVectors? {
-    guard rows <= Int32.max, columns <= Int32.max, scale.isFinite, left.allSatisfy(\.isFinite),
-      right.allSatisfy(\.isFinite)
+    guard rows <= Int32.max, columns <= Int32.max, scale.isFinite, left.allSatisfy({ $0.isFinite }),
+      right.allSatisfy({ $0.isFinite })
     else { return nil }
     BLAS.prepare()
     // Columns one after another: of the left side gathered, of the right side as its rows lie.

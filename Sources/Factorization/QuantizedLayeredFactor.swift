@@ -52,7 +52,7 @@ extension QuantizedLayeredFactor {
     let encoded = rest.withUnsafeMutableBufferPointer { rest -> (QuantizedDenseFactor, Double)? in
       lowRank.accumulate(weight: -1, into: rest, using: .best)
       let rest = UnsafeBufferPointer(rest)
-      guard rest.allSatisfy(\.isFinite),
+      guard rest.allSatisfy({ $0.isFinite }),
         let residual = QuantizedDenseFactor(
           quantizing: rest, rows: lowRank.rows, columns: lowRank.columns, step: step)
       else { return nil }

@@ -62,7 +62,7 @@ extension QuantizableBlock {
     precondition(values.count == count * elementCount && blocks.count == count * byteCount, "whole blocks")
     for index in 0..<count {
       let part = UnsafeBufferPointer(rebasing: values[index * elementCount..<(index + 1) * elementCount])
-      guard part.allSatisfy(\.isFinite) else {
+      guard part.allSatisfy({ $0.isFinite }) else {
         throw StorageError(.nonFinite, "has an infinity or NaN, which a quantised type cannot hold")
       }
       guard quantize(part.baseAddress!, into: blocks.baseAddress! + index * byteCount) else {
