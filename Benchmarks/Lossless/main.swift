@@ -1,12 +1,5 @@
 import TMPack
-
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Timing
 
 // Measures what lossless packing costs, without files, threads and digests of whole tensors around it.
 //
@@ -14,23 +7,6 @@ import TMPack
 //
 // Of an archive that `pack --lossless` made, prints the bytes and the CPU seconds of one thread, the best of the rounds:
 // of the expert's differences, and of the shared model, which is stored without a reference.
-
-/// What `body` takes of this thread's CPU time, in seconds: the best of some rounds.
-func seconds(rounds: Int, _ body: () throws -> Void) rethrows -> Double {
-  var best = Double.infinity
-  for _ in 0..<rounds {
-    let start = threadTime()
-    try body()
-    best = min(best, threadTime() - start)
-  }
-  return best
-}
-
-func threadTime() -> Double {
-  var time = timespec()
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
-  return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
-}
 
 /// One way to store tensors: how many raw bytes, into how many, and how long it took.
 struct Cost {
@@ -57,11 +33,11 @@ for entry in shared.manifest.tensors {
   guard let payload = entry.payload else { continue }
   let dtype = entry.info.dtype
   var bytes: [UInt8] = []
-  alone.decoding += try seconds(rounds: rounds) { bytes = try payloads.bytes(of: payload, in: shared) }
+  alone.decoding += try Clock.thread.seconds(rounds: rounds) { bytes = try payloads.bytes(of: payload, in: shared) }
   alone.raw += bytes.count
   var encoded: EncodedPayload?
   alone.encoding += bytes.withUnsafeBytes { raw in
-    seconds(rounds: rounds) { encoded = EncodedPayload(tensor: raw, dtype: dtype, level: 3) }
+    Clock.thread.seconds(rounds: rounds) { encoded = EncodedPayload(tensor: raw, dtype: dtype, level: 3) }
   }
   alone.stored += encoded!.storedSize
 }
@@ -74,7 +50,7 @@ for entry in expert.manifest.tensors {
   let reference = try payloads.bytes(of: basePayload, in: shared)
   let dtype = base.info.dtype
   var tensor = [UInt8](repeating: 0, count: reference.count)
-  difference.decoding += try seconds(rounds: rounds) {
+  difference.decoding += try Clock.thread.seconds(rounds: rounds) {
     let stored = try payloads.bytes(of: payload, in: expert)
     stored.withUnsafeBytes { raw in
       reference.withUnsafeBytes { base in
@@ -86,7 +62,7 @@ for entry in expert.manifest.tensors {
   let shared = TensorBytes(reference)
   var encoded: EncodedPayload?
   difference.encoding += try tensor.withUnsafeBytes { own in
-    try seconds(rounds: rounds) {
+    try Clock.thread.seconds(rounds: rounds) {
       encoded = try EncodedPayload(differenceOf: own, against: shared, dtype: dtype, level: 3)
     }
   }
