@@ -54,12 +54,15 @@ let package = Package(
       name: "TestSupport", dependencies: ["ByteIO", "Checkpoints", "Digests", "TensorKit"], path: "Tests/TestSupport"),
     .executableTarget(
       name: "GoldenGenerator", dependencies: ["TMPack", "TestSupport"], path: "Fixtures/Generator"),
-    .executableTarget(name: "lossless-benchmark", dependencies: ["TMPack"], path: "Benchmarks/Lossless"),
+    .target(name: "Timing", path: "Benchmarks/Timing"),
+    .executableTarget(name: "lossless-benchmark", dependencies: ["TMPack", "Timing"], path: "Benchmarks/Lossless"),
     .executableTarget(
-      name: "codec-benchmark", dependencies: ["TMPack", "Zstandard", "Factorization"], path: "Benchmarks/Codecs"),
+      name: "codec-benchmark", dependencies: ["TMPack", "Timing", "Zstandard", "Factorization"],
+      path: "Benchmarks/Codecs"),
     .executableTarget(
-      name: "kernel-benchmark", dependencies: ["TMPack", "Factorization", "COpenBLAS"], path: "Benchmarks/Kernels"),
-    .executableTarget(name: "serving-benchmark", dependencies: ["TMPack"], path: "Benchmarks/Serving"),
+      name: "kernel-benchmark", dependencies: ["TMPack", "Timing", "Factorization", "COpenBLAS"],
+      path: "Benchmarks/Kernels"),
+    .executableTarget(name: "serving-benchmark", dependencies: ["TMPack", "Timing"], path: "Benchmarks/Serving"),
     .testTarget(name: "ByteIOTests", dependencies: ["ByteIO", "Parallel", "TestSupport"]),
     .testTarget(name: "YAMLTests", dependencies: ["ByteIO", "YAML", "TestSupport"]),
     .testTarget(name: "ZstandardTests", dependencies: ["Zstandard", "TestSupport"]),

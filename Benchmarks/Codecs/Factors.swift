@@ -1,5 +1,6 @@
 import Factorization
 import TMPack
+import Timing
 
 /// The matrices of a task vector, with their leading triplets.
 struct Matrix {
@@ -93,13 +94,13 @@ struct FactorCodec {
     for matrix in matrices {
       var factor: Factor?
       var payloads: [EncodedPayload] = []
-      cost.encoding += try seconds(rounds: rounds) {
+      cost.encoding += try Clock.process.seconds(rounds: rounds) {
         factor = try make(matrix)
         payloads = factor!.encodedPayloads
       }
       cost.stored += payloads.reduce(0) { $0 + $1.storedSize }
       var sum = [Float](repeating: 0, count: matrix.values.count)
-      cost.decoding += try seconds(rounds: rounds) {
+      cost.decoding += try Clock.process.seconds(rounds: rounds) {
         for payload in payloads { _ = try payload.decoded() }
         _ = WeightedFactor(try factor!.decoded(), weight: 1)
       }

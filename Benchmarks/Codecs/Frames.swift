@@ -1,5 +1,6 @@
 import TMPack
 import Zstandard
+import Timing
 
 /// A way to store a frame's bytes, which may lean on those of another that the decoder has.
 protocol FrameCodec {
@@ -20,10 +21,10 @@ extension FrameCodec {
       try raw.withUnsafeBytes { raw in
         try piece.base.withUnsafeBytes { base in
           var encoded: Encoded?
-          cost.encoding += try seconds(rounds: rounds) { encoded = try encode(raw, against: base) }
+          cost.encoding += try Clock.process.seconds(rounds: rounds) { encoded = try encode(raw, against: base) }
           cost.stored += min(storedSize(encoded!), raw.count)
           cost.decoding += try back.withUnsafeMutableBytes { back in
-            try seconds(rounds: 3) { try decode(encoded!, against: base, into: back) }
+            try Clock.process.seconds(rounds: 3) { try decode(encoded!, against: base, into: back) }
           }
         }
       }

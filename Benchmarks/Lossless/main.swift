@@ -1,12 +1,5 @@
 import TMPack
-
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Timing
 
 // Measures what lossless packing costs, without files, threads and digests of whole tensors around it.
 //
@@ -14,23 +7,6 @@ import TMPack
 //
 // Of an archive that `pack --lossless` made, prints the bytes and the CPU seconds, the best of the rounds:
 // of the expert's differences, and of the shared model, which is stored without a reference.
-
-/// What `body` takes of CPU time, on whatever threads, in seconds: the best of some rounds.
-func seconds(rounds: Int, _ body: () throws -> Void) rethrows -> Double {
-  var best = Double.infinity
-  for _ in 0..<rounds {
-    let start = processTime()
-    try body()
-    best = min(best, processTime() - start)
-  }
-  return best
-}
-
-func processTime() -> Double {
-  var time = timespec()
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
-  return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
-}
 
 /// One way to store tensors: how many raw bytes, into how many, and how long it took.
 struct Cost {
@@ -108,13 +84,15 @@ struct Measurement {
     var cost = Cost()
     for batch in Batch.all(shared.manifest.tensors.compactMap { entry in entry.payload.map { (entry, $0) } }) {
       var bytes: [UInt8] = []
-      cost.decoding += try seconds(rounds: rounds) { bytes = try payloads.bytes(of: batch.whole, in: shared) }
+      cost.decoding += try Clock.process.seconds(rounds: rounds) {
+        bytes = try payloads.bytes(of: batch.whole, in: shared)
+      }
       cost.raw += batch.size
       let width = batch.dtype.planeWidth
       let coding: PayloadCoding = batch.dtype.floatFormat == nil ? .elements(width: width) : .floats(width: width)
       let boundaries = batch.members.map(\.payload.skip).filter { $0 > 0 }
       var payload: EncodedPayload?
-      cost.encoding += seconds(rounds: rounds) { payload = encoded(bytes, coding, boundaries) }
+      cost.encoding += Clock.process.seconds(rounds: rounds) { payload = encoded(bytes, coding, boundaries) }
       cost.stored += payload!.storedSize
     }
     return cost
@@ -135,7 +113,7 @@ struct Measurement {
         references.replaceSubrange(payload.skip..<payload.skip + payload.size, with: reference)
       }
       var tensors = [UInt8](repeating: 0, count: whole.size)
-      cost.decoding += try seconds(rounds: rounds) {
+      cost.decoding += try Clock.process.seconds(rounds: rounds) {
         let stored = try payloads.bytes(of: whole, in: expert)
         batch.forEach(stored, references, into: &tensors) { dtype, _, difference, reference, tensor in
           ExactDifference.decode(difference, against: reference, dtype: dtype, into: tensor)
@@ -144,7 +122,7 @@ struct Measurement {
       cost.raw += batch.size
       var difference = [UInt8](repeating: 0, count: whole.size)
       var payload: EncodedPayload?
-      cost.encoding += seconds(rounds: rounds) {
+      cost.encoding += Clock.process.seconds(rounds: rounds) {
         var boundaries: [Int] = []
         batch.forEach(tensors, references, into: &difference) { dtype, start, own, reference, difference in
           if start > 0 { boundaries.append(start) }

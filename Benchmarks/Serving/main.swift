@@ -1,27 +1,11 @@
 import TMPack
-
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Timing
 
 // Measures what a model for each input costs: routing, and mixing through a cache.
 //
 //     serving-benchmark ARCHIVE EMBEDDINGS [REQUESTS [THREADS]]
 //
 // Each row of the embeddings is a request. Prints medians in milliseconds of CPU time as JSON.
-
-/// Seconds of CPU time that `body` takes, of all threads: on a busy machine the same as on an idle one.
-func seconds(_ body: () throws -> Void) rethrows -> Double {
-  var (start, end) = (timespec(), timespec())
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &start)
-  try body()
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end)
-  return Double(end.tv_sec - start.tv_sec) + Double(end.tv_nsec - start.tv_nsec) * 1e-9
-}
 
 func median(_ values: [Double]) -> Double {
   let sorted = values.sorted()
@@ -41,7 +25,7 @@ let options = try RoutingOptions(temperature: 4, fallback: .never)
 let reconstructor = try Reconstructor(archive)
 let names = router.classes
 // Decodes what all mixes need, once.
-let first = try seconds {
+let first = try Clock.process.seconds {
   let even = try RouterWeights(names.map { ($0, 1 / Float(names.count)) })
   _ = try MixCache(reconstructor, memoryLimit: 0, pipeline: pipeline).mix(even)
 }
@@ -54,15 +38,15 @@ let stride = max(1, embeddings.rows / requests)
 for request in 0..<requests {
   let row = Array(embeddings[request * stride])
   var weights = RouterWeights.shared
-  routing.append(try seconds { weights = try router.weights(for: row, options) })
-  misses.append(try seconds { own = try fine.mix(weights).byteCount })
+  routing.append(try Clock.process.seconds { weights = try router.weights(for: row, options) })
+  misses.append(try Clock.process.seconds { own = try fine.mix(weights).byteCount })
 }
 // Again with steps of 1/16: what was mixed before is found.
 let coarse = try MixCache(reconstructor, memoryLimit: 2 << 30, resolution: 16, pipeline: pipeline)
 for request in 0..<requests {
   let weights = try router.weights(for: Array(embeddings[request * stride]), options)
   let before = coarse.statistics.hits
-  let time = try seconds { _ = try coarse.mix(weights) }
+  let time = try Clock.process.seconds { _ = try coarse.mix(weights) }
   if coarse.statistics.hits > before { hits.append(time) }
 }
 let share = Double(coarse.statistics.hits) / Double(requests)

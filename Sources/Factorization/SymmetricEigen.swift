@@ -5,13 +5,13 @@ enum SymmetricEigen {
   /// The `count` largest eigenvalues, descending, and their unit eigenvectors, one after another.
   ///
   /// - Parameter matrix: n × n; its lower triangle by rows (upper by columns) is read, and all of it destroyed.
-  /// - Complexity: O(n³); holds n² doubles and `count` + 26 vectors, or 4 n² doubles when `count` is above a quarter of n.
+  /// - Complexity: O(n³); holds n² doubles and `count` + 26 vectors, or 4 n² doubles when `count` is above a tenth of n.
   static func largest(
     _ count: Int, of matrix: inout [Double], order n: Int
   ) -> (values: [Double], vectors: [Double]) {
     precondition(count >= 1 && count <= n && matrix.count == n * n)
-    // Inverse iteration for the few, divide and conquer for the many.
-    if count <= n / 4, let pairs = selected(count, of: &matrix, order: n) { return pairs }
+    // Bisection and inverse iteration for the few, divide and conquer for the many.
+    if count <= n / 10, let pairs = selected(count, of: &matrix, order: n) { return pairs }
     return all(of: &matrix, order: n, keeping: count)
   }
 

@@ -4,9 +4,9 @@ extension SingularVectors {
   /// The `rank` leading singular triplets of `matrix`.
   ///
   /// The relative error ‖A − A_r‖ / ‖A‖ is within 10⁻⁴ of the best that the rank allows, and for large matrices within
-  /// 0.02 % of it. Small matrices go through the eigenvectors of their Gram matrix, large ones through a randomised
-  /// range finder. The result is the same at every run and from any thread, but may differ in the last bits from one
-  /// kind of processor to another.
+  /// 0.02 % of it. Small and long matrices and high ranks go through the eigenvectors of the Gram matrix, others through
+  /// a randomised range finder. The result is the same at every run and from any thread, but may differ in the last bits
+  /// from one kind of processor to another.
   ///
   /// Fewer than `rank` triplets come back when the matrix has not that many above rounding noise (2⁻²² of the
   /// largest); there is always one, whose value is 0 for a matrix of zeros. The vectors are unit vectors;
@@ -29,7 +29,7 @@ extension SingularVectors {
       self.init(zeroOfRows: matrix.rows, columns: matrix.columns)
       return
     }
-    if Self.prefersGram(matrix, rank: rank) {
+    if Self.takesGram(rows: matrix.rows, columns: matrix.columns, rank: rank) {
       try Limits.check(
         matrix.shortSide, atMost: Limits.decomposedSide, "the shorter side of a matrix to decompose at such a rank")
       self.init(gramOf: matrix, rank: rank)
@@ -38,10 +38,14 @@ extension SingularVectors {
     }
   }
 
-  /// Whether the Gram route is the faster one, by measurement.
-  private static func prefersGram(_ matrix: MatrixView, rank: Int) -> Bool {
-    let s = matrix.shortSide
-    return s <= 256 || rank >= s / 2 - 16 || (s <= 1024 && rank * 12 >= s)
+  /// Whether `init(of:rank:)` goes through the Gram matrix: where that is the faster route, by measurement.
+  ///
+  /// Its time hardly depends on the rank. The range finder's grows with it, and the more so the longer the matrix: it is
+  /// the faster one up to a fifth of the side of a square, an eighth of the short side of one four times as long, and
+  /// not at all from eight times on.
+  package static func takesGram(rows: Int, columns: Int, rank: Int) -> Bool {
+    let (s, longSide) = (min(rows, columns), max(rows, columns))
+    return s <= 64 || rank >= s / 2 - 16 || (s <= 1024 && 35 * rank >= 8 * s - longSide)
   }
 
   /// Through the eigenvectors of A Aᵀ or AᵀA, whichever is smaller.

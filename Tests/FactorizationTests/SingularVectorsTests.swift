@@ -36,6 +36,10 @@ import Testing
       Case(rows: 300, columns: 420, rank: 20, weights: decaying, noise: 0.01),
       Case(rows: 300, columns: 420, rank: 20, weights: [1000, 100, 10, 1], noise: 0.01),
       Case(rows: 400, columns: 300, rank: 16, weights: [3, 2, 1], noise: 0),
+      Case(rows: 90, columns: 80, rank: 4, weights: [], noise: 1),
+      Case(rows: 130, columns: 128, rank: 12, weights: decaying, noise: 0.1),
+      // Long: through the Gram matrix again, which the range finder beside it does not take.
+      Case(rows: 2000, columns: 100, rank: 5, weights: decaying, noise: 0.1),
     ]
   }
 
@@ -139,6 +143,16 @@ import Testing
           #expect(matrix.error(of: vectors) < matrix.error(of: best) * 1.0001)
         }
       }
+    }
+  }
+
+  @Test func takesTheFasterRoute() {
+    for (rows, columns, rank, isGram) in [
+      (384, 384, 16, false), (384, 384, 96, true), (1536, 384, 16, false), (384, 1536, 64, true), (30522, 384, 4, true),
+      (768, 3072, 64, false), (4096, 4096, 64, false), (4096, 4096, 2048, true), (64, 64, 4, true),
+    ] {
+      #expect(
+        SingularVectors.takesGram(rows: rows, columns: columns, rank: rank) == isGram, "\(rows) × \(columns), \(rank)")
     }
   }
 

@@ -51,7 +51,7 @@ struct MemoryModel {
       // Gram: up to 5 s² doubles. Otherwise 4 l (m + n) floats. Then both sides in float64, and in float32.
       let gram = 40 * short * short
       let range = 16 * subspace * (Double(rows) + Double(columns))
-      let isGram = short <= 256 || components >= short / 2 - 16 || (short <= 1024 && components * 12 >= short)
+      let isGram = SingularVectors.takesGram(rows: rows, columns: columns, rank: min(rank, rows, columns))
       factor = (isGram ? gram : range) + 3 * vectors
       result = min(vectors, values)
     }
