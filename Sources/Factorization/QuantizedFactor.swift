@@ -123,6 +123,61 @@ extension QuantizedFactor {
 }
 
 extension QuantizedFactor {
+  /// What was decided of a tensor, beside the step.
+  package enum Form: Sendable, Hashable {
+    /// Of so many components.
+    case lowRank(Int)
+    case dense
+    case layered(Int)
+  }
+
+  package var form: Form {
+    switch self {
+    case .lowRank(let factor): .lowRank(factor.rank)
+    case .dense: .dense
+    case .layered(let factor): .layered(factor.lowRank.rank)
+    }
+  }
+
+  /// The tensor in a given form: with nothing left to decide, what it takes and loses changes smoothly with the step.
+  ///
+  /// - Parameters: as above; of the components fewer are left where steps are too coarse for them.
+  package static func encode(
+    _ values: (_ body: (UnsafeBufferPointer<Float>) -> Void) throws(StorageError) -> Void, rows: Int, columns: Int,
+    vectors: SingularVectors?, energy: Double, as form: Form?, step: Double
+  ) throws(StorageError) -> Encoding {
+    var result = Encoding(factor: nil, squaredError: energy)
+    func lowRank(_ rank: Int) -> QuantizedLowRankFactor? {
+      vectors.flatMap { QuantizedLowRankFactor(quantizing: $0, rank: rank, step: step) }
+    }
+    guard energy > 0, step > 0, step.isFinite else { return result }
+    switch form {
+    case nil: break
+    case .lowRank(let rank):
+      if let vectors, let factor = lowRank(rank) {
+        result = Encoding(
+          factor: .lowRank(factor), squaredError: factor.squaredError(against: vectors, energy: energy))
+      }
+    case .dense:
+      try values { values in
+        if let factor = QuantizedDenseFactor(quantizing: values, rows: rows, columns: columns, step: step) {
+          result = Encoding(factor: .dense(factor), squaredError: factor.squaredError(against: values))
+        }
+      }
+    case .layered(let rank):
+      guard let vectors, let base = lowRank(rank) else { break }
+      result = Encoding(factor: .lowRank(base), squaredError: base.squaredError(against: vectors, energy: energy))
+      try values { values in
+        if let layered = QuantizedLayeredFactor.encode(values, over: base, step: step) {
+          result = Encoding(factor: .layered(layered.factor), squaredError: layered.squaredError)
+        }
+      }
+    }
+    return result
+  }
+}
+
+extension QuantizedFactor {
   /// Low rank and the rest of it, with all the components that pay by themselves, half of them, and a quarter; or what there
   /// is of the layers, where there are not both.
   private static func layers(

@@ -37,6 +37,16 @@ struct ScratchFactor: Sendable {
       }
   }
 
+  /// nil for a tensor that is left out.
+  var quantizedForm: QuantizedFactor.Form? {
+    switch form {
+    case nil: nil
+    case .lowRank(let rank, _, _, _, _): .lowRank(rank)
+    case .dense: .dense
+    case .layered(let rank, _, _, _, _): .layered(rank)
+    }
+  }
+
   /// As a reader will have it.
   func loaded(from scratch: ScratchFile) throws(StorageError) -> Factor? {
     switch form {
