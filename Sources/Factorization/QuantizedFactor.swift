@@ -125,17 +125,16 @@ extension QuantizedFactor {
 extension QuantizedFactor {
   /// What was decided of a tensor, beside the step.
   package enum Form: Sendable, Hashable {
-    /// Of so many components.
-    case lowRank(Int)
+    case lowRank(rank: Int, Quantizer)
     case dense
-    case layered(Int)
+    case layered(rank: Int, Quantizer)
   }
 
   package var form: Form {
     switch self {
-    case .lowRank(let factor): .lowRank(factor.rank)
+    case .lowRank(let factor): .lowRank(rank: factor.rank, factor.quantizer)
     case .dense: .dense
-    case .layered(let factor): .layered(factor.lowRank.rank)
+    case .layered(let factor): .layered(rank: factor.lowRank.rank, factor.lowRank.quantizer)
     }
   }
 
@@ -147,14 +146,14 @@ extension QuantizedFactor {
     vectors: SingularVectors?, energy: Double, as form: Form?, step: Double
   ) throws(StorageError) -> Encoding {
     var result = Encoding(factor: nil, squaredError: energy)
-    func lowRank(_ rank: Int) -> QuantizedLowRankFactor? {
-      vectors.flatMap { QuantizedLowRankFactor(quantizing: $0, rank: rank, step: step) }
+    func lowRank(_ rank: Int, _ quantizer: Quantizer) -> QuantizedLowRankFactor? {
+      vectors.flatMap { QuantizedLowRankFactor(quantizing: $0, rank: rank, step: step, quantizer: quantizer) }
     }
     guard energy > 0, step > 0, step.isFinite else { return result }
     switch form {
     case nil: break
-    case .lowRank(let rank):
-      if let vectors, let factor = lowRank(rank) {
+    case .lowRank(let rank, let quantizer):
+      if let vectors, let factor = lowRank(rank, quantizer) {
         result = Encoding(
           factor: .lowRank(factor), squaredError: factor.squaredError(against: vectors, energy: energy))
       }
@@ -164,8 +163,8 @@ extension QuantizedFactor {
           result = Encoding(factor: .dense(factor), squaredError: factor.squaredError(against: values))
         }
       }
-    case .layered(let rank):
-      guard let vectors, let base = lowRank(rank) else { break }
+    case .layered(let rank, let quantizer):
+      guard let vectors, let base = lowRank(rank, quantizer) else { break }
       result = Encoding(factor: .lowRank(base), squaredError: base.squaredError(against: vectors, energy: energy))
       try values { values in
         if let layered = QuantizedLayeredFactor.encode(values, over: base, step: step) {

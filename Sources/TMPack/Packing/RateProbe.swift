@@ -14,7 +14,7 @@ struct RateProbe {
   let scratch: ScratchFile
   let rate: RateControl
 
-  typealias Expert = (input: ExpertInput, prepared: PreparedExpert)
+  typealias Expert = (number: Int, input: ExpertInput, prepared: PreparedExpert)
 
   /// Of one expert, by tensor name.
   typealias Factors = [ExactString: ScratchFactor]
@@ -81,10 +81,12 @@ struct RateProbe {
     // Nothing to decide on.
     if experts.allSatisfy({ $0.prepared.tensors.isEmpty }) { return experts.map { _ in [:] } }
     let (rate, codecs) = (rate, rate.quantizedCodecs)
-    func look(
-      _ look: (Int) -> Look
-    ) throws(StorageError) -> (value: Double, content: [Outcome]) {
-      let outcomes = try experts.indices.map { index throws(StorageError) in try outcome(experts[index], look(index)) }
+    var round = 0
+    func look(_ look: (Int) -> Look) throws(StorageError) -> (value: Double, content: [Outcome]) {
+      let outcomes = try experts.indices.map { index throws(StorageError) in
+        try outcome(experts[index], look(index), round: round)
+      }
+      round += 1
       return (measure(outcomes), outcomes)
     }
     let first = try search.run { quality in
@@ -130,42 +132,53 @@ struct RateProbe {
     let factors: Factors
 
     /// Without those of the tensors that are left out.
-    var forms: [ExactString: QuantizedFactor.Form] { factors.compactMapValues(\.quantizedForm) }
+    var forms: [ExactString: QuantizedFactor.Form] { factors.compactMapValues(\.form) }
   }
 
-  private func outcome(_ expert: Expert, _ look: Look) throws(StorageError) -> Outcome {
+  /// - Parameter round: of the search: what a journal has of it is not done again.
+  private func outcome(_ expert: Expert, _ look: Look, round: Int) throws(StorageError) -> Outcome {
     let codecs = rate.quantizedCodecs
     let source = expert.input.checkpoint.source
-    let infos = source.tensors.filter { expert.prepared.tensors[ExactString($0.name)] != nil }
+    let infos = source.tensors.enumerated().filter { expert.prepared.tensors[ExactString($0.element.name)] != nil }
     let dry = writer.measuring()
     var entries: [ExpertEntry] = []
     var factors: Factors = [:]
     var lost = 0.0
-    let (shared, scratch, level) = (shared, scratch, packer.level)
+    let (shared, scratch, level, journal) = (shared, scratch, packer.level, packer.journal)
     try packer.pipeline.run(infos.count) {
-      index throws(StorageError) -> (EncodedFactor, ScratchFactor, FactorMeasures, squaredError: Double) in
-      let info = infos[index]
+      index throws(StorageError) -> (FinishedJob<ProbedTensor>, EncodedFactor, FactorMeasures) in
+      let (place, info) = infos[index]
       guard let prepared = expert.prepared.tensors[ExactString(info.name)], let format = info.dtype.floatFormat,
         let base = shared.manifest.entry(named: info.name)
       else { preconditionFailure("prepared tensors are float and shared") }
-      let encoding = try prepared.loaded(from: scratch).encoding(look, of: info, codecs) { body throws(StorageError) in
-        try source.bytes(of: info).withBytes { raw throws(StorageError) in
-          let vector = try ExclusiveVector(of: raw, against: try shared.bytes(of: base), format)
-          body(vector.values)
+      let point = ProbedPoint(
+        tensor: ExpertTensor(info: info, base: base.digest), quality: look.setting.quality, fineness: look.fineness)
+      let job = try FinishedJob(journal, .probe(round, expert.number, place), point) {
+        () throws(StorageError) -> ProbedTensor in
+        let encoding = try prepared.loaded(from: scratch).encoding(look, of: info, codecs) {
+          body throws(StorageError) in
+          try source.bytes(of: info).withBytes { raw throws(StorageError) in
+            let vector = try ExclusiveVector(of: raw, against: try shared.bytes(of: base), format)
+            body(vector.values)
+          }
         }
+        return ProbedTensor(
+          point: point, squaredError: encoding.squaredError, factor: encoding.factor.map(CodedFactor.init))
       }
       let measures = FactorMeasures(
         norm: Measure(prepared.energy.squareRoot()),
-        error: Measure((encoding.squaredError / prepared.energy).squareRoot()))
-      return (
-        encoding.factor.map { EncodedFactor(.quantized($0), level: level) } ?? .dropped,
-        try ScratchFactor(encoding.factor, scratch: scratch), measures, encoding.squaredError
-      )
+        error: Measure((job.result.squaredError / prepared.energy).squareRoot()))
+      return (job, EncodedFactor(job.result.factor, level: level), measures)
     } consume: { index, result throws(StorageError) in
-      let (encoded, factor, measures, squaredError) = result
-      let name = infos[index].name
-      lost += squaredError
-      factors[ExactString(name)] = factor
+      let (job, encoded, measures) = result
+      let name = infos[index].element.name
+      lost += job.result.squaredError
+      factors[ExactString(name)] =
+        if let stored = try job.kept(in: journal) {
+          ScratchFactor(job.result.factor, in: stored)
+        } else {
+          try ScratchFactor(job.result.factor, scratch: scratch)
+        }
       entries.append(
         ExpertEntry(
           // A stand-in for the digest that compresses as little as a real one.
