@@ -52,7 +52,7 @@ public final class AtomicFile: OverwritableSink {
     }
     descriptor = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
     guard descriptor >= 0 else {
-      let error = systemError("create", file: path)
+      let error = creationError(file: path)
       TemporaryPaths.forget(temporary)
       throw error
     }

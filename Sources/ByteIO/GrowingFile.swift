@@ -32,7 +32,7 @@ public final class GrowingFile: PositionalReader {
   private static func opened(_ path: String) throws(StorageError) -> (descriptor: Int32, size: UInt64) {
     while true {
       let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0o666)
-      guard descriptor >= 0 else { throw systemError("open", file: path) }
+      guard descriptor >= 0 else { throw creationError(file: path) }
       var own = stat()
       guard fstat(descriptor, &own) == 0, own.st_mode & S_IFMT == S_IFREG else {
         close(descriptor)

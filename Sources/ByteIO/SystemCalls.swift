@@ -15,6 +15,13 @@ func systemError(_ action: String, file: String) -> StorageError {
   return StorageError(code, "cannot \(action): \(String(cString: strerror(number)))", file: file)
 }
 
+/// For a file that is to be made, where `open` has failed.
+func creationError(file: String) -> StorageError {
+  guard errno == ENOENT else { return systemError("create", file: file) }
+  return StorageError(
+    .notFound, "cannot create: there is no folder '\(FileTree.parent(file))'; make it first", file: file)
+}
+
 /// Repeats a system call while a signal interrupts it.
 func retrying(_ call: () -> Int) -> Int {
   while true {

@@ -132,6 +132,60 @@ extension QuantizedFactor {
 }
 
 extension QuantizedFactor {
+  /// What was decided of a tensor, beside the step.
+  package enum Form: Sendable, Hashable {
+    case lowRank(rank: Int, Quantizer)
+    case dense
+    case layered(rank: Int, Quantizer)
+  }
+
+  package var form: Form {
+    switch self {
+    case .lowRank(let factor): .lowRank(rank: factor.rank, factor.quantizer)
+    case .dense: .dense
+    case .layered(let factor): .layered(rank: factor.lowRank.rank, factor.lowRank.quantizer)
+    }
+  }
+
+  /// The tensor in a given form: with nothing left to decide, what it takes and loses changes smoothly with the step.
+  ///
+  /// - Parameters: as above; of the components fewer are left where steps are too coarse for them.
+  package static func encode(
+    _ values: (_ body: (UnsafeBufferPointer<Float>) -> Void) throws(StorageError) -> Void, rows: Int, columns: Int,
+    vectors: SingularVectors?, energy: Double, as form: Form?, step: Double
+  ) throws(StorageError) -> Encoding {
+    var result = Encoding(factor: nil, squaredError: energy)
+    func lowRank(_ rank: Int, _ quantizer: Quantizer) -> QuantizedLowRankFactor? {
+      vectors.flatMap { QuantizedLowRankFactor(quantizing: $0, rank: rank, step: step, quantizer: quantizer) }
+    }
+    guard energy > 0, step > 0, step.isFinite else { return result }
+    switch form {
+    case nil: break
+    case .lowRank(let rank, let quantizer):
+      if let vectors, let factor = lowRank(rank, quantizer) {
+        result = Encoding(
+          factor: .lowRank(factor), squaredError: factor.squaredError(against: vectors, energy: energy))
+      }
+    case .dense:
+      try values { values in
+        if let factor = QuantizedDenseFactor(quantizing: values, rows: rows, columns: columns, step: step) {
+          result = Encoding(factor: .dense(factor), squaredError: factor.squaredError(against: values))
+        }
+      }
+    case .layered(let rank, let quantizer):
+      guard let vectors, let base = lowRank(rank, quantizer) else { break }
+      result = Encoding(factor: .lowRank(base), squaredError: base.squaredError(against: vectors, energy: energy))
+      try values { values in
+        if let layered = QuantizedLayeredFactor.encode(values, over: base, step: step) {
+          result = Encoding(factor: .layered(layered.factor), squaredError: layered.squaredError)
+        }
+      }
+    }
+    return result
+  }
+}
+
+extension QuantizedFactor {
   /// Low rank and the rest of it, with all the components that pay by themselves, half of them, and a quarter; or what there
   /// is of the layers, where there are not both.
   private static func layers(

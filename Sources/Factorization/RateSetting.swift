@@ -20,11 +20,10 @@ package struct RateSetting: Sendable, Hashable {
     /// so `balanced` keeps what it can.
     package let mayBeLeftOut: Bool
 
-    /// - Parameter decisionStep: the step that makes the price; nil for `step`.
-    package init(rank: Int = .max, step: Double, decisionStep: Double? = nil, mayBeLeftOut: Bool = true) {
+    package init(rank: Int = .max, step: Double, mayBeLeftOut: Bool = true) {
       self.rank = rank
       self.step = step
-      price = slope * (decisionStep ?? step) * (decisionStep ?? step)
+      price = slope * step * step
       self.mayBeLeftOut = mayBeLeftOut
     }
   }
@@ -36,25 +35,20 @@ package struct RateSetting: Sendable, Hashable {
   package let objective: Objective
   /// Positive. More is larger and better. For `leastError` 1 ÷ the step, for `balanced` the number of components.
   package let quality: Double
-  /// The quality that decides what is kept: components, tensors and their forms. The steps alone follow from `quality` then, so
-  /// that size and error change smoothly with it.
-  package let decisions: Double
 
-  /// - Parameter decisions: nil for the same.
-  package init(_ objective: Objective, quality: Double, decisions: Double? = nil) {
+  package init(_ objective: Objective, quality: Double) {
     precondition(quality > 0 && quality.isFinite)
     self.objective = objective
     self.quality = quality
-    self.decisions = decisions ?? quality
   }
 
   /// Components of a matrix that has so many.
-  private var components: Double { min(max(1, decisions.rounded()), 0x1p31) }
+  private var components: Double { min(max(1, quality.rounded()), 0x1p31) }
 
   /// For a matrix with these leading singular values, of which there are as many as could be wanted.
   package func point(singularValues: [Double], rows: Int, columns: Int) -> Point {
     switch objective {
-    case .leastError: return Point(step: 1 / quality, decisionStep: 1 / decisions)
+    case .leastError: return Point(step: 1 / quality)
     case .balanced:
       let rank = min(Int(components), rows, columns)
       let kept = singularValues.prefix(rank)
@@ -68,7 +62,7 @@ package struct RateSetting: Sendable, Hashable {
   /// For a tensor that is no matrix.
   package func point(rms: Double) -> Point {
     switch objective {
-    case .leastError: Point(step: 1 / quality, decisionStep: 1 / decisions)
+    case .leastError: Point(step: 1 / quality)
     case .balanced: Point(step: coarseness(components) * rms, mayBeLeftOut: false)
     }
   }

@@ -49,7 +49,11 @@ extension YAMLNode {
   /// - Complexity: O(n²) in the number of keys of one mapping, else O(n).
   public init(parsing text: [UInt8]) throws(StorageError) {
     try Limits.check(text.count, atMost: Limits.yamlBytes, "the size of the file")
-    guard String(validating: text, as: UTF8.self) != nil else { throw StorageError(.malformed, "is not UTF-8") }
+    guard String(validating: text, as: UTF8.self) != nil else {
+      // Up to what cannot be read, decoding gives the same bytes again.
+      let offset = zip(text, String(decoding: text, as: UTF8.self).utf8).prefix { $0 == $1 }.count
+      throw StorageError(.malformed, "is not UTF-8", offset: UInt64(offset))
+    }
     var parser = YAMLParser(text)
     self = try parser.document()
   }

@@ -84,6 +84,10 @@ import Testing
     (["tis", "--base", "B", "--expert", "A"], "did you mean 'ties'"),
     (["average", "--expert", "A", "--set", "weigth=1"], "did you mean 'weight'"),
     (["average", "--expert", "A", "--set", "weight@b=1"], "names no expert 'b'"),
+    (
+      ["average", "--expert", "A", "--search", "weight@b=1,2", "--eval", "echo {checkpoint}"],
+      "--search names no expert 'b'"
+    ),
     (["average", "--expert", "A", "--set", "weight=x"], "must be a finite number"),
     (["task-arithmetic", "--expert", "A"], "needs the --base"), (["average"], "--expert"), ([], "method"),
     (["average", "--expert", "A", "--search", "weight=1"], "--eval"),

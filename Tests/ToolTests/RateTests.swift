@@ -52,6 +52,48 @@ import Testing
     }
   }
 
+  /// Where the form of one tensor decides whether the error is above the target or far below it, steps alone make up for it.
+  @Test(
+    arguments: [
+      ("balanced", "0.08"), ("balanced", "0.13"), ("balanced", "0.16"), ("balanced", "0.85"), ("least-error", "0.35"),
+      ("least-error", "0.4"), ("least-error", "0.9"),
+    ], [a66, fixture("HLA-B2720_BA")])
+  func errorWhereFormsJump(_ setting: (objective: String, target: String), _ expert: String) throws {
+    let path = folder("x.tmpack")
+    let run = try tmpack(
+      "pack", "--base", base, "--expert", "x=\(expert)", "--shared", "base", "--objective", setting.objective,
+      "--error", setting.target, "-o", path)
+    #expect(run.code == 0)
+    let limit = try #require(Double(setting.target))
+    guard case .number(let error) = try experts(path)[0]["error"] else { Issue.record("no error"); return }
+    #expect(error <= limit && error > limit * 0.98, "\(error) for \(limit)")
+  }
+
+  /// Some bytes more or less are all that the real digests make of a small expert.
+  @Test(arguments: ["2110", "2500", "5277"], ["balanced", "least-error"])
+  func smallBudgetsAreKept(_ budget: String, _ objective: String) throws {
+    let limit = try #require(Int64(budget))
+    for expert in try experts(zoo(in: folder, "--budget-per-expert", budget, "--objective", objective)) {
+      #expect(try integer(expert["bytes"]) <= limit)
+    }
+  }
+
+  /// What an expert lacks is named in its section.
+  @Test func namesOfAbsentTensorsAreInTheBudget() throws {
+    let names = (0..<300).map { "a tensor that only the base has, the \($0 * 7919)th" }
+    let tensors = [try tensor("w", .f32, [60, 50], noise(3000, seed: 1))]
+    let absent = try names.map { try tensor($0, .f32, [1], [1]) }
+    try writeModel(tensors + absent, to: folder("base.safetensors"))
+    try writeModel([try tensor("w", .f32, [60, 50], noise(3000, seed: 2))], to: folder("x.safetensors"))
+    let path = folder("x.tmpack")
+    let run = try tmpack(
+      "pack", "--base", folder("base.safetensors"), "--expert", "x=\(folder("x.safetensors"))", "--shared", "base",
+      "--budget-per-expert", "3kB", "-o", path)
+    #expect(run.code == 0, "\(run.talk)")
+    let bytes = try integer(experts(path)[0]["bytes"])
+    #expect(bytes <= 3000 && bytes >= 2910, "\(bytes)")
+  }
+
   @Test(arguments: [
     ["--quality", "low", "--error", "0.3"], ["--budget", "1MB", "--budget-per-expert", "9kB"],
     ["--quality", "low", "--rank", "3"], ["--error", "0.3", "--density", "0.1"], ["--budget", "1MB", "--lossless"],

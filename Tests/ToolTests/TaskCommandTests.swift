@@ -39,6 +39,8 @@ import Testing
     #expect(made.code == 0, "\(made.talk)")
     let list = try object(String(decoding: contents(tasks), as: UTF8.self))
     #expect(strings(list["arguments"]) == Self.models + options)
+    let early = try tool(["run", tasks, "--task", "1/3", "-o", folder("parts/1.part")])
+    #expect(early.code == 4 && early.talk.contains("there is no folder '\(folder("parts"))'"), "\(early.talk)")
     try FileTree.makeFolder(folder("parts"))
     for index in 1...3 {
       let run = try tool(

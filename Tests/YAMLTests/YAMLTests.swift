@@ -67,7 +67,9 @@ private func parse(_ text: String) throws -> JSONValue { json(try YAMLNode(parsi
     let blocks = (0..<200).map { String(repeating: " ", count: $0) + "a:\n" }.joined()
     #expect(throws: StorageError(.limitExceeded, "")) { try parse(blocks) }
     #expect(throws: StorageError(.limitExceeded, "")) { try parse(String(repeating: "#", count: Limits.yamlBytes + 1)) }
-    #expect(throws: StorageError(.malformed, "")) { try YAMLNode(parsing: [0x61, 0xFF]) }
+    for (text, offset) in [([0x61, 0xFF], 1), ([0xC3, 0xA9, 0x0A, 0xC3], 3), ([0xC0, 0x80], 0)] as [([UInt8], UInt64)] {
+      #expect { try YAMLNode(parsing: text) } throws: { ($0 as? StorageError)?.offset == offset }
+    }
   }
 
   /// Every cut and every changed byte of a recipe is read or refused, nothing else.

@@ -9,8 +9,8 @@ package struct JobKey: Sendable, Hashable {
     case shared = 2
     /// A tensor of an expert → what a search of a rate needs to know of it.
     case analysis = 3
-    /// A tensor of an expert → the factor that such a search has found.
-    case fit = 4
+    /// A tensor of an expert, and a probe of such a search → what the tensor becomes there.
+    case probe = 4
     /// A tensor of an expert → what the archive holds of it.
     case packing = 5
   }
@@ -20,13 +20,24 @@ package struct JobKey: Sendable, Hashable {
   package let expert: Int
   /// Of the file, in the order of paths, or of the tensor, in the order of its model.
   package let index: Int
+  /// Of the search, in order; 0 where there is none.
+  package let round: Int
+
+  init(kind: Kind, expert: Int, index: Int, round: Int = 0) {
+    self.kind = kind
+    self.expert = expert
+    self.index = index
+    self.round = round
+  }
 
   package static func source(_ index: Int) -> JobKey { JobKey(kind: .source, expert: 0, index: index) }
   package static func shared(_ index: Int) -> JobKey { JobKey(kind: .shared, expert: 0, index: index) }
   static func analysis(_ expert: Int, _ index: Int) -> JobKey {
     JobKey(kind: .analysis, expert: expert, index: index)
   }
-  static func fit(_ expert: Int, _ index: Int) -> JobKey { JobKey(kind: .fit, expert: expert, index: index) }
+  static func probe(_ round: Int, _ expert: Int, _ index: Int) -> JobKey {
+    JobKey(kind: .probe, expert: expert, index: index, round: round)
+  }
   static func packing(_ expert: Int, _ index: Int) -> JobKey {
     JobKey(kind: .packing, expert: expert, index: index)
   }

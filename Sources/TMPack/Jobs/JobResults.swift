@@ -9,16 +9,9 @@ struct ExpertTensor: Sendable {
   let info: TensorInfo
   /// nil where the shared model has none of that name.
   let base: Digest?
-}
 
-/// A job's result together with the digest of the shared tensor that it was made against: one of another shared model
-/// is none.
-struct AgainstShared<Result: Sendable>: Sendable {
-  let result: Result
-  let base: Digest?
-
-  fileprivate static func checkBase(_ reader: inout ByteReader, _ tensor: ExpertTensor) throws(StorageError) {
-    guard try reader.optionalDigest() == tensor.base else {
+  fileprivate func checkBase(_ reader: inout ByteReader) throws(StorageError) {
+    guard try reader.optionalDigest() == base else {
       throw StorageError(
         .malformed, "it was made against another shared model: a model has changed between the runs",
         offset: reader.offset)
@@ -26,9 +19,16 @@ struct AgainstShared<Result: Sendable>: Sendable {
   }
 }
 
+/// A job's result together with the digest of the shared tensor that it was made against: one of another shared model
+/// is none.
+struct AgainstShared<Result: Sendable>: Sendable {
+  let result: Result
+  let base: Digest?
+}
+
 extension AgainstShared: JobResult where Result: JobResult, Result.Subject == TensorInfo {
   init(parsing reader: inout ByteReader, of subject: ExpertTensor) throws(StorageError) {
-    try Self.checkBase(&reader, subject)
+    try subject.checkBase(&reader)
     base = subject.base
     result = try Result(parsing: &reader, of: subject.info)
   }
@@ -184,73 +184,76 @@ extension SingularVectors {
   }
 }
 
-/// What a search of a rate has made of a tensor.
-struct FittedFactor: Sendable {
-  /// nil for a tensor that is better left out.
-  let factor: QuantizedFactor?
-
-  /// - Parameter factor: quantised, as all that a search makes.
-  init(_ factor: Factor?) {
-    switch factor {
-    case .quantized(let factor): self.factor = factor
-    case nil: self.factor = nil
-    case .lowRank, .sparse, .dense, .masked: preconditionFailure("a search of a rate quantises")
-    }
-  }
+/// A probe of a search of a rate, as far as one tensor is concerned: which tensor, and how fine.
+struct ProbedPoint: Sendable {
+  let tensor: ExpertTensor
+  let quality: Double
+  let fineness: Double
 }
 
-extension FittedFactor: JobResult {
-  init(parsing reader: inout ByteReader, of subject: TensorInfo) throws(StorageError) {
-    let kind: UInt8 = try reader.integer()
-    guard kind > 0 else {
-      factor = nil
-      return
+/// What a tensor becomes in a probe.
+struct ProbedTensor: Sendable {
+  let point: ProbedPoint
+  /// ‖v − decoded‖²
+  let squaredError: Double
+  /// nil for a tensor that is better left out.
+  let factor: CodedFactor?
+}
+
+extension ProbedTensor: JobResult {
+  init(parsing reader: inout ByteReader, of subject: ProbedPoint) throws(StorageError) {
+    point = subject
+    try subject.tensor.checkBase(&reader)
+    let (quality, fineness): (UInt64, UInt64) = (try reader.integer(), try reader.integer())
+    guard quality == subject.quality.bitPattern, fineness == subject.fineness.bitPattern else {
+      throw StorageError(.malformed, "a probe is of another search", offset: reader.offset)
     }
-    let (rows, columns) = (try reader.count(), try reader.count())
-    guard rows >= 1, columns >= 1, try rows.multiplied(by: columns, "a size") == subject.shape.elementCount else {
-      throw StorageError(.malformed, "a factor is not of its tensor", offset: reader.offset)
-    }
-    switch kind {
-    case 1:
-      let (rank, quantizer) = try reader.rankAndQuantizer()
-      factor = .lowRank(
-        try QuantizedLowRankFactor(
-          payload: [UInt8](try reader.take(reader.remaining)), rows: rows, columns: columns, rank: rank,
-          quantizer: quantizer))
-    case 2:
-      factor = .dense(
-        try QuantizedDenseFactor(payload: [UInt8](try reader.take(reader.remaining)), rows: rows, columns: columns))
-    case 3:
-      let (rank, quantizer) = try reader.rankAndQuantizer()
-      factor = .layered(
-        try QuantizedLayeredFactor(
-          payload: [UInt8](try reader.take(reader.remaining)), rows: rows, columns: columns, rank: rank,
-          quantizer: quantizer))
-    default: throw StorageError(.malformed, "a factor is of an unknown kind", offset: reader.offset)
+    squaredError = try reader.measure().value
+    factor = try reader.optional { reader throws(StorageError) in
+      try CodedFactor(parsing: &reader, of: subject.tensor.info)
     }
   }
 
   func write(to writer: inout ByteWriter) {
-    switch factor {
-    case nil: writer.integer(UInt8(0))
-    case .lowRank(let factor):
-      writer.integer(UInt8(1))
-      writer.integer(UInt64(factor.rows))
-      writer.integer(UInt64(factor.columns))
-      writer.rankAndQuantizer(factor.rank, factor.quantizer)
-      writer.append(factor.payload)
-    case .dense(let factor):
-      writer.integer(UInt8(2))
-      writer.integer(UInt64(factor.rows))
-      writer.integer(UInt64(factor.columns))
-      writer.append(factor.payload)
-    case .layered(let factor):
-      writer.integer(UInt8(3))
-      writer.integer(UInt64(factor.lowRank.rows))
-      writer.integer(UInt64(factor.lowRank.columns))
-      writer.rankAndQuantizer(factor.lowRank.rank, factor.lowRank.quantizer)
-      writer.append(factor.payload)
+    writer.optional(point.tensor.base)
+    writer.integer(point.quality.bitPattern)
+    writer.integer(point.fineness.bitPattern)
+    writer.integer(squaredError.bitPattern)
+    // The message comes last, as `ScratchFactor` reads it.
+    writer.optional(factor) { $1.write(to: &$0) }
+  }
+}
+
+extension CodedFactor {
+  /// What is left of a record.
+  fileprivate init(parsing reader: inout ByteReader, of info: TensorInfo) throws(StorageError) {
+    let kind: UInt8 = try reader.integer()
+    (rows, columns) = (try reader.count(), try reader.count())
+    guard rows >= 1, columns >= 1, try rows.multiplied(by: columns, "a size") == info.shape.elementCount else {
+      throw StorageError(.malformed, "a factor is not of its tensor", offset: reader.offset)
     }
+    let (rank, quantizer) = try reader.rankAndQuantizer()
+    switch kind {
+    case 1: form = .lowRank(rank: rank, quantizer)
+    case 2: form = .dense
+    case 3: form = .layered(rank: rank, quantizer)
+    default: throw StorageError(.malformed, "a factor is of an unknown kind", offset: reader.offset)
+    }
+    payload = [UInt8](try reader.take(reader.remaining))
+  }
+
+  fileprivate func write(to writer: inout ByteWriter) {
+    let (kind, rank, quantizer): (UInt8, Int, Quantizer) =
+      switch form {
+      case .lowRank(let rank, let quantizer): (1, rank, quantizer)
+      case .dense: (2, 0, .uniform)
+      case .layered(let rank, let quantizer): (3, rank, quantizer)
+      }
+    writer.integer(kind)
+    writer.integer(UInt64(rows))
+    writer.integer(UInt64(columns))
+    writer.rankAndQuantizer(rank, quantizer)
+    writer.append(payload)
   }
 }
 

@@ -4,7 +4,7 @@ import Digests
 /// What stands before the bytes of a record of a journal (Spec/tasks.md).
 ///
 /// ```
-///  0 4 magic   4 1 kind   5 3 reserved   8 4 expert   12 4 index   16 8 size   24 32 digest   56 8 check
+///  0 4 magic   4 1 kind   5 1 reserved   6 2 round   8 4 expert   12 4 index   16 8 size   24 32 digest   56 8 check
 /// ```
 /// The check is of the plan's digest and of the bytes before it: a record of another plan is none.
 struct RecordHeader: Sendable {
@@ -30,7 +30,8 @@ struct RecordHeader: Sendable {
     switch subject {
     case .job(let key):
       writer.integer(key.kind.rawValue)
-      writer.zeros(3)
+      writer.zeros(1)
+      writer.integer(UInt16(key.round))
       writer.integer(UInt32(key.expert))
       writer.integer(UInt32(key.index))
     case .end(let count):
@@ -52,19 +53,20 @@ struct RecordHeader: Sendable {
       raw[Self.checkedBytes...].elementsEqual(Self.check(checked, plan))
     else { return nil }
     // What carries the right check was written by `bytes`; yet nothing here relies on it.
-    let integers: (UInt32, UInt32, UInt64) = (
-      raw.loadUnaligned(fromByteOffset: 8, as: UInt32.self), raw.loadUnaligned(fromByteOffset: 12, as: UInt32.self),
-      raw.loadUnaligned(fromByteOffset: 16, as: UInt64.self)
+    let integers: (UInt16, UInt32, UInt32, UInt64) = (
+      raw.loadUnaligned(fromByteOffset: 6, as: UInt16.self), raw.loadUnaligned(fromByteOffset: 8, as: UInt32.self),
+      raw.loadUnaligned(fromByteOffset: 12, as: UInt32.self), raw.loadUnaligned(fromByteOffset: 16, as: UInt64.self)
     )
-    let (expert, index) = (Int(UInt32(littleEndian: integers.0)), Int(UInt32(littleEndian: integers.1)))
+    let (expert, index) = (Int(UInt32(littleEndian: integers.1)), Int(UInt32(littleEndian: integers.2)))
     if raw[4] == Self.endKind {
       subject = .end(count: index)
     } else if let kind = JobKey.Kind(rawValue: raw[4]) {
-      subject = .job(JobKey(kind: kind, expert: expert, index: index))
+      let round = Int(UInt16(littleEndian: integers.0))
+      subject = .job(JobKey(kind: kind, expert: expert, index: index, round: round))
     } else {
       return nil
     }
-    size = UInt64(littleEndian: integers.2)
+    size = UInt64(littleEndian: integers.3)
     digest = Digest(bytes: raw[24..<56])
   }
 

@@ -14,25 +14,43 @@ extension OrderedPipeline {
     produce: @escaping @Sendable (Int) throws(StorageError) -> Result,
     consume: (Int, Result, StoredJob?) throws(StorageError) -> Void
   ) throws(StorageError) {
-    try run(count) { index throws(StorageError) -> FinishedJob<Result> in
-      guard let journal else { return FinishedJob(result: try produce(index)) }
-      if let (result, stored) = try journal.result(of: key(index), Result.self, subject: subject(index)) {
-        return FinishedJob(result: result, stored: stored)
+    try run(count) { index throws(StorageError) in
+      try FinishedJob(journal, key(index), subject(index)) { () throws(StorageError) in
+        try produce(index)
       }
-      let result = try produce(index)
-      return FinishedJob(result: result, record: journal.record(result, of: key(index)))
     } consume: { index, job throws(StorageError) in
-      var stored = job.stored
-      if let record = job.record { stored = try journal?.append(record) }
-      try consume(index, job.result, stored)
+      try consume(index, job.result, try job.kept(in: journal))
     }
   }
 }
 
-private struct FinishedJob<Result: Sendable>: Sendable {
+/// The result of a job, and what the journal has to do with it.
+struct FinishedJob<Result: JobResult>: Sendable {
   let result: Result
   /// Where it was found.
-  var stored: StoredJob?
+  private var stored: StoredJob?
   /// How it is to be kept.
-  var record: JobRecord?
+  private var record: JobRecord?
+
+  /// Takes the result from the journal, or does the job.
+  init(
+    _ journal: JobJournal?, _ key: JobKey, _ subject: Result.Subject,
+    produce: () throws(StorageError) -> Result
+  ) throws(StorageError) {
+    if let (result, stored) = try journal?.result(of: key, Result.self, subject: subject) {
+      self.result = result
+      self.stored = stored
+    } else {
+      result = try produce()
+      record = journal?.record(result, of: key)
+    }
+  }
+
+  /// Keeps what is new. To be called from one thread, in the order of the jobs.
+  ///
+  /// - Returns: where the journal has it, if there is one that keeps results.
+  func kept(in journal: JobJournal?) throws(StorageError) -> StoredJob? {
+    guard let record else { return stored }
+    return try journal?.append(record)
+  }
 }

@@ -178,7 +178,7 @@ private struct ShareWorker: Sendable {
       let rank = packer.largestRank(infos, experts.count)
       return journal.record(
         try packer.analysed(info, of: expert, rank: rank, base: base, baseBytes: baseBytes), of: key)
-    case .fit: preconditionFailure("a search is of all tensors")
+    case .probe: preconditionFailure("a search is of all tensors")
     }
   }
 
@@ -187,7 +187,7 @@ private struct ShareWorker: Sendable {
     switch key.kind {
     case .source: try ReadableFile(paths[key.index], mode: .read).size
     case .shared: UInt64(shared.source.tensors[key.index].byteCount)
-    case .analysis, .fit, .packing:
+    case .analysis, .probe, .packing:
       UInt64(experts[key.expert].checkpoint.source.tensors[key.index].byteCount)
     }
   }
@@ -196,7 +196,7 @@ private struct ShareWorker: Sendable {
     switch key.kind {
     case .source: nil
     case .shared: shared.source.tensors[key.index].name
-    case .analysis, .fit, .packing: experts[key.expert].checkpoint.source.tensors[key.index].name
+    case .analysis, .probe, .packing: experts[key.expert].checkpoint.source.tensors[key.index].name
     }
   }
 }

@@ -115,7 +115,7 @@ struct JobNames: Sendable {
     switch key.kind {
     case .source: return "the digest of \(paths.indices.contains(key.index) ? paths[key.index] : "a file")"
     case .shared: return "the shared model's \(tensor(shared))"
-    case .analysis, .fit, .packing:
+    case .analysis, .probe, .packing:
       guard experts.indices.contains(key.expert) else { return "expert \(key.expert), \(tensor(nil))" }
       return "expert '\(experts[key.expert].name)', \(tensor(experts[key.expert].checkpoint.source))"
     }

@@ -34,18 +34,23 @@ enum EncodedFactor: Sendable {
       self = .dense(
         factor.dtype, values: encoded(factor.values, width: factor.dtype.planeWidth),
         scales: encoded(factor.scale.littleEndianBytes, width: 4))
-    case .quantized(.lowRank(let factor)):
-      self = .quantizedLowRank(rank: factor.rank, factor.quantizer, encoded(factor.payload, width: 1))
-    case .quantized(.dense(let factor)):
-      self = .quantized(encoded(factor.payload, width: 1))
-    case .quantized(.layered(let factor)):
-      self = .quantizedLayered(
-        rank: factor.lowRank.rank, factor.lowRank.quantizer, encoded(factor.payload, width: 1))
+    case .quantized(let factor): self.init(CodedFactor(factor), level: level)
     case .masked(let factor):
       self = .masked(
         mask: encoded(factor.mask, width: 1),
         vector: EncodedPayload(factor.vector, elementWidth: 1, isShared: true, level: level))
     }
+  }
+
+  init(_ factor: CodedFactor?, level: Int) {
+    let payload = EncodedPayload(factor?.payload ?? [], elementWidth: 1, level: level)
+    self =
+      switch factor?.form {
+      case nil: .dropped
+      case .lowRank(let rank, let quantizer): .quantizedLowRank(rank: rank, quantizer, payload)
+      case .dense: .quantized(payload)
+      case .layered(let rank, let quantizer): .quantizedLayered(rank: rank, quantizer, payload)
+      }
   }
 
   /// Bytes of the compressed payloads.

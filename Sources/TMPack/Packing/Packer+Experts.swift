@@ -48,7 +48,7 @@ extension Packer {
       }
       meter.advance(UInt64(infos[index].byteCount))
     }
-    let absent = manifest.tensors.map(\.info.name).filter { source.tensor(named: $0) == nil }
+    let absent = manifest.namesAbsent(from: source)
     for name in absent { notes.add(.absentFromExpert, name) }
     try writer.finishExpert(
       named: expert.name,
@@ -132,5 +132,12 @@ extension Packer {
   {
     let payload = try writer.place(EncodedPayload(bytes, elementWidth: 1, level: level))
     return CarriedFileEntry(name: name, digest: Digest(of: bytes), payload: payload)
+  }
+}
+
+extension SharedManifest {
+  /// Tensors of the shared model that an expert lacks.
+  func namesAbsent(from expert: any TensorSource) -> [String] {
+    tensors.map(\.info.name).filter { expert.tensor(named: $0) == nil }
   }
 }

@@ -30,54 +30,16 @@ extension Packer {
     // A budget for the archive is one search, any other target one for each expert.
     let isOneSearch = if case .archiveBytes = rate.target { true } else { false }
     for numbers in isOneSearch ? [experts.indices] : experts.indices.map({ $0..<$0 + 1 }) {
-      if let known = try knownFits(numbers, experts, prepared, scratch) {
-        found += known
-        continue
-      }
       let probe = RateProbe(
-        packer: self, experts: numbers.map { (experts[$0], prepared[$0]) }, shared: shared, writer: writer,
+        packer: self, experts: numbers.map { ($0, experts[$0], prepared[$0]) }, shared: shared, writer: writer,
         scratch: scratch, rate: rate)
-      let factors = try probe.factors()
-      for (number, factors) in zip(numbers, factors) { try keep(factors, number, experts[number], scratch) }
-      found += factors
+      found += try probe.factors()
     }
     return found.map { factors in
       maker { name in
         guard let factor = factors[ExactString(name)] else { return nil }
         return { _, _ throws(StorageError) in try factor.loaded(from: scratch) }
       }
-    }
-  }
-
-  /// What an interrupted run has found for these experts, if its search was through.
-  private func knownFits(
-    _ numbers: Range<Int>, _ experts: [ExpertInput], _ prepared: [PreparedExpert], _ scratch: ScratchFile
-  ) throws(StorageError) -> [RateProbe.Factors]? {
-    guard let journal else { return nil }
-    var found: [RateProbe.Factors] = []
-    for number in numbers {
-      var factors: RateProbe.Factors = [:]
-      for (index, info) in experts[number].checkpoint.source.tensors.enumerated() {
-        let name = ExactString(info.name)
-        guard prepared[number].tensors[name] != nil else { continue }
-        guard let known = try journal.result(of: .fit(number, index), FittedFactor.self, subject: info) else {
-          return nil
-        }
-        factors[name] = try ScratchFactor(known.result.factor, scratch: scratch)
-      }
-      found.append(factors)
-    }
-    return found
-  }
-
-  private func keep(
-    _ factors: RateProbe.Factors, _ number: Int, _ expert: ExpertInput, _ scratch: ScratchFile
-  ) throws(StorageError) {
-    guard let journal else { return }
-    for (index, info) in expert.checkpoint.source.tensors.enumerated() {
-      guard let factor = factors[ExactString(info.name)] else { continue }
-      let fitted = FittedFactor(try factor.loaded(from: scratch))
-      try journal.append(journal.record(fitted, of: .fit(number, index)))
     }
   }
 

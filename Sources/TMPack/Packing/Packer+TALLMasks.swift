@@ -64,7 +64,7 @@ extension Packer {
         guard let group = try sources.group(for: info), let vector = try TALLMaskPlan.vector(of: group) else {
           return nil
         }
-        return try ScratchFactor(.dense(vector), scratch: scratch)
+        return try ScratchFactor(CodedFactor(.dense(vector)), scratch: scratch)
       }
     } consume: { index, vector in
       if let vector { vectors[ExactString(infos[index].name)] = vector }

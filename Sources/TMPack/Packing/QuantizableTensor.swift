@@ -61,15 +61,24 @@ struct QuantizableTensor: Sendable {
     at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>,
     values: (_ body: (UnsafeBufferPointer<Float>) -> Void) throws(StorageError) -> Void
   ) throws(StorageError) -> QuantizedFactor.Encoding {
-    let point: RateSetting.Point
-    if let vectors {
-      point = setting.point(singularValues: vectors.singularValues, rows: rows, columns: columns)
-    } else {
-      point = setting.point(rms: (energy / (Double(rows) * Double(columns))).squareRoot())
-    }
-    return try QuantizedFactor.encode(
-      values, rows: rows, columns: columns, vectors: vectors, energy: energy, at: point, overhead: Self.entryOverhead,
-      codecs: vectors == nil ? codecs.union([.dense]) : codecs)
+    try QuantizedFactor.encode(
+      values, rows: rows, columns: columns, vectors: vectors, energy: energy, at: point(of: setting),
+      overhead: Self.entryOverhead, codecs: vectors == nil ? codecs.union([.dense]) : codecs)
+  }
+
+  /// A given form, with steps that are finer than a setting's by a factor.
+  func encoding(
+    as form: QuantizedFactor.Form?, at setting: RateSetting, fineness: Double,
+    values: (_ body: (UnsafeBufferPointer<Float>) -> Void) throws(StorageError) -> Void
+  ) throws(StorageError) -> QuantizedFactor.Encoding {
+    try QuantizedFactor.encode(
+      values, rows: rows, columns: columns, vectors: vectors, energy: energy, as: form,
+      step: point(of: setting).step / fineness)
+  }
+
+  private func point(of setting: RateSetting) -> RateSetting.Point {
+    if let vectors { return setting.point(singularValues: vectors.singularValues, rows: rows, columns: columns) }
+    return setting.point(rms: (energy / (Double(rows) * Double(columns))).squareRoot())
   }
 }
 

@@ -57,9 +57,8 @@ public struct RateControl: Sendable, Hashable {
   /// The quality, if it was given as such.
   var fixedQuality: Double? { if case .quality(let quality) = target { quality } else { nil } }
 
-  /// - Parameter decisions: the quality that decides what is kept, if it is another.
-  func setting(quality: Double, decisions: Double? = nil) -> RateSetting {
-    RateSetting(objective == .balanced ? .balanced : .leastError, quality: quality, decisions: decisions)
+  func setting(quality: Double) -> RateSetting {
+    RateSetting(objective == .balanced ? .balanced : .leastError, quality: quality)
   }
 
   var quantizedCodecs: Set<QuantizedFactor.Codec> {

@@ -14,20 +14,23 @@ struct RateProbe {
   let scratch: ScratchFile
   let rate: RateControl
 
-  typealias Expert = (input: ExpertInput, prepared: PreparedExpert)
+  typealias Expert = (number: Int, input: ExpertInput, prepared: PreparedExpert)
 
   /// Of one expert, by tensor name.
   typealias Factors = [ExactString: ScratchFactor]
 
-  /// 3 % below the budget at most, with a little room for what is only estimated.
-  private static let sizeWindow = 0.975...0.998
+  /// 3 % below the budget at most, with a little room for what is only estimated: digests that are not known yet compress
+  /// by some bytes more or less.
+  private static func sizeWindow(_ budget: UInt64) -> ClosedRange<Double> {
+    let budget = Double(budget)
+    let largest = max(min(0.998 * budget, budget - 16), 0.9 * budget)
+    return min(0.975 * budget, 0.98 * largest)...largest
+  }
   /// 2 % below the target at most; their inverses grow with the quality.
   private static let errorWindow = 1.001...1.018
 
-  /// How far steps go from where what is kept was decided.
+  /// How far steps go from where forms were decided.
   private static let finish = 8.0
-  /// Where it is decided then, by shares of the quality before the jump.
-  private static let held = [1, 1.15, 1.4, 0.85]
 
   /// Of each expert, in their order.
   /// - Throws: `invalidArgument` when a target cannot be met.
@@ -39,7 +42,7 @@ struct RateProbe {
       return try experts.map { expert throws(StorageError) in
         try located(expert: expert.input.name) { () throws(StorageError) in
           try search(
-            [expert], QualitySearch(window: Self.sizeWindow.scaled(by: Double(budget)), fallback: .below),
+            [expert], QualitySearch(window: Self.sizeWindow(budget), fallback: .below),
             refusal: "the budget of \(budget) bytes an expert cannot be met: even the coarsest factors take more",
             estimate: { $0[0].bytes }, measure: { Double($0[0].bytes) })
         }[0]
@@ -65,7 +68,7 @@ struct RateProbe {
         .invalidArgument, "the budget of \(budget) bytes does not hold the shared model, which takes \(taken)")
     }
     return try search(
-      experts, QualitySearch(window: Self.sizeWindow.scaled(by: Double(budget)), fallback: .below),
+      experts, QualitySearch(window: Self.sizeWindow(budget), fallback: .below),
       refusal: "the budget of \(budget) bytes cannot be met: even the coarsest factors take more",
       estimate: { $0.reduce(Double(taken)) { $0 + $1.bytes } },
       measure: { Double($0.reduce(taken) { $0 + $1.bytes }) })
@@ -77,45 +80,47 @@ struct RateProbe {
   ) throws(StorageError) -> [Factors] {
     // Nothing to decide on.
     if experts.allSatisfy({ $0.prepared.tensors.isEmpty }) { return experts.map { _ in [:] } }
-    var factors: [Factors] = []
-    var last: RateSetting?
-    let codecs = rate.quantizedCodecs
-    func run(
-      _ search: QualitySearch, at setting: (Double) -> RateSetting
-    ) throws(StorageError) -> QualitySearch.Result {
-      try search.run { quality in
-        estimate(experts.map { $0.prepared.estimate(at: setting(quality), codecs) })
-      } measure: { quality throws(StorageError) in
-        let outcomes = try experts.map { expert throws(StorageError) in try outcome(expert, setting(quality)) }
-        factors = outcomes.map(\.factors)
-        last = setting(quality)
-        return measure(outcomes)
+    let (rate, codecs) = (rate, rate.quantizedCodecs)
+    var round = 0
+    func look(_ look: (Int) -> Look) throws(StorageError) -> (value: Double, content: [Outcome]) {
+      let outcomes = try experts.indices.map { index throws(StorageError) in
+        try outcome(experts[index], look(index), round: round)
       }
+      round += 1
+      return (measure(outcomes), outcomes)
     }
-    let rate = rate
-    let first = try run(search) { rate.setting(quality: $0) }
+    let first = try search.run { quality in
+      estimate(experts.map { $0.prepared.estimate(at: rate.setting(quality: quality), codecs) })
+    } measure: { quality throws(StorageError) in
+      try look { _ in Look(setting: rate.setting(quality: quality)) }
+    }
     guard var best = first.measurement else { throw StorageError(.invalidArgument, refusal) }
-    var decisions: Double?
-    if case .beside(let anchor) = first {
-      // What is kept changes here, and the value jumps. With that held, the steps alone make it go on smoothly. What is at the
-      // margin there may still come and go: then it is held a little farther off.
+    if case .beside(let near, let other) = first {
+      // The forms of tensors change here, and the value jumps. With forms held, the steps alone make it go on smoothly.
       var finish = search
-      finish.range = anchor.quality / Self.finish...anchor.quality * Self.finish
-      finish.mostProbes = 8
-      for share in Self.held {
-        let held = anchor.quality * (search.fallback == .above ? share : 1 / share)
-        let result = try run(finish) { rate.setting(quality: $0, decisions: held) }
-        guard let found = result.measurement else { continue }
-        let isNearer = search.fallback == .above ? found.value < best.value : found.value > best.value
-        if isNearer { (best, decisions) = (found, held) }
+      finish.range = 1 / Self.finish...Self.finish
+      finish.mostProbes = 12
+      for decided in [near, other] {
+        let setting = rate.setting(quality: decided.quality)
+        let result = try finish.run(
+          from: QualitySearch.Measurement(quality: 1, value: decided.value, content: decided.content)
+        ) { fineness throws(StorageError) in
+          try look { Look(setting: setting, fineness: fineness, forms: decided.content[$0].forms) }
+        }
+        if let found = result.measurement, search.isNearer(found.value, than: best.value) { best = found }
         if case .within = result { break }
       }
     }
-    let setting = rate.setting(quality: best.quality, decisions: decisions)
-    if last != setting {
-      factors = try experts.map { expert throws(StorageError) in try outcome(expert, setting).factors }
-    }
-    return factors
+    return best.content.map(\.factors)
+  }
+
+  /// What is tried.
+  fileprivate struct Look {
+    let setting: RateSetting
+    /// Steps are finer than the setting's by this factor.
+    var fineness = 1.0
+    /// nil where the setting decides them.
+    var forms: [ExactString: QuantizedFactor.Form]?
   }
 
   /// What an expert becomes at some quality.
@@ -125,41 +130,55 @@ struct RateProbe {
     /// Relative, over the tensors that rate control decides on.
     let error: Double
     let factors: Factors
+
+    /// Without those of the tensors that are left out.
+    var forms: [ExactString: QuantizedFactor.Form] { factors.compactMapValues(\.form) }
   }
 
-  private func outcome(_ expert: Expert, _ setting: RateSetting) throws(StorageError) -> Outcome {
+  /// - Parameter round: of the search: what a journal has of it is not done again.
+  private func outcome(_ expert: Expert, _ look: Look, round: Int) throws(StorageError) -> Outcome {
     let codecs = rate.quantizedCodecs
     let source = expert.input.checkpoint.source
-    let infos = source.tensors.filter { expert.prepared.tensors[ExactString($0.name)] != nil }
+    let infos = source.tensors.enumerated().filter { expert.prepared.tensors[ExactString($0.element.name)] != nil }
     let dry = writer.measuring()
     var entries: [ExpertEntry] = []
     var factors: Factors = [:]
     var lost = 0.0
-    let (shared, scratch, level) = (shared, scratch, packer.level)
+    let (shared, scratch, level, journal) = (shared, scratch, packer.level, packer.journal)
     try packer.pipeline.run(infos.count) {
-      index throws(StorageError) -> (EncodedFactor, ScratchFactor, FactorMeasures, squaredError: Double) in
-      let info = infos[index]
+      index throws(StorageError) -> (FinishedJob<ProbedTensor>, EncodedFactor, FactorMeasures) in
+      let (place, info) = infos[index]
       guard let prepared = expert.prepared.tensors[ExactString(info.name)], let format = info.dtype.floatFormat,
         let base = shared.manifest.entry(named: info.name)
       else { preconditionFailure("prepared tensors are float and shared") }
-      let encoding = try prepared.loaded(from: scratch).encoding(at: setting, codecs) { body throws(StorageError) in
-        try source.bytes(of: info).withBytes { raw throws(StorageError) in
-          let vector = try ExclusiveVector(of: raw, against: try shared.bytes(of: base), format)
-          body(vector.values)
+      let point = ProbedPoint(
+        tensor: ExpertTensor(info: info, base: base.digest), quality: look.setting.quality, fineness: look.fineness)
+      let job = try FinishedJob(journal, .probe(round, expert.number, place), point) {
+        () throws(StorageError) -> ProbedTensor in
+        let encoding = try prepared.loaded(from: scratch).encoding(look, of: info, codecs) {
+          body throws(StorageError) in
+          try source.bytes(of: info).withBytes { raw throws(StorageError) in
+            let vector = try ExclusiveVector(of: raw, against: try shared.bytes(of: base), format)
+            body(vector.values)
+          }
         }
+        return ProbedTensor(
+          point: point, squaredError: encoding.squaredError, factor: encoding.factor.map(CodedFactor.init))
       }
       let measures = FactorMeasures(
         norm: Measure(prepared.energy.squareRoot()),
-        error: Measure((encoding.squaredError / prepared.energy).squareRoot()))
-      return (
-        encoding.factor.map { EncodedFactor(.quantized($0), level: level) } ?? .dropped,
-        try ScratchFactor(encoding.factor, scratch: scratch), measures, encoding.squaredError
-      )
+        error: Measure((job.result.squaredError / prepared.energy).squareRoot()))
+      return (job, EncodedFactor(job.result.factor, level: level), measures)
     } consume: { index, result throws(StorageError) in
-      let (encoded, factor, measures, squaredError) = result
-      let name = infos[index].name
-      lost += squaredError
-      factors[ExactString(name)] = factor
+      let (job, encoded, measures) = result
+      let name = infos[index].element.name
+      lost += job.result.squaredError
+      factors[ExactString(name)] =
+        if let stored = try job.kept(in: journal) {
+          ScratchFactor(job.result.factor, in: stored)
+        } else {
+          try ScratchFactor(job.result.factor, scratch: scratch)
+        }
       entries.append(
         ExpertEntry(
           // A stand-in for the digest that compresses as little as a real one.
@@ -173,14 +192,22 @@ struct RateProbe {
     try dry.finishExpert(
       named: expert.input.name,
       ExpertManifest(
-        tensors: entries, absent: [], files: files, metadata: source.metadata,
-        provenance: Provenance(
-          tool: TMPackVersion.tool, options: packer.options,
-          sources: expert.input.checkpoint.weightFiles.map {
-            SourceRecord(name: FileTree.lastComponent($0), size: 1, digest: Digest(of: Array($0.utf8)))
-          })))
+        tensors: entries, absent: shared.manifest.namesAbsent(from: source), files: files, metadata: source.metadata,
+        provenance: Provenance(standingInFor: expert.input.checkpoint, options: packer.options)))
     return Outcome(
       bytes: dry.expertSummaries.last!.bytes + expert.prepared.largeBytes,
       error: (lost / max(expert.prepared.energy, .leastNonzeroMagnitude)).squareRoot(), factors: factors)
+  }
+}
+
+extension QuantizableTensor {
+  /// What the tensor of that name becomes.
+  fileprivate func encoding(
+    _ look: RateProbe.Look, of info: TensorInfo, _ codecs: Set<QuantizedFactor.Codec>,
+    values: (_ body: (UnsafeBufferPointer<Float>) -> Void) throws(StorageError) -> Void
+  ) throws(StorageError) -> QuantizedFactor.Encoding {
+    guard let forms = look.forms else { return try encoding(at: look.setting, codecs, values: values) }
+    return try encoding(
+      as: forms[ExactString(info.name)], at: look.setting, fineness: look.fineness, values: values)
   }
 }

@@ -1,59 +1,54 @@
 import ByteIO
 import Factorization
-import TensorKit
 
 /// A quantised factor on disk; or none, of a tensor that is better left out.
 struct ScratchFactor: Sendable {
-  private let form: Form?
+  private let stored: Stored?
 
-  private enum Form {
-    case lowRank(rank: Int, Quantizer, rows: Int, columns: Int, Extent)
-    case dense(rows: Int, columns: Int, Extent)
-    case layered(rank: Int, Quantizer, rows: Int, columns: Int, Extent)
-  }
-
-  private struct Extent {
+  fileprivate struct Stored {
+    let form: QuantizedFactor.Form
+    let rows: Int
+    let columns: Int
+    /// Of the message.
     let offset: UInt64
     let size: Int
+    /// The journal that has it; nil for the scratch file.
+    let journal: (any PositionalReader)?
   }
 
-  init(_ factor: QuantizedFactor?, scratch: ScratchFile) throws(StorageError) {
-    guard let factor else {
-      form = nil
-      return
-    }
-    let payload = factor.payload
-    let offset = try payload.withUnsafeBufferPointer { bytes throws(StorageError) in
-      try scratch.append(UnsafeRawBufferPointer(bytes))
-    }
-    let extent = Extent(offset: offset, size: payload.count)
-    form =
-      switch factor {
-      case .lowRank(let f): .lowRank(rank: f.rank, f.quantizer, rows: f.rows, columns: f.columns, extent)
-      case .dense(let f): .dense(rows: f.rows, columns: f.columns, extent)
-      case .layered(let f):
-        .layered(
-          rank: f.lowRank.rank, f.lowRank.quantizer, rows: f.lowRank.rows, columns: f.lowRank.columns, extent)
+  init(_ factor: CodedFactor?, scratch: ScratchFile) throws(StorageError) {
+    stored = try factor.map { factor throws(StorageError) in
+      let offset = try factor.payload.withUnsafeBufferPointer { bytes throws(StorageError) in
+        try scratch.append(UnsafeRawBufferPointer(bytes))
       }
+      return Stored(factor, offset: offset, journal: nil)
+    }
   }
+
+  /// - Parameter record: a `ProbedTensor`'s, which ends with the message.
+  init(_ factor: CodedFactor?, in record: StoredJob) {
+    stored = factor.map {
+      Stored($0, offset: record.offset + record.size - UInt64($0.payload.count), journal: record.reader)
+    }
+  }
+
+  /// nil for a tensor that is left out.
+  var form: QuantizedFactor.Form? { stored?.form }
 
   /// As a reader will have it.
   func loaded(from scratch: ScratchFile) throws(StorageError) -> Factor? {
-    switch form {
-    case nil: return nil
-    case .lowRank(let rank, let quantizer, let rows, let columns, let extent):
-      let payload: [UInt8] = try scratch.read(at: extent.offset, count: extent.size)
-      return .quantized(
-        .lowRank(
-          try QuantizedLowRankFactor(payload: payload, rows: rows, columns: columns, rank: rank, quantizer: quantizer)))
-    case .dense(let rows, let columns, let extent):
-      let payload: [UInt8] = try scratch.read(at: extent.offset, count: extent.size)
-      return .quantized(.dense(try QuantizedDenseFactor(payload: payload, rows: rows, columns: columns)))
-    case .layered(let rank, let quantizer, let rows, let columns, let extent):
-      let payload: [UInt8] = try scratch.read(at: extent.offset, count: extent.size)
-      return .quantized(
-        .layered(
-          try QuantizedLayeredFactor(payload: payload, rows: rows, columns: columns, rank: rank, quantizer: quantizer)))
-    }
+    guard let stored else { return nil }
+    let reader: any PositionalReader = stored.journal ?? scratch
+    let payload: [UInt8] = try reader.read(at: stored.offset, count: stored.size)
+    let coded = CodedFactor(form: stored.form, rows: stored.rows, columns: stored.columns, payload: payload)
+    return .quantized(try coded.decoded())
+  }
+}
+
+extension ScratchFactor.Stored {
+  fileprivate init(_ factor: CodedFactor, offset: UInt64, journal: (any PositionalReader)?) {
+    self.init(
+      form: factor.form, rows: factor.rows, columns: factor.columns, offset: offset, size: factor.payload.count,
+      journal: journal)
   }
 }

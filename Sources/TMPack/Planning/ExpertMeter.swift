@@ -28,7 +28,7 @@ struct EmptyExpert {
     let own = expert.checkpoint.carriedFiles
     files = try packer.place(own.isEmpty ? sharedFiles : own, in: self.writer)
     metadata = expert.checkpoint.source.metadata
-    provenance = Provenance(standingInFor: expert.checkpoint, options: packer.options)
+    provenance = try Provenance(standingInFor: expert.checkpoint, options: packer.options)
   }
 
   /// A writer to place tensors with.
@@ -40,17 +40,6 @@ struct EmptyExpert {
       named: name,
       ExpertManifest(tensors: entries, absent: absent, files: files, metadata: metadata, provenance: provenance))
     return Double(writer.expertSummaries.last!.bytes)
-  }
-}
-
-extension Provenance {
-  /// Takes as much as the real one, whose digests are not known without reading the files.
-  init(standingInFor checkpoint: Checkpoint, options: [String: String]) {
-    self.init(
-      tool: TMPackVersion.tool, options: options,
-      sources: checkpoint.weightFiles.map { path in
-        SourceRecord(name: FileTree.lastComponent(path), size: 1 << 30, digest: Digest(of: Array(path.utf8)))
-      })
   }
 }
 

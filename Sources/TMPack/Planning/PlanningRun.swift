@@ -59,7 +59,7 @@ struct PlanningRun {
       SharedManifest(
         tensors: shared.tensors.map { SharedEntry(info: $0, digest: Digest(of: Array($0.name.utf8)), payload: nil) },
         files: try packer.place(reference.carriedFiles, in: writer), metadata: shared.metadata,
-        provenance: Provenance(standingInFor: reference, options: packer.options)),
+        provenance: try Provenance(standingInFor: reference, options: packer.options)),
       storage: .detached, method: SharedMethod(.given))
 
     for expert in experts {
@@ -185,7 +185,7 @@ struct PlanningRun {
       try writer.finishShared(
         SharedManifest(
           tensors: entries, files: files, metadata: shared.metadata,
-          provenance: Provenance(standingInFor: reference, options: packer.options)),
+          provenance: try Provenance(standingInFor: reference, options: packer.options)),
         storage: isDetached ? .detached : .embedded, method: SharedMethod(.given))
       return Double(writer.position - start)
     }

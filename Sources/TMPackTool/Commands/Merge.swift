@@ -116,7 +116,6 @@ struct Merge: ParsableCommand {
         try NamedPath(name: model.name, path: model.path).expertInput(
           work.io, statistics: model.statistics, base: { origin?.source })
       }
-      try merging.checkNames(experts)
       return try inputs(origin, experts, dtype: dtype ?? read.dtype) { settings throws(StorageError) in
         try read.method(overriding: merging.values.merging(settings) { $1 })
       }
@@ -133,6 +132,7 @@ struct Merge: ParsableCommand {
     _ base: Checkpoint?, _ experts: [ExpertInput], dtype: ConversionFormat?,
     method: @escaping ([MergeSettings.Name: String]) throws(StorageError) -> any MergingMethod
   ) throws(StorageError) -> Inputs {
+    try merging.checkNames(experts, searched: search.search.map(\.name))
     // A method that does not use the base's values needs one only to say which tensors there are.
     let origin = base ?? experts[0].checkpoint
     let sources = MergeSources(base: origin, experts: experts)

@@ -51,10 +51,12 @@ struct MergingOptions: ParsableArguments {
   }
 
   /// Throws `unknownName` for statistics or a setting of an expert that there is not.
-  func checkNames(_ experts: [ExpertInput]) throws(StorageError) {
+  ///
+  /// - Parameter searched: settings of `merge --search`.
+  func checkNames(_ experts: [ExpertInput], searched: [MergeSettings.Name] = []) throws(StorageError) {
     let named =
-      statistics.map { ($0.expert, "--statistics") }
-      + settings.compactMap { setting in setting.name.expert.map { ($0, "--set") } }
+      statistics.map { ($0.expert, "--statistics") } + settings.compactMap { $0.name.expert.map { ($0, "--set") } }
+      + searched.compactMap { $0.expert.map { ($0, "--search") } }
     for (name, option) in named where !experts.contains(where: { $0.name == name }) {
       throw StorageError(
         .unknownName, "\(option) names no expert '\(name)'" + name.suggestion(among: experts.map(\.name)))

@@ -27,16 +27,7 @@ import Testing
   }
 
   /// The records that a journal holds whole.
-  private func recordCount(_ bytes: [UInt8]) -> Int {
-    var count = 0
-    var next = 128
-    while next + 64 <= bytes.count {
-      next += 64 + Int(bytes[next + 16..<next + 24].reversed().reduce(0) { $0 << 8 | UInt64($1) })
-      if next > bytes.count { break }
-      count += 1
-    }
-    return count
-  }
+  private func recordCount(_ bytes: [UInt8]) -> Int { recordEnds(bytes).dropFirst().filter { $0 <= bytes.count }.count }
 
   @Test(arguments: TaskTests.Setting.allCases)
   func nothingThatIsFinishedIsDoneAgain(_ setting: TaskTests.Setting) throws {
@@ -48,6 +39,30 @@ import Testing
       #expect(try resume(work, journal) == recordCount(journal))
       #expect(try contents(folder("r")) == archive)
     }
+  }
+
+  /// A search of a rate is many probes: none that a journal has is made again, wherever the run was killed.
+  @Test(arguments: [TaskTests.Setting.error, .errorWithExactTensors, .budget, .budgetPerExpert])
+  func aSearchIsTakenUpAtEveryRecord(_ setting: TaskTests.Setting) throws {
+    let work = try SharedWork.fixtures(setting.packer(), in: folder)
+    let (archive, journals) = try snapshots(work)
+    let journal = try #require(journals.last)
+    let ends = recordEnds(journal)
+    let probes = ends.indices.dropLast().filter { journal[ends[$0] + 4] == 4 }
+    #expect(probes.count >= 24)
+    for records in [0, probes[0] - 1] + probes + [ends.count - 1] where records % 5 == 0 || records < probes[20] {
+      #expect(try resume(work, Array(journal[..<ends[records]])) == records)
+      #expect(try contents(folder("r")) == archive, "\(records) records")
+    }
+  }
+
+  /// Where the first n records of a journal end.
+  private func recordEnds(_ bytes: [UInt8]) -> [Int] {
+    var ends = [128]
+    while let next = ends.last, next + 64 <= bytes.count {
+      ends.append(next + 64 + Int(bytes[next + 16..<next + 24].reversed().reduce(0) { $0 << 8 | UInt64($1) }))
+    }
+    return ends
   }
 
   @Test func tornJournalsAreTakenUpAtTheLastWholeRecord() throws {
