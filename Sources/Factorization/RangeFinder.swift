@@ -41,7 +41,8 @@ extension SingularVectors {
       let isDone =
         finder.isExhausted
         || convergence.isReached(
-          captured: energies.prefix(count).reduce(0, +), contraction: filter.contraction(at: energies[count - 1]))
+          captured: energies.prefix(count).reduce(0, +), contraction: filter.contraction(at: energies[count - 1]),
+          isSteep: filter.isSteep)
       guard isDone else {
         finder.apply(filter, imageGram: gram)
         continue
@@ -63,7 +64,7 @@ private struct Convergence {
   private var captured: [Double] = []
 
   /// How much larger than the best the error may be, relative to it.
-  private static let excess = 5e-5
+  private static let excess = 1e-4
   /// A relative error that is as good as none.
   private static let negligible = 3e-5
   private static let maximumIterations = 16
@@ -73,21 +74,26 @@ private struct Convergence {
   /// - Parameters:
   ///   - captured: what of `total` the best approximation within the subspace keeps.
   ///   - contraction: by how much an iteration shrinks what is missing of the wanted energy that converges last.
-  mutating func isReached(captured energy: Double, contraction: Double) -> Bool {
+  ///   - isSteep: whether that is to be trusted: energies of a flat spectrum seem farther apart at first than they are.
+  mutating func isReached(captured energy: Double, contraction: Double, isSteep: Bool) -> Bool {
     captured.append(energy)
     let lost = total - energy
     if lost <= Self.negligible * Self.negligible * total { return true }
-    guard captured.count > 2 else { return false }
+    guard captured.count > 1 else { return false }
     if captured.count > Self.maximumIterations { return true }
+    let gain = captured[captured.count - 1] - captured[captured.count - 2]
+    guard captured.count > 2 else { return isSteep && isEnough(gain, contraction, lost) }
     // The gains shrink geometrically, more slowly as they go on. The last two may still be those of a few dominant
     // directions, which converge at once and say nothing of the others: hence the second bound.
-    let gain = captured[captured.count - 1] - captured[captured.count - 2]
     let before = captured[captured.count - 2] - captured[captured.count - 3]
     guard gain > 0, before > 0 else { return true }
-    let ratio = min(max(gain / before, contraction), 0.95)
+    return isEnough(gain, min(max(gain / before, contraction), 0.95), lost)
+  }
+
+  /// Whether what is still to be gained does not matter, when each gain is `ratio` times the one before.
+  private func isEnough(_ gain: Double, _ ratio: Double, _ lost: Double) -> Bool {
     // The error is the root of what is lost.
-    let expected = gain * ratio / (1 - ratio)
-    return expected <= max(2 * Self.excess * lost, Self.negligible * Self.negligible * total)
+    gain * ratio / (1 - ratio) <= max(2 * Self.excess * lost, Self.negligible * Self.negligible * total)
   }
 }
 
@@ -167,6 +173,8 @@ private struct Filter {
 
   /// The polynomial's value at an energy is cosh(degree · growth).
   private static func growth(_ relativeEnergy: Double) -> Double { acosh(max(1, 2 * relativeEnergy - 1)) }
+
+  var isSteep: Bool { degree <= 1 }
 
   /// By how much an iteration shrinks what is missing of an energy that is wanted, at least.
   func contraction(at energy: Double) -> Double {
