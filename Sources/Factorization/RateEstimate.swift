@@ -32,8 +32,7 @@ package struct RateEstimate: Sendable {
       for side in [Double(rows), Double(columns)] {
         component.add(rms: value / side.squareRoot(), count: side, step: point.step)
       }
-      // Half a step everywhere is nothing.
-      guard value > 0.3 * point.step * Double(max(rows, columns)).squareRoot() else { break }
+      guard point.isLikelyCoded(singularValue: value, rows: rows, columns: columns) else { break }
       tail -= value * value
       bits += component.bits
       squaredError += min(component.squaredError, value * value)

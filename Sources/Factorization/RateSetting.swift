@@ -26,6 +26,11 @@ package struct RateSetting: Sendable, Hashable {
       price = slope * step * step
       self.mayBeLeftOut = mayBeLeftOut
     }
+
+    /// Whether a component is likely to be coded: half a step everywhere is nothing.
+    package func isLikelyCoded(singularValue: Double, rows: Int, columns: Int) -> Bool {
+      singularValue > 0.3 * step * Double(max(rows, columns)).squareRoot()
+    }
   }
 
   /// The squared error, in squared steps, that a bit is worth: −dD/dR of a uniform quantiser with small steps, 2 ln 2 ÷ 12,

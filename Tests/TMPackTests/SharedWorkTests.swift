@@ -58,7 +58,8 @@ import Testing
         var expected: [Digest]?
         for threads in [1, 2, 3, 8] {
           let cache = try MixCache(
-            Reconstructor(archive, memoryLimit: threads == 3 ? 0 : .max), memoryLimit: 0, resolution: 1 << 10, dtype: dtype,
+            Reconstructor(archive, memoryLimit: threads == 3 ? 0 : .max), memoryLimit: 0, resolution: 1 << 10,
+            dtype: dtype,
             pipeline: OrderedPipeline(threads: threads))
           let source = try cache.mix(weights(text)).source
           let found = try source.tensors.map { try source.bytes(of: $0).withBytes { Digest(of: $0) } }

@@ -32,8 +32,9 @@ package struct JobKey: Sendable, Hashable {
 
   package static func source(_ index: Int) -> JobKey { JobKey(kind: .source, expert: 0, index: index) }
   package static func shared(_ index: Int) -> JobKey { JobKey(kind: .shared, expert: 0, index: index) }
-  static func analysis(_ expert: Int, _ index: Int) -> JobKey {
-    JobKey(kind: .analysis, expert: expert, index: index)
+  /// - Parameter attempt: how often a search has asked for more before.
+  static func analysis(_ expert: Int, _ index: Int, attempt: Int = 0) -> JobKey {
+    JobKey(kind: .analysis, expert: expert, index: index, round: attempt)
   }
   static func probe(_ round: Int, _ expert: Int, _ index: Int) -> JobKey {
     JobKey(kind: .probe, expert: expert, index: index, round: round)

@@ -175,9 +175,9 @@ private struct ShareWorker: Sendable {
         return journal.record(
           try packer.packed(info, of: expert, makers, base: base, baseBytes: baseBytes), of: key)
       }
-      let rank = packer.largestRank(infos, experts.count)
+      let demand = packer.tripletDemand(infos, experts.count)
       return journal.record(
-        try packer.analysed(info, of: expert, rank: rank, base: base, baseBytes: baseBytes), of: key)
+        try packer.analysed(info, of: expert, demand, base: base, baseBytes: baseBytes), of: key)
     case .probe: preconditionFailure("a search is of all tensors")
     }
   }

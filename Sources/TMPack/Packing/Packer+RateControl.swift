@@ -78,7 +78,7 @@ extension Packer {
     _ meter: inout ProgressMeter
   ) throws(StorageError) -> PreparedExpert {
     let infos = expert.checkpoint.source.tensors
-    let rank = largestRank(infos, expertCount)
+    let demand = tripletDemand(infos, expertCount)
     let manifest = shared.manifest
     var tensors: [ExactString: PreparedTensor] = [:]
     var small: [PackedTensor] = []
@@ -88,7 +88,7 @@ extension Packer {
       subject: { ExpertTensor(info: infos[$0], base: manifest.entry(named: infos[$0].name)?.digest) }
     ) { index throws(StorageError) in
       let base = manifest.entry(named: infos[index].name)
-      return try analysed(infos[index], of: expert, rank: rank, base: base) { () throws(StorageError) in
+      return try analysed(infos[index], of: expert, demand, base: base) { () throws(StorageError) in
         try shared.bytes(of: base!)
       }
     } consume: { index, analysed, stored throws(StorageError) in
@@ -108,13 +108,43 @@ extension Packer {
     return PreparedExpert(tensors: tensors, small: small, largeBytes: largeBytes)
   }
 
+  /// Some tensors of a prepared expert with four times the triplets.
+  ///
+  /// - Parameter attempt: from 1; what a journal has of it is not done again.
+  func extended(
+    _ expert: RateProbe.Expert, _ names: Set<ExactString>, attempt: Int, _ shared: SharedTensors, _ scratch: ScratchFile
+  ) throws(StorageError) -> PreparedExpert {
+    let places = expert.input.checkpoint.source.tensors.enumerated().filter {
+      names.contains(ExactString($0.element.name))
+    }
+    let (number, input, prepared) = expert
+    let manifest = shared.manifest
+    var fresh: [ExactString: PreparedTensor] = [:]
+    try pipeline.runJobs(
+      places.count, journal, key: { .analysis(number, places[$0].offset, attempt: attempt) },
+      subject: { ExpertTensor(info: places[$0].element, base: manifest.entry(named: places[$0].element.name)?.digest) }
+    ) { index throws(StorageError) in
+      let info = places[index].element
+      let base = manifest.entry(named: info.name)
+      let rank = 4 * (prepared.tensors[ExactString(info.name)]?.rank ?? 16)
+      return try analysed(info, of: input, .atMost(rank), base: base) { () throws(StorageError) in
+        try shared.bytes(of: base!)
+      }
+    } consume: { index, analysed, stored throws(StorageError) in
+      guard case .controlled(let tensor) = analysed.result else { preconditionFailure("was controlled before") }
+      fresh[ExactString(places[index].element.name)] =
+        if let stored { PreparedTensor(tensor, in: stored) } else { try PreparedTensor(tensor, scratch: scratch) }
+    }
+    return prepared.replacing(fresh)
+  }
+
   /// What a search of a rate needs to know of a tensor of an expert.
   ///
   /// - Parameters:
-  ///   - rank: the most components that will be wanted.
+  ///   - demand: the most components that will be wanted.
   ///   - base: the shared tensor of that name, if there is one; `baseBytes` its bytes.
   func analysed(
-    _ info: TensorInfo, of expert: ExpertInput, rank: Int, base: SharedEntry?,
+    _ info: TensorInfo, of expert: ExpertInput, _ demand: QuantizableTensor.Demand, base: SharedEntry?,
     baseBytes: () throws(StorageError) -> TensorBytes
   ) throws(StorageError) -> AgainstShared<AnalysedTensor> {
     let source = expert.checkpoint.source
@@ -129,7 +159,7 @@ extension Packer {
           var vector = try ExclusiveVector(of: raw, against: try baseBytes(), format)
           if vector.isZero || vector.firstNonFinite != nil { return .large(0) }
           vector.product = try expert.product(of: info, against: base)
-          return .controlled(try QuantizableTensor(vector, shape: info.shape, rank: rank))
+          return .controlled(try QuantizableTensor(vector, shape: info.shape, demand))
         }
         let packed = try PackedTensor(
           info, raw, base: base, baseBytes: baseBytes, makeFactor: maker(controlled: nil)(info.name),
@@ -138,6 +168,11 @@ extension Packer {
       }
     }
     return AgainstShared(result: analysed, base: base?.digest)
+  }
+
+  /// How many components a search starts with.
+  func tripletDemand(_ infos: [TensorInfo], _ expertCount: Int) -> QuantizableTensor.Demand {
+    if case .error(let target) = rate?.target { .error(target) } else { .atMost(largestRank(infos, expertCount)) }
   }
 
   /// More components than a budget can pay for need not be computed.

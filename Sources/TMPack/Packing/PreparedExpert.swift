@@ -15,6 +15,16 @@ struct PreparedExpert: Sendable {
 
   var energy: Double { tensors.values.reduce(0) { $0 + $1.energy } }
 
+  /// The tensors of which a setting may make use of more triplets.
+  func tensorsThatWantMore(at setting: RateSetting) -> Set<ExactString> {
+    Set(tensors.filter { $0.value.wantsMore(at: setting) }.keys)
+  }
+
+  /// With some tensors in the place of those that there are.
+  func replacing(_ fresh: [ExactString: PreparedTensor]) -> PreparedExpert {
+    PreparedExpert(tensors: tensors.merging(fresh) { $1 }, small: small, largeBytes: largeBytes)
+  }
+
   /// About what the tensors take, entries among it, and lose.
   func estimate(at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>) -> (bytes: Double, squaredError: Double)
   {
@@ -68,6 +78,20 @@ struct PreparedTensor: Sendable {
       return StoredVectors(
         singularValues: vectors.singularValues, offset: record.offset + record.size - bytes, journal: record.reader)
     }
+  }
+
+  /// Triplets that there are.
+  var rank: Int { stored?.singularValues.count ?? 0 }
+
+  /// Whether a setting may make use of triplets that were not computed.
+  func wantsMore(at setting: RateSetting) -> Bool {
+    guard let values = stored?.singularValues, let last = values.last, rank < min(rows, columns) else { return false }
+    let point = setting.point(singularValues: values, rows: rows, columns: columns)
+    guard rank < point.rank, point.isLikelyCoded(singularValue: last, rows: rows, columns: columns) else {
+      return false
+    }
+    // A matrix of low rank has no more, whatever its sides.
+    return energy - values.reduce(0) { $0 + $1 * $1 } > 1e-6 * energy
   }
 
   func estimate(at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>) -> RateEstimate {

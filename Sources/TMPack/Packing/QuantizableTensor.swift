@@ -21,7 +21,40 @@ struct QuantizableTensor: Sendable {
     self.vectors = vectors
   }
 
-  /// - Parameter rank: how many triplets to compute, if there are as many.
+  /// How many triplets to compute, if there are as many.
+  enum Demand: Sendable {
+    case atMost(Int)
+    /// For a relative error over many tensors: as many as leave half of its energy to the rest, or all of a small matrix.
+    case error(Double)
+  }
+
+  init(_ vector: borrowing ExclusiveVector, shape: Shape, _ demand: Demand) throws(StorageError) {
+    switch demand {
+    case .atMost(let rank): try self.init(vector, shape: shape, rank: rank)
+    case .error(let target): try self.init(vector, shape: shape, forError: target)
+    }
+  }
+
+  /// All triplets of a matrix with a side of this many cost little more than some.
+  private static let smallSide = 512
+
+  private init(_ vector: borrowing ExclusiveVector, shape: Shape, forError target: Double) throws(StorageError) {
+    let side = shape.matrix.map { min($0.rows, $0.columns) } ?? 1
+    var rank = side <= Self.smallSide ? side : 64
+    while true {
+      let candidate = try QuantizableTensor(vector, shape: shape, rank: rank)
+      if rank >= side || candidate.missingEnergy <= 0.5 * target * target * candidate.energy {
+        self = candidate
+        return
+      }
+      // Of a large part, all are as quick.
+      rank = 4 * rank >= side / 2 ? side : 4 * rank
+    }
+  }
+
+  /// ‖v‖² without that of the triplets that there are.
+  private var missingEnergy: Double { vectors.map { energy - $0.singularValues.reduce(0) { $0 + $1 * $1 } } ?? 0 }
+
   init(_ vector: borrowing ExclusiveVector, shape: Shape, rank: Int) throws(StorageError) {
     energy = vector.energy
     guard let (rows, columns) = shape.matrix, min(rows, columns) > 1 else {

@@ -48,14 +48,30 @@ struct RateProbe {
         }[0]
       }
     case .error(let target):
-      return try experts.map { expert throws(StorageError) in
-        let norm = max(expert.prepared.energy, .leastNonzeroMagnitude).squareRoot()
-        return try search(
-          [expert], QualitySearch(window: Self.errorWindow.scaled(by: 1 / target), fallback: .above),
-          refusal: "the error of \(target) cannot be met by quantised factors; --lossless is exact",
-          estimate: { norm / max($0[0].squaredError.squareRoot(), 1e-300) }, measure: { 1 / max($0[0].error, 1e-300) }
-        )[0]
+      return try experts.map { expert throws(StorageError) in try factors(of: expert, error: target) }
+    }
+  }
+
+  /// One expert, with as many triplets of its matrices as the target turns out to need.
+  private func factors(of expert: Expert, error target: Double) throws(StorageError) -> Factors {
+    let norm = max(expert.prepared.energy, .leastNonzeroMagnitude).squareRoot()
+    var expert = expert
+    var round = 0
+    var attempt = 0
+    while true {
+      let (found, quality) = try search(
+        [expert], QualitySearch(window: Self.errorWindow.scaled(by: 1 / target), fallback: .above), round: &round,
+        estimate: { norm / max($0[0].squaredError.squareRoot(), 1e-300) }, measure: { 1 / max($0[0].error, 1e-300) })
+      let wanting = expert.prepared.tensorsThatWantMore(at: rate.setting(quality: quality))
+      if wanting.isEmpty {
+        guard let found else {
+          throw StorageError(
+            .invalidArgument, "the error of \(target) cannot be met by quantised factors; --lossless is exact")
+        }
+        return found[0]
       }
+      attempt += 1
+      expert.prepared = try packer.extended(expert, wanting, attempt: attempt, shared, scratch)
     }
   }
 
@@ -78,10 +94,21 @@ struct RateProbe {
     _ experts: [Expert], _ search: QualitySearch, refusal: String,
     estimate: ([(bytes: Double, squaredError: Double)]) -> Double, measure: ([Outcome]) -> Double
   ) throws(StorageError) -> [Factors] {
-    // Nothing to decide on.
-    if experts.allSatisfy({ $0.prepared.tensors.isEmpty }) { return experts.map { _ in [:] } }
-    let (rate, codecs) = (rate, rate.quantizedCodecs)
     var round = 0
+    let (found, _) = try self.search(experts, search, round: &round, estimate: estimate, measure: measure)
+    guard let found else { throw StorageError(.invalidArgument, refusal) }
+    return found
+  }
+
+  /// - Parameter round: of the first probe; then of the next.
+  /// - Returns: nil where the target cannot be met, and the quality that was found or that came nearest.
+  private func search(
+    _ experts: [Expert], _ search: QualitySearch, round: inout Int,
+    estimate: ([(bytes: Double, squaredError: Double)]) -> Double, measure: ([Outcome]) -> Double
+  ) throws(StorageError) -> (factors: [Factors]?, quality: Double) {
+    // Nothing to decide on.
+    if experts.allSatisfy({ $0.prepared.tensors.isEmpty }) { return (experts.map { _ in [:] }, 1) }
+    let (rate, codecs) = (rate, rate.quantizedCodecs)
     func look(_ look: (Int) -> Look) throws(StorageError) -> (value: Double, content: [Outcome]) {
       let outcomes = try experts.indices.map { index throws(StorageError) in
         try outcome(experts[index], look(index), round: round)
@@ -94,7 +121,9 @@ struct RateProbe {
     } measure: { quality throws(StorageError) in
       try look { _ in Look(setting: rate.setting(quality: quality)) }
     }
-    guard var best = first.measurement else { throw StorageError(.invalidArgument, refusal) }
+    if case .none(let nearest) = first { return (nil, nearest.quality) }
+    guard var best = first.measurement else { preconditionFailure("only `none` has none") }
+    let quality = best.quality
     if case .beside(let near, let other) = first {
       // The forms of tensors change here, and the value jumps. With forms held, the steps alone make it go on smoothly.
       var finish = search
@@ -111,7 +140,7 @@ struct RateProbe {
         if case .within = result { break }
       }
     }
-    return best.content.map(\.factors)
+    return (best.content.map(\.factors), quality)
   }
 
   /// What is tried.
