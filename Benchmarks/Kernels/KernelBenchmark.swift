@@ -126,7 +126,7 @@ func taskVector(_ rows: Int, _ columns: Int, rank: Int, noise: inout Noise) -> [
     nonisolated(unsafe) let destination = target
     var weight: Float = 0.5
     // Many, since on a busy machine few are undisturbed.
-    return try Clock.wall.seconds(rounds: 25) {
+    return try Clock.wall.seconds(rounds: 100) {
       weight += 0.01
       let mix = try reconstructor.mix(RouterWeights([(name: "e", weight: weight)]))
       try OrderedPipeline(threads: threads).run(1) { _ throws(StorageError) in

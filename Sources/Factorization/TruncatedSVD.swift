@@ -16,7 +16,7 @@ extension SingularVectors {
   /// - Throws: `nonFinite` for an infinity or a NaN; `limitExceeded` for a side of 2³¹ or more, and when more than
   ///   half of the triplets of a matrix whose short side is above 16,384 are asked for.
   /// - Complexity: with s = min(rows, columns) and l = 2 · `rank` + 16. Gram: O(s · elements + s³), holds up to 5 s²
-  ///   doubles. Range finder: O(l · elements) a pass, about six passes; holds 4 l (rows + columns) floats; and a
+  ///   doubles. Range finder: O(l · elements) a pass, four to six passes mostly; holds 4 l (rows + columns) floats; and a
   ///   scaled copy, if the entries are all below 10⁻¹² or some above 10¹².
   package init(of matrix: MatrixView, rank: Int) throws(StorageError) {
     precondition(rank >= 1 && rank <= matrix.shortSide, "the rank is at most the shorter side")
