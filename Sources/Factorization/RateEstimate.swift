@@ -27,12 +27,13 @@ package struct RateEstimate: Sendable {
       return
     }
     var tail = energy
+    let least = point.leastSingularValue(rows: rows, columns: columns)
     for value in singularValues.prefix(point.rank) {
       var component = RateEstimate(bits: 14, squaredError: 0)
       for side in [Double(rows), Double(columns)] {
         component.add(rms: value / side.squareRoot(), count: side, step: point.step)
       }
-      guard point.isLikelyCoded(singularValue: value, rows: rows, columns: columns) else { break }
+      guard value > least else { break }
       tail -= value * value
       bits += component.bits
       squaredError += min(component.squaredError, value * value)

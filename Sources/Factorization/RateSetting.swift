@@ -27,9 +27,9 @@ package struct RateSetting: Sendable, Hashable {
       self.mayBeLeftOut = mayBeLeftOut
     }
 
-    /// Whether a component is likely to be coded: half a step everywhere is nothing.
-    package func isLikelyCoded(singularValue: Double, rows: Int, columns: Int) -> Bool {
-      singularValue > 0.3 * step * Double(max(rows, columns)).squareRoot()
+    /// Components of less are hardly coded: half a step everywhere is nothing.
+    package func leastSingularValue(rows: Int, columns: Int) -> Double {
+      0.3 * step * Double(max(rows, columns)).squareRoot()
     }
   }
 

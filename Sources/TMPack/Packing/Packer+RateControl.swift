@@ -108,14 +108,15 @@ extension Packer {
     return PreparedExpert(tensors: tensors, small: small, largeBytes: largeBytes)
   }
 
-  /// Some tensors of a prepared expert with four times the triplets.
+  /// A prepared expert with other ranks for some tensors.
   ///
   /// - Parameter attempt: from 1; what a journal has of it is not done again.
   func extended(
-    _ expert: RateProbe.Expert, _ names: Set<ExactString>, attempt: Int, _ shared: SharedTensors, _ scratch: ScratchFile
+    _ expert: RateProbe.Expert, _ ranks: [ExactString: Int], attempt: Int, _ shared: SharedTensors,
+    _ scratch: ScratchFile
   ) throws(StorageError) -> PreparedExpert {
     let places = expert.input.checkpoint.source.tensors.enumerated().filter {
-      names.contains(ExactString($0.element.name))
+      ranks[ExactString($0.element.name)] != nil
     }
     let (number, input, prepared) = expert
     let manifest = shared.manifest
@@ -126,8 +127,8 @@ extension Packer {
     ) { index throws(StorageError) in
       let info = places[index].element
       let base = manifest.entry(named: info.name)
-      let rank = 4 * (prepared.tensors[ExactString(info.name)]?.rank ?? 16)
-      return try analysed(info, of: input, .atMost(rank), base: base) { () throws(StorageError) in
+      return try analysed(info, of: input, .atMost(ranks[ExactString(info.name)]!), base: base) {
+        () throws(StorageError) in
         try shared.bytes(of: base!)
       }
     } consume: { index, analysed, stored throws(StorageError) in

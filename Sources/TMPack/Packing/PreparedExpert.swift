@@ -15,9 +15,9 @@ struct PreparedExpert: Sendable {
 
   var energy: Double { tensors.values.reduce(0) { $0 + $1.energy } }
 
-  /// The tensors of which a setting may make use of more triplets.
-  func tensorsThatWantMore(at setting: RateSetting) -> Set<ExactString> {
-    Set(tensors.filter { $0.value.wantsMore(at: setting) }.keys)
+  /// Of the tensors of which a setting may make use of more triplets than there are, how many.
+  func wantedRanks(at setting: RateSetting) -> [ExactString: Int] {
+    tensors.compactMapValues { $0.wantedRank(at: setting) }
   }
 
   /// With some tensors in the place of those that there are.
@@ -80,18 +80,19 @@ struct PreparedTensor: Sendable {
     }
   }
 
-  /// Triplets that there are.
-  var rank: Int { stored?.singularValues.count ?? 0 }
-
-  /// Whether a setting may make use of triplets that were not computed.
-  func wantsMore(at setting: RateSetting) -> Bool {
-    guard let values = stored?.singularValues, let last = values.last, rank < min(rows, columns) else { return false }
-    let point = setting.point(singularValues: values, rows: rows, columns: columns)
-    guard rank < point.rank, point.isLikelyCoded(singularValue: last, rows: rows, columns: columns) else {
-      return false
+  /// How many triplets a setting may make use of, where it is more than were computed.
+  func wantedRank(at setting: RateSetting) -> Int? {
+    guard let values = stored?.singularValues, let last = values.last, values.count < min(rows, columns) else {
+      return nil
     }
+    let point = setting.point(singularValues: values, rows: rows, columns: columns)
+    let least = point.leastSingularValue(rows: rows, columns: columns)
     // A matrix of low rank has no more, whatever its sides.
-    return energy - values.reduce(0) { $0 + $1 * $1 } > 1e-6 * energy
+    guard values.count < point.rank, last > least, energy - values.reduce(0, { $0 + $1 * $1 }) > 1e-6 * energy else {
+      return nil
+    }
+    return QuantizableTensor.nextRank(
+      after: values.count, of: min(rows, columns), falling: values[values.count / 2], to: last, level: least)
   }
 
   func estimate(at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>) -> RateEstimate {

@@ -24,7 +24,7 @@ struct QuantizableTensor: Sendable {
   /// How many triplets to compute, if there are as many.
   enum Demand: Sendable {
     case atMost(Int)
-    /// For a relative error over many tensors: as many as leave half of its energy to the rest, or all of a small matrix.
+    /// For a relative error over many tensors: as many as leave most of what may be lost to the rest, or all of a small matrix.
     case error(Double)
   }
 
@@ -36,24 +36,44 @@ struct QuantizableTensor: Sendable {
   }
 
   /// All triplets of a matrix with a side of this many cost little more than some.
-  private static let smallSide = 512
+  private static let smallSide = 1024
 
   private init(_ vector: borrowing ExclusiveVector, shape: Shape, forError target: Double) throws(StorageError) {
     let side = shape.matrix.map { min($0.rows, $0.columns) } ?? 1
     var rank = side <= Self.smallSide ? side : 64
     while true {
       let candidate = try QuantizableTensor(vector, shape: shape, rank: rank)
-      if rank >= side || candidate.missingEnergy <= 0.5 * target * target * candidate.energy {
+      let missing = candidate.missingEnergy(beyond: rank)
+      let level = 0.8 * target * target * candidate.energy
+      if rank >= side || missing <= level {
         self = candidate
         return
       }
-      // Of a large part, all are as quick.
-      rank = 4 * rank >= side / 2 ? side : 4 * rank
+      rank = Self.nextRank(
+        after: rank, of: side, falling: candidate.missingEnergy(beyond: rank / 2), to: missing, level: level)
     }
   }
 
-  /// ‖v‖² without that of the triplets that there are.
-  private var missingEnergy: Double { vectors.map { energy - $0.singularValues.reduce(0) { $0 + $1 * $1 } } ?? 0 }
+  /// Where a value of a spectrum will have reached a level, if it falls on with each doubling of the rank as it did with the last.
+  ///
+  /// - Parameters:
+  ///   - side: the shorter one of the matrix: all triplets are as quick as more than a quarter of them.
+  ///   - half, end: the value at half of the rank, and there.
+  /// - Returns: at least twice the rank, but no more than `side`.
+  static func nextRank(after rank: Int, of side: Int, falling half: Double, to end: Double, level: Double) -> Int {
+    var next = rank
+    var value = end
+    repeat {
+      next *= 2
+      value *= end / half
+    } while value > level && next <= side / 4
+    return next > side / 4 ? side : next
+  }
+
+  /// ‖v‖² without that of the first triplets.
+  private func missingEnergy(beyond rank: Int) -> Double {
+    vectors.map { energy - $0.singularValues.prefix(rank).reduce(0) { $0 + $1 * $1 } } ?? 0
+  }
 
   init(_ vector: borrowing ExclusiveVector, shape: Shape, rank: Int) throws(StorageError) {
     energy = vector.energy

@@ -62,8 +62,8 @@ struct RateProbe {
       let (found, quality) = try search(
         [expert], QualitySearch(window: Self.errorWindow.scaled(by: 1 / target), fallback: .above), round: &round,
         estimate: { norm / max($0[0].squaredError.squareRoot(), 1e-300) }, measure: { 1 / max($0[0].error, 1e-300) })
-      let wanting = expert.prepared.tensorsThatWantMore(at: rate.setting(quality: quality))
-      if wanting.isEmpty {
+      let ranks = expert.prepared.wantedRanks(at: rate.setting(quality: quality))
+      if ranks.isEmpty {
         guard let found else {
           throw StorageError(
             .invalidArgument, "the error of \(target) cannot be met by quantised factors; --lossless is exact")
@@ -71,7 +71,7 @@ struct RateProbe {
         return found[0]
       }
       attempt += 1
-      expert.prepared = try packer.extended(expert, wanting, attempt: attempt, shared, scratch)
+      expert.prepared = try packer.extended(expert, ranks, attempt: attempt, shared, scratch)
     }
   }
 
