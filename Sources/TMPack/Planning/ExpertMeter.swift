@@ -131,7 +131,7 @@ struct FollowingMeter {
 
 extension StratifiedSample {
   /// Of what is not sampled, by which two tensors of a class show too little of a spread: measured on real fine-tunes.
-  private static let compressionSpread = 0.04
+  private static let compressionSpread = 0.05
   /// Of what may be stored already: between nothing and an eighth of it was.
   private static let repeatedSpread = 0.15
 

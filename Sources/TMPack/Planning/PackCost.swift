@@ -12,13 +12,13 @@ struct MemoryModel {
   let isMapped: Bool
 
   /// The program, its libraries and the BLAS's buffers.
-  private static let program = 18.0 * 0x1p20
+  private static let program = 24.0 * 0x1p20
   private static let perThread = 6.0 * 0x1p20
   /// What the allocator needs more than it is asked for, measured.
   private static let slack = 1.3
   /// What it keeps of buffers that were freed, of many sizes: measured on models of 6 to 91 MB. Small models leave less.
+  private static let keptAtLeast = 64.0 * 0x1p20
   private static let keptPerThread = 32.0 * 0x1p20
-  private static let keptShare = 0.75
 
   /// What a job holds while it works, and what it leaves until it is written.
   struct Job {
@@ -77,7 +77,7 @@ struct MemoryModel {
       let waiting = window.count > threads ? window.map(\.result).min() ?? 0 : 0
       peak = max(peak, busy + waiting)
     }
-    let kept = min(Double(threads) * Self.keptPerThread, Self.keptShare * Double(inputBytes))
+    let kept = min(max(Self.keptAtLeast, Double(threads) * Self.keptPerThread), Double(inputBytes))
     return Self.program + Double(threads) * Self.perThread + kept + Self.slack * peak
   }
 }
