@@ -96,6 +96,9 @@ public struct EncodedPayload: Sendable {
     }
   }
 
+  /// Whether it goes into a frame with others, so that one that equals it elsewhere does not save its space (TMP-5-8).
+  package var sharesFrames: Bool { if case .pooled = content { true } else { false } }
+
   /// - Parameters:
   ///   - boundaries: increasing places in `bytes` where their statistics may change, whole elements apart.
   ///   - isShared: whether other sections are to have the same payload.

@@ -246,6 +246,45 @@ import Testing
     #expect(summary.experts[2].summary.bytes * 10 < summary.experts[1].summary.bytes)
   }
 
+  /// Of factors that an earlier expert has, too, only payloads with frames of their own are stored once.
+  @Test(arguments: [
+    try! FactorPlan(.sparse(density: 0.2), dtype: .int8), try! FactorPlan(.lowRank(rank: 32), dtype: .f16),
+    try! FactorPlan(.dense, dtype: .int8),
+  ]) func repeatedFactors(_ factor: FactorPlan) throws {
+    let base = try write("base", layers(12, rows: 300, columns: 400))
+    let experts = try [
+      expert("changed", layers(12, scale: 0.1, seed: 2, rows: 300, columns: 400)),
+      expert("one", layers(12, rows: 300, columns: 400)), expert("two", layers(12, rows: 300, columns: 400)),
+    ]
+    let packer = try packer(.factor(factor))
+    let plan = try Planner(packer).plan(base: base, experts: experts)
+    let summary = try packer.pack(base: base, experts: experts, to: folder("a.tmpack"))
+    for (expert, actual) in zip(plan.experts, summary.experts) {
+      #expect(expert.sampledTensors < expert.tensors)
+      let bytes = try #require(expert.outcome).bytes
+      let slack = 500 + 0.02 * bytes.value
+      #expect(abs(bytes.value - Double(actual.summary.bytes)) < bytes.deviation + slack, "\(expert.name)")
+    }
+  }
+
+  /// A budget of the archive is not spent twice on what two experts have in common.
+  @Test func aBudgetCountsRepeatedFactorsOnce() throws {
+    let base = try write("base", layers(2, rows: 400, columns: 600))
+    let experts = try [
+      expert("changed", layers(2, scale: 0.1, seed: 2, rows: 400, columns: 600)),
+      expert("one", layers(2, rows: 400, columns: 600)), expert("two", layers(2, rows: 400, columns: 600)),
+    ]
+    let budget: UInt64 = 2_600_000
+    let packer = try packer(.controlled, rate: RateControl(.archiveBytes(budget)))
+    let summary = try packer.pack(base: base, experts: experts, to: folder("a.tmpack"))
+    #expect(summary.experts[2].summary.bytes * 10 < summary.experts[1].summary.bytes)
+    #expect(summary.archiveBytes <= budget && summary.archiveBytes * 100 >= budget * 97, "\(summary.archiveBytes)")
+    let plan = try Planner(packer).plan(base: base, experts: experts, output: folder("a.tmpack"))
+    for (expert, actual) in zip(plan.experts, summary.experts) {
+      #expect(abs(try #require(expert.outcome).bytes.value - Double(actual.summary.bytes)) < 20_000, "\(expert.name)")
+    }
+  }
+
   @Test func ties() throws {
     let tied = try write("tied", layers())
     let source = TiedSource(source: tied.source, ties: ["layers.1.weight": "layers.0.weight"])

@@ -55,15 +55,17 @@ enum EncodedFactor: Sendable {
 
   /// Bytes of the compressed payloads.
   var storedSize: Int {
+    payloads.reduce(0) { $0 + $1.storedSize }
+  }
+
+  var payloads: [EncodedPayload] {
     switch self {
-    case .lowRank(_, _, let left, let right, let scales): left.storedSize + right.storedSize + scales.storedSize
-    case .sparse(_, _, let positions, let values, let scales):
-      positions.storedSize + values.storedSize + scales.storedSize
-    case .dense(_, let values, let scales): values.storedSize + scales.storedSize
-    case .quantizedLowRank(_, _, let payload), .quantized(let payload), .quantizedLayered(_, _, let payload):
-      payload.storedSize
-    case .masked(let mask, let vector): mask.storedSize + vector.storedSize
-    case .dropped: 0
+    case .lowRank(_, _, let left, let right, let scales): [left, right, scales]
+    case .sparse(_, _, let positions, let values, let scales): [positions, values, scales]
+    case .dense(_, let values, let scales): [values, scales]
+    case .quantizedLowRank(_, _, let payload), .quantized(let payload), .quantizedLayered(_, _, let payload): [payload]
+    case .masked(let mask, let vector): [mask, vector]
+    case .dropped: []
     }
   }
 

@@ -101,12 +101,16 @@ struct PackedTensor: Sendable {
 extension PackedTensor {
   /// About what it will take in the archive, its entry included, its correction not.
   var storedBytes: UInt64 {
-    let payloads: Int
+    if case .unchanged = content { return 0 }
+    return UInt64(payloads.reduce(QuantizableTensor.entryOverhead) { $0 + $1.storedSize })
+  }
+
+  /// All but the correction.
+  var payloads: [EncodedPayload] {
     switch content {
-    case .unchanged: return 0
-    case .lossy(let factor, _, _): payloads = factor.storedSize
-    case .difference(let payload), .replaced(_, let payload): payloads = payload.storedSize
+    case .unchanged: []
+    case .lossy(let factor, _, _): factor.payloads
+    case .difference(let payload), .replaced(_, let payload): [payload]
     }
-    return UInt64(payloads + QuantizableTensor.entryOverhead)
   }
 }

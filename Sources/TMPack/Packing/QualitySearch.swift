@@ -3,7 +3,7 @@ import ByteIO
 /// Finds the quality at which something that grows with it, and is dear to measure, comes into a window below or above a bound.
 ///
 /// A cheap estimate that is off by nearly the same factor everywhere leads the way: what one measurement says of the factor is
-/// put right in the next. Without one the quality is multiplied until the window is between two measurements, and then halved in.
+/// put right in the next.
 struct QualitySearch {
   /// What is accepted.
   let window: ClosedRange<Double>
@@ -68,18 +68,6 @@ struct QualitySearch {
     try run(State(), measure: measure) { state in
       let factor = state.last.map { $0.value / estimate($0.quality) } ?? 1
       return Self.quality(where: { estimate($0) * factor }, reaches: aim, in: bracket(state))
-    }
-  }
-
-  /// - Parameters:
-  ///   - start: where to begin.
-  ///   - measure: does not decrease in the quality; positive.
-  func run(
-    start: Double, measure: (Double) throws(StorageError) -> Double
-  ) throws(StorageError) -> Result<Void> {
-    try run(State(), measure: { quality throws(StorageError) in (try measure(quality), ()) }) { state in
-      if let low = state.low, let high = state.high { return low.quality.squareRoot() * high.quality.squareRoot() }
-      return state.last.map { $0.quality * ($0.value > window.upperBound ? 0x1p-2 : 0x1p2) } ?? start
     }
   }
 

@@ -110,8 +110,10 @@ struct RateProbe {
     if experts.allSatisfy({ $0.prepared.tensors.isEmpty }) { return (experts.map { _ in [:] }, 1) }
     let (rate, codecs) = (rate, rate.quantizedCodecs)
     func look(_ look: (Int) -> Look) throws(StorageError) -> (value: Double, content: [Outcome]) {
+      // Behind each other, since what an earlier expert has is not stored again.
+      var writer = writer
       let outcomes = try experts.indices.map { index throws(StorageError) in
-        try outcome(experts[index], look(index), round: round)
+        try outcome(experts[index], look(index), round: round, behind: &writer)
       }
       round += 1
       return (measure(outcomes), outcomes)
@@ -164,8 +166,12 @@ struct RateProbe {
     var forms: [ExactString: QuantizedFactor.Form] { factors.compactMapValues(\.form) }
   }
 
-  /// - Parameter round: of the search: what a journal has of it is not done again.
-  private func outcome(_ expert: Expert, _ look: Look, round: Int) throws(StorageError) -> Outcome {
+  /// - Parameters:
+  ///   - round: of the search: what a journal has of it is not done again.
+  ///   - writer: stands behind the expert afterwards.
+  private func outcome(
+    _ expert: Expert, _ look: Look, round: Int, behind writer: inout ArchiveWriter
+  ) throws(StorageError) -> Outcome {
     let codecs = rate.quantizedCodecs
     let source = expert.input.checkpoint.source
     let infos = source.tensors.enumerated().filter { expert.prepared.tensors[ExactString($0.element.name)] != nil }
@@ -223,6 +229,7 @@ struct RateProbe {
       ExpertManifest(
         tensors: entries, absent: shared.manifest.namesAbsent(from: source), files: files, metadata: source.metadata,
         provenance: Provenance(standingInFor: expert.input.checkpoint, options: packer.options)))
+    writer = dry
     return Outcome(
       bytes: dry.expertSummaries.last!.bytes + expert.prepared.largeBytes,
       error: (lost / max(expert.prepared.energy, .leastNonzeroMagnitude)).squareRoot(), factors: factors)

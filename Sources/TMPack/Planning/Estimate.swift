@@ -29,6 +29,10 @@ package struct StratifiedSample: Sendable {
   package struct Item: Sendable {
     /// Stored bytes, nearly.
     package var size = 0.0
+    /// Of it, what is in frames of its own: the rest shares frames with other tensors and is compressed there.
+    var framed = 0.0
+    /// Of it, what may be stored already, since an earlier expert has it in shared frames.
+    var doubtful = 0.0
     /// ‖v‖²; 0 for what is not approximated.
     package var energy = 0.0
     /// ‖v − decoded‖²
@@ -59,6 +63,15 @@ package struct StratifiedSample: Sendable {
   /// Over the sampled tensors alone.
   func sampled(_ value: (Item) -> Double) -> Double {
     strata.reduce(0) { $0 + $1.items.reduce(0) { $0 + value($1) } }
+  }
+
+  /// Over the others, as the sampled ones of their strata are; exactly 0 where there are none.
+  func unsampled(_ value: (Item) -> Double) -> Double {
+    strata.reduce(0) { sum, stratum in
+      let count = Double(stratum.items.count)
+      guard count > 0 else { return sum }
+      return sum + (Double(stratum.population) - count) / count * stratum.items.reduce(0) { $0 + value($1) }
+    }
   }
 
   /// Over all tensors.

@@ -50,29 +50,40 @@ struct ExpertMeter {
   let writer: ArchiveWriter
   private var entries: [ExpertEntry] = []
   private(set) var sample: StratifiedSample
+  /// Whether all tensors are those of earlier experts.
+  private let repeatsAll: Bool
 
-  init(_ expert: EmptyExpert, populations: [Int]) {
+  init(_ expert: EmptyExpert, populations: [Int], repeatsAll: Bool = false) {
     self.expert = expert
+    self.repeatsAll = repeatsAll
     writer = expert.open()
     sample = StratifiedSample(populations: populations)
   }
 
   /// - Parameters:
   ///   - isTied: whether an earlier tensor of the expert has the same payload.
-  ///   - isRepeated: whether that of an earlier expert has. Payloads that share frames are stored again even so
-  ///   (TMP-5-8).
+  ///   - isRepeated: whether that of an earlier expert has.
   mutating func add(
     _ tensor: PackedTensor, stratum: Int, isTied: Bool, isRepeated: Bool = false
   ) throws(StorageError) {
-    var item = StratifiedSample.Item(size: Double(tensor.storedBytes))
+    var payloads = tensor.payloads
+    var item = StratifiedSample.Item()
     if case .lossy(_, let measures, let correction) = tensor.content {
-      item.size += Double(correction?.storedSize ?? 0)
+      if let correction { payloads.append(correction) }
       item.energy = measures.norm.value * measures.norm.value
       item.lost = item.energy * measures.error.value * measures.error.value
     }
-    if isTied || (isRepeated && Int(item.size) > EncodedPayload.pooledSize) {
-      item.size = min(item.size, Double(QuantizableTensor.entryOverhead))
+    item.framed = payloads.reduce(0) { $0 + ($1.sharesFrames ? 0 : Double($1.storedSize)) }
+    var pooled = payloads.reduce(0) { $0 + ($1.sharesFrames ? Double($1.storedSize) : 0) }
+    if isTied || isRepeated { item.framed = 0 }
+    if isTied || (isRepeated && repeatsAll) {
+      pooled = 0
+    } else if isRepeated {
+      // A shared frame is stored once where all that is in it is the same, which it seldom is.
+      item.doubtful = pooled
     }
+    let entry = tensor.storedBytes > 0 ? Double(QuantizableTensor.entryOverhead) : 0
+    item.size = item.framed + pooled + entry
     sample.add(item, to: stratum)
     if let entry = try expert.packer.place(tensor, in: writer) { entries.append(entry) }
   }
@@ -96,8 +107,8 @@ struct FollowingMeter {
   /// How well its tensors compress, whoever has them already.
   private var alone: ExpertMeter
 
-  init(_ expert: EmptyExpert, alone: EmptyExpert, populations: [Int]) {
-    following = ExpertMeter(expert, populations: populations)
+  init(_ expert: EmptyExpert, alone: EmptyExpert, populations: [Int], repeatsAll: Bool) {
+    following = ExpertMeter(expert, populations: populations, repeatsAll: repeatsAll)
     self.alone = ExpertMeter(alone, populations: populations)
   }
 
@@ -120,12 +131,14 @@ struct FollowingMeter {
 
 extension StratifiedSample {
   /// Of what is not sampled, by which two tensors of a class show too little of a spread: measured on real fine-tunes.
-  private static let compressionSpread = 0.04
+  private static let compressionSpread = 0.05
+  /// Of what may be stored already: between nothing and an eighth of it was.
+  private static let repeatedSpread = 0.15
 
-  /// By how much the sampled tensors together take less than their items' sizes say.
+  /// By how much what shares frames, and the entries, take less together than the items say.
   func ratio(measured: Double, fixed: Double) -> Double {
-    let sampled = sampled(\.size)
-    return sampled > 0 ? (measured - fixed) / sampled : 1
+    let pooled = sampled { $0.size - $0.framed }
+    return pooled > 0 ? max(0, measured - fixed - sampled(\.framed)) / pooled : 1
   }
 
   /// The size of all tensors together, from what the sampled ones took together.
@@ -135,10 +148,11 @@ extension StratifiedSample {
   ///   - fixed: without any.
   ///   - ratio: of the other tensors.
   func expanded(measured: Double, fixed: Double, ratio: Double) -> Estimate {
-    let all = total(\.size)
-    let others = ratio * max(0, all.value - sampled(\.size))
+    func size(_ item: Item) -> Double { item.framed + ratio * (item.size - item.framed) }
+    let others = unsampled(size)
     // Equal sizes before compression say nothing of those after it.
-    return Estimate(measured + others, deviation: ratio * all.deviation)
+    return Estimate(measured + others, deviation: total(size).deviation)
       + Estimate(0, deviation: Self.compressionSpread * others)
+      + Estimate(0, deviation: Self.repeatedSpread * ratio * unsampled(\.doubtful))
   }
 }

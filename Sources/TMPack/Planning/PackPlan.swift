@@ -43,9 +43,9 @@ public struct PackPlan: Sendable {
   }
 
   public struct Cost: Sendable, Hashable {
-    /// An estimate of the largest resident memory, mostly from above, pages of mapped input files included.
+    /// An estimate of the largest resident memory, from above, pages of mapped input files included.
     public let peakMemory: UInt64
-    /// Of these, pages of input files and of the archive, which the system takes back when it needs them.
+    /// Of these, pages of input files, which the system takes back when it needs them.
     public let mappedMemory: UInt64
     /// With as many threads as the plan was made with, on this machine as busy as it was.
     public let seconds: Double

@@ -1,3 +1,4 @@
+import ArchiveFormat
 import ByteIO
 import Factorization
 import TensorKit
@@ -8,7 +9,7 @@ struct RateCurve {
   let scratch: ScratchFile
   let pipeline: OrderedPipeline
   let populations: [Int]
-  private var searchable: [(name: ExactString, tensor: SearchableTensor, stratum: Int)] = []
+  private var searchable: [(name: ExactString, tensor: SearchableTensor, stratum: Int, isRepeated: Bool)] = []
   /// Tensors that no rate changes.
   private var fixed: StratifiedSample
   /// Stored bytes of the expert without its tensors.
@@ -25,9 +26,12 @@ struct RateCurve {
     fixed = StratifiedSample(populations: populations)
   }
 
-  mutating func add(_ tensor: SampledTensor, named name: String, stratum: Int) {
+  /// - Parameter isRepeated: whether an earlier expert has the same tensor; it is stored again at another quality.
+  mutating func add(_ tensor: SampledTensor, named name: String, stratum: Int, isRepeated: Bool) {
     if let own = tensor.searchable {
-      searchable.append((ExactString(name), own, stratum))
+      // One search of all experts gives them one quality.
+      let isStored = if case .archiveBytes = rate.target { isRepeated } else { false }
+      searchable.append((ExactString(name), own, stratum, isStored))
     } else if let packed = tensor.packed {
       fixed.add(.init(size: Double(packed.storedBytes)), to: stratum)
     }
@@ -35,12 +39,22 @@ struct RateCurve {
 
   var isEmpty: Bool { searchable.isEmpty }
 
-  /// A quality to begin with.
-  var start: Double {
-    if rate.objective == .balanced { return 16 }
-    let energy = searchable.reduce(0) { $0 + $1.tensor.energy }
-    let count = searchable.reduce(0) { $0 + $1.tensor.elementCount }
-    return 0.25 / max((energy / Double(max(1, count))).squareRoot(), 0x1p-500)
+  /// About what the expert takes and loses, without encoding anything: a search is led by it.
+  func estimate(at quality: Double) -> (bytes: Double, error: Double) {
+    let (setting, codecs) = (rate.setting(quality: quality), rate.quantizedCodecs)
+    var (sample, lost) = (fixed, StratifiedSample(populations: populations))
+    for (_, tensor, stratum, isRepeated) in searchable {
+      let one = tensor.estimate(at: setting, codecs)
+      sample.add(.init(size: size(Int(one.bits / 8), isRepeated: isRepeated)), to: stratum)
+      lost.add(.init(energy: tensor.energy, lost: one.squaredError), to: stratum)
+    }
+    return (emptyBytes + sample.total(\.size).value, lost.relativeError?.value ?? 0)
+  }
+
+  /// Of an entry and its payload, if that is not there already.
+  private func size(_ payload: Int, isRepeated: Bool) -> Double {
+    let isThere = isRepeated && payload > EncodedPayload.pooledSize
+    return Double(QuantizableTensor.entryOverhead + (isThere ? 0 : payload))
   }
 
   /// Makes the factor of a sampled tensor at a quality, from the singular vectors that are there.
@@ -67,9 +81,8 @@ struct RateCurve {
       return (bytes, lost, (ContinuousClock.now - start) / .seconds(1))
     } consume: { index, result in
       let (bytes, squared, seconds) = result
-      let (_, tensor, stratum) = searchable[index]
-      let size = Double(bytes + QuantizableTensor.entryOverhead)
-      sample.add(.init(size: size), to: stratum)
+      let (_, tensor, stratum, isRepeated) = searchable[index]
+      sample.add(.init(size: size(bytes, isRepeated: isRepeated)), to: stratum)
       lost.add(.init(energy: tensor.energy, lost: squared, seconds: seconds), to: stratum)
     }
     lookSeconds = lost.total(\.seconds).value
@@ -79,9 +92,8 @@ struct RateCurve {
 
 extension RateCurve {
   /// By what share the error falls for a share more bytes; nil where it does not.
-  mutating func slope(at quality: Double) throws(StorageError) -> Double? {
-    let here = try outcome(at: quality)
-    let above = try outcome(at: 1.25 * quality)
+  func slope(at quality: Double) -> Double? {
+    let (here, above) = (estimate(at: quality), estimate(at: 1.25 * quality))
     let (gain, price) = (1 - above.error / here.error, above.bytes / here.bytes - 1)
     return gain > 0 && price > 0 ? gain / price : nil
   }

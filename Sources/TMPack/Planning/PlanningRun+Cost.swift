@@ -5,12 +5,12 @@ import TensorKit
 
 extension PlanningRun {
   /// What packing takes of the machine.
-  func cost(sharedBytes: Estimate) throws(StorageError) -> PackPlan.Cost {
+  func cost() throws(StorageError) -> PackPlan.Cost {
     let threads = packer.pipeline.threads
     let files = try weightFiles()
     let input = files.reduce(0) { $0 + $1.size }
     let isMapped = planner.inputMode != .read && files.allSatisfy(\.isMapped)
-    let memory = MemoryModel(threads: threads, isMapped: isMapped)
+    let memory = MemoryModel(threads: threads, inputBytes: input, isMapped: isMapped)
     let merging = memory.peak(
       shared.tensors.map {
         memory.merging($0, readsExperts: packer.mergesExperts, isDetached: packer.isDetached)
@@ -23,9 +23,7 @@ extension PlanningRun {
     }
     // Files are mapped while they are digested, whatever the mode.
     let digesting = files.map(\.size).sorted(by: >).prefix(threads).reduce(0, +)
-    // The shared model is read back from the archive, which is mapped, too.
-    let archive = packer.isDetached ? 0 : UInt64(max(0, min(sharedBytes.value, 0x1p62)))
-    let mapped = (isMapped ? input : 0) + archive
+    let mapped = isMapped ? input : 0
     let peak = max(Double(mapped) + max(merging, packing.max() ?? 0), Double(digesting) + memory.peak([]))
     let time = TimeModel(threads: threads)
     let free = try output.map { path throws(StorageError) in try Resources.freeDiskBytes(at: FileTree.parent(path)) }

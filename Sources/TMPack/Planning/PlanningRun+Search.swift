@@ -44,17 +44,18 @@ extension PlanningRun {
           qualities.append(1)
           continue
         }
-        let root = try Self.search(for: 1 / (Self.errorAim.value * error)).run(start: curve.start) {
-          quality throws(StorageError) in
-          1 / max(try sampled[index].curve!.outcome(at: quality).error, 1e-300)
+        let root = try Self.search(for: 1 / (Self.errorAim.value * error)).run {
+          1 / max(curve.estimate(at: $0).error, 1e-300)
+        } measure: { quality throws(StorageError) in
+          (1 / max(try sampled[index].curve!.outcome(at: quality).error, 1e-300), ())
         }
-        if case .short(let finest) = root {
+        switch root {
+        case .short(let finest):
           verdict = .unlikely(
             "the finest factors of '\(sampled[index].empty.name)' have an error of about \(1 / finest.value)")
           qualities.append(nil)
-        } else {
-          // A target above the coarsest factors' error is met by them.
-          qualities.append(root.measurement?.quality ?? curve.start)
+        // A target above the coarsest factors' error is met by them.
+        case .within(let found), .beside(let found, _), .none(let found): qualities.append(found.quality)
         }
       }
     }
@@ -69,13 +70,14 @@ extension PlanningRun {
   private func root(
     of bytes: Double, _ indices: [Int], fixed: Double, _ sampled: inout [SampledExpert]
   ) throws(StorageError) -> (quality: Double?, least: Double?) {
-    guard let start = indices.compactMap({ sampled[$0].curve }).first(where: { !$0.isEmpty })?.start else {
-      return (1, nil)
-    }
-    let result = try Self.search(for: bytes).run(start: start) { quality throws(StorageError) in
+    let curves = indices.compactMap { sampled[$0].curve }
+    guard curves.contains(where: { !$0.isEmpty }) else { return (1, nil) }
+    let result = try Self.search(for: bytes).run { quality in
+      curves.reduce(fixed) { $0 + $1.estimate(at: quality).bytes }
+    } measure: { quality throws(StorageError) in
       var sum = fixed
       for index in indices { sum += try sampled[index].curve!.outcome(at: quality).bytes }
-      return sum
+      return (sum, ())
     }
     if case .none(let least) = result { return (nil, least.value) }
     return (result.measurement?.quality, nil)
@@ -85,18 +87,23 @@ extension PlanningRun {
   ///
   /// The search meets the target on all tensors, not on the sample: what the sample says too much or too little of the
   /// one, it says of the other.
+  ///
+  /// - Parameter isNew: whether no earlier expert has this quality, so that none has a factor of its own that is the same.
   mutating func pack(
-    _ index: Int, _ sampled: SampledExpert, quality: Double, sharedBytes: Estimate
+    _ index: Int, _ sampled: SampledExpert, quality: Double, isNew: Bool, sharedBytes: Estimate
   ) throws(StorageError) -> (bytes: Estimate, error: Estimate?) {
-    guard let rate = packer.rate, var curve = sampled.curve else { preconditionFailure("a rate is searched") }
+    guard let rate = packer.rate, let curve = sampled.curve else { preconditionFailure("a rate is searched") }
     var packed = FollowingMeter(
-      try emptyExpert(index, behind: packedWriter), alone: sampled.empty, populations: samples[index].populations)
+      try emptyExpert(index, behind: packedWriter), alone: sampled.empty, populations: samples[index].populations,
+      repeatsAll: !isNew && repeatsAll(index))
     let sampler = ExpertSampler(
       packer: packer, expert: experts[index], shared: shared,
       makeFactor: packer.maker(controlled: curve.maker(quality: quality)), search: nil, frontier: [])
-    seconds += try sweep(index, sampler) { tensor, _, stratum, copies throws(StorageError) in
+    let rules = packer.rules
+    seconds += try sweep(index, sampler) { tensor, info, stratum, copies throws(StorageError) in
       if let content = tensor.packed {
-        try packed.add(content, stratum: stratum, isTied: copies.tied, isRepeated: copies.repeated)
+        let isOther = isNew && rules.treatment(of: info.name) == .controlled
+        try packed.add(content, stratum: stratum, isTied: copies.tied, isRepeated: copies.repeated && !isOther)
       }
     }
     seconds += TimeModel(threads: packer.pipeline.threads).searching(lookSeconds: curve.lookSeconds)
@@ -110,7 +117,7 @@ extension PlanningRun {
       bytes = bytes + Estimate(0, deviation: spread / Double(experts.count))
     case .quality, .error: break
     }
-    guard let error = packed.error, !curve.isEmpty, let slope = try curve.slope(at: quality) else {
+    guard let error = packed.error, !curve.isEmpty, let slope = curve.slope(at: quality) else {
       return (bytes, packed.error)
     }
     let relative = (bytes: bytes.deviation / bytes.value, error: error.deviation / max(error.value, 1e-300))

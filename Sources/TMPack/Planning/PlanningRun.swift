@@ -102,6 +102,11 @@ struct PlanningRun {
       }
   }
 
+  /// Whether earlier experts have all tensors of this one.
+  func repeatsAll(_ index: Int) -> Bool {
+    experts[index].checkpoint.source.tensors.allSatisfy { Self.isRepeated($0, index, experts, surveys) }
+  }
+
   // MARK: The parts
 
   mutating func plan() throws(StorageError) -> PackPlan {
@@ -115,7 +120,9 @@ struct PlanningRun {
       (qualities, verdict) = try searchRate(&sampled, shared: sharedBytes)
       for (index, quality) in qualities.enumerated() {
         guard let quality else { continue }
-        sampled[index].outcome = try pack(index, sampled[index], quality: quality, sharedBytes: sharedBytes)
+        sampled[index].outcome = try pack(
+          index, sampled[index], quality: quality, isNew: !qualities[..<index].contains(quality),
+          sharedBytes: sharedBytes)
       }
     }
     let outcomes = sampled.enumerated().map { index, expert in
@@ -134,7 +141,7 @@ struct PlanningRun {
           sampledShare: samples[index].share, frontier: sampled[index].frontier, outcome: outcomes[index])
       },
       sharedBytes: sharedBytes, archiveBytes: archiveBytes, sharedDTypes: reference.source.dtypeCounts,
-      sharedTies: reference.source.ties, verdict: verdict, cost: try cost(sharedBytes: sharedBytes))
+      sharedTies: reference.source.ties, verdict: verdict, cost: try cost())
   }
 
   /// The header slots and the index.
@@ -178,7 +185,9 @@ struct PlanningRun {
       let reference = try payload.map { payload throws(StorageError) in try dry.place(payload) }
       entries.append(SharedEntry(info: info, digest: digest, payload: reference))
       let stored = ties[info.name] == nil ? payload?.storedSize ?? 0 : 0
-      items.add(.init(size: Double(stored + QuantizableTensor.entryOverhead), seconds: seconds), to: stratum)
+      var item = StratifiedSample.Item(size: Double(stored + QuantizableTensor.entryOverhead), seconds: seconds)
+      item.framed = payload?.sharesFrames == false ? Double(stored) : 0
+      items.add(item, to: stratum)
       longest = max(longest, seconds)
     }
     func bytes(_ entries: [SharedEntry], _ writer: ArchiveWriter) throws(StorageError) -> Double {
@@ -206,7 +215,8 @@ struct PlanningRun {
       frontier: Planner.components)
     var meters = (0...Planner.components.count).map { _ in ExpertMeter(empty, populations: sample.populations) }
     var packed = FollowingMeter(
-      try emptyExpert(index, behind: packedWriter), alone: empty, populations: sample.populations)
+      try emptyExpert(index, behind: packedWriter), alone: empty, populations: sample.populations,
+      repeatsAll: repeatsAll(index))
     var faults: [PlanFindings.NonFinite] = []
     var unchanged: Set<ExactString> = []
     var curve: RateCurve?
@@ -222,7 +232,7 @@ struct PlanningRun {
       if let content = tensor.packed {
         try packed.add(content, stratum: stratum, isTied: copies.tied, isRepeated: copies.repeated)
       }
-      curve?.add(tensor, named: info.name, stratum: stratum)
+      curve?.add(tensor, named: info.name, stratum: stratum, isRepeated: copies.repeated)
       if let fault = tensor.nonFinite { faults.append(fault) }
       if tensor.isUnchanged { unchanged.insert(ExactString(info.name)) }
     }

@@ -25,12 +25,15 @@ struct SearchableTensor: Sendable {
   private let count: Int
 
   var energy: Double { prepared.energy }
-  var elementCount: Int { count }
 
   init(_ tensor: QuantizableTensor, _ vector: borrowing ExclusiveVector, scratch: ScratchFile) throws(StorageError) {
     prepared = try PreparedTensor(tensor, scratch: scratch)
     count = vector.values.count
     offset = try scratch.append(UnsafeRawBufferPointer(vector.values))
+  }
+
+  func estimate(at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>) -> RateEstimate {
+    prepared.estimate(at: setting, codecs)
   }
 
   func factor(
