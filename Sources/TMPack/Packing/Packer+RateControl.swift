@@ -127,7 +127,9 @@ extension Packer {
     ) { index throws(StorageError) in
       let info = places[index].element
       let base = manifest.entry(named: info.name)
-      return try analysed(info, of: input, .atMost(ranks[ExactString(info.name)]!), base: base) {
+      // A spectrum that has misled once goes on doing so.
+      let rank = attempt == 1 ? ranks[ExactString(info.name)]! : .max
+      return try analysed(info, of: input, .atMost(rank), base: base) {
         () throws(StorageError) in
         try shared.bytes(of: base!)
       }
@@ -173,7 +175,11 @@ extension Packer {
 
   /// How many components a search starts with.
   func tripletDemand(_ infos: [TensorInfo], _ expertCount: Int) -> QuantizableTensor.Demand {
-    if case .error(let target) = rate?.target { .error(target) } else { .atMost(largestRank(infos, expertCount)) }
+    if let rate, case .error(let target) = rate.target {
+      .error(target, rate.objective)
+    } else {
+      .atMost(largestRank(infos, expertCount))
+    }
   }
 
   /// More components than a budget can pay for need not be computed.

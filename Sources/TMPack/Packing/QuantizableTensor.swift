@@ -24,27 +24,33 @@ struct QuantizableTensor: Sendable {
   /// How many triplets to compute, if there are as many.
   enum Demand: Sendable {
     case atMost(Int)
-    /// For a relative error over many tensors: as many as leave most of what may be lost to the rest, or all of a small matrix.
-    case error(Double)
+    /// As many as leave at most this share of the energy to the rest, or all of a small matrix.
+    case energy(missing: Double)
+
+    /// For a relative error over many tensors. What may be lost is mostly left to the rest where all matrices keep as many
+    /// components, and about half to the quantiser where all have the same step.
+    static func error(_ target: Double, _ objective: RateControl.Objective) -> Demand {
+      .energy(missing: (objective == .balanced ? 0.8 : 0.4) * target * target)
+    }
   }
 
   init(_ vector: borrowing ExclusiveVector, shape: Shape, _ demand: Demand) throws(StorageError) {
     switch demand {
     case .atMost(let rank): try self.init(vector, shape: shape, rank: rank)
-    case .error(let target): try self.init(vector, shape: shape, forError: target)
+    case .energy(let missing): try self.init(vector, shape: shape, missing: missing)
     }
   }
 
   /// All triplets of a matrix with a side of this many cost little more than some.
   private static let smallSide = 1024
 
-  private init(_ vector: borrowing ExclusiveVector, shape: Shape, forError target: Double) throws(StorageError) {
+  private init(_ vector: borrowing ExclusiveVector, shape: Shape, missing share: Double) throws(StorageError) {
     let side = shape.matrix.map { min($0.rows, $0.columns) } ?? 1
     var rank = side <= Self.smallSide ? side : 64
     while true {
       let candidate = try QuantizableTensor(vector, shape: shape, rank: rank)
       let missing = candidate.missingEnergy(beyond: rank)
-      let level = 0.8 * target * target * candidate.energy
+      let level = share * candidate.energy
       if rank >= side || missing <= level {
         self = candidate
         return
