@@ -40,8 +40,29 @@ void tmpack_encode_difference(
   DISPATCH(encode_difference, lanes, key, difference, ends)
 }
 
-void tmpack_decode_difference(
+static inline __attribute__((always_inline)) void decode_any(
     const void *difference, const void *reference, size_t count, size_t width, bool is_signed,
     tmpack_sort_key key, void *lanes) {
   DISPATCH(decode_difference, difference, key, lanes)
+}
+
+#if defined(__x86_64__)
+// Shifts by a variable are one instruction here.
+static __attribute__((target("avx2,bmi,bmi2"))) void decode_avx2(
+    const void *difference, const void *reference, size_t count, size_t width, bool is_signed,
+    tmpack_sort_key key, void *lanes) {
+  decode_any(difference, reference, count, width, is_signed, key, lanes);
+}
+#endif
+
+void tmpack_decode_difference(
+    const void *difference, const void *reference, size_t count, size_t width, bool is_signed,
+    tmpack_sort_key key, void *lanes) {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2")) {
+    decode_avx2(difference, reference, count, width, is_signed, key, lanes);
+    return;
+  }
+#endif
+  decode_any(difference, reference, count, width, is_signed, key, lanes);
 }

@@ -36,19 +36,27 @@ static inline LANE NAME(sum)(LANE difference, LANE reference, bool is_signed) {
 }
 
 // Where the lanes of each key go, part by part: the parts of one key follow each other.
-static void NAME(cursors)(
+static inline __attribute__((always_inline)) void NAME(cursors)(
     const uint8_t *reference, size_t count, tmpack_sort_key key, uint32_t (*restrict cursors)[PARTS], uint32_t *ends) {
   const size_t part = count / PARTS;
-  memset(cursors, 0, (key.mask + 1) * sizeof(*cursors));
-  for (size_t i = 0; i < part; i++)
+  // Of a part's even lanes and of its odd ones, for the same reason as there are parts.
+  uint32_t counts[2][KEYS][PARTS];
+  for (size_t w = 0; w < 2; w++) memset(counts[w], 0, (key.mask + 1) * sizeof(counts[w][0]));
+#define COUNT(w, p, i) counts[w][NAME(load)(reference, i) >> key.shift & key.mask][p]++
+  for (size_t i = 0; i + 1 < part; i += 2)
 #pragma clang loop unroll(full)
-    for (size_t p = 0; p < PARTS; p++) cursors[NAME(load)(reference, p * part + i) >> key.shift & key.mask][p]++;
-  for (size_t i = PARTS * part; i < count; i++)
-    cursors[NAME(load)(reference, i) >> key.shift & key.mask][PARTS - 1]++;
+    for (size_t p = 0; p < PARTS; p++) {
+      COUNT(0, p, p * part + i);
+      COUNT(1, p, p * part + i + 1);
+    }
+  if (part % 2 == 1)
+    for (size_t p = 0; p < PARTS; p++) COUNT(0, p, p * part + part - 1);
+  for (size_t i = PARTS * part; i < count; i++) COUNT(0, PARTS - 1, i);
+#undef COUNT
   uint32_t end = 0;
   for (size_t k = 0; k <= key.mask; k++) {
     for (size_t p = 0; p < PARTS; p++) {
-      const uint32_t lanes = cursors[k][p];
+      const uint32_t lanes = counts[0][k][p] + counts[1][k][p];
       cursors[k][p] = end;
       end += lanes;
     }

@@ -6,13 +6,19 @@ import Synchronization
 ///
 /// A thread without a job helps those that have one and share it: see `concurrently`.
 ///
-/// The output therefore does not depend on the number of threads, and no more than `threads + 1` results
-/// exist at once, which bounds the memory.
+/// The output therefore does not depend on the number of threads, and no more results than the window exist at once,
+/// which bounds the memory.
 public struct OrderedPipeline: Sendable {
   public let threads: Int
+  private let window: Int
 
-  /// - Parameter threads: at least 1; more than the machine has cores gains nothing.
-  public init(threads: Int) { self.threads = max(1, threads) }
+  /// - Parameters:
+  ///   - threads: at least 1; more than the machine has cores gains nothing.
+  ///   - window: most jobs that are begun and whose results are not consumed; nil for one more than threads.
+  public init(threads: Int, window: Int? = nil) {
+    self.threads = max(1, threads)
+    self.window = max(window ?? 0, self.threads + 1)
+  }
 
   /// As many threads as the process may use cores.
   public static var automatic: OrderedPipeline { OrderedPipeline(threads: availableCores()) }
@@ -32,8 +38,8 @@ public struct OrderedPipeline: Sendable {
       }
       return
     }
-    let results = Results<Product>(window: threads + 1)
-    let crew = Crew(threads: threads, jobs: count, window: threads + 1) { index in results.make(index, produce) }
+    let results = Results<Product>(window: window)
+    let crew = Crew(threads: threads, jobs: count, window: window) { index in results.make(index, produce) }
     crew.start()
     // On an error, the workers stop before they are waited for.
     defer { crew.stop() }

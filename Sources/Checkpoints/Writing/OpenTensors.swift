@@ -25,21 +25,29 @@ final class OpenTensors: Sendable {
 
   private let openings = Mutex<[Int: (opening: Opening, spansLeft: Int)]>([:])
 
+  /// Opens tensor `index` for those who will make its `count` spans.
+  func open(_ index: Int, _ tensor: SpannedTensor, spans count: Int) throws(StorageError) {
+    _ = try opening(index, count).open(tensor)
+  }
+
   /// Has `body` make one of the spans of tensor `index`: each of its `count` spans once.
   func withReader<Result>(
     of index: Int, _ tensor: SpannedTensor, spans count: Int,
     _ body: (SpannedTensor.Reader) throws(StorageError) -> Result
   ) throws(StorageError) -> Result {
-    let opening = openings.withLock { openings in
-      let entry = openings[index] ?? (Opening(), count)
-      openings[index] = entry
-      return entry.opening
-    }
-    let result = try body(try opening.open(tensor))
+    let result = try body(try opening(index, count).open(tensor))
     openings.withLock { openings in
       openings[index]?.spansLeft -= 1
       if openings[index]?.spansLeft == 0 { openings[index] = nil }
     }
     return result
+  }
+
+  private func opening(_ index: Int, _ count: Int) -> Opening {
+    openings.withLock { openings in
+      let entry = openings[index] ?? (Opening(), count)
+      openings[index] = entry
+      return entry.opening
+    }
   }
 }

@@ -11,6 +11,8 @@ struct TensorStream {
     /// Whole tensors of the plan.
     case tensors(Range<Int>)
     case part(Part)
+    /// Of a tensor whose parts come later: what they all need, which may take as long as they.
+    case opening(Part)
   }
 
   /// Some bytes of a tensor, as they are written.
@@ -37,6 +39,8 @@ struct TensorStream {
 
   /// Bytes of a part that is copied; so many fit into a core's cache until they are written.
   private static let partBytes = 512 << 10
+  /// What may be made before it is its turn, while a tensor is opened: so many jobs, of so many bytes together.
+  private static let (mostAhead, mostBytesAhead) = (12, 32 << 20)
   /// What is not worth a job of its own.
   private static let smallBytes = 256 << 10
   /// Of whole tensors in one job.
@@ -73,7 +77,22 @@ struct TensorStream {
       bytes = min(Self.partBytes, bytes + min(Self.partBytes, info.byteCount))
     }
     endGroup(before: plan.tensors.count)
-    self.jobs = jobs
+    self.jobs = Self.openingAhead(jobs)
+  }
+
+  /// Each tensor that is made in parts is opened before the parts of the one before the last, so that no thread waits for it.
+  private static func openingAhead(_ jobs: [Job]) -> [Job] {
+    func isFirst(_ job: Job) -> Part? {
+      if case .part(let part) = job, part.isFirst, case .made = part.origin { part } else { nil }
+    }
+    var ahead = jobs.compactMap(isFirst)[...]
+    var ordered: [Job] = []
+    for _ in 0..<2 { if let next = ahead.popFirst() { ordered.append(.opening(next)) } }
+    for job in jobs {
+      if isFirst(job) != nil, let next = ahead.popFirst() { ordered.append(.opening(next)) }
+      ordered.append(job)
+    }
+    return ordered
   }
 
   /// How a tensor goes by in parts, its bytes, and those of a part; nil for one that goes by as a whole.
@@ -111,12 +130,18 @@ struct TensorStream {
     let memory = PartMemory(partBytes: longestPart)
     let open = OpenTensors()
     var checksum = CRC32()
-    try OrderedPipeline(threads: threads).run(jobs.count) { number throws(StorageError) -> [Piece] in
+    try OrderedPipeline(threads: threads, window: threads + 1 + jobsAhead).run(jobs.count) {
+      number throws(StorageError) -> [Piece] in
       switch jobs[number] {
       case .tensors(let range):
         try range.map { index throws(StorageError) in
           let bytes = try plan.encode(index, source.bytes(of: tensors[index]))
           return try Piece(bytes, withChecksum: plan.hasChecksums)
+        }
+      case .opening(let part):
+        try located(file: source.label, tensor: tensors[part.tensor].name) { () throws(StorageError) in
+          if case .made(let spanned) = part.origin { try open.open(part.tensor, spanned, spans: part.count) }
+          return []
         }
       case .part(let part):
         try located(file: source.label, tensor: tensors[part.tensor].name) { () throws(StorageError) in
@@ -141,6 +166,7 @@ struct TensorStream {
           try writer.end(checksum: piece.checksum)
           wrote(tensors[index].byteCount)
         }
+      case .opening: break
       case .part(let part):
         if part.isFirst {
           try writer.begin(checksum: nil)
@@ -161,6 +187,19 @@ struct TensorStream {
     }
     try writer.finish()
     try buffer.flush()
+  }
+
+  /// No more than the threads have at hand, where jobs are large.
+  private var jobsAhead: Int {
+    min(Self.mostAhead, Self.mostBytesAhead / max(1, jobs.reduce(0) { max($0, byteCount(of: $1)) }))
+  }
+
+  private func byteCount(of job: Job) -> Int {
+    switch job {
+    case .tensors(let range): plan.tensors[range].reduce(0) { $0 + $1.byteCount }
+    case .part(let part): part.range.count
+    case .opening: 0
+    }
   }
 
   private var longestPart: Int {
