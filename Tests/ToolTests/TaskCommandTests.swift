@@ -139,8 +139,21 @@ import Testing
   }
 
   /// Kills the command when its journal has grown by so much, twice: later it may have its output in place, and a journal
-  /// still. Returns how often it was killed, and its last run.
+  /// still. Returns its last run, and the records that it found.
+  ///
+  /// A machine so busy that the command ends before it is killed gets another try.
   private func finish(
+    _ arguments: [String], to output: String, killingEvery step: UInt64
+  ) throws -> (last: Run, finished: Int) {
+    for _ in 0..<20 {
+      let (kills, last, finished) = try finishOnce(arguments, journal: output + ".resume", killingEvery: step)
+      if kills == 2 { return (last, finished) }
+      try FileTree.remove(output)
+    }
+    throw StorageError(.invalidArgument, "was never killed twice")
+  }
+
+  private func finishOnce(
     _ arguments: [String], journal: String, killingEvery step: UInt64
   ) throws -> (kills: Int, last: Run, finished: Int) {
     var kills = 0
@@ -175,10 +188,9 @@ import Testing
     let models = try largeModels()
     #expect(try tool(["pack"] + models + options + ["-o", folder("whole.tmpack")]).code == 0)
     let archive = folder("r.tmpack")
-    let (kills, last, finished) = try finish(
-      ["pack"] + models + options + ["--resume", "-o", archive, "--json"], journal: archive + ".resume",
-      killingEvery: 1_500_000)
-    #expect(kills == 2 && last.code == 0, "\(last.talk)")
+    let (last, finished) = try finish(
+      ["pack"] + models + options + ["--resume", "-o", archive, "--json"], to: archive, killingEvery: 1_500_000)
+    #expect(last.code == 0, "\(last.talk)")
     // Every record that the last kill has left was used, and none was made again.
     #expect(try integer(last.json()["reused_jobs"]) == finished && finished > 5)
     #expect(try contents(archive) == contents(folder("whole.tmpack")))
@@ -192,9 +204,9 @@ import Testing
     #expect(try tool(["plan"] + models + ["--rank", "8", "--tasks", tasks]).code == 0)
     #expect(try tool(["run", tasks, "--task", "1/1", "-o", folder("whole.part")]).code == 0)
     let part = folder("r.part")
-    let (kills, last, finished) = try finish(
-      ["run", tasks, "--task", "1/1", "-o", part, "--json"], journal: part + ".resume", killingEvery: 1_500_000)
-    #expect(kills == 2 && last.code == 0, "\(last.talk)")
+    let (last, finished) = try finish(
+      ["run", tasks, "--task", "1/1", "-o", part, "--json"], to: part, killingEvery: 1_500_000)
+    #expect(last.code == 0, "\(last.talk)")
     #expect(try integer(last.json()["reused_jobs"]) == finished && finished > 5)
     #expect(try contents(part) == contents(folder("whole.part")))
   }
@@ -202,10 +214,16 @@ import Testing
   @Test func anInterruptKeepsTheJournal() throws {
     let models = try largeModels()
     let archive = folder("r.tmpack")
-    let child = try Child(toolPath, ["pack"] + models + ["--rank", "8", "--resume", "-o", archive])
-    while (try? ReadableFile(archive + ".resume").size) ?? 0 < 500_000 { usleep(300) }
-    kill(child.process, SIGTERM)
-    #expect(try child.wait().code == 128 + SIGTERM)
+    // A machine so busy that the command ends before it is interrupted gets another try.
+    var code: Int32 = 0
+    for _ in 0..<20 where code == 0 {
+      let child = try Child(toolPath, ["pack"] + models + ["--rank", "8", "--resume", "--force", "-o", archive])
+      while (try? ReadableFile(archive + ".resume").size) ?? 0 < 500_000, !hasExited(child.process) { usleep(300) }
+      kill(child.process, SIGTERM)
+      code = try child.wait().code
+      if code == 0 { try FileTree.remove(archive) }
+    }
+    #expect(code == 128 + SIGTERM)
     #expect(folder.names.filter { !$0.hasSuffix(".safetensors") } == ["r.tmpack.resume"])
     #expect(try recordCount(archive + ".resume") > 0)
   }
