@@ -29,7 +29,7 @@ def scores(work):
     for name, options in (
         ("rank 16, f16", ["--rank", 16, "--factor-dtype", "f16"]), ("rank 32, f16", ["--rank", 32, "--factor-dtype", "f16"]),
         ("rank 16, int8", ["--rank", 16]), ("--quality low", ["--quality", "low"]), ("--quality medium", ["--quality", "medium"]),
-        ("--quality high", ["--quality", "high"]), ("--budget-per-expert 83kB", ["--budget-per-expert", "83kB"]), ("--budget-per-expert 113kB", ["--budget-per-expert", "113kB"]),
+        ("--quality high", ["--quality", "high"]), ("--budget-per-expert 83kB", ["--budget-per-expert", "83kB"]), ("--budget-per-expert 112kB", ["--budget-per-expert", "112kB"]),
         ("--budget-per-expert 127kB", ["--budget-per-expert", "127kB"]), ("--budget-per-expert 140kB", ["--budget-per-expert", "140kB"]),
         ("--budget-per-expert 219kB", ["--budget-per-expert", "219kB"]), ("--budget-per-expert 250kB", ["--budget-per-expert", "250kB"]), ("--quality near-lossless", ["--quality", "near-lossless"]),
     ):

@@ -13,6 +13,7 @@ SECTIONS = {
     "unpack": ("Unpacking against `cp`", "unpack.py", ""),
     "convert": ("Conversion", "convert.py", ""),
     "large": ("A large checkpoint", "large.py", ""),
+    "larger": ("A larger checkpoint, on two threads", "large.py --gigabytes 8 --lossless 0.2 --threads 2", ""),
     "scaling": ("Scaling", "scaling.py --plot scaling.svg", ""),
     "scale": ("Many experts", "scale.py", ""),
     "zoo": ("A hundred real experts", "zoo.py --plot experts.svg", ""),

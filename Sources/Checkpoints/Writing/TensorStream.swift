@@ -189,9 +189,11 @@ struct TensorStream {
     try buffer.flush()
   }
 
-  /// No more than the threads have at hand, where jobs are large.
+  /// None where no tensor is opened, for parts are best written while they are in the cache; nor where jobs are large.
   private var jobsAhead: Int {
-    min(Self.mostAhead, Self.mostBytesAhead / max(1, jobs.reduce(0) { max($0, byteCount(of: $1)) }))
+    let hasOpenings = jobs.contains { if case .opening = $0 { true } else { false } }
+    guard hasOpenings else { return 0 }
+    return min(Self.mostAhead, Self.mostBytesAhead / max(1, jobs.reduce(0) { max($0, byteCount(of: $1)) }))
   }
 
   private func byteCount(of job: Job) -> Int {
