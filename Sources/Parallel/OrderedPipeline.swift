@@ -25,27 +25,32 @@ public struct OrderedPipeline: Sendable {
 
   /// Calls `produce(i)` for every i in 0 ..< count, on any thread, and `consume(i, result)` in increasing i, here.
   ///
+  /// - Parameter isAwaited: false for jobs that only get ready what later ones need, and do it themselves where it is not
+  ///   ready: nobody waits for those, their results and errors are dropped, and one thread alone leaves them out.
   /// - Throws: the first error in the order of i; jobs after it are abandoned.
   public func run<Product: Sendable>(
     _ count: Int,
+    isAwaited: @escaping @Sendable (Int) -> Bool = { _ in true },
     produce: @escaping @Sendable (Int) throws(StorageError) -> Product,
     consume: (Int, Product) throws(StorageError) -> Void
   ) throws(StorageError) {
     guard count > 0 else { return }
     if threads == 1 {
       try Crew(threads: 0).asCurrent { () throws(StorageError) in
-        for index in 0..<count { try consume(index, try produce(index)) }
+        for index in 0..<count where isAwaited(index) { try consume(index, try produce(index)) }
       }
       return
     }
     let results = Results<Product>(window: window)
-    let crew = Crew(threads: threads, jobs: count, window: window) { index in results.make(index, produce) }
+    let crew = Crew(threads: threads, jobs: count, window: window) { index in
+      if isAwaited(index) { results.make(index, produce) } else { _ = try? produce(index) }
+    }
     crew.start()
     // On an error, the workers stop before they are waited for.
     defer { crew.stop() }
     try crew.asCurrent { () throws(StorageError) in
       for index in 0..<count {
-        try consume(index, try results.take(index))
+        if isAwaited(index) { try consume(index, try results.take(index)) }
         crew.consumedOne()
       }
     }

@@ -11,8 +11,10 @@ struct TensorStream {
     /// Whole tensors of the plan.
     case tensors(Range<Int>)
     case part(Part)
-    /// Of a tensor whose parts come later: what they all need, which may take as long as they.
-    case opening(Part)
+    /// What all parts of a tensor need that come later. It may take as long as they.
+    case opening(tensor: Int, SpannedTensor)
+
+    var isOpening: Bool { if case .opening = self { true } else { false } }
   }
 
   /// Some bytes of a tensor, as they are written.
@@ -26,8 +28,6 @@ struct TensorStream {
     let range: Range<Int>
     /// Bytes of all parts of the tensor.
     let total: Int
-    /// Parts of the tensor.
-    let count: Int
 
     var isFirst: Bool { range.lowerBound == 0 }
     var isLast: Bool { range.upperBound == total }
@@ -39,8 +39,9 @@ struct TensorStream {
 
   /// Bytes of a part that is copied; so many fit into a core's cache until they are written.
   private static let partBytes = 512 << 10
-  /// What may be made before it is its turn, while a tensor is opened: so many jobs, of so many bytes together.
-  private static let (mostAhead, mostBytesAhead) = (12, 32 << 20)
+  /// Spans beside those of the threads that may wait to be written: so many, of so many bytes together. A few keep all
+  /// threads at work, and fit into the cache.
+  private static let (mostAhead, mostBytesAhead) = (4, 32 << 20)
   /// What is not worth a job of its own.
   private static let smallBytes = 256 << 10
   /// Of whole tensors in one job.
@@ -49,11 +50,14 @@ struct TensorStream {
   private let source: any TensorSource
   private let plan: any CheckpointFilePlan
   private let jobs: [Job]
+  /// Of tensors that are made in spans, by index.
+  private let spanCounts: [Int: Int]
 
   init(_ source: any TensorSource, _ plan: any CheckpointFilePlan) throws(StorageError) {
     self.source = source
     self.plan = plan
     var jobs: [Job] = []
+    var spanCounts: [Int: Int] = [:]
     var start = 0
     var bytes = 0
     func endGroup(before index: Int) {
@@ -64,12 +68,10 @@ struct TensorStream {
       if let (origin, total, length) = try Self.origin(of: index, info, source, plan) {
         endGroup(before: index)
         for offset in stride(from: 0, to: total, by: length) {
-          jobs.append(
-            .part(
-              Part(
-                tensor: index, origin: origin, range: offset..<min(offset + length, total), total: total,
-                count: (total - 1) / length + 1)))
+          let range = offset..<min(offset + length, total)
+          jobs.append(.part(Part(tensor: index, origin: origin, range: range, total: total)))
         }
+        if case .made = origin { spanCounts[index] = (total - 1) / length + 1 }
         start = index + 1
         continue
       }
@@ -78,18 +80,20 @@ struct TensorStream {
     }
     endGroup(before: plan.tensors.count)
     self.jobs = Self.openingAhead(jobs)
+    self.spanCounts = spanCounts
   }
 
   /// Each tensor that is made in parts is opened before the parts of the one before the last, so that no thread waits for it.
   private static func openingAhead(_ jobs: [Job]) -> [Job] {
-    func isFirst(_ job: Job) -> Part? {
-      if case .part(let part) = job, part.isFirst, case .made = part.origin { part } else { nil }
+    func opening(of job: Job) -> Job? {
+      guard case .part(let part) = job, part.isFirst, case .made(let spanned) = part.origin else { return nil }
+      return .opening(tensor: part.tensor, spanned)
     }
-    var ahead = jobs.compactMap(isFirst)[...]
-    var ordered: [Job] = []
-    for _ in 0..<2 { if let next = ahead.popFirst() { ordered.append(.opening(next)) } }
+    var ahead = jobs.compactMap(opening)[...]
+    var ordered = Array(ahead.prefix(2))
+    ahead = ahead.dropFirst(2)
     for job in jobs {
-      if isFirst(job) != nil, let next = ahead.popFirst() { ordered.append(.opening(next)) }
+      if opening(of: job) != nil, let next = ahead.popFirst() { ordered.append(next) }
       ordered.append(job)
     }
     return ordered
@@ -128,30 +132,27 @@ struct TensorStream {
     let (source, plan, jobs) = (source, plan, jobs)
     let tensors = plan.tensors
     let memory = PartMemory(partBytes: longestPart)
-    let open = OpenTensors()
+    let readers = Loans<Int, SpannedTensor.Reader>(uses: spanCounts)
     var checksum = CRC32()
-    try OrderedPipeline(threads: threads, window: threads + 1 + jobsAhead).run(jobs.count) {
-      number throws(StorageError) -> [Piece] in
+    let pipeline = OrderedPipeline(threads: threads, window: threads + 1 + jobsAhead)
+    try pipeline.run(jobs.count, isAwaited: { !jobs[$0].isOpening }) { number throws(StorageError) -> [Piece] in
       switch jobs[number] {
       case .tensors(let range):
-        try range.map { index throws(StorageError) in
+        return try range.map { index throws(StorageError) in
           let bytes = try plan.encode(index, source.bytes(of: tensors[index]))
           return try Piece(bytes, withChecksum: plan.hasChecksums)
         }
-      case .opening(let part):
-        try located(file: source.label, tensor: tensors[part.tensor].name) { () throws(StorageError) in
-          if case .made(let spanned) = part.origin { try open.open(part.tensor, spanned, spans: part.count) }
-          return []
-        }
+      case .opening(let tensor, let spanned):
+        try readers.prepare(tensor, make: spanned.open)
+        return []
       case .part(let part):
-        try located(file: source.label, tensor: tensors[part.tensor].name) { () throws(StorageError) in
+        return try located(file: source.label, tensor: tensors[part.tensor].name) { () throws(StorageError) in
           let bytes = try memory.bytes(count: part.range.count) { target throws(StorageError) in
             switch part.origin {
             case .stored(let stored): try stored.range.copy(from: part.range.lowerBound, into: target)
             case .made(let spanned):
-              try open.withReader(of: part.tensor, spanned, spans: part.count) { reader throws(StorageError) in
-                try reader(part.range.lowerBound, target)
-              }
+              try readers.borrow(part.tensor, make: spanned.open)(part.range.lowerBound, target)
+              readers.giveBack(part.tensor)
             }
           }
           return [try Piece(bytes, withChecksum: plan.hasChecksums || part.check != nil)]
@@ -189,19 +190,17 @@ struct TensorStream {
     try buffer.flush()
   }
 
-  /// None where no tensor is opened, for parts are best written while they are in the cache; nor where jobs are large.
+  /// None where nothing is made: what is only copied is best written at once. Nor where jobs are large.
   private var jobsAhead: Int {
-    let hasOpenings = jobs.contains { if case .opening = $0 { true } else { false } }
-    guard hasOpenings else { return 0 }
-    return min(Self.mostAhead, Self.mostBytesAhead / max(1, jobs.reduce(0) { max($0, byteCount(of: $1)) }))
-  }
-
-  private func byteCount(of job: Job) -> Int {
-    switch job {
-    case .tensors(let range): plan.tensors[range].reduce(0) { $0 + $1.byteCount }
-    case .part(let part): part.range.count
-    case .opening: 0
+    guard !spanCounts.isEmpty else { return 0 }
+    let largest = jobs.reduce(1) { largest, job in
+      switch job {
+      case .tensors(let range): max(largest, plan.tensors[range].reduce(0) { $0 + $1.byteCount })
+      case .part(let part): max(largest, part.range.count)
+      case .opening: largest
+      }
     }
+    return min(Self.mostAhead, Self.mostBytesAhead / largest)
   }
 
   private var longestPart: Int {

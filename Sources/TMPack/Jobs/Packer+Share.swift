@@ -115,13 +115,18 @@ extension Packer {
 
 /// Does the jobs of a share.
 private struct ShareWorker: Sendable {
+  private struct SharedTensor: Sendable {
+    let bytes: TensorBytes
+    let digest: Digest
+  }
+
   private let packer: Packer
   private let shared: Checkpoint
   private let source: any TensorSource
   private let experts: [ExpertInput]
   private let paths: [String]
   private let makers: NamedFactorMaker
-  private let loan: SharedTensorLoan
+  private let sharedTensors: Loans<ExactString, SharedTensor>
   private let journal: JobJournal
   private let jobs: [PackJob]
 
@@ -131,10 +136,10 @@ private struct ShareWorker: Sendable {
     self.experts = experts
     self.journal = journal
     self.jobs = jobs
-    source = packer.sharedSource(shared, experts).source
+    source = packer.sharedSource(shared, experts)
     paths = SourceDigests.paths(of: [shared] + experts.map(\.checkpoint))
     makers = packer.maker(quality: packer.rate?.fixedQuality)
-    loan = SharedTensorLoan(source, for: jobs.compactMap { Self.tensorName(of: $0.key, shared, experts) })
+    sharedTensors = Loans(for: jobs.compactMap { Self.tensorName(of: $0.key, shared, experts).map(ExactString.init) })
   }
 
   /// What a merging method must know of whole models, with all threads, unless nothing is left to merge.
@@ -148,15 +153,15 @@ private struct ShareWorker: Sendable {
   /// The result of a job; nil when the journal has it already.
   func record(of key: JobKey) throws(StorageError) -> JobRecord? {
     if try journal.hasSound(key) {
-      if let name = Self.tensorName(of: key, shared, experts) { loan.release(name) }
+      if let name = Self.tensorName(of: key, shared, experts) { sharedTensors.giveBack(ExactString(name)) }
       return nil
     }
     switch key.kind {
     case .source: return journal.record(try SourceDigests.record(of: paths[key.index]), of: key)
     case .shared:
       let info = shared.source.tensors[key.index]
-      defer { loan.release(info.name) }
-      let tensor = try loan.tensor(info)
+      defer { sharedTensors.giveBack(ExactString(info.name)) }
+      let tensor = try sharedTensor(info)
       let result = try tensor.bytes.withBytes { raw throws(StorageError) in
         try packer.sharedTensor(info, raw, base: shared.source, experts)
       }
@@ -165,9 +170,9 @@ private struct ShareWorker: Sendable {
       let expert = experts[key.expert]
       let infos = expert.checkpoint.source.tensors
       let info = infos[key.index]
-      defer { loan.release(info.name) }
+      defer { sharedTensors.giveBack(ExactString(info.name)) }
       let tensor = try shared.source.tensor(named: info.name).map { base throws(StorageError) in
-        (base, try loan.tensor(base))
+        (base, try sharedTensor(base))
       }
       let base = tensor.map { SharedEntry(info: $0, digest: $1.digest, payload: nil) }
       let baseBytes = { () throws(StorageError) -> TensorBytes in tensor!.1.bytes }
@@ -179,6 +184,14 @@ private struct ShareWorker: Sendable {
       return journal.record(
         try packer.analysed(info, of: expert, demand, base: base, baseBytes: baseBytes), of: key)
     case .probe: preconditionFailure("a search is of all tensors")
+    }
+  }
+
+  /// To be given back.
+  private func sharedTensor(_ info: TensorInfo) throws(StorageError) -> SharedTensor {
+    try sharedTensors.borrow(ExactString(info.name)) { () throws(StorageError) in
+      let bytes = try source.bytes(of: info)
+      return SharedTensor(bytes: bytes, digest: try bytes.withBytes { Digest(of: $0) })
     }
   }
 
