@@ -116,22 +116,3 @@ public struct PayloadReader: Sendable {
     }
   }
 }
-
-extension [UInt8] {
-  /// `count` bytes, every one of which `fill` sets.
-  fileprivate init(
-    count: Int, filledBy fill: (UnsafeMutableRawBufferPointer) throws(StorageError) -> Void
-  ) throws(StorageError) {
-    var failure: StorageError?
-    self.init(unsafeUninitializedCapacity: count) { buffer, initialized in
-      do throws(StorageError) {
-        try fill(UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[0..<count]))
-        initialized = count
-      } catch {
-        failure = error
-        initialized = 0
-      }
-    }
-    if let failure { throw failure }
-  }
-}

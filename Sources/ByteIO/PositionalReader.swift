@@ -21,18 +21,7 @@ extension PositionalReader {
 
   /// `count` numbers that lie at `offset` as memory has them.
   public func read<Number: BitwiseCopyable>(at offset: UInt64, count: Int) throws(StorageError) -> [Number] {
-    var failure: StorageError?
-    let numbers = [Number](unsafeUninitializedCapacity: count) { buffer, initialized in
-      let target = UnsafeMutableBufferPointer(rebasing: buffer[..<count])
-      do throws(StorageError) {
-        try read(at: offset, into: UnsafeMutableRawBufferPointer(target))
-        initialized = count
-      } catch {
-        failure = error
-      }
-    }
-    if let failure { throw failure }
-    return numbers
+    try [Number](count: count) { target throws(StorageError) in try read(at: offset, into: target) }
   }
 }
 

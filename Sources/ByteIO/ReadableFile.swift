@@ -77,19 +77,7 @@ public final class ReadableFile: Sendable {
   /// `read` without the mapping.
   func copy(at offset: UInt64, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     try checkRange(offset, destination.count)
-    var done = 0
-    while done < destination.count {
-      let count = retrying {
-        pread(
-          descriptor, destination.baseAddress! + done, destination.count - done,
-          off_t(offset) + off_t(done))
-      }
-      if count < 0 { throw systemError("read", file: path) }
-      if count == 0 {
-        throw StorageError(.truncated, "the file shrank while it was read", file: path, offset: offset + UInt64(done))
-      }
-      done += count
-    }
+    try readAll(into: destination, from: descriptor, at: offset, path)
   }
 
   /// Calls `body` with `count` bytes from `offset` on: a view of the mapping, or a copy that lives for the call.

@@ -51,6 +51,9 @@ func writeAll(
   }
 }
 
+/// Bytes that the file is known to have.
+///
+/// - Throws: `truncated` when it ends before.
 func readAll(
   into destination: UnsafeMutableRawBufferPointer, from descriptor: Int32, at offset: UInt64, _ path: String
 ) throws(StorageError) {
@@ -61,7 +64,7 @@ func readAll(
     }
     if count < 0 { throw systemError("read", file: path) }
     if count == 0 {
-      throw StorageError(.truncated, "the file is shorter than expected", file: path, offset: offset + UInt64(done))
+      throw StorageError(.truncated, "the file shrank while it was read", file: path, offset: offset + UInt64(done))
     }
     done += count
   }

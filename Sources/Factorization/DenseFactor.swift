@@ -44,26 +44,6 @@ extension DenseFactor {
 }
 
 extension DenseFactor {
-  /// Adds `weight` times the tensor; see the type for the exact sum.
-  ///
-  /// - Precondition: `acc` has `count` elements.
-  /// - Complexity: O(count), in constant memory.
-  public func accumulate(weight: Float, into acc: UnsafeMutableBufferPointer<Float>) {
-    accumulate(weight: weight, into: acc, using: .best)
-  }
-
-  /// The same in float64, for tensors of that type.
-  public func accumulate(weight: Float, into acc: UnsafeMutableBufferPointer<Double>) {
-    accumulate(weight: weight, into: acc, using: .best)
-  }
-
-  package func accumulate<Scalar: FactorAccumulator>(
-    weight: Float, into acc: UnsafeMutableBufferPointer<Scalar>, using isa: InstructionSet
-  ) {
-    precondition(acc.count == count, "the accumulator has the tensor's size")
-    accumulate(weight: weight, into: acc, from: 0, using: isa)
-  }
-
   /// Adds the elements from `start` on, an even number.
   func accumulate<Scalar: FactorAccumulator>(
     weight: Float, into run: UnsafeMutableBufferPointer<Scalar>, from start: Int, using isa: InstructionSet

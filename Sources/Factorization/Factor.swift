@@ -73,12 +73,7 @@ public enum Factor: Sendable, Hashable {
   package func accumulate<Scalar: FactorAccumulator>(
     weight: Float, into acc: UnsafeMutableBufferPointer<Scalar>, using isa: InstructionSet
   ) {
-    switch self {
-    case .lowRank(let factor): factor.accumulate(weight: weight, into: acc, using: isa)
-    case .sparse(let factor): factor.accumulate(weight: weight, into: acc, using: isa)
-    case .dense(let factor): factor.accumulate(weight: weight, into: acc, using: isa)
-    case .quantized(let factor): factor.accumulate(weight: weight, into: acc, using: isa)
-    case .masked(let factor): factor.accumulate(weight: weight, into: acc, using: isa)
-    }
+    precondition(acc.count == elementCount, "the accumulator has the tensor's size")
+    WeightedFactor(self, weight: weight).add(to: acc, from: 0, using: isa)
   }
 }

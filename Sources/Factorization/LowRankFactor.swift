@@ -86,28 +86,6 @@ extension LowRankFactor {
 }
 
 extension LowRankFactor {
-  /// Adds `weight` times the matrix; see the type for the exact sum.
-  ///
-  /// - Precondition: `acc` has `rows` × `columns` elements, row-major.
-  /// - Complexity: O(rank · rows · columns); holds rank · (rows + columns) floats.
-  public func accumulate(weight: Float, into acc: UnsafeMutableBufferPointer<Float>) {
-    accumulate(weight: weight, into: acc, using: .best)
-  }
-
-  /// The same in float64, for tensors of that type.
-  public func accumulate(weight: Float, into acc: UnsafeMutableBufferPointer<Double>) {
-    accumulate(weight: weight, into: acc, using: .best)
-  }
-
-  package func accumulate<Scalar: FactorAccumulator>(
-    weight: Float, into acc: UnsafeMutableBufferPointer<Scalar>, using isa: InstructionSet
-  ) {
-    precondition(acc.count == rows * columns, "the accumulator has the matrix's shape")
-    let product = product(weight: weight)
-    Scalar.accumulateLowRank(
-      isa, acc.baseAddress!, rows: rows, columns: columns, left: product.left, right: product.right, rank: rank)
-  }
-
   /// `weight` times the matrix: aᵢₖ and rightₖⱼ.
   package func product(weight: Float) -> LowRankProduct {
     let rights = [Float](unsafeUninitializedCapacity: rank * columns) { values, initialized in

@@ -27,6 +27,7 @@ package final class MixedProduct: Sendable {
   package static func supports(_ format: FloatFormat) -> Bool { format.mixType != nil }
 
   package var rows: Int { product.rows }
+  package var columns: Int { product.columns }
 
   /// A good number of rows for one call: about so many bytes of them, and whole panels of the kernel.
   package func rowCount(about bytes: Int, _ format: FloatFormat) -> Int {
@@ -34,16 +35,9 @@ package final class MixedProduct: Sendable {
     return min(rows, max(1, bytes / (panel * product.columns * format.byteWidth)) * panel)
   }
 
-  /// Writes the sum of `shared` and the product, both of all elements and in the same format.
+  /// Writes the sum of `shared` and the product: the elements of some rows, in the same format.
   ///
   /// - Precondition: the format is supported; both buffers are aligned for its elements.
-  package func add(
-    to shared: UnsafeRawBufferPointer, _ format: FloatFormat, into destination: UnsafeMutableRawBufferPointer
-  ) {
-    add(to: shared, format, into: destination, rows: 0..<rows)
-  }
-
-  /// The same of some rows: `shared` and `destination` are theirs.
   package func add(
     to shared: UnsafeRawBufferPointer, _ format: FloatFormat, into destination: UnsafeMutableRawBufferPointer,
     rows: Range<Int>

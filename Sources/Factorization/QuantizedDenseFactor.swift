@@ -160,16 +160,6 @@ extension QuantizedDenseFactor {
 }
 
 extension QuantizedDenseFactor {
-  /// Adds `weight` times the tensor; see the type for the exact sum.
-  ///
-  /// - Precondition: `acc` has `count` elements.
-  package func accumulate<Scalar: FactorAccumulator>(
-    weight: Float, into acc: UnsafeMutableBufferPointer<Scalar>, using isa: InstructionSet
-  ) {
-    precondition(acc.count == count, "the accumulator has the tensor's size")
-    accumulate(weight: weight, into: acc, from: 0, using: isa)
-  }
-
   /// Adds the elements from `start` on.
   func accumulate<Scalar: FactorAccumulator>(
     weight: Float, into run: UnsafeMutableBufferPointer<Scalar>, from start: Int, using isa: InstructionSet

@@ -32,28 +32,6 @@ public enum QuantizedFactor: Sendable, Hashable {
     case .layered(let factor): factor.lowRank.left.count + factor.lowRank.right.count + factor.residual.symbols.count
     }
   }
-
-  /// Adds `weight` times the tensor. Each case's type defines it to the bit.
-  ///
-  /// - Precondition: `acc` has `elementCount` elements, row-major.
-  public func accumulate(weight: Float, into acc: UnsafeMutableBufferPointer<Float>) {
-    accumulate(weight: weight, into: acc, using: .best)
-  }
-
-  /// The same in float64, for tensors of that type.
-  public func accumulate(weight: Float, into acc: UnsafeMutableBufferPointer<Double>) {
-    accumulate(weight: weight, into: acc, using: .best)
-  }
-
-  package func accumulate<Scalar: FactorAccumulator>(
-    weight: Float, into acc: UnsafeMutableBufferPointer<Scalar>, using isa: InstructionSet
-  ) {
-    switch self {
-    case .lowRank(let factor): factor.accumulate(weight: weight, into: acc, using: isa)
-    case .dense(let factor): factor.accumulate(weight: weight, into: acc, using: isa)
-    case .layered(let factor): factor.accumulate(weight: weight, into: acc, using: isa)
-    }
-  }
 }
 
 extension QuantizedFactor {

@@ -50,7 +50,7 @@ extension QuantizedLayeredFactor {
   ) -> (factor: QuantizedLayeredFactor, squaredError: Double)? {
     var rest = Array(values)
     let encoded = rest.withUnsafeMutableBufferPointer { rest -> (QuantizedDenseFactor, Double)? in
-      lowRank.accumulate(weight: -1, into: rest, using: .best)
+      Factor.quantized(.lowRank(lowRank)).accumulate(weight: -1, into: rest)
       let rest = UnsafeBufferPointer(rest)
       guard rest.allSatisfy({ $0.isFinite }),
         let residual = QuantizedDenseFactor(
@@ -59,15 +59,5 @@ extension QuantizedLayeredFactor {
       return (residual, residual.squaredError(against: rest))
     }
     return encoded.map { (QuantizedLayeredFactor(lowRank, $0.0), $0.1) }
-  }
-
-  /// Adds `weight` times the matrix; see the type for the exact sum.
-  ///
-  /// - Precondition: `acc` has the matrix's elements, row-major.
-  package func accumulate<Scalar: FactorAccumulator>(
-    weight: Float, into acc: UnsafeMutableBufferPointer<Scalar>, using isa: InstructionSet
-  ) {
-    lowRank.accumulate(weight: weight, into: acc, using: isa)
-    residual.accumulate(weight: weight, into: acc, using: isa)
   }
 }

@@ -269,19 +269,6 @@ extension QuantizedLowRankFactor {
 }
 
 extension QuantizedLowRankFactor {
-  /// Adds `weight` times the matrix; see the type for the exact sum.
-  ///
-  /// - Precondition: `acc` has `rows` × `columns` elements, row-major.
-  /// - Complexity: O(rank · rows · columns); holds rank · (rows + columns) floats.
-  package func accumulate<Scalar: FactorAccumulator>(
-    weight: Float, into acc: UnsafeMutableBufferPointer<Scalar>, using isa: InstructionSet
-  ) {
-    precondition(acc.count == rows * columns, "the accumulator has the matrix's shape")
-    let product = product(weight: weight)
-    Scalar.accumulateLowRank(
-      isa, acc.baseAddress!, rows: rows, columns: columns, left: product.left, right: product.right, rank: rank)
-  }
-
   /// `weight` times the matrix: aᵢₖ and rightₖⱼ.
   package func product(weight: Float) -> LowRankProduct {
     let coefficients = [Float](unsafeUninitializedCapacity: rows * rank) { values, initialized in

@@ -63,26 +63,6 @@ extension SparseFactor {
 }
 
 extension SparseFactor {
-  /// Adds `weight` times the tensor; see the type for the exact sum.
-  ///
-  /// - Precondition: `acc` has `elementCount` elements.
-  /// - Complexity: O(count); holds 12 bytes for each stored element.
-  public func accumulate(weight: Float, into acc: UnsafeMutableBufferPointer<Float>) {
-    accumulate(weight: weight, into: acc, using: .best)
-  }
-
-  /// The same in float64, for tensors of that type.
-  public func accumulate(weight: Float, into acc: UnsafeMutableBufferPointer<Double>) {
-    accumulate(weight: weight, into: acc, using: .best)
-  }
-
-  package func accumulate<Scalar: FactorAccumulator>(
-    weight: Float, into acc: UnsafeMutableBufferPointer<Scalar>, using isa: InstructionSet
-  ) {
-    precondition(acc.count == elementCount, "the accumulator has the tensor's size")
-    WeightedFactor(.sparse(self), weight: weight).add(to: acc, from: 0, using: isa)
-  }
-
   /// Ascending.
   var allPositions: [Int] {
     [Int](unsafeUninitializedCapacity: count) { places, initialized in

@@ -113,7 +113,7 @@ public struct BlockCuts {
       // A code has a bit at least, and then the others share what is left.
       let others = total - most
       let codes = most > others ? total + others * log2(others) - (sum - most * log2(most)) : total * log2(total) - sum
-      // A block's own headers, and about two bits and a half for the length of each symbol's code.
+      // A block's own headers, and about three bits for the length of each symbol's code.
       bits = min(codes + 3.3 * symbols + 250, 8 * total + 24)
     }
   }

@@ -59,9 +59,7 @@ import Testing
       let expected = reference(whole, bits, weight: weight, onto: base).map(\.bitPattern)
       #expect(Factor.masked(factor).added(to: base, weight: weight).map(\.bitPattern) == expected)
       let wide = reference(whole, bits, weight: weight, onto: base.map(Double.init)).map(\.bitPattern)
-      var acc = base.map(Double.init)
-      acc.withUnsafeMutableBufferPointer { factor.accumulate(weight: weight, into: $0, using: .best) }
-      #expect(acc.map(\.bitPattern) == wide)
+      #expect(Factor.masked(factor).added(to: base.map(Double.init), weight: weight).map(\.bitPattern) == wide)
       let weighted = WeightedFactor(.masked(factor), weight: weight)
       var parts = base
       parts.withUnsafeMutableBufferPointer { parts in

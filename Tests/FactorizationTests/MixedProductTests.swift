@@ -26,7 +26,7 @@ import Testing
 
       var found = [UInt8](repeating: 0xAA, count: shared.count)
       found.withUnsafeMutableBytes { target in
-        shared.withUnsafeBytes { MixedProduct(products, using: isa).add(to: $0, format, into: target) }
+        shared.withUnsafeBytes { MixedProduct(products, using: isa).add(to: $0, format, into: target, rows: 0..<rows) }
       }
       #expect(found == expected, "\(rows) × \(columns), \(ranks)")
     }

@@ -33,9 +33,7 @@ extension QuantizedFactor {
   fileprivate func added<Scalar: FactorAccumulator>(to base: [Scalar], weight: Float, isa: InstructionSet = .best)
     -> [Scalar]
   {
-    var acc = base
-    acc.withUnsafeMutableBufferPointer { accumulate(weight: weight, into: $0, using: isa) }
-    return acc
+    Factor.quantized(self).added(to: base, weight: weight, isa: isa)
   }
 
   /// From its payload alone.

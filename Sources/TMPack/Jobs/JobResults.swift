@@ -10,6 +10,11 @@ struct ExpertTensor: Sendable {
   /// nil where the shared model has none of that name.
   let base: Digest?
 
+  init(_ info: TensorInfo, in shared: SharedManifest) {
+    self.info = info
+    base = shared.entry(named: info.name)?.digest
+  }
+
   fileprivate func checkBase(_ reader: inout ByteReader) throws(StorageError) {
     guard try reader.optionalDigest() == base else {
       throw StorageError(
@@ -219,7 +224,7 @@ extension ProbedTensor: JobResult {
     writer.integer(point.quality.bitPattern)
     writer.integer(point.fineness.bitPattern)
     writer.integer(squaredError.bitPattern)
-    // The message comes last, as `ScratchFactor` reads it.
+    // The message comes last, as `KeptFactor` reads it.
     writer.optional(factor) { $1.write(to: &$0) }
   }
 }

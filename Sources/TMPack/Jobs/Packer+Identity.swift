@@ -39,13 +39,6 @@ extension Packer {
       try unique.map { path throws(StorageError) in try SourceFingerprint(of: path, withTime: withTimes).json })
     return object
   }
-
-  var sharedRecord: SharedMethod {
-    switch sharedModel {
-    case .merged(let method): method.record
-    case .given(_, let record): record
-    }
-  }
 }
 
 extension TensorRules {

@@ -34,7 +34,7 @@ extension Packer {
     var notes = NoteCounter()
     try pipeline.runJobs(
       infos.count, journal, key: { .packing(number, $0) },
-      subject: { ExpertTensor(info: infos[$0], base: manifest.entry(named: infos[$0].name)?.digest) }
+      subject: { ExpertTensor(infos[$0], in: manifest) }
     ) { index throws(StorageError) in
       let base = manifest.entry(named: infos[index].name)
       return try packed(infos[index], of: expert, makeFactor, base: base) { () throws(StorageError) in

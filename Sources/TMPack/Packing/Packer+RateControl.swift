@@ -38,7 +38,7 @@ extension Packer {
     return found.map { factors in
       maker { name in
         guard let factor = factors[ExactString(name)] else { return nil }
-        return { _, _ throws(StorageError) in try factor.loaded(from: scratch) }
+        return { _, _ throws(StorageError) in try factor.loaded() }
       }
     }
   }
@@ -85,7 +85,7 @@ extension Packer {
     var largeBytes: UInt64 = 0
     try pipeline.runJobs(
       infos.count, journal, key: { .analysis(number, $0) },
-      subject: { ExpertTensor(info: infos[$0], base: manifest.entry(named: infos[$0].name)?.digest) }
+      subject: { ExpertTensor(infos[$0], in: manifest) }
     ) { index throws(StorageError) in
       let base = manifest.entry(named: infos[index].name)
       return try analysed(infos[index], of: expert, demand, base: base) { () throws(StorageError) in
@@ -94,12 +94,7 @@ extension Packer {
     } consume: { index, analysed, stored throws(StorageError) in
       switch analysed.result {
       case .controlled(let tensor):
-        let name = ExactString(infos[index].name)
-        if let stored {
-          tensors[name] = PreparedTensor(tensor, in: stored)
-        } else {
-          tensors[name] = try PreparedTensor(tensor, scratch: scratch)
-        }
+        tensors[ExactString(infos[index].name)] = try PreparedTensor(tensor, in: stored, or: scratch)
       case .small(let packed): small.append(packed)
       case .large(let bytes): largeBytes += bytes
       }
@@ -123,7 +118,7 @@ extension Packer {
     var fresh: [ExactString: PreparedTensor] = [:]
     try pipeline.runJobs(
       places.count, journal, key: { .analysis(number, places[$0].offset, attempt: attempt) },
-      subject: { ExpertTensor(info: places[$0].element, base: manifest.entry(named: places[$0].element.name)?.digest) }
+      subject: { ExpertTensor(places[$0].element, in: manifest) }
     ) { index throws(StorageError) in
       let info = places[index].element
       let base = manifest.entry(named: info.name)
@@ -134,9 +129,12 @@ extension Packer {
         try shared.bytes(of: base!)
       }
     } consume: { index, analysed, stored throws(StorageError) in
-      guard case .controlled(let tensor) = analysed.result else { preconditionFailure("was controlled before") }
-      fresh[ExactString(places[index].element.name)] =
-        if let stored { PreparedTensor(tensor, in: stored) } else { try PreparedTensor(tensor, scratch: scratch) }
+      let name = places[index].element.name
+      guard case .controlled(let tensor) = analysed.result else {
+        throw StorageError(
+          .malformed, "a record says that the expert leaves it alone", expert: input.name, tensor: name)
+      }
+      fresh[ExactString(name)] = try PreparedTensor(tensor, in: stored, or: scratch)
     }
     return prepared.replacing(fresh)
   }

@@ -24,7 +24,7 @@ extension Packer {
     _ meter: inout ProgressMeter
   ) throws(StorageError) {
     let files = try place(checkpoint.carriedFiles, in: writer)
-    let (source, record) = sharedSource(checkpoint, experts)
+    let source = sharedSource(checkpoint, experts)
     let infos = source.tensors
     // Now, with all threads, unless nothing is left to merge.
     if let merged = source as? MergedOnDemand, !infos.indices.allSatisfy({ journal?.holds(.shared($0)) == true }) {
@@ -45,18 +45,20 @@ extension Packer {
     let manifest = SharedManifest(
       tensors: entries, files: files, metadata: source.metadata,
       provenance: digests.provenance(of: checkpoint, options: options))
-    try writer.finishShared(manifest, storage: isDetached ? .detached : .embedded, method: record)
+    try writer.finishShared(manifest, storage: isDetached ? .detached : .embedded, method: sharedRecord)
   }
 
-  /// The shared model's tensors, and how they came about.
-  func sharedSource(
-    _ checkpoint: Checkpoint, _ experts: [ExpertInput]
-  ) -> (source: any TensorSource, record: SharedMethod) {
+  /// The shared model's tensors.
+  func sharedSource(_ checkpoint: Checkpoint, _ experts: [ExpertInput]) -> any TensorSource {
+    guard case .merged(let method) = sharedModel else { return checkpoint.source }
+    return MergedOnDemand(MergeSources(base: checkpoint, experts: experts), method: method, pipeline: pipeline)
+  }
+
+  /// How the shared model came about.
+  var sharedRecord: SharedMethod {
     switch sharedModel {
-    case .merged(let method):
-      let sources = MergeSources(base: checkpoint, experts: experts)
-      return (MergedOnDemand(sources, method: method, pipeline: pipeline), method.record)
-    case .given(_, let given): return (checkpoint.source, given)
+    case .merged(let method): method.record
+    case .given(_, let record): record
     }
   }
 

@@ -7,12 +7,7 @@ extension Packer {
   /// Refuses TALL masks where there is nothing that they could be masks of: they need all experts, packed against the base.
   func checkTALLMasks() throws(StorageError) {
     guard rules.makesTALLMasks else { return }
-    let shared =
-      switch sharedModel {
-      case .merged(let method): method.record
-      case .given(_, let record): record
-      }
-    guard shared.name == .base else {
+    guard sharedRecord.name == .base else {
       throw StorageError(.invalidArgument, "TALL masks need the base as the shared model: --shared base")
     }
     guard rate == nil else {
@@ -38,7 +33,7 @@ extension Packer {
     meter.stage = "adding up the experts"
     let scratch = try ScratchFile(besides: path)
     let masks = TALLMaskMakers(
-      rules: rules, vectors: try multiTaskVectors(of: experts, base: base, scratch, &meter), scratch: scratch)
+      rules: rules, vectors: try multiTaskVectors(of: experts, base: base, scratch, &meter))
     var result: [NamedFactorMaker] = []
     for make in makers {
       let masked: NamedFactorMaker = { name in masks.maker(of: name, otherwise: make) }
@@ -49,7 +44,7 @@ extension Packer {
 
   private func multiTaskVectors(
     of experts: [ExpertInput], base: any TensorSource, _ scratch: ScratchFile, _ meter: inout ProgressMeter
-  ) throws(StorageError) -> [ExactString: ScratchFactor] {
+  ) throws(StorageError) -> [ExactString: KeptFactor] {
     let sources = MergeSources(
       base: base, experts: experts.map { MergeSources.Expert(name: $0.name, source: $0.checkpoint.source) })
     let rules = rules
@@ -57,14 +52,14 @@ extension Packer {
       guard case .tallMask = rules.treatment(of: info.name) else { return false }
       return info.shape.matrix != nil
     }
-    var vectors: [ExactString: ScratchFactor] = [:]
-    try pipeline.run(infos.count) { index throws(StorageError) -> ScratchFactor? in
+    var vectors: [ExactString: KeptFactor] = [:]
+    try pipeline.run(infos.count) { index throws(StorageError) -> KeptFactor? in
       let info = infos[index]
       return try located(tensor: info.name) { () throws(StorageError) in
         guard let group = try sources.group(for: info), let vector = try TALLMaskPlan.vector(of: group) else {
           return nil
         }
-        return try ScratchFactor(CodedFactor(.dense(vector)), scratch: scratch)
+        return try KeptFactor(CodedFactor(.dense(vector)), or: scratch)
       }
     } consume: { index, vector in
       if let vector { vectors[ExactString(infos[index].name)] = vector }
@@ -78,18 +73,16 @@ extension Packer {
 private struct TALLMaskMakers: Sendable {
   let rules: TensorRules
   /// By tensor name; without those that vanish.
-  let vectors: [ExactString: ScratchFactor]
-  let scratch: ScratchFile
+  let vectors: [ExactString: KeptFactor]
 
   func maker(of name: String, otherwise make: NamedFactorMaker) -> FactorMaker? {
     guard case .tallMask(let plan) = rules.treatment(of: name) else { return make(name) }
     let stored = vectors[ExactString(name)]
-    let scratch = scratch
     let maker: FactorMaker = { vector, shape throws(StorageError) in
       guard shape.matrix != nil else {
         return try FactorPlan(.dense, dtype: plan.dtype).encode(vector.values, shape: shape)
       }
-      guard case .quantized(.dense(let whole))? = try stored?.loaded(from: scratch) else { return nil }
+      guard case .quantized(.dense(let whole))? = try stored?.loaded() else { return nil }
       return try plan.factor(of: vector.values, in: whole)?.decoded()
     }
     return maker

@@ -47,36 +47,19 @@ struct PreparedTensor: Sendable {
 
   private struct StoredVectors: Sendable {
     let singularValues: [Double]
-    /// Of the left vectors and then the right ones.
-    let offset: UInt64
-    /// The journal that has them; nil for the scratch file.
-    let journal: (any PositionalReader)?
+    /// The left vectors and then the right ones.
+    let vectors: KeptNumbers<Float>
   }
 
-  init(_ tensor: QuantizableTensor, scratch: ScratchFile) throws(StorageError) {
+  /// - Parameter record: an `AnalysedTensor`'s, which ends with the vectors; nil puts them into `scratch`.
+  init(_ tensor: QuantizableTensor, in record: StoredJob?, or scratch: ScratchFile) throws(StorageError) {
     rows = tensor.rows
     columns = tensor.columns
     energy = tensor.energy
-    guard let vectors = tensor.vectors else {
-      stored = nil
-      return
-    }
-    let both = vectors.left + vectors.right
-    let offset = try both.withUnsafeBufferPointer { buffer throws(StorageError) in
-      try scratch.append(UnsafeRawBufferPointer(buffer))
-    }
-    stored = StoredVectors(singularValues: vectors.singularValues, offset: offset, journal: nil)
-  }
-
-  /// - Parameter record: an `AnalysedTensor`'s, which ends with the vectors.
-  init(_ tensor: QuantizableTensor, in record: StoredJob) {
-    rows = tensor.rows
-    columns = tensor.columns
-    energy = tensor.energy
-    stored = tensor.vectors.map { vectors in
-      let bytes = UInt64((vectors.left.count + vectors.right.count) * MemoryLayout<Float>.size)
-      return StoredVectors(
-        singularValues: vectors.singularValues, offset: record.offset + record.size - bytes, journal: record.reader)
+    stored = try tensor.vectors.map { vectors throws(StorageError) in
+      StoredVectors(
+        singularValues: vectors.singularValues,
+        vectors: try KeptNumbers([vectors.left, vectors.right], in: record, or: scratch))
     }
   }
 
@@ -101,11 +84,10 @@ struct PreparedTensor: Sendable {
   }
 
   /// With its singular vectors in memory again.
-  func loaded(from scratch: ScratchFile) throws(StorageError) -> QuantizableTensor {
+  func loaded() throws(StorageError) -> QuantizableTensor {
     guard let stored else { return QuantizableTensor(rows: rows, columns: columns, energy: energy, vectors: nil) }
     let rank = stored.singularValues.count
-    let reader: any PositionalReader = stored.journal ?? scratch
-    let both: [Float] = try reader.read(at: stored.offset, count: rank * (rows + columns))
+    let both = try stored.vectors.loaded()
     let vectors = SingularVectors(
       rows: rows, columns: columns, singularValues: stored.singularValues, left: Array(both[..<(rank * rows)]),
       right: Array(both[(rank * rows)...]))

@@ -17,7 +17,7 @@ struct RateProbe {
   typealias Expert = (number: Int, input: ExpertInput, prepared: PreparedExpert)
 
   /// Of one expert, by tensor name.
-  typealias Factors = [ExactString: ScratchFactor]
+  typealias Factors = [ExactString: KeptFactor]
 
   /// 3 % below the budget at most, with a little room for what is only estimated: digests that are not known yet compress
   /// by some bytes more or less.
@@ -179,18 +179,21 @@ struct RateProbe {
     var entries: [ExpertEntry] = []
     var factors: Factors = [:]
     var lost = 0.0
-    let (shared, scratch, level, journal) = (shared, scratch, packer.level, packer.journal)
+    let (shared, level, journal) = (shared, packer.level, packer.journal)
     try packer.pipeline.run(infos.count) {
       index throws(StorageError) -> (FinishedJob<ProbedTensor>, EncodedFactor, FactorMeasures) in
       let (place, info) = infos[index]
       guard let prepared = expert.prepared.tensors[ExactString(info.name)], let format = info.dtype.floatFormat,
         let base = shared.manifest.entry(named: info.name)
-      else { preconditionFailure("prepared tensors are float and shared") }
+      else {
+        throw StorageError(
+          .malformed, "a record says that it can be approximated", expert: expert.input.name, tensor: info.name)
+      }
       let point = ProbedPoint(
-        tensor: ExpertTensor(info: info, base: base.digest), quality: look.setting.quality, fineness: look.fineness)
+        tensor: ExpertTensor(info, in: shared.manifest), quality: look.setting.quality, fineness: look.fineness)
       let job = try FinishedJob(journal, .probe(round, expert.number, place), point) {
         () throws(StorageError) -> ProbedTensor in
-        let encoding = try prepared.loaded(from: scratch).encoding(look, of: info, codecs) {
+        let encoding = try prepared.loaded().encoding(look, of: info, codecs) {
           body throws(StorageError) in
           try source.bytes(of: info).withBytes { raw throws(StorageError) in
             let vector = try ExclusiveVector(of: raw, against: try shared.bytes(of: base), format)
@@ -208,12 +211,7 @@ struct RateProbe {
       let (job, encoded, measures) = result
       let name = infos[index].element.name
       lost += job.result.squaredError
-      factors[ExactString(name)] =
-        if let stored = try job.kept(in: journal) {
-          ScratchFactor(job.result.factor, in: stored)
-        } else {
-          try ScratchFactor(job.result.factor, scratch: scratch)
-        }
+      factors[ExactString(name)] = try KeptFactor(job.result.factor, in: job.kept(in: journal), or: scratch)
       entries.append(
         ExpertEntry(
           // A stand-in for the digest that compresses as little as a real one.

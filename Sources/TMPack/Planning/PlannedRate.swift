@@ -6,7 +6,6 @@ import TensorKit
 /// What the sampled tensors of one expert take and lose at any quality.
 struct RateCurve {
   let rate: RateControl
-  let scratch: ScratchFile
   let pipeline: OrderedPipeline
   let populations: [Int]
   private var searchable: [(name: ExactString, tensor: SearchableTensor, stratum: Int, isRepeated: Bool)] = []
@@ -17,9 +16,8 @@ struct RateCurve {
   /// Seconds that one look at a quality took, for all tensors on one thread; the last.
   private(set) var lookSeconds = 0.0
 
-  init(rate: RateControl, scratch: ScratchFile, pipeline: OrderedPipeline, populations: [Int], emptyBytes: Double) {
+  init(rate: RateControl, pipeline: OrderedPipeline, populations: [Int], emptyBytes: Double) {
     self.rate = rate
-    self.scratch = scratch
     self.pipeline = pipeline
     self.populations = populations
     self.emptyBytes = emptyBytes
@@ -59,12 +57,12 @@ struct RateCurve {
 
   /// Makes the factor of a sampled tensor at a quality, from the singular vectors that are there.
   func maker(quality: Double) -> @Sendable (String) -> FactorMaker? {
-    let (setting, codecs, scratch) = (rate.setting(quality: quality), rate.quantizedCodecs, scratch)
+    let (setting, codecs) = (rate.setting(quality: quality), rate.quantizedCodecs)
     let tensors = Dictionary(uniqueKeysWithValues: searchable.map { ($0.name, $0.tensor) })
     return { name in
       guard let tensor = tensors[ExactString(name)] else { return nil }
       return { vector, _ throws(StorageError) in
-        try tensor.factor(of: vector, at: setting, codecs, scratch: scratch)
+        try tensor.factor(of: vector, at: setting, codecs)
       }
     }
   }
@@ -72,12 +70,12 @@ struct RateCurve {
   /// Stored bytes of the expert, nearly, and its relative error over the tensors that the rate concerns.
   mutating func outcome(at quality: Double) throws(StorageError) -> (bytes: Double, error: Double) {
     let setting = rate.setting(quality: quality)
-    let (codecs, scratch, searchable) = (rate.quantizedCodecs, scratch, searchable)
+    let (codecs, searchable) = (rate.quantizedCodecs, searchable)
     var sample = fixed
     var lost = StratifiedSample(populations: populations)
     try pipeline.run(searchable.count) { index throws(StorageError) -> (Int, Double, Double) in
       let start = ContinuousClock.now
-      let (bytes, lost) = try searchable[index].tensor.outcome(at: setting, codecs, scratch: scratch)
+      let (bytes, lost) = try searchable[index].tensor.outcome(at: setting, codecs)
       return (bytes, lost, (ContinuousClock.now - start) / .seconds(1))
     } consume: { index, result in
       let (bytes, squared, seconds) = result

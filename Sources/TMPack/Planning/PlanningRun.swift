@@ -220,9 +220,9 @@ struct PlanningRun {
     var faults: [PlanFindings.NonFinite] = []
     var unchanged: Set<ExactString> = []
     var curve: RateCurve?
-    if let rate = packer.rate, let scratch {
+    if let rate = packer.rate, packer.searchesRate {
       curve = RateCurve(
-        rate: rate, scratch: scratch, pipeline: packer.pipeline, populations: sample.populations,
+        rate: rate, pipeline: packer.pipeline, populations: sample.populations,
         emptyBytes: try empty.bytes(of: [], in: empty.open()))
     }
     seconds += try sweep(index, sampler) { tensor, info, stratum, copies throws(StorageError) in

@@ -21,15 +21,13 @@ struct SampledTensor: Sendable {
 /// A quantisable tensor and its exclusive vector in scratch space: what a rate is searched with.
 struct SearchableTensor: Sendable {
   private let prepared: PreparedTensor
-  private let offset: UInt64
-  private let count: Int
+  private let values: KeptNumbers<Float>
 
   var energy: Double { prepared.energy }
 
   init(_ tensor: QuantizableTensor, _ vector: borrowing ExclusiveVector, scratch: ScratchFile) throws(StorageError) {
-    prepared = try PreparedTensor(tensor, scratch: scratch)
-    count = vector.values.count
-    offset = try scratch.append(UnsafeRawBufferPointer(vector.values))
+    prepared = try PreparedTensor(tensor, in: nil, or: scratch)
+    values = try KeptNumbers(vector.values, in: scratch)
   }
 
   func estimate(at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>) -> RateEstimate {
@@ -37,20 +35,18 @@ struct SearchableTensor: Sendable {
   }
 
   func factor(
-    of vector: borrowing ExclusiveVector, at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>,
-    scratch: ScratchFile
+    of vector: borrowing ExclusiveVector, at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>
   ) throws(StorageError) -> Factor? {
-    let encoding = try prepared.loaded(from: scratch).encoding(at: setting, codecs) { $0(vector.values) }
+    let encoding = try prepared.loaded().encoding(at: setting, codecs) { $0(vector.values) }
     return try encoding.factor.map { factor throws(StorageError) in try Factor.quantized(factor).decoded() }
   }
 
   /// Bytes of the payload and ‖v − decoded‖².
   func outcome(
-    at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>, scratch: ScratchFile
+    at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>
   ) throws(StorageError) -> (bytes: Int, lost: Double) {
-    let encoding = try prepared.loaded(from: scratch).encoding(at: setting, codecs) { body throws(StorageError) in
-      let values: [Float] = try scratch.read(at: offset, count: count)
-      values.withUnsafeBufferPointer(body)
+    let encoding = try prepared.loaded().encoding(at: setting, codecs) { body throws(StorageError) in
+      try values.loaded().withUnsafeBufferPointer(body)
     }
     return (encoding.byteCount, encoding.squaredError)
   }

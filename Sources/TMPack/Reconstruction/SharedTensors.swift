@@ -27,24 +27,12 @@ struct SharedTensors: Sendable {
 
   var manifest: SharedManifest { section.manifest }
 
-  /// Fills `destination` with a tensor's bytes.
-  ///
-  /// - Parameter checkingDigest: also check embedded frames by digest; a detached tensor always is.
-  func read(
-    _ entry: SharedEntry, into destination: UnsafeMutableRawBufferPointer, checkingDigest: Bool = false
-  ) throws(StorageError) {
-    if let payload = entry.payload {
-      return try located(tensor: entry.info.name) { () throws(StorageError) in
-        try payloads.read(payload, of: section, into: destination, checkingDigests: checkingDigest)
-      }
-    }
-    try detachedBytes(of: entry).withBytes { destination.copyMemory(from: $0) }
-  }
-
   /// A tensor's bytes: a view of a detached checkpoint that is mapped, else a copy.
   func bytes(of entry: SharedEntry) throws(StorageError) -> TensorBytes {
-    if entry.payload == nil { return try detachedBytes(of: entry) }
-    return try TensorBytes(count: entry.info.byteCount) { buffer throws(StorageError) in try read(entry, into: buffer) }
+    let tensor = try open(entry)
+    if case .memory(let bytes) = tensor.place { return bytes }
+    let count = entry.info.byteCount
+    return try TensorBytes(count: count) { buffer throws(StorageError) in try tensor.read(0..<count, into: buffer) }
   }
 
   /// A tensor that is read in parts: of a detached checkpoint, its digest is checked now.

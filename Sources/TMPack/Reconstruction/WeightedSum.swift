@@ -54,7 +54,7 @@ struct WeightedSum: Sendable {
 
   /// Elements of a run of a tensor of `count` of them, of which several may be written at the same time.
   func runLength(_ count: Int) -> Int {
-    if let product { return product.rowCount(about: Self.panelBytes, format) * granularity }
+    if let product { return product.rowCount(about: Self.panelBytes, format) * product.columns }
     let width = format == .f64 ? 8 : 4
     return WeightedFactor.runLength(count, about: Self.panelBytes / width, granularity: granularity)
   }
@@ -90,10 +90,9 @@ struct WeightedSum: Sendable {
   ) throws(StorageError) {
     precondition(shared.count == run.count * format.byteWidth && destination.count == run.count * output.byteWidth)
     if let product {
-      let columns = granularity
       product.add(
         to: shared, format, into: destination,
-        rows: run.lowerBound / columns..<(run.upperBound + columns - 1) / columns)
+        rows: run.lowerBound / product.columns..<(run.upperBound + product.columns - 1) / product.columns)
     } else if format == .f64 {
       try write(run, shared, through: Double.self, destination)
     } else {
