@@ -9,15 +9,8 @@ import Synchronization
 /// threads. Every record carries its digest: what a crash has torn is found when it is opened, or when it is read.
 /// Memory: some 150 bytes for each record; results are read when they are wanted.
 package final class JobJournal: Sendable {
-  /// What to do about a record whose bytes are not those that were written.
-  enum Repair {
-    /// The job is done again.
-    case recompute
-    /// The error names the job.
-    case refuse
-  }
-
   private struct State {
+    /// In this journal. A record that is damaged is as good as none: the job is done again.
     var jobs: [JobKey: StoredJob] = [:]
     var recordCount = 0
     var reused = 0
@@ -25,20 +18,20 @@ package final class JobJournal: Sendable {
   }
   private let state = Mutex(State())
   private let plan: Digest
-  private let repair: Repair
+  /// What others have done. Of a record that is damaged the error names the job: it is for them to do it again.
+  private let parts: [JobKey: StoredJob]
   /// What new results are appended to; nil if they are not kept.
   private let file: GrowingFile?
-  /// For messages: what a job is.
-  private let describe: @Sendable (JobKey) -> String
+  private let names: JobNames
 
   private init(
-    _ plan: Digest, _ jobs: [(key: JobKey, stored: StoredJob)], _ file: GrowingFile?, _ repair: Repair,
-    _ describe: @escaping @Sendable (JobKey) -> String
+    _ plan: Digest, _ jobs: [(key: JobKey, stored: StoredJob)], _ file: GrowingFile?,
+    parts: [(key: JobKey, stored: StoredJob)], _ names: JobNames
   ) {
     self.plan = plan
     self.file = file
-    self.repair = repair
-    self.describe = describe
+    self.parts = Dictionary(parts, uniquingKeysWith: { $1 })
+    self.names = names
     state.withLock { state in
       // Of two records of a job the later counts: the earlier was damaged.
       for (key, stored) in jobs { state.jobs[key] = stored }
@@ -55,7 +48,7 @@ package final class JobJournal: Sendable {
   ///   process has it.
   convenience init(
     resuming path: String, _ share: TaskShare, plan: Digest, parts: [(key: JobKey, stored: StoredJob)] = [],
-    replacing: Bool, describe: @escaping @Sendable (JobKey) -> String
+    replacing: Bool, names: JobNames
   ) throws(StorageError) {
     let file = try GrowingFile(path)
     let header = JournalHeader(share: share, plan: plan, kernels: BLAS.coreName)
@@ -66,14 +59,12 @@ package final class JobJournal: Sendable {
       try file.truncate(at: 0)
       try file.append(header.bytes)
     }
-    self.init(plan, parts + (found?.jobs ?? []), file, parts.isEmpty ? .recompute : .refuse, describe)
+    self.init(plan, found?.jobs ?? [], file, parts: parts, names)
   }
 
   /// The finished parts of others, to be read only.
-  convenience init(
-    parts: [(key: JobKey, stored: StoredJob)], plan: Digest, describe: @escaping @Sendable (JobKey) -> String
-  ) {
-    self.init(plan, parts, nil, .refuse, describe)
+  convenience init(parts: [(key: JobKey, stored: StoredJob)], plan: Digest, names: JobNames) {
+    self.init(plan, [], nil, parts: parts, names)
   }
 
   /// What a file that is to be a journal holds; nil if it is to be begun.
@@ -108,12 +99,12 @@ package final class JobJournal: Sendable {
 
   // MARK: Results
 
-  func holds(_ key: JobKey) -> Bool { state.withLock { $0.jobs[key] != nil } }
+  func holds(_ key: JobKey) -> Bool { parts[key] != nil || state.withLock { $0.jobs[key] != nil } }
 
   /// Jobs whose results were there, and jobs whose results were added.
   package var counts: (reused: Int, computed: Int) { state.withLock { ($0.reused, $0.computed) } }
 
-  /// Whether the result of a job is there, as it was written.
+  /// Whether this journal has the result of a job, as it was written.
   func hasSound(_ key: JobKey) throws(StorageError) -> Bool {
     guard let stored = state.withLock({ $0.jobs[key] }) else { return false }
     do {
@@ -132,26 +123,35 @@ package final class JobJournal: Sendable {
   func result<Result: JobResult>(
     of key: JobKey, _: Result.Type = Result.self, subject: Result.Subject
   ) throws(StorageError) -> (result: Result, stored: StoredJob)? {
+    var found: (Result, StoredJob)? = try ownResult(of: key, subject)
+    if found == nil { found = try partResult(of: key, subject) }
+    if found != nil { state.withLock { $0.reused += 1 } }
+    return found
+  }
+
+  private func ownResult<Result: JobResult>(
+    of key: JobKey, _ subject: Result.Subject
+  ) throws(StorageError) -> (result: Result, stored: StoredJob)? {
     guard let stored = state.withLock({ $0.jobs[key] }) else { return nil }
     do {
-      let result = try stored.withBytes { raw throws(StorageError) in
-        var reader = ByteReader(raw, at: stored.offset)
-        let result = try Result(parsing: &reader, of: subject)
-        guard reader.remaining == 0 else {
-          throw StorageError(.malformed, "a record is longer than its result", offset: reader.offset)
-        }
-        return result
-      }
-      state.withLock { $0.reused += 1 }
-      return (result, stored)
+      return (try stored.result(of: subject), stored)
     } catch {
-      guard repair == .recompute, error.code.family == .format else {
-        throw StorageError(
-          error.code, "\(describe(key)): \(error.message); make the part again", file: stored.path,
-          offset: error.offset)
-      }
+      guard error.code.family == .format else { throw error }
       forget(key)
       return nil
+    }
+  }
+
+  private func partResult<Result: JobResult>(
+    of key: JobKey, _ subject: Result.Subject
+  ) throws(StorageError) -> (result: Result, stored: StoredJob)? {
+    guard let stored = parts[key] else { return nil }
+    do {
+      return (try stored.result(of: subject), stored)
+    } catch {
+      guard error.code.family == .format else { throw error }
+      throw names.locating(
+        StorageError(error.code, "\(error.message); make the part again", file: stored.path, offset: error.offset), key)
     }
   }
 

@@ -110,6 +110,20 @@ struct StoredJob: Sendable {
     }
   }
 
+  /// What the bytes say that a job's result is.
+  ///
+  /// - Throws: `digestMismatch`, `malformed`.
+  func result<Result: JobResult>(of subject: Result.Subject) throws(StorageError) -> Result {
+    try withBytes { raw throws(StorageError) in
+      var reader = ByteReader(raw, at: offset)
+      let result = try Result(parsing: &reader, of: subject)
+      guard reader.remaining == 0 else {
+        throw StorageError(.malformed, "a record is longer than its result", offset: reader.offset)
+      }
+      return result
+    }
+  }
+
   private var damage: StorageError {
     StorageError(.digestMismatch, "a record is damaged", file: path, offset: offset)
   }

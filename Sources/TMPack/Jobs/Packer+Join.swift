@@ -89,8 +89,8 @@ extension Packer {
       resuming
       ? try JobJournal(
         resuming: Self.journalPath(path), .whole, plan: tasks.plan, parts: parts.jobs, replacing: replacing,
-        describe: tasks.describer)
-      : JobJournal(parts: parts.jobs, plan: tasks.plan, describe: tasks.describer)
+        names: tasks.names)
+      : JobJournal(parts: parts.jobs, plan: tasks.plan, names: tasks.names)
     return try pack(journal, base: base, experts: experts, to: path, replacing: replacing, progress: progress)
   }
 
@@ -108,7 +108,7 @@ extension Packer {
     let names = JobNames(shared, experts)
     let journal = try JobJournal(
       resuming: Self.journalPath(path), .whole, plan: Digest(of: JSONValue.object(identity).canonicalText),
-      replacing: replacing, describe: { names.describe($0) })
+      replacing: replacing, names: names)
     return try pack(journal, base: base, experts: experts, to: path, replacing: replacing, progress: progress)
   }
 

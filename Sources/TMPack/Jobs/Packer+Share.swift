@@ -43,7 +43,7 @@ extension Packer {
     let leftover = try leftover(at: path, share, tasks, replacing: replacing)
     if leftover == .complete { return try finished() }
     let journal = try JobJournal(
-      resuming: path + ".resume", share, plan: tasks.plan, replacing: replacing, describe: tasks.describer)
+      resuming: path + ".resume", share, plan: tasks.plan, replacing: replacing, names: tasks.names)
     // Again, now that no one else works on it.
     if try self.leftover(at: path, share, tasks, replacing: replacing) == .complete {
       try journal.remove()
@@ -93,7 +93,8 @@ extension Packer {
         throw StorageError(.unknownFormat, "is another part")
       }
     } catch {
-      if replacing || error.code.family == .inputOutput { return .nothing }
+      if error.code.family == .inputOutput { throw error }
+      if replacing { return .nothing }
       throw StorageError(.outputExists, "exists and is not part \(share) of this plan; --force replaces it", file: path)
     }
     guard contents.isFinished, Set(contents.jobs.map(\.key)) == Set(tasks.jobs(of: share).map(\.key)) else {

@@ -24,7 +24,7 @@ public struct TaskList: Sendable {
   let allJobs: [PackJob]
   /// Jobs that are best done together.
   let groups: [Range<Int>]
-  private let names: JobNames
+  let names: JobNames
   private let body: JSONObject
 
   /// - Parameters:
@@ -88,11 +88,6 @@ public struct TaskList: Sendable {
 
   /// For messages: what a job is.
   package func describe(_ key: JobKey) -> String { names.describe(key) }
-
-  var describer: @Sendable (JobKey) -> String {
-    let names = names
-    return { names.describe($0) }
-  }
 }
 
 /// What people call jobs.
@@ -105,6 +100,21 @@ struct JobNames: Sendable {
     paths = SourceDigests.paths(of: [shared] + experts.map(\.checkpoint))
     self.shared = shared.source
     self.experts = experts
+  }
+
+  /// An error of a job's result, with what the result is of.
+  func locating(_ error: StorageError, _ key: JobKey) -> StorageError {
+    func name(_ source: any TensorSource) -> String? {
+      source.tensors.indices.contains(key.index) ? source.tensors[key.index].name : nil
+    }
+    switch key.kind {
+    case .source:
+      return StorageError(error.code, "\(describe(key)): \(error.message)", file: error.file, offset: error.offset)
+    case .shared: return error.at(tensor: name(shared))
+    case .analysis, .probe, .packing:
+      guard experts.indices.contains(key.expert) else { return error }
+      return error.at(expert: experts[key.expert].name, tensor: name(experts[key.expert].checkpoint.source))
+    }
   }
 
   func describe(_ key: JobKey) -> String {
