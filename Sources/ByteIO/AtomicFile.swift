@@ -64,6 +64,8 @@ public final class AtomicFile: OverwritableSink {
       throw StorageError(.outputExists, "exists already; --force replaces it", file: path)
     }
     switch FileTree.kind(of: target) {
+    case nil where path.hasSuffix("/"):
+      throw StorageError(.invalidArgument, "is to be a file, and named as a folder", file: path)
     case nil, .file, .link: break
     case .folder: throw StorageError(.outputExists, "is a folder", file: path)
     case .other: throw StorageError(.outputExists, "is a device, a pipe or a socket, and is not replaced", file: path)

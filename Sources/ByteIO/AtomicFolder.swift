@@ -13,22 +13,25 @@ public final class AtomicFolder {
   public let staging: String
   /// `path` without links, dots and slashes at its end, which a rename could not replace.
   private let target: String
-  private let replacing: Bool
+  /// Whether a file of an older folder, by its path in it, may go; nil for none.
+  private let isReplaceable: ((String) -> Bool)?
   private var subfolders: [String] = []
   private var finished = false
 
-  /// - Throws: `outputExists` when `path` holds something and `replacing` is false; `invalidArgument` when nothing
+  /// - Parameter isReplaceable: whether a file of a folder that is there already may go, by its path in that folder: because a
+  ///   new one takes its place, or means the same. A folder with anything else in it is not replaced. nil to replace none.
+  /// - Throws: `outputExists` when `path` holds something that must not be replaced; `invalidArgument` when nothing
   ///   can ever be put in its place. Both now, not after hours of work.
-  public init(_ path: String, replacing: Bool = false) throws(StorageError) {
+  public init(_ path: String, replacing isReplaceable: ((String) -> Bool)? = nil) throws(StorageError) {
     self.path = path
-    self.replacing = replacing
-    target = try Self.target(path, replacing: replacing)
+    self.isReplaceable = isReplaceable
+    target = try Self.target(path, isReplaceable)
     staging = TemporaryPaths.register(siblingOf: target)
     // Not `makeFolder`: its error would name the staging folder, which the caller has not heard of.
-    guard mkdir(staging, 0o777) == 0 else { throw systemError("make the folder", file: path) }
+    guard mkdir(staging, 0o777) == 0 else { throw creationError(file: path) }
   }
 
-  private static func target(_ path: String, replacing: Bool) throws(StorageError) -> String {
+  private static func target(_ path: String, _ isReplaceable: ((String) -> Bool)?) throws(StorageError) -> String {
     switch FileTree.kind(of: path) {
     case nil:
       guard FileTree.kind(of: path, followingLinks: false) == nil else {
@@ -37,17 +40,37 @@ public final class AtomicFolder {
       guard !path.isEmpty else { throw StorageError(.invalidArgument, "an output needs a name") }
       return FileTree.join(FileTree.parent(path), FileTree.lastComponent(path))
     case .folder:
-      if !replacing, try !FileTree.names(in: path).isEmpty {
-        throw StorageError(.outputExists, "is a folder with files in it; --force replaces it", file: path)
-      }
       let target = try FileTree.resolved(path)
+      if let here = try? FileTree.resolved("."), FileTree.contains(target, here) {
+        throw StorageError(
+          .invalidArgument, "is the current folder or holds it, and is not replaced whole; name a folder inside it",
+          file: path)
+      }
       guard !FileTree.isMountPoint(target) else {
         throw StorageError(
           .invalidArgument, "is a mount point, which cannot be replaced whole; name a folder inside it", file: path)
       }
+      try check(target, path, isReplaceable)
       return target
     default:
       throw StorageError(.outputExists, "exists and is not a folder", file: path)
+    }
+  }
+
+  /// Refuses to replace a folder with something in it that would be lost.
+  private static func check(
+    _ target: String, _ path: String, _ isReplaceable: ((String) -> Bool)?
+  ) throws(StorageError) {
+    guard let isReplaceable else {
+      guard try FileTree.names(in: target).isEmpty else {
+        throw StorageError(.outputExists, "is a folder with files in it; --force replaces it", file: path)
+      }
+      return
+    }
+    if let other = try FileTree.firstFile(in: target, where: { !isReplaceable($0) }) {
+      throw StorageError(
+        .outputExists, "is not replaced: it holds \(other), which is not of the model; move that away first", file: path
+      )
     }
   }
 
@@ -84,9 +107,8 @@ public final class AtomicFolder {
     }
     var aside: String?
     if FileTree.kind(of: target) != nil, try !FileTree.names(in: target).isEmpty {
-      guard replacing else {
-        throw StorageError(.outputExists, "appeared while it was being written; --force replaces it", file: path)
-      }
+      // Again: something may have appeared while this was being written.
+      try Self.check(target, path, isReplaceable)
       let old = TemporaryPaths.register(siblingOf: target)
       // Not ours to delete on an interrupt: it is the user's until the new folder is in place.
       TemporaryPaths.forget(old)

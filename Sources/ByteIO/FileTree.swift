@@ -53,6 +53,40 @@ public enum FileTree {
     return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
   }
 
+  /// The first file or link that fits, by its path in `folder`.
+  static func firstFile(
+    in folder: String, where fits: (String) -> Bool
+  ) throws(StorageError) -> String? {
+    func search(_ place: String) throws(StorageError) -> String? {
+      for name in try names(in: join(folder, place)) {
+        let path = place.isEmpty ? name : join(place, name)
+        if kind(of: join(folder, path), followingLinks: false) == .folder {
+          if let found = try search(path) { return found }
+        } else if fits(path) {
+          return path
+        }
+      }
+      return nil
+    }
+    return try search("")
+  }
+
+  /// Whether `inner` is `outer` or inside of it; both resolved.
+  static func contains(_ outer: String, _ inner: String) -> Bool {
+    ExactString(inner) == ExactString(outer) || inner.utf8.starts(with: join(outer, "").utf8)
+  }
+
+  /// Refuses to replace what is being read: `output` is one of the inputs, or a file of one, or a folder that holds one.
+  ///
+  /// - Throws: `invalidArgument`.
+  public static func check(_ output: String, replacesNoneOf inputs: [String]) throws(StorageError) {
+    guard let new = try? resolved(output) else { return }
+    for input in inputs {
+      guard let old = try? resolved(input), contains(new, old) || contains(old, new) else { continue }
+      throw StorageError(.invalidArgument, "would replace what is read, \(input); write elsewhere", file: output)
+    }
+  }
+
   /// What the link at `path` says, unresolved; nil when it is no link.
   public static func linkTarget(of path: String) -> String? {
     var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))

@@ -71,7 +71,7 @@ extension CheckpointFormat: CustomStringConvertible {
   /// What to do with a file of a format that cannot be read as a checkpoint.
   private var advice: String {
     switch self {
-    case .tmpack: "; name an expert: FILE#NAME"
+    case .tmpack: "; unpack an expert of it first (compare and export take FILE#NAME)"
     case .json: "; if it is the index of shards, name its folder"
     case .gitLFSPointer: "; fetch the file itself with git lfs pull"
     case .markup: "; the download went wrong"

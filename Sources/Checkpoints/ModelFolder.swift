@@ -21,6 +21,8 @@ public struct ModelFolder: Sendable {
   public let source: any TensorSource
   /// Paths of the files with tensors, sorted by name.
   public let weightFiles: [String]
+  /// Their paths in the folder, and those of the indexes of shards.
+  let tensorFiles: Set<String>
   /// Sorted by name.
   public let carriedFiles: [CarriedFile]
   /// Sorted by name.
@@ -38,7 +40,8 @@ public struct ModelFolder: Sendable {
       let weights = try OpenedWeights(in: path, names, mode)
       source = weights.source
       weightFiles = weights.files.map { FileTree.join(path, $0) }
-      (carriedFiles, skippedFiles) = try Self.otherFiles(in: path, used: Set(weights.used))
+      tensorFiles = Set(weights.used)
+      (carriedFiles, skippedFiles) = try Self.otherFiles(in: path, used: tensorFiles)
       return
     }
     var sources: [(name: String, source: any TensorSource)] = []
@@ -53,7 +56,8 @@ public struct ModelFolder: Sendable {
     }
     source = try PipelineSource(sources, label: path)
     weightFiles = files
-    (carriedFiles, skippedFiles) = try Self.otherFiles(in: path, used: Set(used))
+    tensorFiles = Set(used)
+    (carriedFiles, skippedFiles) = try Self.otherFiles(in: path, used: tensorFiles)
   }
 
   /// The folders of a pipeline that hold weights, sorted by name; none unless there is an index of a pipeline.

@@ -58,7 +58,8 @@ public struct ConvertedSource: TensorSource {
     guard count > 0 else { return }
     guard overflow != .error else {
       throw StorageError(
-        .nonFinite, "\(count) numbers are too large for \(format.dtype.rawValue)", file: label, tensor: info.name)
+        .nonFinite, "\(count) \(count == 1 ? "number is" : "numbers are") too large for \(format.dtype.rawValue)",
+        file: label, tensor: info.name)
     }
     overflows.total.add(count, ordering: .relaxed)
   }

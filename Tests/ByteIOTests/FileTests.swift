@@ -227,12 +227,28 @@ import Testing
     try AtomicFolder(folder("out")).commit()  // An empty one may be replaced.
     try put([1], at: folder("out/old"))
     #expect(code { _ = try AtomicFolder(folder("out")) } == .outputExists)
-    let output = try AtomicFolder(folder("out"), replacing: true)
+    let output = try AtomicFolder(folder("out"), replacing: { $0 == "old" })
     try put([2], at: FileTree.join(output.staging, "new"))
     #expect(try FileTree.names(in: folder("out")) == ["old"])
     try output.commit()
     #expect(try FileTree.names(in: folder("out")) == ["new"])
     #expect(folder.names == ["out"])
+  }
+
+  @Test func neverReplacesWhatIsNotItsOwn() throws {
+    let folder = TemporaryFolder()
+    try FileTree.makeFolder(folder("out"))
+    try FileTree.makeFolder(folder("out/logs"))
+    try put([1], at: folder("out/old"))
+    func begin() throws -> AtomicFolder { try AtomicFolder(folder("out"), replacing: { $0 == "old" }) }
+    let output = try begin()
+    try put([2], at: folder("out/logs/day"))
+    // Also what appears while the new folder is being written.
+    let late = try #require(failure { try output.commit() })
+    #expect(late.code == .outputExists && late.message.contains("logs/day"))
+    #expect(failure { _ = try begin() }?.message.contains("logs/day") == true)
+    #expect(try contents(folder("out/logs/day")) == [2])
+    #expect(try contents(folder("out/old")) == [1])
   }
 
   @Test func keepsAFolderThatAppearedMeanwhile() throws {
@@ -262,13 +278,16 @@ import Testing
     let folder = TemporaryFolder()
     try put([1], at: folder("file"))
     #expect(symlink("nowhere", folder("dangling")) == 0)
-    #expect(code { _ = try AtomicFolder(folder("file"), replacing: true) } == .outputExists)
+    #expect(code { _ = try AtomicFolder(folder("file"), replacing: { _ in true }) } == .outputExists)
     #expect(code { _ = try AtomicFolder(folder("dangling")) } == .outputExists)
-    #expect(code { _ = try AtomicFolder("/", replacing: true) } == .invalidArgument)
+    #expect(code { _ = try AtomicFolder("/", replacing: { _ in true }) } == .invalidArgument)
+    for here in [".", ".."] {
+      #expect(code { _ = try AtomicFolder(here, replacing: { _ in true }) } == .invalidArgument)
+    }
     #expect(code { _ = try AtomicFolder("") } == .invalidArgument)
     #expect(code { _ = try AtomicFolder(folder("no/out")) } == .notFound)
     #if os(Linux)
-      #expect(code { _ = try AtomicFolder("/proc", replacing: true) } == .invalidArgument)
+      #expect(code { _ = try AtomicFolder("/proc", replacing: { _ in true }) } == .invalidArgument)
     #endif
     #expect(folder.names == ["dangling", "file"])
   }

@@ -101,6 +101,27 @@ import Testing
     #expect(folder.names == [name])
   }
 
+  /// All of the old model goes, nothing else: neither is a shard left that no index names, nor is anyone's file lost.
+  @Test func replacesModelsOnly() throws {
+    let folder = TemporaryFolder()
+    let original = try Self.layers()
+    let notes = [CarriedContent(try CarriedFileName("config.json")) { Array("{}".utf8) }]
+    try CheckpointDestination(folder("out"), maxShardBytes: 200).write(original, carriedFiles: notes)
+    #expect(try FileTree.names(in: folder("out")).count > 3)
+    func replace() throws {
+      try CheckpointDestination(folder("out"), replacing: true).write(original, carriedFiles: notes)
+    }
+    try replace()
+    #expect(try FileTree.names(in: folder("out")) == ["config.json", "model.safetensors"])
+    for other in ["zoo.tmpack", "notes.txt", ".git"] {
+      try put([1], at: folder("out/\(other)"))
+      let error = failure { try replace() }
+      #expect(error?.code == .outputExists && error?.message.contains(other) == true)
+      removeFile(folder("out/\(other)"))
+    }
+    try replace()
+  }
+
   @Test(arguments: ["out", "out.safetensors"], [1, 2, 4]) func leavesNothingAfterAFailure(
     _ name: String, _ threads: Int
   ) throws {

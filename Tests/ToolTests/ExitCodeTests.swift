@@ -62,7 +62,11 @@ import Testing
       file: archive)
     try expect(try tmpack("compare", a66, b44, "--tensors", "zz", "--json"), 1, "invalid-argument")
     try expect(try tmpack("remove", archive, "no", "--json"), 1, "unknown-name", file: archive)
-    try expect(try tmpack("add", archive, "--expert", "a66=\(c07)", "--json"), 1, "invalid-argument")
+    try expect(try tmpack("add", archive, "--expert", "a66=\(c07)", "--json"), 1, "invalid-argument", file: archive)
+    for twice in [["--expert", "a66", "--expert", "b44"], ["--weights", "a66=1", "--weights", "b44=1"]] {
+      let run = try Child(toolPath, ["unpack", archive, "-o", out, "--json"] + twice).wait()
+      try expect(run, 1, "invalid-argument")
+    }
     #expect(folder.names == ["zoo.tmpack"])
   }
 
@@ -75,6 +79,21 @@ import Testing
     try expect(run, 1, "shape-mismatch", file: folder("other"))
     #expect(try run.jsonError()["expert"] == "a")
     #expect(folder.names == ["other"])
+  }
+
+  @Test func anotherDType() throws {
+    let half = folder("half.safetensors")
+    try #require(try tmpack("convert", b44, half, "--dtype", "bf16").code == 0)
+    for command in ["pack", "merge"] {
+      let arguments = [command] + (command == "merge" ? ["average"] : [])
+      let run = try Child(
+        toolPath, arguments + ["--base", base, "--expert", "h=\(half)", "-o", folder("x.safetensors"), "--json"]
+      ).wait()
+      try expect(run, 1, "shape-mismatch", file: half)
+      guard case .string(let message) = try run.jsonError()["message"] else { Issue.record("no message"); return }
+      #expect(message.contains("BF16") && message.contains("convert --dtype"))
+    }
+    #expect(folder.names == ["half.safetensors"])
   }
 
   // MARK: 2, corrupt or malformed

@@ -78,15 +78,17 @@ public struct CheckpointDestination: Sendable {
   /// - Parameters:
   ///   - carriedFiles: none for a single file.
   ///   - progress: bytes of tensors written, and of all tensors; called after each tensor, or part of a large one, on this thread.
+  /// - Returns: bytes of all files with tensors.
   /// - Throws: `outputExists`; `unsupportedFeature` for a tensor that the format cannot hold; `invalidArgument` for
   ///   carried files beside a single file, `malformed` for two of one name; what `source` throws; `inputOutput`.
   ///   Nothing is left behind then.
   /// - Complexity: memory for `threads + 1` tensors, but no more than 1 MiB each of those that lie in a file as they are
   ///   to be written.
+  @discardableResult
   public func write(
     _ source: some TensorSource, carriedFiles: [CarriedContent] = [], threads: Int = availableCores(),
     progress: (_ bytesWritten: UInt64, _ total: UInt64) -> Void = { _, _ in }
-  ) throws(StorageError) {
+  ) throws(StorageError) -> UInt64 {
     let plans = try located(file: path) { () throws(StorageError) in
       let parts = layout == .file ? [.whole(source)] : try FolderPart.parts(of: source, beside: carriedFiles)
       return try parts.map { part throws(StorageError) in
@@ -95,21 +97,23 @@ public struct CheckpointDestination: Sendable {
     }
     var otherFiles = carriedFiles
     for plan in plans { otherFiles += try plan.indexFile }
-    try checkNames(of: otherFiles, beside: plans)
+    let names = try checkedNames(of: otherFiles, beside: plans)
     let total = plans.reduce(0) { $0 &+ $1.writtenSize }
     var written: UInt64 = 0
+    var fileBytes: UInt64 = 0
     func put(_ shard: ShardPlan.Shard, of plan: ShardPlan, in file: AtomicFile) throws(StorageError) {
       try TensorStream(plan.part.source, shard.plan).write(to: file, threads: threads) { bytes in
         written += UInt64(bytes)
         progress(written, total)
       }
+      fileBytes += file.position
       try file.commit()
     }
     switch layout {
     case .file:
       try put(plans[0].shards[0], of: plans[0], in: AtomicFile(path, replacing: replacing))
     case .folder:
-      let folder = try AtomicFolder(path, replacing: replacing)
+      let folder = try AtomicFolder(path, replacing: replacing ? replaceable(by: names) : nil)
       // The small files first: if one of them cannot be had, that is known before the long part.
       for file in otherFiles { try add(file, to: folder) }
       for plan in plans {
@@ -119,18 +123,28 @@ public struct CheckpointDestination: Sendable {
       }
       try folder.commit()
     }
+    return fileBytes
   }
 
-  /// Refuses now what could only fail later.
-  private func checkNames(of files: [CarriedContent], beside plans: [ShardPlan]) throws(StorageError) {
+  /// What a folder may lose to this one: files of the same names, and all weights of the model that it is.
+  private func replaceable(by names: Set<String>) -> (String) -> Bool {
+    let old = (try? ModelFolder(path))?.tensorFiles ?? []
+    return { names.contains($0) || old.contains($0) }
+  }
+
+  /// Paths of the output's files in it. Refuses now what could only fail later.
+  private func checkedNames(
+    of files: [CarriedContent], beside plans: [ShardPlan]
+  ) throws(StorageError) -> Set<String> {
     if layout == .file {
-      guard let first = files.first else { return }
+      guard let first = files.first else { return [] }
       throw StorageError(.invalidArgument, "a single file has no place for \(first.name); write a folder", file: path)
     }
     var taken = Set(plans.flatMap { plan in plan.shards.map { plan.part.folder + $0.fileName } })
     for file in files where !taken.insert(file.name.text).inserted {
       throw StorageError(.malformed, "two files are named \"\(file.name)\"", file: path)
     }
+    return taken
   }
 
   private func add(_ content: CarriedContent, to folder: AtomicFolder) throws(StorageError) {

@@ -32,8 +32,14 @@ extension AdapterExport {
     to path: String, replacing: Bool = false, threads: Int = availableCores(),
     progress: (_ bytesWritten: UInt64, _ total: UInt64) -> Void = { _, _ in }
   ) throws(StorageError) -> Report {
-    let folder = try AtomicFolder(path, replacing: replacing)
-    return try write(to: folder, threads: threads, progress: progress)
+    try write(to: try Self.folder(path, replacing: replacing), threads: threads, progress: progress)
+  }
+
+  /// Begins the folder, where it is to be refused before something else is done. An older adapter is replaced if nothing
+  /// is beside it.
+  public static func folder(_ path: String, replacing: Bool = false) throws(StorageError) -> AtomicFolder {
+    let names = [AdapterConfiguration.fileName, LoRAAdapter.weightFileName]
+    return try AtomicFolder(path, replacing: replacing ? { names.contains($0) } : nil)
   }
 
   /// The same in a folder that was begun already.

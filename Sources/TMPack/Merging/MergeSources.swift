@@ -67,24 +67,38 @@ extension MergeSources {
       var notes: [String] = []
       if let first = other.first {
         notes.append(
-          "\(expert.name) has \(other.count) of the base's tensors not at all or in another shape or dtype, and is left out for them (\(first.name))"
+          "\(expert.name) is left out for \(other.count) of the base's \(floats.count) tensors, which it lacks or has in another shape or dtype: \(Self.listed(other, first))"
         )
       }
       if let first = alone.first {
-        notes.append("\(expert.name) has \(alone.count) tensors that the base lacks; they are left out (\(first.name))")
+        notes.append(
+          "\(alone.count) tensors of \(expert.name) that the base lacks are left out: \(Self.listed(alone, first))")
       }
       return notes
     }
   }
+
+  private static func listed(_ tensors: [TensorInfo], _ first: TensorInfo) -> String {
+    tensors.count == 1 ? first.name : "\(first.name), …"
+  }
 }
 
 extension TensorSource {
-  /// Refuses an expert that has no tensor of the model's, naming the first of them.
+  /// Refuses an expert that has none of the model's weights, naming the first of them.
   func checkArchitecture(as expert: String, against model: [TensorInfo]) throws(StorageError) {
-    if model.isEmpty || tensors.isEmpty { return }
-    if model.contains(where: { tensor(named: $0.name)?.matches($0) == true }) { return }
-    let first = model[0]
-    let found = tensor(named: first.name).map { "\($0.dtype.rawValue) \($0.shape)" } ?? "absent"
+    // Tensors of positions and the like say nothing: models of any dtype have them in common.
+    let floats = model.filter { $0.dtype.floatFormat != nil }
+    let weights = floats.isEmpty ? model : floats
+    guard let first = weights.first, !tensors.isEmpty else { return }
+    if weights.contains(where: { tensor(named: $0.name)?.matches($0) == true }) { return }
+    let own = tensor(named: first.name)
+    if let own, own.shape == first.shape {
+      throw StorageError(
+        .shapeMismatch,
+        "is of another dtype, \(own.dtype.rawValue) where the shared model is \(first.dtype.rawValue): convert one of them first, with convert --dtype",
+        file: label, expert: expert, tensor: first.name)
+    }
+    let found = own.map { "\($0.dtype.rawValue) \($0.shape)" } ?? "absent"
     throw StorageError(
       .shapeMismatch,
       "is of another architecture: no tensor agrees with the shared model's; the first, \(first.dtype.rawValue) \(first.shape), is \(found) here",

@@ -31,9 +31,10 @@ extension TensorGroup {
   ) throws(StorageError) {
     try forEachTaskVectorChunk(ofMultiple: multiple) { chunk throws(StorageError) in
       for (member, part) in zip(members, chunk.members) where !part.allFinite {
+        let index = chunk.range.lowerBound + part.firstIndex { !$0.isFinite }!
         throw StorageError(
-          .nonFinite, "differs from the base by NaN or infinity, which cannot be merged by magnitude",
-          expert: member.name)
+          .nonFinite, "element \(index) differs from the base by NaN or infinity, which cannot be merged by magnitude",
+          file: member.expert.source.label, expert: member.name)
       }
       try body(chunk)
     }

@@ -61,6 +61,8 @@ public struct Packer: Sendable {
     progress: @escaping (Progress) -> Void = { _ in }
   ) throws(StorageError) -> PackSummary {
     let shared = try checkedShared(base, experts)
+    try FileTree.check(
+      path, replacesNoneOf: ([shared] + [base].compactMap { $0 } + experts.map(\.checkpoint)).map(\.path))
     let writer = try ArchiveWriter(
       creating: path, replacing: replacing, level: level, temporary: journal?.temporaryOutput)
     let digested = [shared] + experts.map(\.checkpoint)
@@ -83,7 +85,11 @@ public struct Packer: Sendable {
     _ experts: [ExpertInput], to archive: Archive, progress: @escaping (Progress) -> Void = { _ in }
   ) throws(StorageError) -> PackSummary {
     guard !experts.isEmpty else { throw StorageError(.invalidArgument, "no expert is given") }
-    try checkNames(archive.experts.map(\.name) + experts.map(\.name))
+    try checkNames(experts.map(\.name))
+    for expert in experts where archive.experts.contains(where: { ExactString($0.name) == ExactString(expert.name) }) {
+      throw StorageError(
+        .invalidArgument, "has an expert of that name already", file: archive.path, expert: expert.name)
+    }
     guard !rules.makesTALLMasks else {
       throw StorageError(
         .invalidArgument,

@@ -43,7 +43,7 @@ struct RateProbe {
         try located(expert: expert.input.name) { () throws(StorageError) in
           try search(
             [expert], QualitySearch(window: Self.sizeWindow(budget), fallback: .below),
-            refusal: "the budget of \(budget) bytes an expert cannot be met: even the coarsest factors take more",
+            refusal: { "the budget of \(budget) bytes an expert cannot be met: the coarsest factors take \(Int($0))" },
             estimate: { $0[0].bytes }, measure: { Double($0[0].bytes) })
         }[0]
       }
@@ -59,14 +59,16 @@ struct RateProbe {
     var round = 0
     var attempt = 0
     while true {
-      let (found, quality) = try search(
+      let (found, nearest) = try search(
         [expert], QualitySearch(window: Self.errorWindow.scaled(by: 1 / target), fallback: .above), round: &round,
         estimate: { norm / max($0[0].squaredError.squareRoot(), 1e-300) }, measure: { 1 / max($0[0].error, 1e-300) })
-      let ranks = expert.prepared.wantedRanks(at: rate.setting(quality: quality))
+      let ranks = expert.prepared.wantedRanks(at: rate.setting(quality: nearest.quality))
       if ranks.isEmpty {
         guard let found else {
           throw StorageError(
-            .invalidArgument, "the error of \(target) cannot be met by quantised factors; --lossless is exact")
+            .invalidArgument,
+            "the error of \(target) cannot be met by quantised factors, whose least is \(Float(1 / nearest.value)); --lossless is exact"
+          )
         }
         return found[0]
       }
@@ -81,33 +83,36 @@ struct RateProbe {
     let taken = writer.position + index
     guard budget > taken else {
       throw StorageError(
-        .invalidArgument, "the budget of \(budget) bytes does not hold the shared model, which takes \(taken)")
+        .invalidArgument,
+        "the budget of \(budget) bytes does not hold the archive without these experts, which takes \(taken)")
     }
     return try search(
       experts, QualitySearch(window: Self.sizeWindow(budget), fallback: .below),
-      refusal: "the budget of \(budget) bytes cannot be met: even the coarsest factors take more",
+      refusal: {
+        "the budget of \(budget) bytes cannot be met: with the coarsest factors the archive takes \(Int($0))"
+      },
       estimate: { $0.reduce(Double(taken)) { $0 + $1.bytes } },
       measure: { Double($0.reduce(taken) { $0 + $1.bytes }) })
   }
 
   private func search(
-    _ experts: [Expert], _ search: QualitySearch, refusal: String,
+    _ experts: [Expert], _ search: QualitySearch, refusal: (_ nearest: Double) -> String,
     estimate: ([(bytes: Double, squaredError: Double)]) -> Double, measure: ([Outcome]) -> Double
   ) throws(StorageError) -> [Factors] {
     var round = 0
-    let (found, _) = try self.search(experts, search, round: &round, estimate: estimate, measure: measure)
-    guard let found else { throw StorageError(.invalidArgument, refusal) }
+    let (found, nearest) = try self.search(experts, search, round: &round, estimate: estimate, measure: measure)
+    guard let found else { throw StorageError(.invalidArgument, refusal(nearest.value)) }
     return found
   }
 
   /// - Parameter round: of the first probe; then of the next.
-  /// - Returns: nil where the target cannot be met, and the quality that was found or that came nearest.
+  /// - Returns: nil where the target cannot be met, and the quality that was found or came nearest, with what was measured.
   private func search(
     _ experts: [Expert], _ search: QualitySearch, round: inout Int,
     estimate: ([(bytes: Double, squaredError: Double)]) -> Double, measure: ([Outcome]) -> Double
-  ) throws(StorageError) -> (factors: [Factors]?, quality: Double) {
+  ) throws(StorageError) -> (factors: [Factors]?, nearest: (quality: Double, value: Double)) {
     // Nothing to decide on.
-    if experts.allSatisfy({ $0.prepared.tensors.isEmpty }) { return (experts.map { _ in [:] }, 1) }
+    if experts.allSatisfy({ $0.prepared.tensors.isEmpty }) { return (experts.map { _ in [:] }, (1, 0)) }
     let (rate, codecs) = (rate, rate.quantizedCodecs)
     func look(_ look: (Int) -> Look) throws(StorageError) -> (value: Double, content: [Outcome]) {
       // Behind each other, since what an earlier expert has is not stored again.
@@ -123,7 +128,7 @@ struct RateProbe {
     } measure: { quality throws(StorageError) in
       try look { _ in Look(setting: rate.setting(quality: quality)) }
     }
-    if case .none(let nearest) = first { return (nil, nearest.quality) }
+    if case .none(let nearest) = first { return (nil, (nearest.quality, nearest.value)) }
     guard var best = first.measurement else { preconditionFailure("only `none` has none") }
     let quality = best.quality
     if case .beside(let near, let other) = first {
@@ -142,7 +147,7 @@ struct RateProbe {
         if case .within = result { break }
       }
     }
-    return (best.content.map(\.factors), quality)
+    return (best.content.map(\.factors), (quality, best.value))
   }
 
   /// What is tried.

@@ -122,9 +122,14 @@ extension PlanningRun {
     }
     let relative = (bytes: bytes.deviation / bytes.value, error: error.deviation / max(error.value, 1e-300))
     switch rate.target {
-    case .error(let target) where abs(error.value / target - 1) < 0.03:
+    case .error(let target) where abs(error.value / target - 1) < 0.25:
+      // Where the error jumps over the target, packing holds the forms of tensors and makes their steps finer: the size
+      // that takes lies between those on either side of the jump.
+      let jump = max(0, error.value / (Self.errorAim.value * target) - 1 - Self.errorAim.deviation) / slope
       return (
-        Estimate(bytes.value, deviation: bytes.value * (relative.bytes + relative.error / slope)),
+        Estimate(
+          bytes.value * (1 + jump),
+          deviation: bytes.value * (jump / 2 + relative.bytes + (relative.error + Self.errorAim.deviation) / slope)),
         target * Self.errorAim
       )
     case .bytesPerExpert, .archiveBytes:

@@ -95,7 +95,7 @@ struct Convert: ParsableCommand {
       throw StorageError(
         .invalidArgument,
         """
-        is a PEFT adapter, not a whole model: `pack` and `unpack` merge it into its base; its own \
+        is a PEFT adapter, not a whole model: `pack`, `add` and `merge` add it to its base; its own \
         file of weights can be converted, by that file's name
         """, file: input)
     }
@@ -112,7 +112,7 @@ struct Convert: ParsableCommand {
     source = try destination.format.described(converted ?? source, by: checkpoint.carriedFiles.map(\.content))
 
     let files = destination.layout == .folder ? checkpoint.carriedFiles.map(\.content) : []
-    try reporting.withProgress { show in
+    let bytes = try reporting.withProgress { show in
       try destination.write(source, carriedFiles: files, threads: work.pipeline.threads) {
         show(Progress(stage: "converting", done: $0, total: $1))
       }
@@ -120,15 +120,17 @@ struct Convert: ParsableCommand {
 
     var notes = checkpoint.notes + destination.notes(on: source)
     if destination.layout == .file, !checkpoint.carriedFiles.isEmpty {
-      notes.append("a single file has no place for the folder's \(checkpoint.carriedFiles.count) other files")
+      notes.append(
+        "a single file has no place for the folder's \(counted(checkpoint.carriedFiles.count, "other file"))")
     }
-    report(source, destination, overflows: converted?.overflowCount ?? 0, files: files.map(\.name.text), notes: notes)
+    report(
+      source, destination, bytes, overflows: converted?.overflowCount ?? 0, files: files.map(\.name.text), notes: notes)
   }
 
   private func report(
-    _ source: any TensorSource, _ destination: CheckpointDestination, overflows: Int, files: [String], notes: [String]
+    _ source: any TensorSource, _ destination: CheckpointDestination, _ bytes: UInt64, overflows: Int, files: [String],
+    notes: [String]
   ) {
-    let bytes = source.tensors.reduce(0) { $0 + UInt64($1.byteCount) }
     if reporting.json {
       return Console.result([
         "output": .string(output), "format": .string(destination.format.rawValue),
@@ -138,9 +140,12 @@ struct Convert: ParsableCommand {
       ])
     }
     for note in notes { Console.talk("note: \(note)") }
-    if overflows > 0 { Console.talk("note: \(overflows) numbers were too large and became the largest of their sign") }
-    let others = files.isEmpty ? "" : ", \(files.count) other files"
+    if overflows > 0 {
+      Console.talk("note: \(counted(overflows, "number")) too large became the largest of the sign")
+    }
+    let others = files.isEmpty ? "" : ", \(counted(files.count, "other file"))"
     Console.result(
-      "\(output): \(source.tensors.count) tensors, \(ByteSize.text(bytes)), \(destination.format.rawValue)\(others)")
+      "\(output): \(counted(source.tensors.count, "tensor")), \(ByteSize.text(bytes)), \(destination.format.rawValue)\(others)"
+    )
   }
 }

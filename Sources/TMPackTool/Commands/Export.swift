@@ -51,7 +51,10 @@ struct Export: ParsableCommand {
     }
     let report = try reporting.withProgress { show in
       // Refused now, if it is to be refused, and not after the shared model.
-      let folder = try AtomicFolder(paths.output.path, replacing: paths.force)
+      for output in [paths.output.path] + [paths.sharedOut?.path].compactMap({ $0 }) {
+        try FileTree.check(output, replacesNoneOf: [archive.path] + [detached.sharedFrom].compactMap { $0 })
+      }
+      let folder = try AdapterExport.folder(paths.output.path, replacing: paths.force)
       if let sharedOut = paths.sharedOut { try writeShared(of: archive, to: sharedOut.path, show) }
       return try export.write(to: folder, threads: work.pipeline.threads) {
         show(Progress(stage: "exporting", done: $0, total: $1))

@@ -135,6 +135,9 @@ struct Merge: ParsableCommand {
     try merging.checkNames(experts, searched: search.search.map(\.name))
     // A method that does not use the base's values needs one only to say which tensors there are.
     let origin = base ?? experts[0].checkpoint
+    if let output {
+      try FileTree.check(output.path, replacesNoneOf: ([origin] + experts.map(\.checkpoint)).map(\.path))
+    }
     let sources = MergeSources(base: origin, experts: experts)
     try sources.checkArchitectures()
     return Inputs(

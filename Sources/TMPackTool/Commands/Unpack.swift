@@ -80,10 +80,11 @@ struct Unpack: ParsableCommand {
     if !globs.isEmpty, source.tensors.isEmpty {
       throw StorageError(.invalidArgument, "no tensor's name matches \(tensors.joined(separator: ", "))", file: archive)
     }
+    try FileTree.check(output.path, replacesNoneOf: [archive] + [selection.detached.sharedFrom].compactMap { $0 })
     let destination = try CheckpointDestination(output.path, replacing: force, maxShardBytes: maxShardSize.bytes)
     source = try destination.format.described(source, by: mix.files.map(\.content))
     let files = destination.layout == .folder ? mix.files.map(\.content) : []
-    try reporting.withProgress { show in
+    let bytes = try reporting.withProgress { show in
       try destination.write(source, carriedFiles: files, threads: work.pipeline.threads) {
         show(Progress(stage: "unpacking", done: $0, total: $1))
       }
@@ -93,7 +94,6 @@ struct Unpack: ParsableCommand {
         of: opened, weights, isExact: exact, dtype: dtype, patterns: tensors, routed: routed, output: digested
       ).write(to: receipt.path, replacing: force)
     }
-    let bytes = source.tensors.reduce(0) { $0 + UInt64($1.byteCount) }
     let notes = destination.notes(on: source)
     if reporting.json {
       var object: JSONObject = [
@@ -125,11 +125,12 @@ struct Unpack: ParsableCommand {
 
 /// Which experts, with which weights.
 struct SelectionOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("One expert.", valueName: "name"))
-  var expert: String?
+  @Option(name: .customLong("expert"), help: ArgumentHelp("One expert.", valueName: "name"))
+  var experts: [String] = []
 
-  @Option(help: ArgumentHelp("Router weights, used as they are.", valueName: "name=weight,…"))
-  var weights: String?
+  @Option(
+    name: .customLong("weights"), help: ArgumentHelp("Router weights, used as they are.", valueName: "name=weight,…"))
+  var weightLists: [String] = []
 
   @Flag(help: "The shared model.")
   var shared = false
@@ -142,17 +143,22 @@ struct SelectionOptions: ParsableArguments {
   @OptionGroup var detached: DetachedOptions
 
   func validate() throws {
-    guard [expert != nil, weights != nil, shared, embedding != nil].count(where: { $0 }) == 1 else {
+    guard [!experts.isEmpty, !weightLists.isEmpty, shared, embedding != nil].count(where: { $0 }) == 1 else {
       throw ValidationError("Give one of --expert, --weights, --shared and --embedding.")
     }
+    guard experts.count <= 1, weightLists.count <= 1 else {
+      throw ValidationError("Give one expert, or the weights of several as one list: --weights math=0.7,code=0.3.")
+    }
   }
+
+  var expert: String? { experts.first }
 
   /// The weights, and how they came about where a router gave them.
   func choose(
     _ archive: Archive, _ arguments: RoutingArguments
   ) throws(StorageError) -> (weights: RouterWeights, routed: MixReceipt.Routed?) {
     if let expert { return (.expert(expert), nil) }
-    if let weights { return (try RouterWeights(parsing: weights), nil) }
+    if let weights = weightLists.first { return (try RouterWeights(parsing: weights), nil) }
     guard let embedding else { return (.shared, nil) }
     let router = try Router(archive)
     let inputs = try Embeddings(contentsOf: embedding)

@@ -40,7 +40,11 @@ extension Double {
     guard self != 0 else { return "0" }
     let size = Int(decimalExponent)
     if size < -4 || size > 15 { return scientific(digits) }
-    return fixed(max(0, digits - 1 - size))
+    let places = max(0, digits - 1 - size)
+    func powerOfTen(_ exponent: Int) -> Double { (0..<exponent).reduce(1) { power, _ in 10 * power } }
+    // Rounded up to a power of ten, it would have a digit more.
+    let isRoundedUp = (magnitude * powerOfTen(places)).rounded() >= powerOfTen(digits)
+    return fixed(isRoundedUp ? max(0, places - 1) : places)
   }
 
   /// With so many digits after the point.
