@@ -183,6 +183,7 @@ import Testing
     #expect(try Child(toolPath, fitting).wait().code == 0)
     let routed = try tmpack("route", archive, "--embedding", test, "--json")
     #expect(try routed.code == 1 && routed.output.isEmpty && routed.jsonError()["code"] == "non-finite")
+    #expect(try routed.jsonError()["file"] == .string(archive))
     #expect(try tmpack("route", archive, "--embedding", test, "--temperature", "1").code == 0)
   }
 

@@ -63,7 +63,9 @@ public struct Router: Sendable {
     return try pooling.groups(inputs.rows).map { rows throws(StorageError) in
       var evidence = PooledEvidence(classCount: classes.count)
       for row in rows {
-        try evidence.add(Probabilities.logSoftmax(try model.logits(of: inputs[row]), temperature: temperature))
+        try located(file: path) { () throws(StorageError) in
+          try evidence.add(Probabilities.logSoftmax(model.logits(of: inputs[row]), temperature: temperature))
+        }
       }
       let probabilities = evidence.probabilities
       let entropy = evidence.entropy
