@@ -18,7 +18,7 @@ ifneq ($(shell command -v brew),)
 export PKG_CONFIG_PATH := $(shell brew --prefix openblas)/lib/pkgconfig:$(shell brew --prefix lapack)/lib/pkgconfig:$(PKG_CONFIG_PATH)
 endif
 
-SWIFT_FILES = Package.swift Sources Tests $(wildcard Benchmarks/Package.swift Benchmarks/Sources)
+SWIFT_FILES = Package.swift Sources Tests Benchmarks Fixtures
 SHELL_FILES = $(shell grep -lE '^\#!.*[/ ](sh|bash)$$' scripts/* .ci/* Benchmarks/* Deploy/*/* 2> /dev/null)
 PYTHON_FILES = $(shell find Spec Tests Benchmarks Fixtures -name '*.py' 2> /dev/null) Spec/check-citations
 

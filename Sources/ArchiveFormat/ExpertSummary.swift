@@ -87,7 +87,7 @@ extension ExpertSummary {
   var json: JSONValue {
     var object: JSONObject = [
       "bytes": JSONValue(bytes), "parameters": JSONValue(parameters), "tensors": JSONValue(tensors),
-      "factors": .object(JSONObject(factors.sorted { $0.key < $1.key }.map { ($0.key, JSONValue($0.value)) })),
+      "factors": JSONValue(factors),
     ]
     object["correction_bytes"] = correctionBytes.map { JSONValue($0) }
     if let error, let worstError, let worstTensor {

@@ -1090,6 +1090,7 @@ class Router(Section):
         if fallback is None and "fallback_entropy" in defaults:
             fallback = float(defaults["fallback_entropy"])
         evidence = sum(log_softmax(self.logits(row) / temperature) for row in rows)  # TMP-11-9
+        require(np.isfinite(evidence).all(), "TMP-11-8", "the evidence of a group is not finite")
         p, q = np.exp(log_softmax(evidence)), np.exp(log_softmax(evidence / len(rows)))
         some = q[q > 0]
         entropy = float(-(some * np.log(some)).sum() / np.log(len(q)))  # TMP-11-10

@@ -14,7 +14,6 @@ struct DifferentialTests {
     for (number, attack) in attacks.enumerated() { putQuickly(attack.make().bytes(), at: folder("\(number)")) }
     let results = try PythonReader.run(
       attacks.indices.map { PythonReader.Job(archive: folder("\($0)"), dtype: "verify") })
-    #expect(results.count == attacks.count)
     for (attack, lines) in zip(attacks, results) {
       #expect(lines[0].hasPrefix("fault") == (attack.rule != "sound"), "\(attack)")
     }
@@ -38,7 +37,6 @@ struct DifferentialTests {
     }
     let results = try PythonReader.run(
       files.indices.map { PythonReader.Job(archive: folder("\($0)"), dtype: "verify") })
-    #expect(results.count == files.count)
     var sound = 0
     for (round, lines) in results.enumerated() {
       let found = faults(at: folder("\(round)"))

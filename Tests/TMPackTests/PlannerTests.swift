@@ -159,6 +159,30 @@ import Testing
     #expect(abs(archive.value / Double(summary.archiveBytes) - 1) < 0.01)
   }
 
+  /// A tensor and another whose name is the same to Unicode, but not a tie of the first as that one is.
+  @Test func tiesAreOfNamesToTheByte() throws {
+    struct Tied: TensorSource {
+      let source: MemoryTensorSource
+      let ties = ["e\u{301}": "a"]
+      var tensors: [TensorInfo] { source.tensors }
+      var label: String { source.label }
+      func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+        try source.read(info, into: destination)
+      }
+    }
+    let tensors = try zip(["a", "e\u{301}", "\u{E9}"], [1, 1, 2] as [UInt64]).map { name, seed in
+      try tensor(name, .f32, [100, 100], noise(10_000, seed: seed))
+    }
+    try CheckpointDestination(folder("base.pt")).write(Tied(source: MemoryTensorSource(tensors)))
+    let base = try Checkpoint.open(folder("base.pt"))
+    try #require(base.source.ties.count == 1)
+    let experts = try [expert("x", tensors)]
+    let packer = try packer(.factor(FactorPlan(.lowRank(rank: 2), dtype: .bf16)), shared: BaseModel())
+    let plan = try Planner(packer, sampleShare: 1).plan(base: base, experts: experts)
+    // Two matrices of noise, and not one or three.
+    #expect((60_000..<85_000).contains(plan.sharedBytes.value), "\(plan.sharedBytes)")
+  }
+
   /// Each setting of the frontier is what packing with it gives.
   @Test func frontier() throws {
     let base = try write("base", layers(rows: 120, columns: 200))

@@ -81,6 +81,13 @@ import Testing
     }
   }
 
+  // A reader that does not answer must not make tests pass that go through its answers.
+  @Test func aReaderThatFailsIsNoReader() throws {
+    #expect(try PythonReader.run([]).isEmpty)
+    let job = PythonReader.Job(archive: "more\tthan\tfour\tfields\there")
+    #expect(throws: StorageError.self) { try PythonReader.run([job]) }
+  }
+
   // The command line that the specification's readers are told of.
   @Test func runsByItself() throws {
     let golden = try #require(Golden.all.first { $0.name == "files" })

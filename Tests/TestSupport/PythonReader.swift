@@ -22,7 +22,9 @@ package enum PythonReader {
 
   package static let folder = FileTree.join(packageRoot, "Spec/reader")
 
-  /// What the reader makes of the jobs, in one process: the digests, or a line `fault: …`.
+  /// What the reader makes of the jobs, in one process: for each the digests, or a line `fault: …`.
+  ///
+  /// - Throws: `invalidArgument`, with what Python says, unless it answers every job.
   package static func run(_ jobs: [Job]) throws -> [[String]] {
     let room = TemporaryFolder()
     let list = jobs.map { "\($0.archive)\t\($0.base)\t\($0.weights)\t\($0.dtype)\n" }.joined()
@@ -51,8 +53,14 @@ package enum PythonReader {
           text = out.getvalue() if code == 0 else ("fault: " + (err.getvalue() or out.getvalue())).replace("\\n", " ")
           sys.stdout.write(text.rstrip("\\n") + "\\n\\x00\\n")
       """
-    guard let result = Python.run(["-c", script]), result.code == 0 else { return [] }
-    let parts = result.output.split(separator: "\0\n", omittingEmptySubsequences: true)
-    return parts.map { $0.split(separator: "\n").map(String.init) }
+    guard let result = Python.run(["-c", script]) else { throw StorageError(.notFound, "there is no Python") }
+    // Every answer ends so, an empty one too.
+    let answers = result.output.split(separator: "\0\n", omittingEmptySubsequences: false).dropLast()
+    guard result.code == 0, answers.count == jobs.count else {
+      throw StorageError(
+        .invalidArgument,
+        "the reader answers \(answers.count) of \(jobs.count) jobs, with exit code \(result.code): \(result.talk)")
+    }
+    return answers.map { $0.split(separator: "\n").map(String.init) }
   }
 }

@@ -81,6 +81,29 @@ import Testing
     #expect(try tmpack("unpack", folder("embedded/z.tmpack"), "--shared", "-o", out, "--shared-from", base).code == 1)
   }
 
+  // What cannot be written in the end is refused before anything is written.
+  @Test func secondOutputsAreCheckedFirst() throws {
+    let archive = try zoo(in: folder)
+    let packing = ["pack", "--base", base, "--expert", "a66=\(a66)", "--detached", "--shared-out"]
+    for (output, code) in [(archive, Int32(1)), (folder("none/x.tmpack"), 4), (folder("shared.safetensors"), 1)] {
+      let run = try Child(toolPath, packing + [folder("shared.safetensors"), "-o", output]).wait()
+      #expect(run.code == code, "\(run.talk)")
+      #expect(folder.names == ["zoo.tmpack"])
+    }
+    let unpacking = ["unpack", archive, "--expert", "a66", "-o"]
+    for (receipt, code) in [
+      ("none/r.json", Int32(4)), ("zoo.tmpack", 1), ("out.safetensors/r", 4), ("out.safetensors", 1),
+    ] {
+      let run = try Child(toolPath, unpacking + [folder("out.safetensors"), "--receipt", folder(receipt)]).wait()
+      #expect(run.code == code, "\(run.talk)")
+      #expect(folder.names == ["zoo.tmpack"])
+    }
+    // It may lie in the folder that is made.
+    let run = try Child(toolPath, unpacking + [folder("out") + "/", "--receipt", folder("out/r.json")]).wait()
+    #expect(run.code == 0, "\(run.talk)")
+    #expect(try FileTree.names(in: folder("out")).sorted() == ["model.safetensors", "r.json"])
+  }
+
   @Test func uglyNames() throws {
     let path = folder("a b=c#d é🦊.tmpack")
     let name = "é 🦊'\"$x"
@@ -118,6 +141,13 @@ import Testing
     let run = try tmpack(
       "pack", "--base", base, "--expert", a66, "-o", path, "--exclude", "zz*", "--exclude", "lstm*", "--json")
     #expect(strings(try run.json()["unused_patterns"]) == ["--exclude zz*"])
+  }
+
+  @Test func aPatternMayHaveAComma() throws {
+    let run = try tmpack(
+      "pack", "--base", base, "--expert", a66, "-o", folder("x.tmpack"), "--override", "a,b*=exact", "--json")
+    #expect(run.code == 0, "\(run.talk)")
+    #expect(strings(try run.json()["unused_patterns"]) == ["--override a,b*=exact"])
   }
 
   @Test func namesInFilesCannotSteerATerminal() throws {

@@ -36,6 +36,9 @@ import Testing
 
   @Test(arguments: [
     "--rank=0", "--rank=-1", "--rank-ratio=1.5", "--density=0", "--override=x", "--override=*=rank:x", "--include=[",
+    // Parts that contradict each other.
+    "--override=*=signs,rank:4", "--override=*=rank:4,rank:8", "--override=*=dtype:f16,dtype:bf16",
+    "--override=*=exact,dtype:f16", "--override=*=rank:4,exact",
   ])
   func numbersAndPatterns(_ option: String) throws {
     let run = try tmpack("pack", "--base", base, "--expert", "a=\(a66)", "-o", folder("x.tmpack"), option, "--json")

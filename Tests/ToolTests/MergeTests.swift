@@ -89,13 +89,19 @@ import Testing
       "--search names no expert 'b'"
     ),
     (["average", "--expert", "A", "--set", "weight=x"], "must be a finite number"),
+    // Two spellings of a name are two experts.
+    (["average", "--expert", "e\u{301}=F", "--set", "weight@\u{E9}=1"], "names no expert"),
+    (["fisher", "--expert", "e\u{301}=F", "--statistics", "\u{E9}=F"], "names no expert"),
+    (["fisher", "--expert", "A", "--statistics", "a=F", "--statistics", "a=B"], "are given twice"),
     (["task-arithmetic", "--expert", "A"], "needs the --base"), (["average"], "--expert"), ([], "method"),
     (["average", "--expert", "A", "--search", "weight=1"], "--eval"),
     (["average", "--expert", "A", "--search", "weight=1", "--eval", "true"], "{checkpoint}"),
   ])
   func saysWhatIsWrongWith(_ arguments: [String], _ message: String) throws {
     let folder = TemporaryFolder()
-    let real = arguments.map { $0 == "A" ? "a=\(a66)" : $0 == "B" ? base : $0 }
+    let real = arguments.map { argument in
+      argument == "A" ? "a=\(a66)" : argument == "B" ? base : argument.replacing("=F", with: "=\(a66)")
+    }
     let run = try Child(toolPath, ["merge"] + real + ["-o", folder("x.safetensors")]).wait()
     #expect(run.code == 1 && run.talk.contains(message), "\(run.talk)")
     #expect(folder.names == [])

@@ -138,6 +138,8 @@ import Testing
     }
 
     #expect(try tmpack("strip", archive).code == 1)
+    let unnamed = try tmpack("strip", archive, "--exact", "-o", "", "--json")
+    #expect(try unnamed.code == 1 && unnamed.jsonError()["code"] == "invalid-argument")
     let small = folder("small.tmpack")
     #expect(try tmpack("strip", archive, "--exact", "-o", small).code == 0)
     #expect(try contents(small).count < contents(archive).count)

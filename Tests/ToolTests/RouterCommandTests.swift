@@ -168,6 +168,25 @@ import Testing
     #expect(try wide.code == 1 && (wide.jsonError())["code"] == "shape-mismatch")
   }
 
+  // TMP-11-8
+  @Test func refusesLogitsThatOverflow() throws {
+    let archive = try zoo(in: folder)
+    let state = folder("router.pt")
+    let huge = [1e38, 0, 0, 1e38]
+    try writeModel(
+      [tensor("0.weight", .f32, [2, 3], [1e38, 0, 0, 0, 1e38, 0])]
+        + (1..<8).map { try tensor("\($0).weight", .f32, [2, 2], huge) }, to: state)
+    let test = try embeddings("test.safetensors", rows: 8, classes: "a66,b44", seed: 2)
+    let fitting = ["router", "import", archive, state, "--temperature", "1e-6", "--json"]
+    let refused = try Child(toolPath, fitting + ["--validation", test]).wait()
+    #expect(try refused.code == 1 && refused.jsonError()["code"] == "non-finite", "\(refused.talk)")
+    #expect(try Child(toolPath, fitting).wait().code == 0)
+    let routed = try tmpack("route", archive, "--embedding", test, "--json")
+    #expect(try routed.code == 1 && routed.output.isEmpty && routed.jsonError()["code"] == "non-finite")
+    #expect(try routed.jsonError()["file"] == .string(archive))
+    #expect(try tmpack("route", archive, "--embedding", test, "--temperature", "1").code == 0)
+  }
+
   @Test(arguments: [
     ["route", "A"], ["route", "A", "--embedding", "E", "--group", "all", "--group-size", "2"],
     ["route", "A", "--embedding", "E", "--group-size", "0"], ["route", "A", "--embedding", "E", "--top", "0"],
@@ -179,7 +198,9 @@ import Testing
     ["router", "fit", "A", "--embeddings", "E", "--force", "--holdout", "1"],
     ["router", "fit", "A", "--embeddings", "E", "--force", "--validation", "E", "--holdout", "0.1"],
     ["router", "fit", "A", "--embeddings", "A", "--force"], ["router", "import", "A", "E", "--force"],
+    ["router", "fit", "A", "--embeddings", "E", "--force", "--epochs", "9223372036854775807"],
     ["router", "import", "A", "E", "--temperature", "0", "--force"],
+    ["router", "import", "A", "E", "--temperature", "1e-7", "--force"],
   ]) func usage(_ arguments: [String]) throws {
     let archive = try routed()
     let test = try embeddings("test.safetensors", rows: 8, classes: "b44,a66", seed: 2)

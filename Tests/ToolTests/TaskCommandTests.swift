@@ -79,6 +79,8 @@ import Testing
     let some = "SLURM_ARRAY_TASK_MIN=3 SLURM_ARRAY_TASK_MAX=5 SLURM_ARRAY_TASK_COUNT=2"
     for (environment, task) in [
       ("SLURM_ARRAY_TASK_ID=3 \(some)", "slurm"), ("A=1", "slurm"), ("JOB_COMPLETION_INDEX=2", "kubernetes/2"),
+      ("JOB_COMPLETION_INDEX=9223372036854775807", "kubernetes/8"), ("JOB_COMPLETION_INDEX=-1", "kubernetes/2"),
+      ("JOB_COMPLETION_INDEX=0", "kubernetes/-2"),
       ("JOB_COMPLETION_INDEX=0", "kubernetes"), ("JOB_COMPLETION_INDEX=x", "kubernetes/2"), ("A=1", "0/3"),
       ("A=1", "4/3"), ("A=1", "3"), ("A=1", "1/2/3"), ("A=1", "a/b"),
     ] {

@@ -82,11 +82,16 @@ public struct CarriedFileEntry: Sendable, Hashable {
 }
 
 extension JSONValue {
-  init(_ strings: [String: String]) {
+  /// An object, its members sorted.
+  package init(_ strings: [String: String]) {
     self = .object(JSONObject(strings.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) }))
   }
 
-  func asDigest(_ what: @autoclosure () -> String) throws(StorageError) -> Digest {
+  package init(_ counts: [String: Int]) {
+    self = .object(JSONObject(counts.sorted { $0.key < $1.key }.map { ($0.key, JSONValue($0.value)) }))
+  }
+
+  package func asDigest(_ what: @autoclosure () -> String) throws(StorageError) -> Digest {
     guard let digest = Digest(hexadecimal: try asString(what())) else {
       throw StorageError(.malformed, "\(what()) is not 64 lowercase hexadecimal digits")
     }

@@ -158,7 +158,7 @@ extension RouterManifest: SectionManifest {
     provenance = try Provenance(json: try object.required("provenance", of: what))
   }
 
-  /// The least temperature, so that a logit divided by it is finite and never loses its meaning (TMP-11-4).
+  /// The least temperature, so that logits of a sensible size can be divided by it (TMP-11-4).
   public static let leastTemperature = 1e-6
 
   /// TMP-11-3

@@ -12,10 +12,11 @@ public struct Comparison: Sendable {
     public let difference: Difference?
   }
 
-  /// Measured in binary64, in the order of the elements. NaN where an element is not finite, unless both are equal to the bit.
+  /// Measured in binary64, in the order of the elements. Infinite or NaN where an element is not finite, unless both are equal
+  /// to the bit.
   public struct Difference: Sendable, Hashable {
     public let elementCount: Int
-    /// Elements whose bits, after exact widening to a common type, are the same.
+    /// Elements whose bits are the same; of two dtypes, after widening to a common type.
     public let equalCount: Int
     /// ‖a‖², ‖b‖², ‖a − b‖², a·b and max |a − b|. Zero for tensors that are not of a float dtype.
     public let leftSquares: Double
@@ -117,6 +118,15 @@ public struct Comparison: Sendable {
       && tensors.allSatisfy { $0.left.matches($0.right) && $0.difference?.isEqual == true }
   }
 
+  /// The tensors that differ most first: those of two shapes or with no number for an error, then by their relative error.
+  public var worstFirst: [Tensor] {
+    func rank(_ tensor: Tensor) -> Double {
+      guard let error = tensor.difference?.relativeError, !error.isNaN else { return .infinity }
+      return error
+    }
+    return tensors.enumerated().sorted { (rank($1.element), $0.offset) < (rank($0.element), $1.offset) }.map(\.element)
+  }
+
   /// ‖a − b‖ ÷ ‖a‖ over all tensors of equal shape and float dtype.
   public var relativeError: Double {
     let differences = tensors.compactMap(\.difference)
@@ -143,6 +153,7 @@ extension Comparison.Difference {
     var maximum = 0.0
     var equal = 0
     let step = max(1, min(count, 1 << 16))
+    let hasOneFormat = aFormat == bFormat
     let values = UnsafeMutableBufferPointer<Double>.allocate(capacity: 2 * step)
     defer { values.deallocate() }
     for start in stride(from: 0, to: count, by: step) {
@@ -155,7 +166,10 @@ extension Comparison.Difference {
         UnsafeRawBufferPointer(rebasing: bBytes[start * bFormat.byteWidth..<(start + n) * bFormat.byteWidth]), into: y)
       for i in 0..<n {
         let (p, q) = (x[i], y[i])
-        if p.bitPattern == q.bitPattern {
+        // Widening makes signalling NaNs quiet, so of NaNs the bytes count.
+        if p.bitPattern == q.bitPattern,
+          !(p.isNaN && hasOneFormat) || Self.isEqual(aBytes, bBytes, start + i, width: aFormat.byteWidth)
+        {
           equal += 1
           // Equal infinities and NaNs differ by nothing.
           guard p.isFinite else { continue }
@@ -165,8 +179,8 @@ extension Comparison.Difference {
         squares.right += q * q
         squares.difference += delta * delta
         product += p * q
-        // Written so that a NaN stays.
-        maximum = abs(delta) <= maximum ? maximum : abs(delta)
+        // A NaN is taken, since it is above nothing, and stays.
+        if !(maximum.isNaN || abs(delta) <= maximum) { maximum = abs(delta) }
       }
     }
     leftSquares = squares.left
@@ -184,9 +198,13 @@ extension Comparison.Difference {
       // Elements of less than a byte: only whole tensors are told apart.
       return a.elementsEqual(b) ? count : 0
     }
-    let width = bits / 8
-    var equal = 0
-    for i in 0..<count where a[i * width..<(i + 1) * width].elementsEqual(b[i * width..<(i + 1) * width]) { equal += 1 }
-    return equal
+    return (0..<count).count { isEqual(a, b, $0, width: bits / 8) }
+  }
+
+  private static func isEqual(
+    _ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer, _ element: Int, width: Int
+  ) -> Bool {
+    let bytes = element * width..<(element + 1) * width
+    return a[bytes].elementsEqual(b[bytes])
   }
 }

@@ -13,10 +13,10 @@ extension Packer {
     _ shared: Checkpoint, _ base: Checkpoint?, _ experts: [ExpertInput], withTimes: Bool
   ) throws(StorageError) -> JSONObject {
     var object: JSONObject = [
-      "tool": .string(TMPackVersion.tool), "options": JSONValue(sorted: options), "level": JSONValue(level),
+      "tool": .string(TMPackVersion.tool), "options": JSONValue(options), "level": JSONValue(level),
       "detached": .bool(isDetached), "corrections": .bool(storesCorrections), "rules": rules.json,
       "shared": [
-        "method": .string(sharedRecord.name.rawValue), "parameters": JSONValue(sorted: sharedRecord.parameters),
+        "method": .string(sharedRecord.name.rawValue), "parameters": JSONValue(sharedRecord.parameters),
         "tensors": .string(shared.source.outline.hexadecimal),
       ],
     ]
@@ -58,11 +58,5 @@ extension RateControl {
       "target": .string("\(target)"), "objective": .string(objective.rawValue),
       "codecs": .array(codecs.map(\.rawValue).sorted().map { .string($0) }),
     ]
-  }
-}
-
-extension JSONValue {
-  init(sorted strings: [String: String]) {
-    self = .object(JSONObject(strings.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) }))
   }
 }

@@ -9,7 +9,8 @@ public struct TaskListFile: Sendable {
   private let plan: Digest
   private let packing: JSONObject
 
-  /// - Throws: `unknownFormat` for another file, `unsupportedVersion`, `malformed`, `digestMismatch` for a list that was edited.
+  /// - Throws: `unknownFormat` for another file, `limitExceeded`, `unsupportedVersion`, `malformed`, `digestMismatch` for a
+  ///   list that was edited.
   public init(_ path: String) throws(StorageError) {
     self.path = path
     let file = try ReadableFile(path, mode: .read)
@@ -22,9 +23,14 @@ public struct TaskListFile: Sendable {
   private static func parsed(
     _ raw: UnsafeRawBufferPointer
   ) throws(StorageError) -> (arguments: [String], plan: Digest, packing: JSONObject) {
-    guard let value = try? JSONValue(parsing: raw, maximumValues: Limits.taskListValues),
-      case .object(var object) = value, object["format"] == .string(TaskList.format)
-    else { throw StorageError(.unknownFormat, "is no task list of plan --tasks") }
+    let other = StorageError(.unknownFormat, "is no task list of plan --tasks")
+    let value: JSONValue
+    do throws(StorageError) {
+      value = try JSONValue(parsing: raw, maximumValues: Limits.taskListValues)
+    } catch {
+      throw error.code == .limitExceeded ? error : other
+    }
+    guard case .object(var object) = value, object["format"] == .string(TaskList.format) else { throw other }
     let version = try object.required("version", of: "a task list").asCount("the version")
     guard version == TaskList.version else {
       throw StorageError(

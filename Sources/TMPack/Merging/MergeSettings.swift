@@ -3,15 +3,17 @@ import ByteIO
 
 /// Values for the settings of one method, checked.
 public struct MergeSettings: Sendable {
-  /// A setting, for all experts or for one: `density` or `density@math`.
+  /// A setting, for all experts or for one: `density` or `density@math`. Two spellings of a name are two experts.
   public struct Name: Sendable, Hashable, CustomStringConvertible {
     public let setting: String
-    public let expert: String?
+    private let exactExpert: ExactString?
 
     public init(_ setting: String, expert: String? = nil) {
       self.setting = setting
-      self.expert = expert
+      exactExpert = expert.map { ExactString($0) }
     }
+
+    public var expert: String? { exactExpert?.text }
 
     /// As a command line has it.
     public init(parsing text: String) {
@@ -42,6 +44,10 @@ public struct MergeSettings: Sendable {
       }
       try setting.check(value)
     }
+    // The archive's record of the method, whose names are texts, could keep only one of them.
+    guard Set(given.keys.map(\.description)).count == given.count else {
+      throw StorageError(.invalidArgument, "a setting is given for two experts whose names are spellings of one text")
+    }
     self.kind = kind
     self.given = given
   }
@@ -61,11 +67,11 @@ public struct MergeSettings: Sendable {
   func choice(_ name: String) -> String { text(name) }
 
   func numbers(_ name: String) -> PerExpert<Double> {
-    var named: [String: Double] = [:]
+    var numbers = PerExpert(number(name))
     for (key, value) in given where key.setting == name {
-      if let expert = key.expert { named[expert] = Double(value)! }
+      if let expert = key.expert { numbers[expert] = Double(value)! }
     }
-    return PerExpert(number(name), named: named)
+    return numbers
   }
 
   private func text(_ name: String) -> String {

@@ -84,7 +84,7 @@ struct PlanningRun {
       let isFloat = info.dtype.floatFormat != nil
       let key = TensorClass(
         info, treatment: isStored ? nil : isFloat ? rules.treatment(of: info.name) : .exact,
-        isTied: ties[info.name] != nil, differs: surveys[index].differs(info.name),
+        isTied: ties.tie(of: info.name) != nil, differs: surveys[index].differs(info.name),
         othersDiffer: merges && surveys.indices.contains { $0 != index && surveys[$0].differs(info.name) },
         isRepeated: isRepeated(info, index, experts, surveys))
       return (info, key)
@@ -162,7 +162,7 @@ struct PlanningRun {
     let infos = shared.tensors
     let ties = reference.source.ties
     let sample = TensorSample(
-      of: infos.map { ($0, TensorClass($0, isTied: ties[$0.name] != nil)) }, share: planner.sampleShare)
+      of: infos.map { ($0, TensorClass($0, isTied: ties.tie(of: $0.name) != nil)) }, share: planner.sampleShare)
     let isDetached = packer.isDetached
     let dry = ArchiveWriter(measuringAt: packer.level)
     let start = dry.position
@@ -184,7 +184,7 @@ struct PlanningRun {
       let (info, stratum) = sample.members[index]
       let reference = try payload.map { payload throws(StorageError) in try dry.place(payload) }
       entries.append(SharedEntry(info: info, digest: digest, payload: reference))
-      let stored = ties[info.name] == nil ? payload?.storedSize ?? 0 : 0
+      let stored = ties.tie(of: info.name) == nil ? payload?.storedSize ?? 0 : 0
       var item = StratifiedSample.Item(size: Double(stored + QuantizableTensor.entryOverhead), seconds: seconds)
       item.framed = payload?.sharesFrames == false ? Double(stored) : 0
       items.add(item, to: stratum)
@@ -278,7 +278,7 @@ struct PlanningRun {
     } consume: { position, tensor throws(StorageError) in
       let (info, stratum) = sample.members[position]
       let isRepeated = Self.isRepeated(info, index, experts, surveys)
-      try consume(tensor, info, stratum, (ties[info.name] != nil, isRepeated))
+      try consume(tensor, info, stratum, (ties.tie(of: info.name) != nil, isRepeated))
       times.add(.init(seconds: tensor.seconds), to: stratum)
       longest = max(longest, tensor.seconds)
       meter.advance(UInt64(info.byteCount))

@@ -83,9 +83,9 @@ extension MergeRecipe {
     var models: [Model] = []
     for node in try root.required("models").list("the models") {
       let model = try Self.model(node, of: kind)
-      // mergekit's files list the base among the models; it has no task vector.
+      // mergekit's files list the base among the models, where it has no task vector; of a mean it is a part.
       if needsBase, model.path == origin, model.settings.isEmpty { continue }
-      guard !models.contains(where: { $0.name == model.name }) else {
+      guard !models.contains(where: { $0.name.hasSameBytes(as: model.name) }) else {
         throw StorageError(
           .malformed, "line \(node.line): two models have the name '\(model.name)'; give one another with name:")
       }

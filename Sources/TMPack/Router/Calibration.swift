@@ -10,10 +10,16 @@ struct Calibration {
     return Double(right) / Double(max(1, labels.count))
   }
 
-  /// Mean cross-entropy in nats.
-  func loss(temperature: Double) -> Double {
-    let sum = zip(logits, labels).reduce(0) { sum, pair in
-      sum - Probabilities.logSoftmax(pair.0, temperature: temperature)[pair.1]
+  /// Mean cross-entropy in nats; infinite where an input's probabilities could not be used (TMP-11-8).
+  func loss(temperature: Double) -> Double { mean(at: temperature) { logarithms, label in -logarithms[label] } }
+
+  /// The mean of a loss over the inputs, from the logarithms of their probabilities.
+  private func mean(at temperature: Double, of loss: ([Double], _ label: Int) -> Double) -> Double {
+    var sum = 0.0
+    for (own, label) in zip(logits, labels) {
+      let logarithms = Probabilities.logSoftmax(own, temperature: temperature)
+      guard logarithms.allSatisfy(\.isFinite) else { return .infinity }
+      sum += loss(logarithms, label)
     }
     return sum / Double(max(1, labels.count))
   }
@@ -47,13 +53,10 @@ struct Calibration {
 
   private func smoothedLoss(temperature: Double) -> Double {
     let other = 1 / (Double(labels.count) + 2)
-    var sum = 0.0
-    for (own, label) in zip(logits, labels) {
-      let logarithms = Probabilities.logSoftmax(own, temperature: temperature)
-      let mean = (logarithms.reduce(0, +) - logarithms[label]) / Double(max(1, own.count - 1))
-      sum -= (1 - other) * logarithms[label] + other * mean
+    return mean(at: temperature) { logarithms, label in
+      let others = (logarithms.reduce(0, +) - logarithms[label]) / Double(max(1, logarithms.count - 1))
+      return -((1 - other) * logarithms[label] + other * others)
     }
-    return sum / Double(max(1, labels.count))
   }
 
   /// The normalised entropy that at most the given share of the inputs is above.

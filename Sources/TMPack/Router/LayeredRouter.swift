@@ -25,23 +25,11 @@ public struct LayeredRouter: Sendable {
       self.inputs = inputs
       self.outputs = outputs
       self.bias = bias
-      columns = [Float](unsafeUninitializedCapacity: weights.count) { columns, count in
-        for output in 0..<outputs {
-          for input in 0..<inputs { columns[input * outputs + output] = weights[output * inputs + input] }
-        }
-        count = weights.count
-      }
+      columns = weights.transposed(rows: outputs, columns: inputs)
     }
 
     /// [outputs, inputs], row-major.
-    public var weights: [Float] {
-      [Float](unsafeUninitializedCapacity: columns.count) { weights, count in
-        for input in 0..<inputs {
-          for output in 0..<outputs { weights[output * inputs + input] = columns[input * outputs + output] }
-        }
-        count = columns.count
-      }
-    }
+    public var weights: [Float] { columns.transposed(rows: inputs, columns: outputs) }
 
     /// In binary64: bias, then each product in the order of the inputs, rounded, added and rounded.
     func applied(to input: [Double]) -> [Double] {

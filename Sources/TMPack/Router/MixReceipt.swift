@@ -140,12 +140,12 @@ public struct MixReceipt: Sendable, Equatable {
     guard form == Self.form else {
       throw StorageError(.unsupportedVersion, "is a receipt of the form \"\(form)\"; this build reads \"\(Self.form)\"")
     }
-    let claimed = try object.required("digest", of: what).asReceiptDigest("the digest of the receipt")
+    let claimed = try object.required("digest", of: what).asDigest("the digest of the receipt")
     object["digest"] = nil
     try object.allowOnly(
       ["receipt", "tool", "archive_root", "weights", "exact", "dtype", "patterns", "router", "tensors"], in: what)
     tool = try object.required("tool", of: what).asString("the tool")
-    archive = try object.required("archive_root", of: what).asReceiptDigest("the archive's root")
+    archive = try object.required("archive_root", of: what).asDigest("the archive's root")
     weights = try RouterWeights(
       try object.required("weights", of: what).asArray("the weights").map { value throws(StorageError) in
         let weight = try value.asObject("a weight")
@@ -205,8 +205,8 @@ extension MixReceipt.Routed {
       }
       return value
     }
-    router = try object.required("digest", of: what).asReceiptDigest("the router's digest")
-    inputs = try object.required("inputs", of: what).asReceiptDigest("the digest of the inputs")
+    router = try object.required("digest", of: what).asDigest("the router's digest")
+    inputs = try object.required("inputs", of: what).asDigest("the digest of the inputs")
     rows = try object.required("rows", of: what).asReceiptCount("the rows")
     dimension = try object.required("dimension", of: what).asReceiptCount("the dimension")
     temperature = try number("temperature")
@@ -231,18 +231,11 @@ extension MixReceipt.Tensor {
     info = try TensorInfo(
       name: try object.required("name", of: what).asString("a tensor's name"), dtype: dtype,
       shape: try Shape(dimensions))
-    digest = try object.required("digest", of: what).asReceiptDigest("a tensor's digest")
+    digest = try object.required("digest", of: what).asDigest("a tensor's digest")
   }
 }
 
 extension JSONValue {
-  fileprivate func asReceiptDigest(_ what: @autoclosure () -> String) throws(StorageError) -> Digest {
-    guard let digest = Digest(hexadecimal: try asString(what())) else {
-      throw StorageError(.malformed, "\(what()) is not 64 lowercase hexadecimal digits")
-    }
-    return digest
-  }
-
   /// What canonical JSON can write.
   fileprivate func asReceiptCount(_ what: @autoclosure () -> String) throws(StorageError) -> Int {
     let count = try asCount(what())

@@ -37,22 +37,13 @@ public struct NeighbourRouter: Sendable {
     self.centers = centers
     self.scales = scales
     self.labels = labels
-    columns = Self.transposed(vectors, rows: labels.count, columns: dimension)
+    columns = vectors.transposed(rows: labels.count, columns: dimension)
   }
 
   public var exampleCount: Int { labels.count }
 
   /// [examples, dimension], row-major.
-  public var vectors: [Float] { Self.transposed(columns, rows: dimension, columns: labels.count) }
-
-  private static func transposed(_ values: [Float], rows: Int, columns: Int) -> [Float] {
-    [Float](unsafeUninitializedCapacity: values.count) { result, count in
-      for row in 0..<rows {
-        for column in 0..<columns { result[column * rows + row] = values[row * columns + column] }
-      }
-      count = values.count
-    }
-  }
+  public var vectors: [Float] { columns.transposed(rows: dimension, columns: labels.count) }
 
   func logits(of input: ArraySlice<Float>) -> [Double] {
     var point: [Double] = []

@@ -28,8 +28,12 @@ struct PooledEvidence {
 
   init(classCount: Int) { sums = [Double](repeating: 0, count: classCount) }
 
-  mutating func add(_ logProbabilities: [Double]) {
+  /// - Throws: `nonFinite` where a logarithm or the sum of some is not finite (TMP-11-8).
+  mutating func add(_ logProbabilities: [Double]) throws(StorageError) {
     for index in sums.indices { sums[index] += logProbabilities[index] }
+    guard sums.allSatisfy(\.isFinite) else {
+      throw StorageError(.nonFinite, "the router's logits, divided by the temperature, overflow for this input")
+    }
     count += 1
   }
 

@@ -49,7 +49,7 @@ public struct Router: Sendable {
   /// Routes groups of inputs.
   ///
   /// - Returns: one routing for each group, in order.
-  /// - Throws: `shapeMismatch` for embeddings of another dimension; `nonFinite` where the arithmetic overflows.
+  /// - Throws: `shapeMismatch` for embeddings of another dimension; `nonFinite` where the arithmetic overflows (TMP-11-8).
   public func route(
     _ inputs: Embeddings, pooling: Pooling = .each, _ options: RoutingOptions = .standard
   ) throws(StorageError) -> [Routing] {
@@ -63,7 +63,9 @@ public struct Router: Sendable {
     return try pooling.groups(inputs.rows).map { rows throws(StorageError) in
       var evidence = PooledEvidence(classCount: classes.count)
       for row in rows {
-        evidence.add(Probabilities.logSoftmax(try model.logits(of: inputs[row]), temperature: temperature))
+        try located(file: path) { () throws(StorageError) in
+          try evidence.add(Probabilities.logSoftmax(model.logits(of: inputs[row]), temperature: temperature))
+        }
       }
       let probabilities = evidence.probabilities
       let entropy = evidence.entropy

@@ -41,16 +41,26 @@ public struct RouterDraft: Sendable {
   /// - Parameters:
   ///   - fallbackRate: share of the inputs that may fall back to the shared model; 0 sets no entropy.
   ///   - calibrates: false leaves the temperature as it is.
+  /// - Throws: `shapeMismatch` for inputs of another dimension; `nonFinite` where the arithmetic overflows (TMP-11-8).
   public mutating func measure(
     on inputs: LabelledEmbeddings, fallbackRate: Double, calibrates: Bool = true
   ) throws(StorageError) {
+    guard inputs.embeddings.dimension == model.dimension else {
+      throw StorageError(
+        .shapeMismatch,
+        "the router takes \(model.dimension) numbers, and these embeddings have \(inputs.embeddings.dimension)")
+    }
     var logits: [[Double]] = []
     for row in 0..<inputs.embeddings.rows { logits.append(try model.logits(of: inputs.embeddings[row])) }
     let calibration = Calibration(logits: logits, labels: inputs.labels)
     if calibrates { temperature = calibration.bestTemperature }
     let used = temperature ?? 1
+    let loss = calibration.loss(temperature: used)
+    guard loss.isFinite else {
+      throw StorageError(.nonFinite, "the router's logits are too large to be divided by the temperature \(used)")
+    }
     measures.accuracy = Measure(calibration.accuracy)
-    measures.loss = Measure(calibration.loss(temperature: used))
+    measures.loss = Measure(loss)
     measures.validation = inputs.labels.count
     fallbackEntropy = fallbackRate > 0 ? calibration.entropy(aboveShare: fallbackRate, temperature: used) : nil
   }

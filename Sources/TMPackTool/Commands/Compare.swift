@@ -51,10 +51,7 @@ struct Compare: ParsableCommand {
   /// The worst first, if only some are wanted.
   private func listed(_ comparison: Comparison) -> [Comparison.Tensor] {
     guard let top else { return comparison.tensors }
-    let sorted = comparison.tensors.sorted { first, second in
-      (first.difference?.relativeError ?? .infinity) > (second.difference?.relativeError ?? .infinity)
-    }
-    return Array(sorted.prefix(max(0, top)))
+    return Array(comparison.worstFirst.prefix(max(0, top)))
   }
 
   private func show(_ comparison: Comparison) {

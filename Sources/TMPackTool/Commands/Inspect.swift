@@ -126,8 +126,7 @@ struct Inspection {
     let manifest = try archive.sharedManifest()
     var shared: JSONObject = [
       "method": .string(archive.method.name.rawValue),
-      "parameters": .object(
-        JSONObject(archive.method.parameters.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) })),
+      "parameters": JSONValue(archive.method.parameters),
       "storage": .string(archive.isDetached ? "detached" : "embedded"), "bytes": JSONValue(try sharedBytes()),
       "tensors": JSONValue(manifest.tensors.count),
       "files": .array(manifest.files.map { .string($0.name.text) }), "provenance": manifest.provenance.reportJSON,
@@ -194,7 +193,7 @@ extension Provenance {
   fileprivate var reportJSON: JSONValue {
     [
       "tool": .string(tool),
-      "options": .object(JSONObject(options.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) })),
+      "options": JSONValue(options),
       "sources": .array(
         sources.map {
           ["name": .string($0.name), "bytes": JSONValue($0.size), "sha256": .string($0.digest.hexadecimal)]

@@ -35,6 +35,9 @@ struct Pack: ParsableCommand {
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
   func validate() throws {
+    if options.shared.sharedOut?.path == archive.output.path {
+      throw ValidationError("--output and --shared-out are one path.")
+    }
     if archive.resume, options.shared.sharedOut != nil {
       throw ValidationError(
         "--resume needs a shared model that stays: write it with tmpack merge, and give it with --shared-from.")
@@ -45,6 +48,8 @@ struct Pack: ParsableCommand {
     let (shared, factors, work) = (options.shared, options.factors, options.work)
     let output = archive.output.path
     let (base, inputs) = try options.open()
+    // Refused now, if it is to be refused, and not after the shared model.
+    if shared.sharedOut != nil { try archive.output.checkFile(replacing: archive.force) }
     let summary = try reporting.withProgress { show in
       let model = try shared.sharedModel(
         base: base, experts: inputs, force: archive.force, work: work, progress: show)

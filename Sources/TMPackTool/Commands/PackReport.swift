@@ -94,7 +94,7 @@ extension ExpertReference {
     var object: JSONObject = [
       "name": .string(name), "bytes": JSONValue(summary.bytes), "tensors": JSONValue(summary.tensors),
       "parameters": JSONValue(summary.parameters),
-      "factors": .object(JSONObject(summary.factors.sorted { $0.key < $1.key }.map { ($0.key, JSONValue($0.value)) })),
+      "factors": JSONValue(summary.factors),
     ]
     object["correction_bytes"] = summary.correctionBytes.map { JSONValue($0) }
     object["error"] = summary.error.map { .number($0.value) }

@@ -125,15 +125,11 @@ struct PlanReport {
   }
 
   private var sharedJSON: JSONObject {
-    ["bytes": plan.sharedBytes.json, "dtypes": dtypesJSON(plan.sharedDTypes), "ties": tiesJSON(plan.sharedTies)]
+    ["bytes": plan.sharedBytes.json, "dtypes": dtypesJSON(plan.sharedDTypes), "ties": JSONValue(plan.sharedTies)]
   }
 
   private func dtypesJSON(_ counts: [(dtype: DType, tensors: Int)]) -> JSONValue {
     .object(JSONObject(counts.map { ($0.dtype.rawValue, JSONValue($0.tensors)) }))
-  }
-
-  private func tiesJSON(_ ties: [String: String]) -> JSONValue {
-    .object(JSONObject(ties.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) }))
   }
 
   private func expertJSON(_ expert: PackPlan.Expert) -> JSONObject {
@@ -168,7 +164,7 @@ struct PlanReport {
     object["other_dtype"] = names(found.otherDType)
     object["not_float"] = names(found.notFloat)
     object["dtypes"] = dtypesJSON(found.dtypes)
-    object["ties"] = tiesJSON(found.ties)
+    object["ties"] = JSONValue(found.ties)
     object["non_finite"] = .array(
       found.nonFinite.map { ["tensor": .string($0.tensor), "message": .string($0.message)] })
     return object

@@ -21,24 +21,12 @@ struct Remove: ParsableCommand {
   @Flag(help: "Remove the router, too: it is bound to the experts that it has classes for.")
   var dropRouter = false
 
-  @Option(name: .shortAndLong, help: ArgumentHelp("Write another archive instead.", valueName: "path"))
-  var output: OutputPath?
-
-  @Flag(help: "Replace the output if it exists.")
-  var force = false
-
-  @OptionGroup(title: "Output") var reporting: OutputOptions
+  @OptionGroup var rewriting: RewritingOptions
 
   func run() throws {
     let opened = try Archive(archive)
-    let before = opened.size
-    let target = output?.path ?? archive
-    let size = try opened.write(
-      without: names, droppingRouter: dropRouter, to: target, replacing: output == nil || force)
-    if reporting.json {
-      Console.result(["archive": .string(target), "bytes": JSONValue(size), "bytes_before": JSONValue(before)])
-    } else {
-      Console.result("\(target): \(ByteSize.text(size)), was \(ByteSize.text(before))")
+    try rewriting.rewrite(opened) { path, replacing throws(StorageError) in
+      try opened.write(without: names, droppingRouter: dropRouter, to: path, replacing: replacing)
     }
   }
 }

@@ -55,7 +55,7 @@ struct Route: ParsableCommand {
     for routing in routings {
       let first = routing.rows.lowerBound
       let rows = routing.rows.count == 1 ? "\(first)" : "\(first)–\(routing.rows.upperBound - 1)"
-      table.add([rows, routing.text, routing.entropy.fixed(3)])
+      table.add([rows, routing.weights.summary ?? "(shared model)", routing.entropy.fixed(3)])
     }
     Console.result(table.text)
     let fallen = routings.count(where: \.fellBack)
@@ -86,9 +86,7 @@ struct Route: ParsableCommand {
         routings.map { routing in
           [
             "first": JSONValue(routing.rows.lowerBound), "count": JSONValue(routing.rows.count),
-            "weights": .object(
-              JSONObject(routing.weights.entries.map { ($0.name, .number(Double(String(describing: $0.weight)) ?? 0)) })
-            ),
+            "weights": routing.weights.json,
             "probabilities": .object(
               JSONObject(zip(router.classes, routing.probabilities).map { ($0, .number($1)) })),
             "entropy": .number(routing.entropy), "fell_back": .bool(routing.fellBack),
@@ -123,12 +121,16 @@ struct Route: ParsableCommand {
   }
 }
 
-extension Routing {
-  /// As `--weights` takes it, the greatest first, without those next to nothing; or what is taken instead.
-  var text: String {
-    if fellBack { return "(shared model)" }
-    let entries = weights.entries.filter { $0.weight >= 0.0005 }.sorted { $0.weight > $1.weight }
-    if entries.isEmpty { return "(shared model)" }
-    return entries.map { "\($0.name)=\(Double($0.weight).significant(3))" }.joined(separator: ",")
+extension RouterWeights {
+  /// As `--weights` takes them, the greatest first, without those next to nothing; nil where that leaves the shared model.
+  var summary: String? {
+    let kept = entries.filter { $0.weight >= 0.0005 }.sorted { $0.weight > $1.weight }
+    let texts = kept.map { "\($0.name)=\(Double($0.weight).significant(3))" }
+    return texts.isEmpty ? nil : texts.joined(separator: ",")
+  }
+
+  /// Each number with no more digits than binary32 has.
+  var json: JSONValue {
+    .object(JSONObject(entries.map { ($0.name, .number(Double(String(describing: $0.weight)) ?? 0)) }))
   }
 }

@@ -17,13 +17,7 @@ struct Strip: ParsableCommand {
   @Flag(help: "Drop what makes lossy experts bit-exact.")
   var exact = false
 
-  @Option(name: .shortAndLong, help: ArgumentHelp("Write another archive instead.", valueName: "path"))
-  var output: String?
-
-  @Flag(help: "Replace the output if it exists.")
-  var force = false
-
-  @OptionGroup(title: "Output") var reporting: OutputOptions
+  @OptionGroup var rewriting: RewritingOptions
 
   func validate() throws {
     if !exact { throw ValidationError("Say what to drop: --exact.") }
@@ -31,14 +25,8 @@ struct Strip: ParsableCommand {
 
   func run() throws {
     let opened = try Archive(archive)
-    let before = opened.size
-    let target = output ?? archive
-    let size = try opened.write(
-      without: [], droppingCorrections: true, to: target, replacing: output == nil || force)
-    if reporting.json {
-      Console.result(["archive": .string(target), "bytes": JSONValue(size), "bytes_before": JSONValue(before)])
-    } else {
-      Console.result("\(target): \(ByteSize.text(size)), was \(ByteSize.text(before))")
+    try rewriting.rewrite(opened) { path, replacing throws(StorageError) in
+      try opened.write(without: [], droppingCorrections: true, to: path, replacing: replacing)
     }
   }
 }

@@ -56,6 +56,7 @@ struct Unpack: ParsableCommand {
     if routing.isGiven, selection.embedding == nil {
       throw ValidationError("--temperature, --top, --threshold and the options of the fallback need --embedding.")
     }
+    if receipt?.path == output.path { throw ValidationError("--output and --receipt are one path.") }
     if exact, dtype != nil { throw ValidationError("--exact and --dtype exclude each other.") }
   }
 
@@ -69,10 +70,6 @@ struct Unpack: ParsableCommand {
       } else {
         try reconstructor.mix(weights, dtype: dtype)
       }
-    // Refused now, if it is to be refused, and not after the long part.
-    if let receipt, !force, FileTree.kind(of: receipt.path, followingLinks: false) != nil {
-      throw StorageError(.outputExists, "exists already; --force replaces it", file: receipt.path)
-    }
     let globs = try tensors.map { try Glob($0) }
     let selected = TensorSelection(of: mix, including: globs)
     let digested = receipt.map { _ in DigestedSource(selected) }
@@ -82,6 +79,10 @@ struct Unpack: ParsableCommand {
     }
     try FileTree.check(output.path, replacesNoneOf: [archive] + [selection.detached.sharedFrom].compactMap { $0 })
     let destination = try CheckpointDestination(output.path, replacing: force, maxShardBytes: maxShardSize.bytes)
+    // Refused now, if it is to be refused, and not after the long part.
+    if let receipt, destination.layout == .file || !receipt.isIn(output) {
+      try receipt.checkFile(replacing: force)
+    }
     source = try destination.format.described(source, by: mix.files.map(\.content))
     let files = destination.layout == .folder ? mix.files.map(\.content) : []
     let bytes = try reporting.withProgress { show in
@@ -101,8 +102,7 @@ struct Unpack: ParsableCommand {
         "files": .array(files.map { .string($0.name.text) }), "notes": .array(notes.map { .string($0) }),
       ]
       if let routed {
-        object["weights"] = .object(
-          JSONObject(weights.entries.map { ($0.name, .number(Double(String(describing: $0.weight)) ?? 0)) }))
+        object["weights"] = weights.json
         object["entropy"] = .number(routed.entropy)
         object["fell_back"] = .bool(routed.fellBack)
       }
@@ -111,11 +111,8 @@ struct Unpack: ParsableCommand {
     } else {
       for note in notes { Console.talk("note: \(note)") }
       if let routed {
-        let kept = weights.entries.filter { $0.weight >= 0.0005 }.sorted { $0.weight > $1.weight }
-        let text = kept.map { "\($0.name)=\(Double($0.weight).significant(3))" }.joined(separator: ",")
-        Console.talk(
-          "note: routed \(counted(routed.rows, "input")), entropy \(routed.entropy.fixed(3)): \(text.isEmpty ? "the shared model" : text)"
-        )
+        let text = weights.summary ?? "the shared model"
+        Console.talk("note: routed \(counted(routed.rows, "input")), entropy \(routed.entropy.fixed(3)): \(text)")
       }
       let note = files.isEmpty ? "" : ", \(counted(files.count, "other file"))"
       Console.result("\(output.path): \(counted(source.tensors.count, "tensor")), \(ByteSize.text(bytes))\(note)")

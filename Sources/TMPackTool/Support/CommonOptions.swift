@@ -84,6 +84,14 @@ struct OutputPath: ExpressibleByArgument {
     if argument.isEmpty { return nil }
     path = argument
   }
+
+  /// Refuses a file that could not be made, before the long part that comes first.
+  func checkFile(replacing: Bool) throws(StorageError) { _ = try AtomicFile(path, replacing: replacing) }
+
+  /// Whether it names a file right in that folder, which may not be there yet.
+  func isIn(_ folder: OutputPath) -> Bool {
+    FileTree.parent(path) == FileTree.parent(FileTree.join(folder.path, "a file"))
+  }
 }
 
 /// For archives whose shared model is elsewhere.

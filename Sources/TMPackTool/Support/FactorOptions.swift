@@ -143,28 +143,33 @@ struct FactorOptions: ParsableArguments {
     func refusal(_ why: String) -> StorageError { StorageError(.invalidArgument, "--override '\(text)': \(why)") }
     guard let equals = text.lastIndex(of: "=") else { throw refusal("is not of the form GLOB=TREATMENT") }
     let pattern = try Glob(String(text[..<equals]))
+    let treatment = text[text.index(after: equals)...]
+    if treatment == "exact" { return (pattern, .exact) }
     var method: FactorPlan.Method?
-    var dtype = FactorDType.int8
-    for part in text[text.index(after: equals)...].split(separator: ",", omittingEmptySubsequences: false) {
+    var dtype: FactorDType?
+    for part in treatment.split(separator: ",", omittingEmptySubsequences: false) {
       let sides = part.split(separator: ":", maxSplits: 1).map(String.init)
       let value = sides.count == 2 ? sides[1] : ""
+      if sides.first == "dtype" {
+        guard dtype == nil else { throw refusal("has two dtypes") }
+        dtype = FactorDType(argument: value)
+        if dtype == nil { throw refusal("has the unknown dtype '\(value)'") }
+        continue
+      }
+      guard method == nil else { throw refusal("has two treatments, the second '\(part)'") }
       switch sides.first {
-      case "exact" where part == "exact" && !text.contains(","): return (pattern, .exact)
+      case "exact" where sides.count == 1: throw refusal("'exact' goes with nothing else")
       case "dense" where sides.count == 1: method = .dense
       case "rank": method = Int(value).map { .lowRank(rank: $0) }
       case "rank-ratio": method = Double(value).map { .lowRankRatio($0) }
       case "density": method = Double(value).map { .sparse(density: $0) }
       case "ternary": method = Double(value).map { .ternary(density: $0) }
       case "signs" where sides.count == 1: method = .signs
-      case "dtype":
-        guard let parsed = FactorDType(argument: value) else { throw refusal("has the unknown dtype '\(value)'") }
-        dtype = parsed
-        continue
       default: throw refusal("has the unknown part '\(part)'")
       }
       if method == nil { throw refusal("'\(value)' is not a number") }
     }
-    return (pattern, .factor(try FactorPlan(method ?? .lowRank(rank: 16), dtype: dtype)))
+    return (pattern, .factor(try FactorPlan(method ?? .lowRank(rank: 16), dtype: dtype ?? .int8)))
   }
 }
 

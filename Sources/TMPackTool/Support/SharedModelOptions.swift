@@ -28,6 +28,10 @@ struct MergingOptions: ParsableArguments {
     {
       throw ValidationError("--set \(setting.name) is given twice.")
     }
+    for (index, measured) in statistics.enumerated()
+    where statistics[..<index].contains(where: { $0.expert.hasSameBytes(as: measured.expert) }) {
+      throw ValidationError("--statistics of \(measured.expert) are given twice.")
+    }
   }
 
   var isEmpty: Bool { scale == nil && settings.isEmpty && statistics.isEmpty }
@@ -44,7 +48,7 @@ struct MergingOptions: ParsableArguments {
   func experts(_ experts: [ExpertInput], _ io: InputMode) throws(StorageError) -> [ExpertInput] {
     try checkNames(experts)
     return try experts.map { expert throws(StorageError) in
-      guard let measured = statistics.last(where: { $0.expert == expert.name }) else { return expert }
+      guard let measured = statistics.first(where: { $0.expert.hasSameBytes(as: expert.name) }) else { return expert }
       return try ExpertInput(
         name: expert.name, checkpoint: expert.checkpoint, statistics: Checkpoint.open(measured.path, mode: io).source)
     }
@@ -57,7 +61,7 @@ struct MergingOptions: ParsableArguments {
     let named =
       statistics.map { ($0.expert, "--statistics") } + settings.compactMap { $0.name.expert.map { ($0, "--set") } }
       + searched.compactMap { $0.expert.map { ($0, "--search") } }
-    for (name, option) in named where !experts.contains(where: { $0.name == name }) {
+    for (name, option) in named where !experts.contains(where: { $0.name.hasSameBytes(as: name) }) {
       throw StorageError(
         .unknownName, "\(option) names no expert '\(name)'" + name.suggestion(among: experts.map(\.name)))
     }

@@ -38,7 +38,12 @@ struct TaskChoice: ExpressibleByArgument {
   func share() throws(StorageError) -> TaskShare {
     switch source {
     case .given(let index): return try TaskShare(index, of: count!)
-    case .kubernetes: return try TaskShare(Self.variable("JOB_COMPLETION_INDEX") + 1, of: count!)
+    case .kubernetes:
+      let index = try Self.variable("JOB_COMPLETION_INDEX")
+      guard index < count! else {
+        throw StorageError(.invalidArgument, "JOB_COMPLETION_INDEX is \(index), and counts \(count!) shares from 0")
+      }
+      return try TaskShare(index + 1, of: count!)
     case .slurm:
       let index = try Self.variable("SLURM_ARRAY_TASK_ID")
       if let count { return try TaskShare(index, of: count) }

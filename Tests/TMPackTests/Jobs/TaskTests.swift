@@ -324,6 +324,8 @@ import Testing
     let lossless = try SharedWork.fixtures(Setting.lossless.packer(), in: folder)
     #expect(code { try TaskListFile(path).check(lossless.tasks()) } == .invalidArgument)
     let whole = try contents(path)
+    putQuickly([UInt8](repeating: UInt8(ascii: "["), count: Limits.jsonDepth + 1), at: path)
+    #expect(code { _ = try TaskListFile(path) } == .limitExceeded)
     for length in stride(from: 0, to: whole.count - 2, by: 97) {
       putQuickly(Array(whole[..<length]), at: path)
       #expect(code { _ = try TaskListFile(path) }?.family == .format)

@@ -108,6 +108,19 @@ import Testing
     #expect(record.parameters == ["weight@math": "0.5", "weight@code": "[0.0, 0.3, 0.7, 1.0]"])
   }
 
+  // The base has no task vector, but it is as good a part of a mean as any model.
+  @Test(arguments: [("average", ["base", "math"]), ("slerp", ["math"]), ("ties", ["math"]), ("magmax", ["math"])])
+  func leavesTheBaseOutWhereItIsUsed(_ method: String, _ names: [String]) throws {
+    let read = try recipe("merge_method: \(method)\nbase_model: base\nmodels: [{model: base}, {model: math}]")
+    #expect(read.models.map(\.name) == names)
+  }
+
+  /// Two spellings of a name are two models.
+  @Test func takesNamesToTheByte() throws {
+    let read = try recipe("merge_method: average\nmodels: [{model: \u{E9}}, {model: e\u{301}}]")
+    #expect(read.models.map { Array($0.name.utf8).count } == [2, 3])
+  }
+
   @Test func needsNoBaseForAMean() throws {
     let read = try recipe("merge_method: linear\nmodels: [{model: a}, {model: b}]")
     #expect(read.kind.name == "average" && read.base == nil)
@@ -128,6 +141,7 @@ import Testing
     ("merge_method: average\nmodels: [{model: a}]\nparameters: {normalize: [true]}", .malformed, "layer"),
     ("merge_method: average\nmodels: [{model: a}]\nparameters: {weight: [{filter: x}]}", .malformed, "value"),
     ("merge_method: average\nmodels: [{model: a}]\ndtype: float61", .malformed, "did you mean 'float64'"),
+    ("merge_method: average\nmodels: [{model: a}]\ndtype: float8_e4m3fn", .malformed, "no dtype"),
     ("merge_method: average\nslices: []\nmodels: [{model: a}]", .unsupportedFeature, "slices"),
     ("- 1", .malformed, "mapping"),
   ])

@@ -107,6 +107,9 @@ import Testing
     #expect(own.epochs(of: 100_000) == 50 && own.epochs(of: 100) == 2500 && own.epochs(of: 1280) == 250)
     own.epochs = 3
     #expect(own.epochs(of: 100) == 3)
+    own.epochs = nil
+    own.batchSize = .max
+    #expect(own.epochs(of: 100) == 2500 && own.epochs(of: .max) == 2500)
     own = RouterTraining()
     own.kind = .linear
     #expect(try #require(fit(own).measures.accuracy).value > 0.97)
@@ -154,8 +157,14 @@ import Testing
     #expect(code({ $0.weightDecay = -1 }) == .invalidArgument)
     #expect(code({ $0.batchSize = 1 }) == .invalidArgument)
     #expect(code({ $0.epochs = 0 }) == .invalidArgument)
+    #expect(code({ $0.epochs = .max }) == .invalidArgument)
+    #expect(code({ $0.patience = 0 }) == .invalidArgument)
     #expect(code({ $0.fallbackRate = 1 }) == .invalidArgument)
     #expect(code({ $0.slope = -1 }) == .invalidArgument)
+    // Above binary32, which networks are trained in; a linear one has no rectifier that it would show in.
+    #expect(code({ ($0.kind, $0.slope) = (.linear, 1e300) }) == .invalidArgument)
+    // A batch of more inputs than there are is all of them.
+    #expect(code({ ($0.batchSize, $0.epochs, $0.patience) = (.max, 2, .max) }) == nil)
     #expect(code({ $0.learningRate = 1e30 }) == .nonFinite)
     // One class has no input.
     #expect(code({ _ in }, classes: Self.classes + ["d"]) == .invalidArgument)

@@ -11,8 +11,14 @@ import Testing
     let weights = (0..<count * count).map { $0 % (count + 1) == 0 ? Float(1) : 0 }
     let layer = try LayeredRouter.Layer(
       inputs: count, outputs: count, bias: [Float](repeating: 0, count: count), weights: weights)
-    var draft = try RouterDraft(
-      classes: classes, model: .layers(LayeredRouter([layer])), dtype: .f32, provenance: noProvenance)
+    return try routed(
+      classes, .layers(LayeredRouter([layer])), temperature: temperature, fallbackEntropy: fallbackEntropy)
+  }
+
+  private func routed(
+    _ classes: [String], _ model: RouterModel, temperature: Double? = nil, fallbackEntropy: Double? = nil
+  ) throws -> Router {
+    var draft = try RouterDraft(classes: classes, model: model, dtype: .f32, provenance: noProvenance)
     draft.temperature = temperature
     draft.fallbackEntropy = fallbackEntropy
     let archive = try RoutedArchive(classes.sorted())
@@ -150,6 +156,39 @@ import Testing
       code {
         _ = try LayeredRouter([layer, LayeredRouter.Layer(inputs: 3, outputs: 1, bias: [0], weights: [1, 1, 1])])
       } == .shapeMismatch)
+  }
+
+  // TMP-11-8: what a temperature or many inputs make of logits is not finite, though they are.
+  @Test func refusesEvidenceThatOverflows() throws {
+    let cold = try RoutingOptions(temperature: 1e-6)
+    let huge = Float(1e38)
+    let layers = try (0..<8).map { _ in
+      try LayeredRouter.Layer(inputs: 2, outputs: 2, bias: [0, 0], weights: [huge, 0, 0, huge])
+    }
+    let router = try routed(["a", "b"], .layers(LayeredRouter(layers)))
+    #expect(try route(router, [1, -1]) == [1, 0])
+    #expect(code { _ = try router.weights(for: [1, -1], cold) } == .nonFinite)
+    #expect(code { _ = try router.route(Embeddings([1, -1], dimension: 2), cold) } == .nonFinite)
+    // One input after another says −1.1 · 10³⁰⁴ · 10³ for each class in turn.
+    let rows = try Embeddings((0..<400).flatMap { $0 % 2 == 0 ? [1, -1] : [-1, 1] }, dimension: 2)
+    let cool = try RoutingOptions(temperature: 1e-3)
+    #expect(try router.route(rows, pooling: .each, cool).count == 400)
+    #expect(code { _ = try router.route(rows, pooling: .all, cool) } == .nonFinite)
+  }
+
+  @Test func measuresNothingThatIsNotFinite() throws {
+    let huge = Float(1e38)
+    let layers = try (0..<8).map { _ in
+      try LayeredRouter.Layer(inputs: 2, outputs: 2, bias: [0, 0], weights: [huge, 0, 0, huge])
+    }
+    let inputs = try LabelledEmbeddings(
+      Embeddings([1, -1, -1, 1], dimension: 2, labels: [1, 0]), classes: ["a", "b"])
+    var draft = try RouterDraft(
+      classes: ["a", "b"], model: .layers(LayeredRouter(layers)), dtype: .f32, provenance: noProvenance)
+    draft.temperature = 1e-6
+    #expect(code { try draft.measure(on: inputs, fallbackRate: 0.1, calibrates: false) } == .nonFinite)
+    let wide = try LabelledEmbeddings(Embeddings([1, -1, 0], dimension: 3, labels: [1]), classes: ["a", "b"])
+    #expect(code { try draft.measure(on: wide, fallbackRate: 0.1) } == .shapeMismatch)
   }
 
   // TMP-11-7

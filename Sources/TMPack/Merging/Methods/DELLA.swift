@@ -42,7 +42,8 @@ struct DELLA: MergingMethod {
     seed = UInt64(settings.integer("seed"))
     fusion = Fusion(settings, election: election)
     record = settings.record
-    for expert in Set(densities.named.keys).union(windows.named.keys).sorted() {
+    let named = Set(densities.named.keys).union(windows.named.keys).map(\.text)
+    for expert in named.sorted(by: { $0.precedesInBytes($1) }) {
       try Self.check(densities[expert], windows[expert], expert: expert)
     }
     try Self.check(densities.value, windows.value, expert: nil)

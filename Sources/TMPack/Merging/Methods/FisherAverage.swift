@@ -54,7 +54,7 @@ struct FisherAverage: MergingMethod {
     }
     var method = self
     for (expert, energy) in zip(sources.experts, energies) where energy > 0 {
-      method.norms.named[expert.name] = energy.squareRoot()
+      method.norms[expert.name] = energy.squareRoot()
     }
     return method
   }

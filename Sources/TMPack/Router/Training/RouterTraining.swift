@@ -28,8 +28,10 @@ public struct RouterTraining: Sendable {
   public var learningRate = 5e-4
   public var weightDecay = 0.01
   public var batchSize = 128
-  /// Most passes over the inputs; nil takes 50, or more of few inputs: enough for 2500 steps.
+  /// Most passes over the inputs, at most `mostEpochs`; nil takes 50, or more of few inputs: enough for 2500 steps.
   public var epochs: Int?
+  /// Far more than anything needs; so that what is counted over all of them is no overflow.
+  public static let mostEpochs = 1_000_000
   /// Passes without a lower loss of the validation inputs after which the best so far is taken; nil takes 5, or more of
   /// few inputs: enough for 250 steps.
   public var patience: Int?
@@ -51,7 +53,9 @@ public struct RouterTraining: Sendable {
   private func patience(of inputs: Int) -> Int { patience ?? passes(5, steps: 250, inputs) }
 
   private func passes(_ least: Int, steps: Int, _ inputs: Int) -> Int {
-    let each = max(1, (inputs + batchSize - 1) / batchSize)
+    // A batch has no more inputs than there are, whatever is asked for.
+    let size = max(1, min(batchSize, inputs))
+    let each = max(1, (inputs - 1) / size + 1)
     return max(least, (steps + each - 1) / each)
   }
 
@@ -133,12 +137,12 @@ public struct RouterTraining: Sendable {
     }
     try require((0..<1).contains(dropout), "the dropout must be 0 at least and below 1")
     try require((0..<1).contains(labelSmoothing), "the label smoothing must be 0 at least and below 1")
-    try require(slope >= 0 && slope.isFinite, "the slope must be a number that is not negative")
+    try require(slope >= 0 && Float(slope).isFinite, "the slope must be a binary32 number that is not negative")
     try require(learningRate > 0 && learningRate.isFinite, "the learning rate must be above 0")
     try require(weightDecay >= 0 && weightDecay.isFinite, "the weight decay must be a number that is not negative")
     try require((0..<1).contains(fallbackRate), "the rate of the fallback must be 0 at least and below 1")
-    try require(
-      batchSize >= 2 && epochs ?? 1 >= 1 && patience ?? 1 >= 1, "batches need two inputs, epochs and patience 1")
+    try require(batchSize >= 2 && patience ?? 1 >= 1, "batches need two inputs, and patience 1")
+    try require((1...Self.mostEpochs).contains(epochs ?? 1), "the epochs must be 1 to \(Self.mostEpochs)")
     try require(neighbours >= 1 && (examples ?? 1) >= 1, "neighbours and examples must be 1 at least")
     try require(
       hidden.allSatisfy { $0 >= 1 } && (kind != .mlp || !hidden.isEmpty), "hidden layers need an output at least")
@@ -170,6 +174,7 @@ public struct RouterTraining: Sendable {
       parameters: network.parameters, learningRate: Float(learningRate), decay: Float(weightDecay))
     var best = (loss: Double.infinity, epoch: 0, network: network)
     let patience = patience(of: inputs.labels.count)
+    let batchSize = min(batchSize, inputs.labels.count)
     for epoch in 1...epochs(of: inputs.labels.count) {
       let order = random.permutation(inputs.labels.count)
       var sum = 0.0

@@ -67,7 +67,7 @@ struct RouterImporting: ParsableCommand {
 
   func validate() throws {
     if let temperature, !(temperature >= RouterManifest.leastTemperature && temperature.isFinite) {
-      throw ValidationError("--temperature must be above 0.")
+      throw ValidationError("--temperature must be \(RouterManifest.leastTemperature) at least.")
     }
     if !(0..<1).contains(fallbackRate) { throw ValidationError("--fallback-rate must be 0 at least and below 1.") }
   }
@@ -95,10 +95,6 @@ struct RouterImporting: ParsableCommand {
     if let validation {
       let held = try Embeddings(contentsOf: validation)
       try located(file: validation) { () throws(StorageError) in
-        guard held.dimension == model.dimension else {
-          throw StorageError(
-            .shapeMismatch, "the router takes \(model.dimension) numbers, and these embeddings have \(held.dimension)")
-        }
         try draft.measure(
           on: LabelledEmbeddings(held, classes: names, given: classes?.names), fallbackRate: fallbackRate,
           calibrates: temperature == nil)

@@ -15,24 +15,13 @@ struct RouterRemoval: ParsableCommand {
   @Argument(help: ArgumentHelp("The archive.", valueName: "archive"))
   var archive: String
 
-  @Option(name: .shortAndLong, help: ArgumentHelp("Write another archive instead.", valueName: "path"))
-  var output: OutputPath?
-
-  @Flag(help: "Replace the output if it exists.")
-  var force = false
-
-  @OptionGroup(title: "Output") var reporting: OutputOptions
+  @OptionGroup var rewriting: RewritingOptions
 
   func run() throws {
     let opened = try Archive(archive)
     guard opened.hasRouter else { throw StorageError(.invalidArgument, "has no router", file: archive) }
-    let before = opened.size
-    let target = output?.path ?? archive
-    let size = try opened.write(without: [], droppingRouter: true, to: target, replacing: output == nil || force)
-    if reporting.json {
-      Console.result(["archive": .string(target), "bytes": JSONValue(size), "bytes_before": JSONValue(before)])
-    } else {
-      Console.result("\(target): \(ByteSize.text(size)), was \(ByteSize.text(before))")
+    try rewriting.rewrite(opened) { path, replacing throws(StorageError) in
+      try opened.write(without: [], droppingRouter: true, to: path, replacing: replacing)
     }
   }
 }
