@@ -43,6 +43,13 @@ public final class ArchiveFile: Sendable {
   /// Names the whole content (TMP-3-6).
   public var rootDigest: Digest { slot.index.digest }
 
+  /// Throws `inputOutput` when the file of this name holds another generation by now. For writers, under their lock.
+  func checkUnchanged() throws(StorageError) {
+    guard try HeaderSlots(of: try ReadableFile(path, mode: .read)).active == slot else {
+      throw StorageError(.inputOutput, "was changed by another process; try again", file: path)
+    }
+  }
+
   /// Bytes of the active generation.
   public var size: UInt64 { slot.archiveEnd }
 

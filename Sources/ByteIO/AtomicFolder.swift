@@ -23,7 +23,7 @@ public final class AtomicFolder {
     self.path = path
     self.replacing = replacing
     target = try Self.target(path, replacing: replacing)
-    staging = TemporaryPaths.register(siblingOf: target)
+    staging = UnfinishedOutputs.register(siblingOf: target)
     // Not `makeFolder`: its error would name the staging folder, which the caller has not heard of.
     guard mkdir(staging, 0o777) == 0 else { throw systemError("make the folder", file: path) }
   }
@@ -54,7 +54,7 @@ public final class AtomicFolder {
   deinit {
     if !finished {
       try? FileTree.remove(staging)
-      TemporaryPaths.forget(staging)
+      UnfinishedOutputs.forget(staging)
     }
   }
 
@@ -87,9 +87,9 @@ public final class AtomicFolder {
       guard replacing else {
         throw StorageError(.outputExists, "appeared while it was being written; --force replaces it", file: path)
       }
-      let old = TemporaryPaths.register(siblingOf: target)
+      let old = UnfinishedOutputs.register(siblingOf: target)
       // Not ours to delete on an interrupt: it is the user's until the new folder is in place.
-      TemporaryPaths.forget(old)
+      UnfinishedOutputs.forget(old)
       guard rename(target, old) == 0 else { throw systemError("set aside", file: path) }
       aside = old
     }
@@ -99,7 +99,7 @@ public final class AtomicFolder {
       throw error
     }
     finished = true
-    TemporaryPaths.forget(staging)
+    UnfinishedOutputs.forget(staging)
     if let aside { try FileTree.remove(aside) }
     try FileTree.sync(folder: FileTree.parent(target))
   }
