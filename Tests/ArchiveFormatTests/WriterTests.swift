@@ -158,7 +158,7 @@ private func write(_ writer: ArchiveWriter, files: Int = 1, expert: String = "a"
     // TMP-2-6: "A reader MUST read the active generation all the same and MUST say so".
     #expect(report.isSound == archive.file.slots.residue.isEmpty)
     #expect(report.usableExperts == (1...archive.file.slot.generation).map { "e\($0)" })
-    for fault in report.faults { #expect(fault.error.code.family == .format) }
+    for fault in report.faults { #expect(fault.code.family == .format) }
     return (archive.file.slot.generation, report.isSound)
   }
 
