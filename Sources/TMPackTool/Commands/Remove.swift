@@ -30,7 +30,7 @@ struct Remove: ParsableCommand {
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
   func run() throws {
-    let opened = try Archive(archive)
+    let opened = try Archive.opened(archive)
     let before = opened.size
     let target = output?.path ?? archive
     let size = try opened.write(

@@ -30,7 +30,7 @@ struct Strip: ParsableCommand {
   }
 
   func run() throws {
-    let opened = try Archive(archive)
+    let opened = try Archive.opened(archive)
     let before = opened.size
     let target = output ?? archive
     let size = try opened.write(

@@ -24,7 +24,7 @@ struct RouterRemoval: ParsableCommand {
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
   func run() throws {
-    let opened = try Archive(archive)
+    let opened = try Archive.opened(archive)
     guard opened.hasRouter else { throw StorageError(.invalidArgument, "has no router", file: archive) }
     let before = opened.size
     let target = output?.path ?? archive
