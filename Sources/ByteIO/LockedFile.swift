@@ -37,8 +37,12 @@ struct LockedFile: ~Copyable {
         throw StorageError(.invalidArgument, "is not a regular file", file: path)
       }
       guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+        // Some network disks have no locks.
+        let error =
+          errno == EWOULDBLOCK
+          ? StorageError(.inputOutput, "another process is working on it", file: path) : systemError("lock", file: path)
         close(descriptor)
-        throw StorageError(.inputOutput, "another process is working on it", file: path)
+        throw error
       }
       // The one before may have changed, moved or replaced it between `open` and `flock`.
       if fstat(descriptor, &status) == 0, Self.isNamed(path, status) {
