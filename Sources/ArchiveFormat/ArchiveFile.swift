@@ -15,7 +15,8 @@ public final class ArchiveFile: Sendable {
 
   private struct Cache: Sendable {
     var shared: Section<SharedManifest>?
-    var experts: [Int: Section<ExpertManifest>] = [:]
+    /// By place in the file: experts may have a section in common.
+    var experts: [SectionReference: Section<ExpertManifest>] = [:]
     var router: Section<RouterManifest>?
   }
 
@@ -43,6 +44,13 @@ public final class ArchiveFile: Sendable {
   /// Names the whole content (TMP-3-6).
   public var rootDigest: Digest { slot.index.digest }
 
+  /// Throws `inputOutput` when the file of this name holds another generation by now. For writers, under their lock.
+  func checkUnchanged() throws(StorageError) {
+    guard try HeaderSlots(of: try ReadableFile(path, mode: .read)).active == slot else {
+      throw StorageError(.inputOutput, "was changed by another process; try again", file: path)
+    }
+  }
+
   /// Bytes of the active generation.
   public var size: UInt64 { slot.archiveEnd }
 
@@ -66,13 +74,13 @@ public final class ArchiveFile: Sendable {
   }
 
   public func expertSection(_ position: Int) throws(StorageError) -> Section<ExpertManifest> {
-    if let section = cache.withLock({ $0.experts[position] }) { return section }
-    let shared = try sharedSection().manifest
     let expert = index.experts[position]
+    if let section = cache.withLock({ $0.experts[expert.section] }) { return section }
+    let shared = try sharedSection().manifest
     let section: Section<ExpertManifest> = try located(expert: expert.name) { () throws(StorageError) in
       try readSection(expert.section, "the expert's section", context: shared)
     }
-    cache.withLock { $0.experts[position] = section }
+    cache.withLock { $0.experts[expert.section] = section }
     return section
   }
 

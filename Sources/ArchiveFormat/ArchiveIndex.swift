@@ -144,6 +144,17 @@ extension ArchiveIndex {
       }
       return expert
     }
+    try checkSections(archiveEnd: archiveEnd)
+  }
+
+  /// TMP-9-18. A section counts as often as it is named: what is made of it may be kept for each.
+  private func checkSections(archiveEnd: UInt64) throws(StorageError) {
+    let sections = [shared] + experts.map(\.section) + [router].compactMap { $0 }
+    // At most 65,538 times 256 MiB.
+    let sum = sections.reduce(0) { $0 + UInt64($1.rawSize) }
+    try Limits.check(
+      sum, atMost: Limits.bound(ofArchive: archiveEnd, Limits.sectionsFloor, Limits.sectionsFactor),
+      "the raw size of all sections together")
   }
 
   func encoded() throws(StorageError) -> [UInt8] {

@@ -15,8 +15,15 @@ package protocol ArchiveOutput: ByteSink {
 package final class NewArchiveOutput: ArchiveOutput {
   private let file: AtomicFile
 
-  package init(path: String, replacing: Bool, temporary: String? = nil) throws(StorageError) {
-    file = try AtomicFile(path, replacing: replacing, temporary: temporary)
+  package convenience init(path: String, replacing: Bool, temporary: String? = nil) throws(StorageError) {
+    try self.init(AtomicFile(path, replacing: replacing, temporary: temporary))
+  }
+
+  /// In the place of the archive at `path`, which is locked.
+  convenience init(rewriting path: String) throws(StorageError) { try self.init(AtomicFile(rewriting: path)) }
+
+  private init(_ file: AtomicFile) throws(StorageError) {
+    self.file = file
     try file.write([UInt8](repeating: 0, count: Int(Layout.contentStart)))
   }
 
@@ -35,18 +42,9 @@ package final class NewArchiveOutput: ArchiveOutput {
 /// is cut off again when the append is given up.
 final class AppendedArchiveOutput: ArchiveOutput {
   private let file: UpdatableFile
-  private let oldEnd: UInt64
-  /// Whether a slot may have been written that needs what was appended.
-  private var isSwitching = false
 
   init(path: String, archiveEnd: UInt64) throws(StorageError) {
     file = try UpdatableFile(path, end: archiveEnd)
-    oldEnd = archiveEnd
-  }
-
-  deinit {
-    // If it cannot be cut off, it stays residue.
-    if !isSwitching, file.position > oldEnd { try? file.truncate(at: oldEnd) }
   }
 
   var position: UInt64 { file.position }
@@ -57,8 +55,7 @@ final class AppendedArchiveOutput: ArchiveOutput {
   func finish(slot: [UInt8], at offset: UInt64) throws(StorageError) {
     try file.truncate(at: file.position)
     try file.sync()
-    isSwitching = true
-    try file.overwrite(slot, at: offset)
+    try file.switchOver(slot, at: offset)
     try file.sync()
   }
 }

@@ -2,21 +2,6 @@ import ByteIO
 import Digests
 import Parallel
 
-/// Something wrong with an archive, and which experts can no longer be rebuilt because of it.
-public struct VerificationFault: Sendable {
-  public let error: StorageError
-  /// Positions of the experts that are unusable because of it.
-  public let experts: Set<Int>
-  /// Whether the shared model by itself is unusable because of it.
-  public let affectsShared: Bool
-
-  public init(error: StorageError, experts: Set<Int>, affectsShared: Bool) {
-    self.error = error
-    self.experts = experts
-    self.affectsShared = affectsShared
-  }
-}
-
 /// Checks an archive without decoding its tensors (TMP-8-1, TMP-8-2).
 public struct ArchiveVerifier: Sendable {
   public let archive: ArchiveFile
@@ -27,16 +12,14 @@ public struct ArchiveVerifier: Sendable {
     self.pipeline = pipeline
   }
 
-  private var allExperts: Set<Int> { Set(archive.index.experts.indices) }
-
   /// TMP-8-1: slots, index, sections, frame records, summaries.
-  public func quick() -> [VerificationFault] {
-    var faults = archive.slots.residue.map {
-      VerificationFault(error: $0, experts: [], affectsShared: false)
-    }
+  public func quick() -> VerificationFindings {
+    var findings = VerificationFindings()
+    for fault in archive.slots.residue { findings.add(fault) }
     let shared: Section<SharedManifest>
     do throws(StorageError) { shared = try archive.sharedSection() } catch {
-      return faults + [VerificationFault(error: error, experts: allExperts, affectsShared: true)]
+      findings.add(error, losing: ArchiveLoss(experts: Set(archive.index.experts.indices), includesShared: true))
+      return findings
     }
     var counted = CountedExtents()
     _ = counted.add([archive.index.shared.extent] + shared.frames.map(\.extent))
@@ -49,128 +32,143 @@ public struct ArchiveVerifier: Sendable {
           throw StorageError(.malformed, "the index's summary does not agree with the section", file: archive.path)
         }
       } catch {
-        faults.append(
-          VerificationFault(error: error.at(expert: expert.name), experts: [position], affectsShared: false))
+        findings.add(error.at(expert: expert.name), losing: ArchiveLoss(experts: [position]))
       }
     }
-    do throws(StorageError) { _ = try archive.routerSection() } catch {
-      faults.append(VerificationFault(error: error, experts: [], affectsShared: false))
-    }
-    return faults
+    do throws(StorageError) { _ = try archive.routerSection() } catch { findings.add(error) }
+    return findings
   }
 
   /// TMP-8-2: what `quick` checks, and every stored byte.
   ///
   /// - Parameter progress: called with the bytes done and the bytes to do.
-  public func full(progress: (UInt64, UInt64) -> Void = { _, _ in }) throws(StorageError) -> [VerificationFault] {
-    var faults = quick()
-    let sections = readableSections()
-    let frames = sections.flatMap(\.frames)
-    let list = Set(frames.map(\.extent)).sorted { ($0.offset, $0.end) < ($1.offset, $1.end) }
-    faults += coverageFaults(
+  public func full(progress: (UInt64, UInt64) -> Void = { _, _ in }) throws(StorageError) -> VerificationFindings {
+    var findings = quick()
+    let parts = readableParts()
+    var extents: Set<Extent> = []
+    var raw: Set<UInt64> = []
+    for (_, frames) in parts {
+      for frame in frames {
+        extents.insert(frame.extent)
+        if frame.codec == .raw { raw.insert(frame.extent.offset) }
+      }
+    }
+    let list = extents.sorted { ($0.offset, $0.end) < ($1.offset, $1.end) }
+    checkCoverage(
       list + [archive.slot.index, archive.index.shared.extent] + archive.index.experts.map(\.section.extent)
         + [archive.index.router?.extent].compactMap { $0 },
-      raw: Set(frames.lazy.filter { $0.codec == .raw }.map(\.extent.offset)),
+      raw: raw,
       // The frames of a section that cannot be read would seem to belong to nothing; so would an unknown extension's.
       isComplete: archive.slot.generation == 1 && !archive.index.hasUnknownExtensions
-        && sections.count == 1 + archive.index.experts.count + (archive.index.router == nil ? 0 : 1))
+        && parts.count == 1 + archive.index.experts.count + (archive.index.router == nil ? 0 : 1)
+    ) { findings.add($0) }
 
     let total = list.reduce(0) { $0 + UInt64($1.storedSize) }
     var done: UInt64 = 0
     let file = archive.file
-    try pipeline.run(list.count) { index throws(StorageError) -> StorageError? in
+    var damaged: [Extent: Digest] = [:]
+    try pipeline.run(list.count) { index throws(StorageError) -> Digest? in
       let extent = list[index]
       return try file.withBytes(at: extent.offset, count: extent.storedSize) { stored in
-        do throws(StorageError) {
-          try extent.check(stored, "bytes \(extent.offset) to \(extent.end - 1)")
-          return nil
-        } catch { return error }
+        let actual = Digest(of: stored)
+        return actual == extent.digest ? nil : actual
       }
-    } consume: { index, error in
+    } consume: { index, actual in
       done += UInt64(list[index].storedSize)
       progress(done, total)
-      if let error { faults += self.faults(ofFrame: list[index], error, in: sections) }
+      if let actual { damaged[list[index]] = actual }
     }
-    return faults
+    if !damaged.isEmpty {
+      for (part, frames) in parts { report(damaged, in: part, frames, to: &findings) }
+    }
+    return findings
   }
 
   // MARK: Who uses a frame
 
-  private enum SectionOwner {
-    case shared
-    case expert(Int)
-    case router
-
-    var isShared: Bool { if case .shared = self { true } else { false } }
-  }
-
-  /// A section reduced to what attributing damage needs.
-  private struct SectionView {
-    let owner: SectionOwner
-    let frames: [FrameRecord]
-    let users: [(name: String, isTensor: Bool, payload: PayloadReference)]
-  }
-
-  private func readableSections() -> [SectionView] {
-    var views: [SectionView] = []
+  /// Those whose sections can be read.
+  private func readableParts() -> [(part: ArchivePart, frames: [FrameRecord])] {
     guard let shared = try? archive.sharedSection() else { return [] }
-    var users = shared.manifest.files.map { (name: $0.name.text, isTensor: false, payload: $0.payload) }
-    for entry in shared.manifest.tensors {
-      if let payload = entry.payload { users.append((entry.info.name, true, payload)) }
-    }
-    views.append(SectionView(owner: .shared, frames: shared.frames, users: users))
+    var parts = [(part: ArchivePart.shared, frames: shared.frames)]
     for position in archive.index.experts.indices {
       guard let section = try? archive.expertSection(position) else { continue }
-      var users = section.manifest.files.map { (name: $0.name.text, isTensor: false, payload: $0.payload) }
-      for entry in section.manifest.tensors {
-        for payload in entry.payloads { users.append((entry.name, true, payload)) }
-      }
-      views.append(SectionView(owner: .expert(position), frames: section.frames, users: users))
+      parts.append((.expert(position), section.frames))
     }
-    if let section = try? archive.routerSection() {
-      let users = section.manifest.payloads.map { (name: "weights", isTensor: false, payload: $0) }
-      views.append(SectionView(owner: .router, frames: section.frames, users: users))
-    }
-    return views
+    if let section = try? archive.routerSection() { parts.append((.router, section.frames)) }
+    return parts
   }
 
-  /// One fault for each tensor or file, of each section, that needs the frame.
-  private func faults(ofFrame extent: Extent, _ error: StorageError, in sections: [SectionView]) -> [VerificationFault]
-  {
-    var faults: [VerificationFault] = []
-    for section in sections {
-      for (number, frame) in section.frames.enumerated() where frame.extent == extent {
-        for user in section.users where user.payload.frames.contains(number) {
-          let tensor = user.isTensor ? user.name : nil
-          let file = user.isTensor ? "" : "file '\(user.name)', "
-          let place: String
-          var expert: Int?
-          switch section.owner {
-          case .shared: place = "the shared model, \(file)"
-          case .expert(let position): (place, expert) = (file, position)
-          case .router: place = "the router, "
-          }
-          faults.append(
-            VerificationFault(
-              error: StorageError(
-                error.code, "\(place)frame \(number): \(error.message)", file: archive.path, offset: extent.offset,
-                expert: expert.map { archive.index.experts[$0].name }, tensor: tensor),
-              experts: affectedExperts(section.owner, tensor), affectsShared: section.owner.isShared))
+  /// A tensor or a file, or what else has payloads.
+  private struct User {
+    let name: String
+    var isTensor = true
+    let payloads: [PayloadReference]
+  }
+
+  private func users(of part: ArchivePart) -> [User] {
+    func users(_ files: [CarriedFileEntry]) -> [User] {
+      files.map { User(name: $0.name.text, isTensor: false, payloads: [$0.payload]) }
+    }
+    switch part {
+    case .shared:
+      guard let manifest = try? archive.sharedSection().manifest else { return [] }
+      return users(manifest.files)
+        + manifest.tensors.compactMap { entry in entry.payload.map { User(name: entry.info.name, payloads: [$0]) } }
+    case .expert(let position):
+      guard let manifest = try? archive.expertSection(position).manifest else { return [] }
+      return users(manifest.files) + manifest.tensors.map { User(name: $0.name, payloads: $0.payloads) }
+    case .router:
+      guard let manifest = try? archive.routerSection()?.manifest else { return [] }
+      return [User(name: "weights", isTensor: false, payloads: manifest.payloads)]
+    }
+  }
+
+  /// Adds a fault for each damaged extent of each tensor or file of a part, however many records name the extent.
+  private func report(
+    _ damaged: [Extent: Digest], in part: ArchivePart, _ frames: [FrameRecord], to findings: inout VerificationFindings
+  ) {
+    var numbers: [Int] = []
+    // For each of them the one before it that has the same extent.
+    var predecessors: [Int] = []
+    var last: [Extent: Int] = [:]
+    for (number, frame) in frames.enumerated() where damaged[frame.extent] != nil {
+      numbers.append(number)
+      predecessors.append(last.updateValue(number, forKey: frame.extent) ?? -1)
+    }
+    guard !numbers.isEmpty else { return }
+    for user in users(of: part) {
+      var known: Set<Extent> = []
+      for payload in user.payloads {
+        var next = numbers.firstIndex(sortedFrom: payload.first)
+        while next < numbers.count, numbers[next] < payload.frames.upperBound {
+          defer { next += 1 }
+          let extent = frames[numbers[next]].extent
+          guard predecessors[next] < payload.first, known.insert(extent).inserted else { continue }
+          // The first says already what is lost.
+          let loss = known.count > 1 ? .nothing : loss(of: user, of: part)
+          findings.add(fault(of: extent, damaged[extent]!, frame: numbers[next], user, part), losing: loss)
         }
       }
     }
-    return faults
   }
 
-  /// The experts that need a tensor of a section; a damaged file leaves the tensors usable, but not the expert whole.
-  private func affectedExperts(_ owner: SectionOwner, _ tensor: String?) -> Set<Int> {
-    if case .expert(let position) = owner { return [position] }
-    guard owner.isShared, let tensor else { return [] }
-    return allExperts.filter { position in
-      guard let manifest = try? archive.expertSection(position).manifest else { return false }
-      if manifest.lacks(tensor) { return false }
-      return manifest.entry(named: tensor)?.factor.kind != .replaced
+  private func loss(of user: User, of part: ArchivePart) -> ArchiveLoss {
+    user.isTensor ? archive.loss(ofTensor: user.name, of: part) : archive.loss(ofFileOf: part)
+  }
+
+  private func fault(
+    of extent: Extent, _ actual: Digest, frame: Int, _ user: User, _ part: ArchivePart
+  ) -> StorageError {
+    let file = user.isTensor ? "" : "file '\(user.name)', "
+    let place: String
+    var expert: String?
+    switch part {
+    case .shared: place = "the shared model, \(file)"
+    case .expert(let position): (place, expert) = (file, archive.index.experts[position].name)
+    case .router: place = "the router, "
     }
+    let error = extent.mismatch("\(place)frame \(frame): bytes \(extent.offset) to \(extent.end - 1)", actual)
+    return error.at(file: archive.path, expert: expert, tensor: user.isTensor ? user.name : nil)
   }
 
   // MARK: Coverage
@@ -180,13 +178,11 @@ public struct ArchiveVerifier: Sendable {
   /// - Parameters:
   ///   - raw: where raw frames begin.
   ///   - isComplete: whether these are all extents that the file should have.
-  private func coverageFaults(_ extents: [Extent], raw: Set<UInt64>, isComplete: Bool) -> [VerificationFault] {
-    var faults: [VerificationFault] = []
+  private func checkCoverage(
+    _ extents: [Extent], raw: Set<UInt64>, isComplete: Bool, _ add: (StorageError) -> Void
+  ) {
     func report(_ message: String, _ offset: UInt64) {
-      faults.append(
-        VerificationFault(
-          error: StorageError(.malformed, message, file: archive.path, offset: offset), experts: [],
-          affectsShared: false))
+      add(StorageError(.malformed, message, file: archive.path, offset: offset))
     }
     var end = Layout.contentStart
     let sorted = extents.sorted { ($0.offset, $0.end) < ($1.offset, $1.end) }
@@ -202,7 +198,6 @@ public struct ArchiveVerifier: Sendable {
     if isComplete, end < archive.slot.archiveEnd {
       report("\(archive.slot.archiveEnd - end) bytes at the end belong to nothing", end)
     }
-    return faults
   }
 
   private func checkPadding(
@@ -214,6 +209,17 @@ public struct ArchiveVerifier: Sendable {
     }
     guard let bytes = try? archive.file.bytes(at: start, count: Int(end - start)) else { return }
     if let index = bytes.firstIndex(where: { $0 != 0 }) { report("a padding byte is not zero", start + UInt64(index)) }
+  }
+}
+
+extension [Int] {
+  /// The place of the first element that is not less than `bound`, in ascending elements.
+  fileprivate func firstIndex(sortedFrom bound: Int) -> Int {
+    var range = startIndex..<endIndex
+    while let middle = range.isEmpty ? nil : (range.lowerBound + range.upperBound) / 2 {
+      range = self[middle] < bound ? middle + 1..<range.upperBound : range.lowerBound..<middle
+    }
+    return range.lowerBound
   }
 }
 

@@ -15,7 +15,8 @@ public final class ArchiveWriter {
   private var section = OpenSection()
 
   var shared: (section: SectionReference, storage: SharedStorage, method: SharedMethod)?
-  var experts: [ExpertReference] = []
+  /// The experts so far.
+  package internal(set) var experts: [ExpertReference] = []
   var router: SectionReference?
   /// The shared model's section, once it is finished.
   public internal(set) var sharedSection: Section<SharedManifest>?
@@ -40,14 +41,22 @@ public final class ArchiveWriter {
     self.init(output: output, generation: 1, level: level)
   }
 
-  /// The next generation of `archive`, with all that it holds.
+  /// A new archive in the place of `archive`, locked against other writers as long as this one lives (TMP-2-10).
+  ///
+  /// - Parameter path: of the same file.
+  /// - Throws: `inputOutput` when another process is changing the archive, or has changed it since it was opened.
+  public convenience init(rewriting archive: ArchiveFile, at path: String, level: Int = 3) throws(StorageError) {
+    let output = try NewArchiveOutput(rewriting: path)
+    try archive.checkUnchanged()
+    self.init(output: output, generation: 1, level: level)
+  }
+
+  /// The next generation of `archive`, with all that it holds; locked against other writers as long as this one lives.
+  ///
+  /// - Throws: `inputOutput` when another process is changing the archive, or has changed it since it was opened.
   public convenience init(appendingTo archive: ArchiveFile, level: Int = 3) throws(StorageError) {
     let output = try AppendedArchiveOutput(path: archive.path, archiveEnd: archive.slot.archiveEnd)
-    // Under the lock now: nobody may have appended since `archive` was opened.
-    let current = try HeaderSlots(of: try ReadableFile(archive.path, mode: .read)).active
-    guard current == archive.slot else {
-      throw StorageError(.inputOutput, "was changed by another process; try again", file: archive.path)
-    }
+    try archive.checkUnchanged()
     self.init(output: output, generation: archive.slot.generation + 1, level: level)
     let sharedSection = try archive.sharedSection()
     shared = (archive.index.shared, archive.index.storage, archive.index.method)

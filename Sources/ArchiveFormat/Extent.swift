@@ -34,11 +34,13 @@ public struct Extent: Sendable, Hashable {
   /// Throws `digestMismatch`, naming both digests, unless `stored` hashes to `digest`.
   func check(_ stored: UnsafeRawBufferPointer, _ what: String) throws(StorageError) {
     let actual = Digest(of: stored)
-    guard actual == digest else {
-      throw StorageError(
-        .digestMismatch,
-        "\(what), \(storedSize) bytes, is damaged: expected digest \(digest), found \(actual)", offset: offset)
-    }
+    guard actual == digest else { throw mismatch(what, actual) }
+  }
+
+  func mismatch(_ what: String, _ actual: Digest) -> StorageError {
+    StorageError(
+      .digestMismatch, "\(what), \(storedSize) bytes, is damaged: expected digest \(digest), found \(actual)",
+      offset: offset)
   }
 }
 

@@ -133,9 +133,9 @@ extension Section where Manifest: SectionManifest {
 
   /// TMP-9-11
   static func checkExpansion(_ payloadBytes: UInt64, archiveEnd: UInt64) throws(StorageError) {
-    let (scaled, overflow) = archiveEnd.multipliedReportingOverflow(by: Limits.expansionFactor)
-    let bound = overflow ? .max : scaled &+ min(Limits.expansionFloor, .max - scaled)
-    try Limits.check(payloadBytes, atMost: bound, "the size of a section's payloads together")
+    try Limits.check(
+      payloadBytes, atMost: Limits.bound(ofArchive: archiveEnd, Limits.expansionFloor, Limits.expansionFactor),
+      "the size of a section's payloads together")
   }
 
   /// The raw bytes of a section, and where the frame records begin: digests, which spoil the codes of text.

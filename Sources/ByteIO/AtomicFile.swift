@@ -18,11 +18,16 @@ public final class AtomicFile: OverwritableSink {
   private let temporary: String
   private var descriptor: Int32
   private let replacing: Bool
+  /// The file that it takes the place of, when that one is written anew.
+  private let predecessor: LockedFile?
   /// What the disk is given at a time: whole pages, and many, so that it writes them in one go.
   private static let partBytes = 4 << 20
 
+  /// A new file.
+  ///
   /// - Parameters:
-  ///   - replacing: whether an existing file may be replaced. Nothing but files ever is.
+  ///   - replacing: whether an existing file may be replaced. Nothing but files ever is; of a link to one only the link is,
+  ///     since others may need what it leads to.
   ///   - temporary: where to write until it is whole, for a caller that knows that no other process writes there: what one that
   ///     was killed has left is overwritten then. By default a new name each time.
   /// - Throws: `outputExists`, `notFound` (no such folder) or `inputOutput`.
@@ -32,11 +37,21 @@ public final class AtomicFile: OverwritableSink {
     try self.init(path, writtenTo: path, replacing: replacing, temporary: temporary)
   }
 
+  /// An existing file, written anew: it keeps its permissions, its owner if the system allows that, and the links that
+  /// lead to it. It is locked against other writers as long as this object lives.
+  ///
+  /// - Throws: `inputOutput` when another process holds the lock, here, or has replaced the file, in `commit()`.
+  public convenience init(rewriting path: String) throws(StorageError) {
+    let predecessor = try LockedFile(path)
+    try self.init(path, writtenTo: FileTree.resolved(path), replacing: true, predecessor: predecessor)
+  }
+
   /// - Parameters:
   ///   - path: what errors name.
   ///   - target: the file to make.
   init(
-    _ path: String, writtenTo target: String, replacing: Bool = false, temporary own: String? = nil
+    _ path: String, writtenTo target: String, replacing: Bool = false, temporary own: String? = nil,
+    predecessor: consuming LockedFile? = nil
   ) throws(StorageError) {
     self.path = path
     self.target = target
@@ -44,16 +59,23 @@ public final class AtomicFile: OverwritableSink {
     try Self.check(target, path, replacing: replacing)
     if let own {
       temporary = own
-      TemporaryPaths.register(own)
+      UnfinishedOutputs.register(own)
       // Not truncated: a link or another's file of the name is removed, not written through.
       unlink(own)
     } else {
-      temporary = TemporaryPaths.register(siblingOf: target)
+      temporary = UnfinishedOutputs.register(siblingOf: target)
     }
-    descriptor = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+    // For its owner alone until it has the other's rights: who opens it now reads what is written later.
+    let permissions: mode_t = predecessor == nil ? 0o666 : 0o600
+    self.predecessor = predecessor
+    descriptor = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, permissions)
     guard descriptor >= 0 else {
       let error = creationError(file: path)
-      TemporaryPaths.forget(temporary)
+      UnfinishedOutputs.forget(temporary)
+      throw error
+    }
+    do throws(StorageError) { try self.predecessor?.giveRights(to: descriptor, path) } catch {
+      discard()
       throw error
     }
   }
@@ -112,8 +134,9 @@ public final class AtomicFile: OverwritableSink {
     let closed = close(descriptor)
     descriptor = -1
     guard closed == 0 else { throw systemError("close", file: path) }
+    try predecessor?.checkName(path)
     try Self.move(temporary, to: target, path, replacing: replacing)
-    TemporaryPaths.forget(temporary)
+    UnfinishedOutputs.forget(temporary)
     try FileTree.sync(folder: FileTree.parent(target))
   }
 
@@ -142,6 +165,6 @@ public final class AtomicFile: OverwritableSink {
     if descriptor >= 0 { close(descriptor) }
     descriptor = -1
     unlink(temporary)
-    TemporaryPaths.forget(temporary)
+    UnfinishedOutputs.forget(temporary)
   }
 }

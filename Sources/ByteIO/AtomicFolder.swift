@@ -26,7 +26,7 @@ public final class AtomicFolder {
     self.path = path
     self.isReplaceable = isReplaceable
     target = try Self.target(path, isReplaceable)
-    staging = TemporaryPaths.register(siblingOf: target)
+    staging = UnfinishedOutputs.register(siblingOf: target)
     // Not `makeFolder`: its error would name the staging folder, which the caller has not heard of.
     guard mkdir(staging, 0o777) == 0 else { throw creationError(file: path) }
   }
@@ -77,7 +77,7 @@ public final class AtomicFolder {
   deinit {
     if !finished {
       try? FileTree.remove(staging)
-      TemporaryPaths.forget(staging)
+      UnfinishedOutputs.forget(staging)
     }
   }
 
@@ -109,9 +109,9 @@ public final class AtomicFolder {
     if FileTree.kind(of: target) != nil, try !FileTree.names(in: target).isEmpty {
       // Again: something may have appeared while this was being written.
       try Self.check(target, path, isReplaceable)
-      let old = TemporaryPaths.register(siblingOf: target)
+      let old = UnfinishedOutputs.register(siblingOf: target)
       // Not ours to delete on an interrupt: it is the user's until the new folder is in place.
-      TemporaryPaths.forget(old)
+      UnfinishedOutputs.forget(old)
       guard rename(target, old) == 0 else { throw systemError("set aside", file: path) }
       aside = old
     }
@@ -121,7 +121,7 @@ public final class AtomicFolder {
       throw error
     }
     finished = true
-    TemporaryPaths.forget(staging)
+    UnfinishedOutputs.forget(staging)
     if let aside { try FileTree.remove(aside) }
     try FileTree.sync(folder: FileTree.parent(target))
   }

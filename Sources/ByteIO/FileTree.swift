@@ -22,6 +22,13 @@ public enum FileTree {
     }
   }
 
+  /// Whether two paths lead to one file or folder, through links too.
+  public static func isSame(_ path: String, _ other: String) -> Bool {
+    var (first, second) = (stat(), stat())
+    return stat(path, &first) == 0 && stat(other, &second) == 0 && first.st_ino == second.st_ino
+      && first.st_dev == second.st_dev
+  }
+
   /// When a file was last modified: nanoseconds since 1970; nil when there is none.
   public static func modificationTime(of path: String) -> Int64? {
     var status = stat()

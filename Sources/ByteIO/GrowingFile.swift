@@ -14,7 +14,7 @@ import Synchronization
 /// power cut its end may be missing or zero; whoever reads it must be able to tell.
 public final class GrowingFile: PositionalReader {
   public let path: String
-  private let descriptor: Int32
+  private let file: LockedFile
   private let end: Mutex<UInt64>
   /// What the disk is told to write at a time.
   private static let partBytes: UInt64 = 8 << 20
@@ -23,35 +23,12 @@ public final class GrowingFile: PositionalReader {
   ///
   /// - Throws: `inputOutput` when another process holds the lock; `invalidArgument` for anything but a regular file.
   public init(_ path: String) throws(StorageError) {
-    let (descriptor, size) = try Self.opened(path)
+    file = try LockedFile(path, creating: true)
     self.path = path
-    self.descriptor = descriptor
-    end = Mutex(size)
+    end = Mutex(file.size)
   }
 
-  private static func opened(_ path: String) throws(StorageError) -> (descriptor: Int32, size: UInt64) {
-    while true {
-      let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0o666)
-      guard descriptor >= 0 else { throw creationError(file: path) }
-      var own = stat()
-      guard fstat(descriptor, &own) == 0, own.st_mode & S_IFMT == S_IFREG else {
-        close(descriptor)
-        throw StorageError(.invalidArgument, "is not a regular file", file: path)
-      }
-      guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-        close(descriptor)
-        throw StorageError(.inputOutput, "another process is working on it", file: path)
-      }
-      // The one before may have moved or removed it between `open` and `flock`: then this is no longer the file of that name.
-      var named = stat()
-      if fstat(descriptor, &own) == 0, stat(path, &named) == 0, own.st_ino == named.st_ino, own.st_dev == named.st_dev {
-        return (descriptor, UInt64(own.st_size))
-      }
-      close(descriptor)
-    }
-  }
-
-  deinit { close(descriptor) }
+  private var descriptor: Int32 { file.descriptor }
 
   public var size: UInt64 { end.withLock { $0 } }
 

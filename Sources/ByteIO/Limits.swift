@@ -20,6 +20,9 @@ public enum Limits {
   /// Raw bytes that a section may expand to: a floor plus a multiple of the archive's size.
   public static let expansionFloor: UInt64 = 64 << 20
   public static let expansionFactor: UInt64 = 16_384
+  /// Raw bytes of all sections together: likewise.
+  public static let sectionsFloor: UInt64 = 64 << 20
+  public static let sectionsFactor: UInt64 = 256
   /// Numbers of an input of a router, and outputs of one of its layers.
   public static let routerWidth = 65_536
   public static let routerLayers = 16
@@ -109,6 +112,12 @@ public enum Limits {
 
   // NumPy; its own reader stops at 10 000.
   public static let npyHeaderBytes = 65_536
+
+  /// A floor plus a multiple of an archive's size.
+  public static func bound(ofArchive end: UInt64, _ floor: UInt64, _ factor: UInt64) -> UInt64 {
+    let (scaled, overflow) = end.multipliedReportingOverflow(by: factor)
+    return overflow ? .max : scaled &+ min(floor, .max - scaled)
+  }
 
   /// Throws `limitExceeded`, naming the limit, when `value` is above `maximum`.
   @inlinable

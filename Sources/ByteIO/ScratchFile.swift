@@ -18,8 +18,8 @@ public final class ScratchFile: PositionalReader {
 
   /// - Parameter path: a file on the disk to use; the space is taken beside it.
   public init(besides path: String) throws(StorageError) {
-    let temporary = TemporaryPaths.register(siblingOf: path)
-    defer { TemporaryPaths.forget(temporary) }
+    let temporary = UnfinishedOutputs.register(siblingOf: path)
+    defer { UnfinishedOutputs.forget(temporary) }
     descriptor = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
     self.path = path
     guard descriptor >= 0 else { throw systemError("make a scratch file beside", file: path) }

@@ -12,17 +12,17 @@ public final class ScratchFolder: Sendable {
 
   /// - Parameter path: a file or folder on the disk to use; the scratch folder is made beside it.
   public init(besides path: String) throws(StorageError) {
-    let temporary = TemporaryPaths.register(siblingOf: path)
+    let temporary = UnfinishedOutputs.register(siblingOf: path)
     self.path = temporary
     guard mkdir(temporary, 0o700) == 0 else {
       let error = systemError("make a folder beside", file: path)
-      TemporaryPaths.forget(temporary)
+      UnfinishedOutputs.forget(temporary)
       throw error
     }
   }
 
   deinit {
     try? FileTree.remove(path)
-    TemporaryPaths.forget(path)
+    UnfinishedOutputs.forget(path)
   }
 }

@@ -8,46 +8,61 @@
 
 /// An existing file, locked against other writers, that is extended in place in an order that a crash cannot break.
 ///
-/// The caller decides that order: write beyond what is live, `sync()`, then switch over with one small write.
-public final class UpdatableFile: OverwritableSink {
+/// The caller decides that order: write beyond what is live, `sync()`, then switch over with one small write. What was
+/// written is cut off again when the object is dropped, or the process interrupted, before that.
+public final class UpdatableFile: ByteSink {
   public let path: String
   /// The end of what was written: where `write` goes next.
   public private(set) var position: UInt64
-  private let descriptor: Int32
+  private let file: LockedFile
+  /// The end of what is live.
+  private let end: UInt64
+  private var hasSwitched = false
 
   /// Opens for writing after `end`, the end of the file's live bytes. What follows them is overwritten.
   /// - Throws: `inputOutput` when another process holds the lock.
   public init(_ path: String, end: UInt64) throws(StorageError) {
-    descriptor = open(path, O_RDWR | O_CLOEXEC)
-    guard descriptor >= 0 else { throw systemError("open for writing", file: path) }
-    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-      close(descriptor)
-      throw StorageError(.inputOutput, "another process is changing it", file: path)
-    }
+    file = try LockedFile(path)
     self.path = path
+    self.end = end
     position = end
   }
 
-  deinit { close(descriptor) }
-
-  public func write(_ bytes: UnsafeRawBufferPointer) throws(StorageError) {
-    try writeAll(bytes, to: descriptor, at: position, path: path)
-    position += UInt64(bytes.count)
+  deinit {
+    guard !hasSwitched, position > end else { return }
+    // If it cannot be cut off, it stays as a crash would have left it.
+    try? truncate(at: end)
+    try? UnfinishedOutputs.keeping(file.descriptor) {}
   }
 
-  public func overwrite(_ bytes: [UInt8], at offset: UInt64) throws(StorageError) {
-    try bytes.withBytes { raw throws(StorageError) in
-      try writeAll(raw, to: descriptor, at: offset, path: path)
+  public func write(_ bytes: UnsafeRawBufferPointer) throws(StorageError) {
+    let start = position
+    position += UInt64(bytes.count)
+    try UnfinishedOutputs.lengthening(file.descriptor, from: end) { () throws(StorageError) in
+      try writeAll(bytes, to: file.descriptor, at: start, path: path)
     }
   }
 
   /// Returns when all that was written is on the disk.
   public func sync() throws(StorageError) {
-    guard fsync(descriptor) == 0 else { throw systemError("sync", file: path) }
+    guard fsync(file.descriptor) == 0 else { throw systemError("sync", file: path) }
   }
 
   /// Cuts the file at `end`.
   public func truncate(at end: UInt64) throws(StorageError) {
-    guard ftruncate(descriptor, off_t(end)) == 0 else { throw systemError("truncate", file: path) }
+    guard ftruncate(file.descriptor, off_t(end)) == 0 else { throw systemError("truncate", file: path) }
+  }
+
+  /// Writes over live bytes, which may now need what was appended.
+  /// - Throws: `inputOutput` also when the file has been replaced meanwhile.
+  public func switchOver(_ bytes: [UInt8], at offset: UInt64) throws(StorageError) {
+    precondition(offset + UInt64(bytes.count) <= end, "switches over in live bytes")
+    try file.checkName(path)
+    hasSwitched = true
+    try UnfinishedOutputs.keeping(file.descriptor) { () throws(StorageError) in
+      try bytes.withBytes { raw throws(StorageError) in
+        try writeAll(raw, to: file.descriptor, at: offset, path: path)
+      }
+    }
   }
 }

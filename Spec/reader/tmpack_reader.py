@@ -248,6 +248,9 @@ class Index:
             require(good and own not in self.experts, "TMP-4-7", f"expert name {own!r}")
             members(expert["summary"], f"summary of {own}", "TMP-4-10", SUMMARY, SUMMARY_OF_LOSSY)
             self.experts[own] = expert
+        sections = [self.shared, *self.experts.values()] + ([self.router] if named else [])
+        raw, bound = sum(each["section"]["raw"] for each in sections), 64 * MIB + 256 * self.slot["end"]
+        require(raw <= bound, "TMP-9-18", f"raw bytes of all sections: {raw}, the limit is {bound}")
 
     def section(self, ref, where):
         members(ref, where, "TMP-4-8", SECTION)

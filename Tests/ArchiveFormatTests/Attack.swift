@@ -323,6 +323,16 @@ enum Attacks {
           $0["shared", "section", "raw"] = 268_435_457
         }),
       Attack(
+        "TMP-9-18", "three experts with a section of 30 MiB", .limitExceeded, "all sections together",
+        editing { index in
+          index["experts", .at(0), "section", "raw"] = 31_457_280
+          let expert = index["experts", .at(0)]!
+          for (position, name) in ["a", "b", "c"].enumerated() {
+            index["experts", .at(position)] = expert
+            index["experts", .at(position), "name"] = .string(name)
+          }
+        }),
+      Attack(
         "TMP-9-3", "65,537 experts", .limitExceeded, "number of experts",
         editing {
           $0["experts"] = .array(Array(repeating: 0, count: 65_537))

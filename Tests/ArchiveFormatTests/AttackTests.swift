@@ -1,5 +1,6 @@
 import ArchiveFormat
 import ByteIO
+import Digests
 import TMPack
 import TestSupport
 import Testing
@@ -134,6 +135,89 @@ import Testing
     #expect(found.message.contains("found"))
   }
 
+  private func report(_ archive: HandArchive, _ level: Verification.Level) throws -> Verification.Report {
+    let folder = TemporaryFolder()
+    try put(archive.bytes(), at: folder("a"))
+    return try Verification(try Archive(folder("a"))).run(level)
+  }
+
+  /// With a carried file in frame 0 of the shared model or of the expert.
+  private func carrying(_ section: WritableKeyPath<HandArchive, HandSection>, digest: Digest) -> HandArchive {
+    var archive = HandArchive()
+    archive[keyPath: section].frames.insert(.raw([1]), at: 0)
+    archive[keyPath: section].manifest["files"] = [
+      ["digest": .string(digest.hexadecimal), "name": "f", "payload": ["count": 1, "first": 0, "size": 1]]
+    ]
+    for tensor in 0..<2 {
+      for payload in ["left", "payload", "right", "scales"]
+      where archive[keyPath: section].manifest["tensors", .at(tensor), .member(payload)] != nil {
+        archive[keyPath: section].manifest["tensors", .at(tensor), .member(payload), "first"] = 1
+      }
+    }
+    return archive
+  }
+
+  // TMP-8-4: "the experts still usable": a file that is lost is one of the expert's parts, whoever finds it.
+  @Test(arguments: [Verification.Level.full, .deep]) func aDamagedFileHarmsWhatItBelongsTo(_ level: Verification.Level)
+    throws
+  {
+    for (section, expert) in [(\HandArchive.shared, nil), (\HandArchive.expert, "a")] {
+      #expect(try report(carrying(section, digest: Digest(of: [1])), .deep).isSound)
+      var archive = carrying(section, digest: level == .deep ? Digest(of: [2]) : Digest(of: [1]))
+      if level == .full { archive[keyPath: section].frames[0].digest = Digest(of: [2]).bytes }
+      let report = try report(archive, level)
+      #expect(report.faults.map(\.code) == [.digestMismatch])
+      #expect(report.faults.map(\.expert) == [expert])
+      #expect(report.faults.allSatisfy { $0.message.contains("file 'f'") })
+      #expect(report.usableExperts == (expert == nil ? ["a"] : []))
+      #expect(report.isSharedUsable == (expert != nil))
+    }
+  }
+
+  /// With more shared tensors, each of all the damaged frames that follow the sound one.
+  private func damaged(tensors: Int, frames: [HandFrame]) -> HandArchive {
+    var archive = HandArchive()
+    archive.shared.frames += frames.map { frame in
+      var frame = frame
+      frame.digest = Digest(of: [255]).bytes
+      return frame
+    }
+    let size = frames.reduce(0) { $0 + $1.rawSize }
+    for tensor in 0..<tensors {
+      archive.shared.manifest["tensors", .at(2 + tensor)] = HandArchive.sharedEntry(
+        "t\(tensor + 1000)", "U8", [size], [], ["count": JSONValue(frames.count), "first": 1, "size": JSONValue(size)])
+    }
+    archive.editSummary = {
+      $0["parameters"] = JSONValue(17 + tensors * size)
+      $0["tensors"] = JSONValue(2 + tensors)
+    }
+    return archive
+  }
+
+  // As many faults as tensors, not as records times tensors.
+  @Test func recordsOfOneExtentAreOneFaultOfATensor() throws {
+    let report = try report(damaged(tensors: 50, frames: Array(repeating: .raw([1, 2, 3]), count: 200)), .full)
+    #expect(report.faults.count == 50)
+    #expect(Set(report.faults.map(\.tensor)).count == 50)
+    #expect(report.findings.unlistedCount == 0)
+    #expect(!report.isSharedUsable && report.usableExperts.isEmpty)
+  }
+
+  // TMP-8-5
+  @Test func listsSomeOfManyFaults() throws {
+    let report = try report(damaged(tensors: 110, frames: (0..<100).map { .raw([$0]) }), .full)
+    #expect(report.faults.count == VerificationFindings.listLimit)
+    #expect(report.findings.unlistedCount == 110 * 100 - VerificationFindings.listLimit)
+    #expect(!report.isSharedUsable && report.usableExperts.isEmpty)
+    var many = VerificationFindings()
+    for _ in 0..<3 { many.add(report.findings) }
+    #expect(many.faults.count == VerificationFindings.listLimit)
+    #expect(many.unlistedCount == 3 * 110 * 100 - VerificationFindings.listLimit)
+    // What is lost counts although it is not listed.
+    many.add(StorageError(.malformed, ""), losing: ArchiveLoss(experts: [7]))
+    #expect(many.loss.experts.contains(7))
+  }
+
   // TMP-11-2: "damage to it leaves all experts usable". TMP-8-1 to TMP-8-3.
   @Test func aDamagedRouterHarmsNoExpert() throws {
     var archive = HandArchive.routed
@@ -143,8 +227,8 @@ import Testing
     try put(archive.bytes(), at: folder("a"))
     let opened = try Archive(folder("a"))
     let report = try Verification(opened).run(.full)
-    #expect(report.faults.map(\.error.code) == [.digestMismatch, .digestMismatch])
-    #expect(report.faults.allSatisfy { $0.error.message.hasPrefix("the router, frame 0") })
+    #expect(report.faults.map(\.code) == [.digestMismatch])
+    #expect(report.faults.allSatisfy { $0.message.hasPrefix("the router, frame 0") })
     #expect(report.usableExperts == ["a", "b"] && report.isSharedUsable)
     #expect(try Reconstructor(opened).mix(.expert("a")).tensors.count == 2)
     #expect(code { _ = try Router(opened) } == .digestMismatch)

@@ -271,6 +271,6 @@ func faults(in file: [UInt8], _ level: Verification.Level = .deep) -> [StorageEr
 func faults(at path: String, _ level: Verification.Level = .deep) -> [StorageError] {
   do throws(StorageError) {
     let verification = Verification(try Archive(path, mode: .read), pipeline: OrderedPipeline(threads: 1))
-    return try verification.run(level).faults.map(\.error)
+    return try verification.run(level).faults
   } catch { return [error] }
 }

@@ -6,6 +6,12 @@ import TensorKit
 import TestSupport
 import Testing
 
+#if canImport(Darwin)
+  import Darwin
+#else
+  import Glibc
+#endif
+
 /// An output whose n-th call fails, as on a full disk.
 private final class FailingOutput: ArchiveOutput {
   private let whole: NewArchiveOutput
@@ -152,7 +158,7 @@ private func write(_ writer: ArchiveWriter, files: Int = 1, expert: String = "a"
     // TMP-2-6: "A reader MUST read the active generation all the same and MUST say so".
     #expect(report.isSound == archive.file.slots.residue.isEmpty)
     #expect(report.usableExperts == (1...archive.file.slot.generation).map { "e\($0)" })
-    for fault in report.faults { #expect(fault.error.code.family == .format) }
+    for fault in report.faults { #expect(fault.code.family == .format) }
     return (archive.file.slot.generation, report.isSound)
   }
 
@@ -239,14 +245,57 @@ private func write(_ writer: ArchiveWriter, files: Int = 1, expert: String = "a"
     #expect(try contents(folder("a")) == files[1])
   }
 
+  // TMP-2-9: "takes an exclusive lock on the file"; TMP-2-10: so does a writer that writes it anew.
   @Test func oneWriterAtATime() throws {
     let folder = TemporaryFolder()
     _ = try Self.generations(2, in: folder)
-    let archive = try ArchiveFile(folder("a"))
-    let writer = try ArchiveWriter(appendingTo: archive)
-    #expect(code { _ = try ArchiveWriter(appendingTo: archive) } == .inputOutput)
-    try writer.commit()
+    let archive = try Archive(folder("a"))
+    func rewrite() throws -> UInt64 { try archive.write(without: ["e1"], to: folder("a"), replacing: true) }
+    do {
+      let writer = try ArchiveWriter(appendingTo: archive.file)
+      #expect(code { _ = try ArchiveWriter(appendingTo: archive.file) } == .inputOutput)
+      #expect(code { _ = try rewrite() } == .inputOutput)
+      try writer.commit()
+    }
     // `archive` was opened before that.
-    #expect(code { _ = try ArchiveWriter(appendingTo: archive) } == .inputOutput)
+    let whole = try contents(folder("a"))
+    #expect(code { _ = try ArchiveWriter(appendingTo: archive.file) } == .inputOutput)
+    #expect(code { _ = try rewrite() } == .inputOutput)
+    #expect(try contents(folder("a")) == whole)
+    do {
+      let current = try ArchiveFile(folder("a"))
+      let writer = try ArchiveWriter(rewriting: current, at: folder("a"))
+      #expect(code { _ = try ArchiveWriter(appendingTo: current) } == .inputOutput)
+      _ = writer
+    }
+    #expect(try contents(folder("a")) == whole)
+    #expect(!folder.names.contains { $0.hasSuffix(".tmp") })
+  }
+
+  // What an append was made for is gone: it must not look like success.
+  @Test func anAppendToAReplacedArchiveFails() throws {
+    let folder = TemporaryFolder()
+    _ = try Self.generations(2, in: folder)
+    let writer = try ArchiveWriter(appendingTo: ArchiveFile(folder("a")))
+    // Whoever replaces a file by another asks for no lock.
+    let other = try contents(folder("a"))
+    try put(other, at: folder("a"))
+    #expect(code { try writer.commit() } == .inputOutput)
+    #expect(try contents(folder("a")) == other)
+  }
+
+  @Test func rewritesWhatALinkLeadsTo() throws {
+    let folder = TemporaryFolder()
+    _ = try Self.generations(2, in: folder)
+    try FileTree.makeFolder(folder("links"))
+    try #require(symlink("../a", folder("links/a")) == 0)
+    try #require(chmod(folder("a"), 0o600) == 0)
+    let size = try Archive(folder("links/a")).write(without: ["e1"], to: folder("links/a"), replacing: true)
+    #expect(FileTree.kind(of: folder("links/a"), followingLinks: false) == .link)
+    #expect(try FileTree.names(in: folder("links")) == ["a"])
+    let archive = try Archive(folder("a"))
+    #expect(archive.experts.map(\.name) == ["e2"])
+    #expect(try contents(folder("a")).count == Int(size))
+    #expect(permissions(folder("a")) == 0o600)
   }
 }

@@ -183,6 +183,92 @@ import Testing
   }
 }
 
+extension AtomicFileTests {
+  // Others may need what a link leads to, as in the hub's cache.
+  @Test func ofALinkOnlyTheLinkIsReplaced() throws {
+    let folder = TemporaryFolder()
+    try put([1], at: folder("kept"))
+    try #require(symlink("kept", folder("link")) == 0)
+    #expect(code { _ = try AtomicFile(folder("link")) } == .outputExists)
+    try put([2], at: folder("link"))
+    #expect(try contents(folder("kept")) == [1])
+    #expect(try contents(folder("link")) == [2])
+    #expect(FileTree.kind(of: folder("link"), followingLinks: false) == .file)
+  }
+
+  @Test func aFileWrittenAnewKeepsItsLinksAndPermissions() throws {
+    let folder = TemporaryFolder()
+    try put([1], at: folder("f"))
+    try #require(chmod(folder("f"), 0o640) == 0)
+    try #require(symlink("f", folder("link")) == 0)
+    do {
+      let file = try AtomicFile(rewriting: folder("link"))
+      try file.write([2])
+      // One writer at a time, by whatever name.
+      #expect(code { _ = try AtomicFile(rewriting: folder("f")) } == .inputOutput)
+      #expect(code { _ = try UpdatableFile(folder("f"), end: 1) } == .inputOutput)
+      #expect(try contents(folder("f")) == [1])
+      try file.commit()
+    }
+    #expect(folder.names == ["f", "link"])
+    #expect(try contents(folder("f")) == [2])
+    #expect(permissions(folder("f")) == 0o640)
+    #expect(FileTree.kind(of: folder("link"), followingLinks: false) == .link)
+    #expect(code { _ = try AtomicFile(rewriting: folder("absent")) } == .notFound)
+  }
+
+  @Test func aFileThatWasReplacedIsNotWrittenAnew() throws {
+    let folder = TemporaryFolder()
+    try put([1], at: folder("f"))
+    do {
+      let file = try AtomicFile(rewriting: folder("f"))
+      try put([2], at: folder("f"))
+      #expect(code { try file.commit() } == .inputOutput)
+    }
+    #expect(try contents(folder("f")) == [2])
+    #expect(folder.names == ["f"])
+  }
+}
+
+@Suite struct UpdatableFileTests {
+  let folder = TemporaryFolder()
+
+  @Test func keepsWhatWasWrittenOnceItHasSwitchedOver() throws {
+    try put([1, 2, 3], at: folder("f"))
+    let file = try UpdatableFile(folder("f"), end: 2)
+    try file.write([7, 8])
+    #expect(try contents(folder("f")) == [1, 2, 7, 8])
+    try file.switchOver([9], at: 0)
+    #expect(code { _ = try UpdatableFile(folder("f"), end: 0) } == .inputOutput)
+    #expect(try contents(folder("f")) == [9, 2, 7, 8])
+  }
+
+  @Test func cutsOffWhatWasWrittenWhenDropped() throws {
+    try put([1, 2], at: folder("f"))
+    do {
+      let file = try UpdatableFile(folder("f"), end: 2)
+      try file.write([3])
+    }
+    #expect(try contents(folder("f")) == [1, 2])
+  }
+
+  @Test func doesNotSwitchOverAFileThatWasReplaced() throws {
+    try put([1, 2], at: folder("f"))
+    let file = try UpdatableFile(folder("f"), end: 2)
+    try file.write([3])
+    try put([4, 5], at: folder("f"))
+    #expect(code { try file.switchOver([9], at: 0) } == .inputOutput)
+    #expect(try contents(folder("f")) == [4, 5])
+  }
+
+  @Test func changesExistingFilesOnly() throws {
+    #expect(code { _ = try UpdatableFile(folder("absent"), end: 0) } == .notFound)
+    #expect(folder.names.isEmpty)
+    try #require(mkfifo(folder("pipe"), 0o600) == 0)
+    #expect(code { _ = try UpdatableFile(folder("pipe"), end: 0) } == .invalidArgument)
+  }
+}
+
 @Suite struct AtomicFolderTests {
   @Test func appearsWholeWithItsSubfolders() throws {
     let folder = TemporaryFolder()

@@ -99,7 +99,7 @@ func weights(_ text: String) throws -> RouterWeights { text.isEmpty ? .shared : 
   // TMP-8-3
   @Test(arguments: Golden.all) func isSound(_ golden: Golden) throws {
     let report = try Verification(golden.open()).run(.deep)
-    #expect(report.isSound, "\(report.faults.map(\.error))")
+    #expect(report.isSound, "\(report.faults)")
     #expect(try report.usableExperts == golden.open().experts.map(\.name))
   }
 

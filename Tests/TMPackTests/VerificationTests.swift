@@ -10,7 +10,7 @@ import Testing
     let sample = try RandomModels(using: &random, in: folder, name: "m")
     let archive = try sample.pack()
     let report = try Verification(archive).run(.deep)
-    #expect(report.isSound, "\(report.faults.map(\.error))")
+    #expect(report.isSound, "\(report.faults)")
     #expect(report.usableExperts == sample.allExperts.map(\.name))
     let shared = try Reconstructor(archive).mix(.shared)
     for expert in sample.allExperts {
@@ -77,7 +77,7 @@ extension FloatFormat {
       .pack(base: writeModel(base, to: folder("base.safetensors")), experts: [expert], to: folder("a"))
     let verification = Verification(try Archive(folder("a")))
     func tensorsAtFault(_ tensors: [SampleTensor]) throws -> [String?] {
-      try verification.proveSource(ofExpert: "x", source(tensors)).map(\.error.tensor)
+      try verification.proveSource(ofExpert: "x", source(tensors)).faults.map(\.tensor)
     }
     #expect(try tensorsAtFault(own).isEmpty)
     #expect(try tensorsAtFault([matrix("a", 8)] + own[1...]) == ["a"])

@@ -42,6 +42,13 @@ package func contents(_ path: String) throws -> [UInt8] {
   return try file.bytes(at: 0, count: Int(file.size))
 }
 
+/// Who may read and write a file.
+package func permissions(_ path: String) -> mode_t {
+  var status = stat()
+  precondition(stat(path, &status) == 0)
+  return status.st_mode & 0o7777
+}
+
 package func removeFile(_ path: String) { unlink(path) }
 
 /// The root of the package, found from this file's place in it.

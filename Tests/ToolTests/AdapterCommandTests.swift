@@ -57,6 +57,13 @@ import Testing
     let again = try tmpack("export", "--peft", "\(archive)#x", "-o", folder("lora"), "--shared-out", folder("other"))
     #expect(again.code == 1 && !folder.names.contains("other"))
     #expect(try tmpack("export", "--peft", "\(archive)#x", "-o", folder("lora"), "--force").code == 0)
+    // Neither an adapter with something beside it nor what is read is replaced.
+    try put([1], at: folder("lora/trainer_state.json"))
+    let other = try tmpack("export", "--peft", "\(archive)#x", "-o", folder("lora"), "--force")
+    #expect(other.code == 1 && other.talk.contains("trainer_state.json"))
+    let holder = try tmpack("export", "--peft", "\(archive)#x", "-o", folder(""), "--force")
+    #expect(holder.code == 1 && holder.talk.contains("would replace what is read"))
+    #expect(try contents(folder("lora/trainer_state.json")) == [1])
   }
 
   @Test func strictRefusesWhatIsLeftOut() throws {

@@ -59,6 +59,38 @@ import Testing
     #expect(try tmpack("verify", archive, "--deep").code == 0)
   }
 
+  // TMP-2-6: "A reader MUST read the active generation all the same and MUST say so".
+  @Test func everyCommandTellsOfResidue() throws {
+    let archive = try zoo(in: folder)
+    let whole = try contents(archive)
+    for arguments in [
+      ["unpack", archive, "--shared", "-o", folder("out.safetensors")], ["inspect", archive],
+      ["compare", a66, "\(archive)#a66"], ["strip", archive, "--exact", "-o", folder("stripped.tmpack")],
+      ["remove", archive],
+    ] {
+      try put(whole + [1, 2, 3], at: archive)
+      let run = try Child(toolPath, arguments).wait()
+      #expect(run.code == 0, "\(arguments)")
+      #expect(
+        run.talk.hasPrefix("warning: \(archive), byte \(whole.count): ") && run.talk.contains("3 bytes follow"),
+        "\(run.talk)")
+      #expect(!run.talk.dropFirst().contains("warning"))
+    }
+    try put(whole + [1, 2, 3], at: archive)
+    let run = try tmpack("verify", archive)
+    #expect(run.code == 2 && run.talk.contains("3 bytes follow") && !run.talk.contains("warning"))
+  }
+
+  @Test func everySourceIsProvedByItself() throws {
+    let archive = try zoo(in: folder)
+    let run = try tmpack("verify", archive, "--source", "b44=\(c07)", "--source", "a66=\(a66)", "--json")
+    #expect(run.code == 2)
+    let report = try run.json()
+    #expect(strings(report["proved_sources"]) == ["a66"])
+    #expect(strings(report["usable_experts"]) == ["a66"])
+    #expect(report["shared_usable"] == true)
+  }
+
   @Test func detached() throws {
     let shared = folder("shared.safetensors")
     let archive = try zoo(in: folder, "--detached", "--shared-out", shared)
@@ -73,7 +105,15 @@ import Testing
     #expect(try tmpack("unpack", archive, "--expert", "a66", "-o", out, "--shared-from", shared).code == 0)
     #expect(try tmpack("compare", out, "\(archive)#a66", "--shared-from", shared, "--require-equal").code == 0)
     #expect(try tmpack("add", archive, "--expert", "c07=\(c07)", "--shared-from", shared).code == 0)
-    #expect(try tmpack("verify", archive, "--deep", "--shared-from", shared).code == 0)
+    for level in [[], ["--deep"]] {
+      let verify = ["verify", archive, "--json"] + level
+      #expect(try Child(toolPath, verify + ["--shared-from", shared]).wait().code == 0)
+      // TMP-8-2: a model that is given is checked, whole.
+      let wrong = try Child(toolPath, verify + ["--shared-from", base]).wait()
+      #expect(wrong.code == 2)
+      #expect(try wrong.json()["shared_usable"] == .bool(false))
+      #expect(try wrong.json()["usable_experts"] == .array([]))
+    }
     let embedded = folder("embedded")
     try FileTree.makeFolder(embedded)
     let other = try tmpack("pack", "--base", base, "--expert", a66, "-o", folder("embedded/z.tmpack"))

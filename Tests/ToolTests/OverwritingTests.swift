@@ -54,8 +54,6 @@ import Testing
       let run = ["unpack", archive, "--shared-from", shared, "--expert", "a66", "-o", output]
       #expect(try Child(toolPath, run + ["--force"]).wait().talk.contains(read))
     }
-    #expect(
-      try refusal("export", "--peft", "\(archive)#a66", "--shared-from", shared, "-o", folder("")).contains(read))
   }
 
   @Test func foldersOfOtherThingsAreNeverReplaced() throws {
@@ -65,7 +63,6 @@ import Testing
     try put([1], at: folder("out/logs/day"))
     let commands = [
       ["unpack", archive, "--expert", "a66"], ["merge", "average", "--expert", a66, "--expert", b44], ["convert", b44],
-      ["export", "--peft", "\(archive)#a66", "--rank", "4"],
     ]
     for command in commands {
       let output = command[0] == "convert" ? [folder("out")] : ["-o", folder("out")]

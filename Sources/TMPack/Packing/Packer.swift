@@ -75,7 +75,7 @@ public struct Packer: Sendable {
     meter.stage = "merging the shared model"
     try writeShared(shared, experts, digests, to: writer, &meter)
     let notes = try writeExperts(experts, digests, to: writer, shared: shared.source, path, &meter)
-    return try finish(writer, path: path, experts: experts, notes: notes)
+    return try finish(writer, experts: experts, notes: notes)
   }
 
   /// Adds experts to an archive, in place. The shared model and the other experts stay as they are.
@@ -105,7 +105,7 @@ public struct Packer: Sendable {
       total: try checkpoints.weightBytes() + expertBytes * expertPasses, report: progress)
     let digests = try digest(checkpoints, &meter)
     let notes = try writeExperts(experts, digests, to: writer, shared: archive.givenSharedModel, archive.path, &meter)
-    return try finish(writer, path: archive.path, experts: experts, notes: notes)
+    return try finish(writer, experts: experts, notes: notes)
   }
 
   /// How often all tensors of the experts are gone through: to find a rate they are analysed first, for TALL masks added up.
@@ -142,13 +142,12 @@ public struct Packer: Sendable {
   }
 
   private func finish(
-    _ writer: ArchiveWriter, path: String, experts: [ExpertInput], notes: [PackSummary.Note]
+    _ writer: ArchiveWriter, experts: [ExpertInput], notes: [PackSummary.Note]
   ) throws(StorageError) -> PackSummary {
     let root = try writer.commit()
-    let archive = try Archive(path)
     return PackSummary(
-      archiveBytes: archive.size, inputBytes: try experts.map(\.checkpoint).weightBytes(), rootDigest: root,
-      experts: archive.experts, notes: notes, reusedJobs: journal?.counts.reused)
+      archiveBytes: writer.position, inputBytes: try experts.map(\.checkpoint).weightBytes(), rootDigest: root,
+      experts: writer.experts, notes: notes, reusedJobs: journal?.counts.reused)
   }
 }
 

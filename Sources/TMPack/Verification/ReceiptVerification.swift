@@ -11,17 +11,16 @@ extension Verification {
   /// - Throws: `invalidArgument` for inputs where no router was used; what keeps it from going on.
   public func prove(
     _ receipt: MixReceipt, inputs: Embeddings? = nil, progress: @escaping (Progress) -> Void = { _ in }
-  ) throws(StorageError) -> [VerificationFault] {
-    var faults: [VerificationFault] = []
+  ) throws(StorageError) -> VerificationFindings {
+    var findings = VerificationFindings()
     func report(_ error: StorageError) {
-      faults.append(
-        VerificationFault(error: error.at(file: archive.path), experts: [], affectsShared: false))
+      findings.add(error.at(file: archive.path))
     }
     guard receipt.archive == archive.rootDigest else {
       report(
         StorageError(
           .digestMismatch, "the receipt is of the archive \(receipt.archive); this one is \(archive.rootDigest)"))
-      return faults
+      return findings
     }
     if let inputs {
       guard let routed = receipt.routed else {
@@ -67,7 +66,7 @@ extension Verification {
       progress(Progress(stage: "proving the receipt", done: done, total: total))
       if let error { report(error) }
     }
-    return faults
+    return findings
   }
 
   /// How far weights and entropies may differ that were computed twice (TMP-11-12).

@@ -12,15 +12,14 @@ extension Verification {
   /// - Returns: a fault for each tensor that is not the one recorded, or whose error is another one (to one part in 10⁶).
   public func proveSource(
     ofExpert name: String, _ source: any TensorSource, progress: @escaping (Progress) -> Void = { _ in }
-  ) throws(StorageError) -> [VerificationFault] {
+  ) throws(StorageError) -> VerificationFindings {
     let position = try archive.file.expertIndex(named: name)
     let manifest = try archive.file.expertSection(position).manifest
     let reconstructor = try Reconstructor(archive, memoryLimit: 0)
     let shared = reconstructor.shared
-    var faults: [VerificationFault] = []
+    var findings = VerificationFindings()
     func report(_ error: StorageError) {
-      faults.append(
-        VerificationFault(error: error.at(file: archive.path, expert: name), experts: [], affectsShared: false))
+      findings.add(error.at(file: archive.path, expert: name), losing: ArchiveLoss(experts: [position]))
     }
 
     let infos = source.tensors
@@ -56,7 +55,7 @@ extension Verification {
       progress(Progress(stage: "proving \(name)", done: done, total: total))
       if let error { report(error) }
     }
-    return faults
+    return findings
   }
 
   private func prove(

@@ -10,7 +10,7 @@ public struct Verification: Sendable {
   public enum Level: String, Sendable, CaseIterable {
     /// Slots, index and sections.
     case quick
-    /// Every stored byte.
+    /// Every stored byte, and those of a detached shared model that is given.
     case full
     /// Every payload decoded, too.
     case deep
@@ -18,12 +18,25 @@ public struct Verification: Sendable {
 
   /// What was found.
   public struct Report: Sendable {
-    public var faults: [VerificationFault]
-    /// Names of the experts that can still be rebuilt, in declaration order.
-    public let usableExperts: [String]
-    public let isSharedUsable: Bool
+    public private(set) var findings: VerificationFindings
+    private let experts: [String]
 
-    public var isSound: Bool { faults.isEmpty }
+    init(_ findings: VerificationFindings, of archive: Archive) {
+      self.findings = findings
+      experts = archive.experts.map(\.name)
+    }
+
+    /// The first ones: `VerificationFindings.listLimit` at most.
+    public var faults: [StorageError] { findings.faults }
+    public var isSound: Bool { findings.isEmpty }
+    /// Names of the experts that no fault concerns, in declaration order.
+    public var usableExperts: [String] {
+      experts.indices.filter { !findings.loss.experts.contains($0) }.map { experts[$0] }
+    }
+    public var isSharedUsable: Bool { !findings.loss.includesShared }
+
+    /// Adds what was found elsewhere.
+    public mutating func add(_ findings: VerificationFindings) { self.findings.add(findings) }
   }
 
   public let archive: Archive
@@ -39,39 +52,34 @@ public struct Verification: Sendable {
   /// - Throws: only what keeps it from going on; everything that is wrong with the archive is in the report.
   public func run(_ level: Level, progress: @escaping (Progress) -> Void = { _ in }) throws(StorageError) -> Report {
     let verifier = ArchiveVerifier(archive.file, pipeline: pipeline)
-    var faults: [VerificationFault]
+    var findings: VerificationFindings
     switch level {
-    case .quick: faults = verifier.quick()
+    case .quick: findings = verifier.quick()
     case .full, .deep:
-      faults = try verifier.full { progress(Progress(stage: "checking digests", done: $0, total: $1)) }
-    }
-    // Decoding what is known to be damaged would only repeat the news.
-    if level == .deep, faults.isEmpty {
-      faults = try decodeShared(progress)
-      for position in archive.experts.indices { faults += try decodeExpert(position, progress) }
-      if let error = failure({ () throws(StorageError) in if archive.hasRouter { _ = try Router(archive) } }) {
-        faults.append(VerificationFault(error: error, experts: [], affectsShared: false))
+      findings = try verifier.full { progress(Progress(stage: "checking digests", done: $0, total: $1)) }
+      // A model of one's own is read as the archive's bytes are.
+      if findings.isEmpty, archive.isDetached, archive.givenSharedModel != nil {
+        try checkSharedTensors(&findings, progress)
       }
     }
-    return report(faults)
-  }
-
-  func report(_ faults: [VerificationFault]) -> Report {
-    let unusable = faults.reduce(into: Set<Int>()) { $0.formUnion($1.experts) }
-    return Report(
-      faults: faults,
-      usableExperts: archive.experts.indices.filter { !unusable.contains($0) }.map { archive.experts[$0].name },
-      isSharedUsable: !faults.contains(where: \.affectsShared))
+    // Decoding what is known to be damaged would only repeat the news.
+    if level == .deep, findings.isEmpty {
+      try checkFiles(expert: nil, &findings)
+      if !archive.isDetached { try checkSharedTensors(&findings, progress) }
+      for position in archive.experts.indices { try decodeExpert(position, &findings, progress) }
+      if let error = failure({ () throws(StorageError) in if archive.hasRouter { _ = try Router(archive) } }) {
+        findings.add(error)
+      }
+    }
+    return Report(findings, of: archive)
   }
 
   // MARK: Deep (TMP-8-3)
 
-  private func decodeShared(_ progress: (Progress) -> Void) throws(StorageError) -> [VerificationFault] {
+  private func checkSharedTensors(
+    _ findings: inout VerificationFindings, _ progress: (Progress) -> Void
+  ) throws(StorageError) {
     let shared = try SharedTensors(of: archive)
-    let all = Set(archive.experts.indices)
-    var faults = try checkFiles(expert: nil)
-    // A detached model that was not given cannot be checked, and is no fault of the archive's.
-    if archive.isDetached, archive.givenSharedModel == nil { return faults }
     let entries = shared.manifest.tensors
     var done: UInt64 = 0
     let total = entries.reduce(0) { $0 + UInt64($1.info.byteCount) }
@@ -87,19 +95,21 @@ public struct Verification: Sendable {
       }
     } consume: { index, error in
       done += UInt64(entries[index].info.byteCount)
-      progress(Progress(stage: "decoding the shared model", done: done, total: total))
-      if let error { faults.append(VerificationFault(error: error, experts: all, affectsShared: true)) }
+      progress(Progress(stage: "checking the shared model", done: done, total: total))
+      if let error {
+        findings.add(error, losing: archive.file.loss(ofTensor: entries[index].info.name, of: .shared))
+      }
     }
-    return faults
   }
 
-  private func decodeExpert(_ position: Int, _ progress: (Progress) -> Void) throws(StorageError) -> [VerificationFault]
-  {
+  private func decodeExpert(
+    _ position: Int, _ findings: inout VerificationFindings, _ progress: (Progress) -> Void
+  ) throws(StorageError) {
     let name = archive.experts[position].name
     let reconstructor = try Reconstructor(archive, memoryLimit: 0)
     let section = try archive.file.expertSection(position)
     let entries = section.manifest.tensors
-    var faults = try checkFiles(expert: position)
+    try checkFiles(expert: position, &findings)
     let needsShared = archive.isDetached && archive.givenSharedModel == nil
     try pipeline.run(entries.count) { index -> StorageError? in
       let entry = entries[index]
@@ -123,17 +133,18 @@ public struct Verification: Sendable {
       }
     } consume: { index, error in
       progress(Progress(stage: "decoding \(name)", done: UInt64(index + 1), total: UInt64(entries.count)))
-      if let error { faults.append(VerificationFault(error: error, experts: [position], affectsShared: false)) }
+      if let error {
+        findings.add(error, losing: archive.file.loss(ofTensor: entries[index].name, of: .expert(position)))
+      }
     }
-    return faults
   }
 
-  private func checkFiles(expert: Int?) throws(StorageError) -> [VerificationFault] {
-    try MixFile.list(of: archive, expert: expert).compactMap { file in
-      failure { () throws(StorageError) in _ = try file.bytes() }.map { error in
-        VerificationFault(
-          error: error.at(expert: expert.map { archive.experts[$0].name }), experts: [], affectsShared: false)
-      }
+  private func checkFiles(expert: Int?, _ findings: inout VerificationFindings) throws(StorageError) {
+    for file in try MixFile.list(of: archive, expert: expert) {
+      guard let error = failure({ () throws(StorageError) in _ = try file.bytes() }) else { continue }
+      findings.add(
+        error.at(expert: expert.map { archive.experts[$0].name }),
+        losing: archive.file.loss(ofFileOf: expert.map { .expert($0) } ?? .shared))
     }
   }
 }

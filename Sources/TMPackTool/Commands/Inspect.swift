@@ -25,8 +25,7 @@ struct Inspect: ParsableCommand {
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
   func run() throws {
-    let opened = try Archive(archive)
-    for fault in opened.file.slots.residue { Console.talk("warning: \(fault)") }
+    let opened = try Archive.opened(archive)
     let positions = try expert.map { [try opened.file.expertIndex(named: $0)] } ?? Array(opened.experts.indices)
     let inspection = Inspection(archive: opened, positions: positions, listsTensors: tensors || expert != nil)
     if reporting.json {

@@ -45,7 +45,7 @@ struct Route: ParsableCommand {
   }
 
   func run() throws {
-    let router = try Router(Archive(archive))
+    let router = try Router(.opened(archive))
     let inputs = try Embeddings(contentsOf: embedding)
     let options = try routing.options()
     let routings = try router.route(inputs, pooling: pooling, options)

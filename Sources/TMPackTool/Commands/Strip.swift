@@ -24,7 +24,7 @@ struct Strip: ParsableCommand {
   }
 
   func run() throws {
-    let opened = try Archive(archive)
+    let opened = try Archive.opened(archive)
     try rewriting.rewrite(opened) { path, replacing throws(StorageError) in
       try opened.write(without: [], droppingCorrections: true, to: path, replacing: replacing)
     }

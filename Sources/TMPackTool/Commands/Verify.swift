@@ -47,43 +47,51 @@ struct Verify: ParsableCommand {
   }
 
   func run() throws {
-    let opened = try detached.open(archive, work.io, isRequired: receipt != nil)
+    // What is in the file besides is among the faults.
+    let opened = try detached.complete(Archive(archive, mode: work.io), work.io, isRequired: receipt != nil)
     let read = try receipt.map { try MixReceipt(contentsOf: $0) }
     let inputs = try embedding.map { try Embeddings(contentsOf: $0) }
     let verification = Verification(opened, pipeline: work.pipeline)
     let level: Verification.Level = quick ? .quick : deep ? .deep : .full
-    var report = try reporting.withProgress { show in
+    var provedSources: [String] = []
+    let report = try reporting.withProgress { show in
       var report = try verification.run(level, progress: show)
       guard report.isSound else { return report }
       for named in source {
-        report.faults += try verification.proveSource(
+        let findings = try verification.proveSource(
           ofExpert: named.name,
           try Checkpoint.open(
             named.path, onBase: try adapterBase.source(work.io, detached, archive: opened), mode: work.io
           ).source, progress: show)
+        if findings.isEmpty { provedSources.append(named.name) }
+        report.add(findings)
       }
-      if let read { report.faults += try verification.prove(read, inputs: inputs, progress: show) }
+      if let read { report.add(try verification.prove(read, inputs: inputs, progress: show)) }
       return report
     }
-    report.faults.sort { ($0.error.offset ?? 0) < ($1.error.offset ?? 0) }
-    show(report, level, opened)
+    show(report, level, opened, provedSources)
     if !report.isSound { throw ExitCode(StorageError.Family.format.rawValue) }
   }
 
-  private func show(_ report: Verification.Report, _ level: Verification.Level, _ opened: Archive) {
+  private func show(
+    _ report: Verification.Report, _ level: Verification.Level, _ opened: Archive, _ provedSources: [String]
+  ) {
+    let listed = report.faults.sorted { ($0.offset ?? 0) < ($1.offset ?? 0) }
+    let unlisted = report.findings.unlistedCount
     if reporting.json {
       var object: JSONObject = [
         "archive": .string(archive), "level": .string(level.rawValue), "sound": .bool(report.isSound),
         "root_digest": .string(opened.rootDigest.hexadecimal),
         "usable_experts": .array(report.usableExperts.map { .string($0) }),
         "shared_usable": .bool(report.isSharedUsable),
-        "proved_sources": .array(report.isSound ? source.map { .string($0.name) } : []),
-        "faults": .array(report.faults.map(\.error.json)),
+        "proved_sources": .array(provedSources.map { .string($0) }),
+        "faults": .array(listed.map(\.json)),
       ]
+      if unlisted > 0 { object["unlisted_faults"] = JSONValue(unlisted) }
       if let receipt { object["proved_receipt"] = report.isSound ? .string(receipt) : .null }
       return Console.result(.object(object))
     }
-    let faults = Self.texts(report.faults.map(\.error))
+    let faults = Self.texts(listed)
     for text in faults { Console.talk(text) }
     if report.isSound {
       let proved = source.isEmpty ? "" : "; proved against the sources of \(source.map(\.name).joined(separator: ", "))"
@@ -94,7 +102,8 @@ struct Verify: ParsableCommand {
         "\(archive): sound (\(level.rawValue)), \(count), root \(opened.rootDigest)\(unseen)\(proved)\(receipt)")
     } else {
       let usable = report.usableExperts.isEmpty ? "none" : report.usableExperts.joined(separator: ", ")
-      Console.result("\(archive): \(counted(faults.count, "fault")); usable experts: \(usable)")
+      let more = unlisted > 0 ? " and \(unlisted) that are not listed" : ""
+      Console.result("\(archive): \(counted(faults.count, "fault"))\(more); usable experts: \(usable)")
     }
   }
 

@@ -94,6 +94,15 @@ struct OutputPath: ExpressibleByArgument {
   }
 }
 
+extension Archive {
+  /// Opens an archive and warns of what is in its file besides (TMP-2-6).
+  static func opened(_ path: String, mode: InputMode = .automatic) throws(StorageError) -> Archive {
+    let archive = try Archive(path, mode: mode)
+    for fault in archive.file.slots.residue { Console.talk("warning: \(fault)") }
+    return archive
+  }
+}
+
 /// For archives whose shared model is elsewhere.
 struct DetachedOptions: ParsableArguments {
   @Option(help: ArgumentHelp("The shared model of a detached archive.", valueName: "path"))
@@ -101,7 +110,12 @@ struct DetachedOptions: ParsableArguments {
 
   /// - Parameter isRequired: whether a detached archive is of no use without its shared model.
   func open(_ path: String, _ io: InputMode, isRequired: Bool = true) throws(StorageError) -> Archive {
-    let archive = try Archive(path, mode: io)
+    try complete(Archive.opened(path, mode: io), io, isRequired: isRequired)
+  }
+
+  /// The archive with its shared model, if that is elsewhere.
+  func complete(_ archive: Archive, _ io: InputMode, isRequired: Bool = true) throws(StorageError) -> Archive {
+    let path = archive.path
     guard let sharedFrom else {
       guard archive.isDetached, isRequired else { return archive }
       throw StorageError(

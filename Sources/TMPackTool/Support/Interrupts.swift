@@ -27,10 +27,11 @@ enum Interrupts {
       if number == SIGHUP, isIgnored(previous) { continue }
       let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
       source.setEventHandler {
-        TemporaryPaths.removeAll()
-        Console.talk("tmpack: interrupted")
-        // Not `exit`: its handlers must not run beside working threads.
-        _exit(128 + number)
+        UnfinishedOutputs.undoAll {
+          Console.talk("tmpack: interrupted")
+          // Not `exit`: its handlers must not run beside working threads.
+          _exit(128 + number)
+        }
       }
       source.resume()
       sources.append(source)

@@ -28,7 +28,7 @@ import Testing
   }
 
   private func faults(_ receipt: MixReceipt, inputs: Embeddings? = nil) throws -> [StorageError] {
-    try Verification(archive.open()).prove(receipt, inputs: inputs).map(\.error)
+    try Verification(archive.open()).prove(receipt, inputs: inputs).faults
   }
 
   /// As if its text had been changed, and its digest with it.

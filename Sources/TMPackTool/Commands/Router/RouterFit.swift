@@ -53,7 +53,7 @@ struct RouterFit: ParsableCommand {
   }
 
   func run() throws {
-    let opened = try Archive(archive)
+    let opened = try Archive.opened(archive)
     if opened.hasRouter, !force {
       throw StorageError(.outputExists, "has a router already; --force replaces it", file: archive)
     }

@@ -73,7 +73,7 @@ struct RouterImporting: ParsableCommand {
   }
 
   func run() throws {
-    let opened = try Archive(archive)
+    let opened = try Archive.opened(archive)
     let names = classes?.names ?? opened.experts.map(\.name)
     var settings = RouterImport()
     settings.order = modules?.names

@@ -1,0 +1,85 @@
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// An open file that no other process changes: it is locked, and was the one of its name when it was.
+///
+/// The lock goes with it.
+struct LockedFile: ~Copyable {
+  let descriptor: Int32
+  /// What it was when it was locked.
+  let status: stat
+
+  var size: UInt64 { UInt64(status.st_size) }
+
+  /// Who may read and write it.
+  var permissions: mode_t { status.st_mode & 0o7777 }
+
+  /// Opens a file for reading and writing, behind links.
+  ///
+  /// - Parameter creating: makes an empty file where there is none.
+  /// - Throws: `inputOutput` when another process holds the lock; `notFound`; `invalidArgument` for anything but a regular
+  ///   file.
+  init(_ path: String, creating: Bool = false) throws(StorageError) {
+    while true {
+      let flags = O_RDWR | O_CLOEXEC | O_NONBLOCK | (creating ? O_CREAT : 0)
+      let descriptor = open(path, flags, 0o666)
+      guard descriptor >= 0 else {
+        throw creating ? creationError(file: path) : systemError("open for writing", file: path)
+      }
+      var status = stat()
+      guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+        close(descriptor)
+        throw StorageError(.invalidArgument, "is not a regular file", file: path)
+      }
+      guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+        // Some network disks have no locks.
+        let error =
+          errno == EWOULDBLOCK
+          ? StorageError(.inputOutput, "another process is working on it", file: path) : systemError("lock", file: path)
+        close(descriptor)
+        throw error
+      }
+      // The one before may have changed, moved or replaced it between `open` and `flock`.
+      if fstat(descriptor, &status) == 0, Self.isNamed(path, status) {
+        self.descriptor = descriptor
+        self.status = status
+        return
+      }
+      close(descriptor)
+    }
+  }
+
+  deinit { close(descriptor) }
+
+  /// Throws `inputOutput` unless it still has the name `path`, which not everybody who replaces files asks a lock for.
+  func checkName(_ path: String) throws(StorageError) {
+    guard Self.isNamed(path, status) else {
+      throw StorageError(.inputOutput, "was replaced by another process; try again", file: path)
+    }
+  }
+
+  /// Gives another file this one's owner and group, where the system allows that, and its permissions.
+  func giveRights(to other: Int32, _ path: String) throws(StorageError) {
+    var own = stat()
+    guard fstat(other, &own) == 0 else { throw systemError("look at", file: path) }
+    if own.st_uid != status.st_uid || own.st_gid != status.st_gid {
+      // Root may give files away; others may give them to their groups.
+      if fchown(other, status.st_uid, status.st_gid) != 0 { _ = fchown(other, own.st_uid, status.st_gid) }
+      // It may have taken some of the permissions away.
+      guard fstat(other, &own) == 0 else { throw systemError("look at", file: path) }
+    }
+    guard own.st_mode & 0o7777 == permissions || fchmod(other, permissions) == 0 else {
+      throw systemError("set the permissions", file: path)
+    }
+  }
+
+  private static func isNamed(_ path: String, _ status: stat) -> Bool {
+    var named = stat()
+    return stat(path, &named) == 0 && named.st_ino == status.st_ino && named.st_dev == status.st_dev
+  }
+}
