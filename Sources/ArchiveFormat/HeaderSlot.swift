@@ -36,7 +36,7 @@ public struct HeaderSlot: Sendable, Hashable {
     var reader = ByteReader(slot, at: base)
     // TMP-3-1
     guard try reader.take(Self.magic.count).elementsEqual(Self.magic) else {
-      throw StorageError(.unknownFormat, "is not a tmpack archive: the magic number is missing", offset: base)
+      throw StorageError(.unknownFormat, "the magic number is missing", offset: base)
     }
     let major: UInt16 = try reader.integer()
     let minor: UInt16 = try reader.integer()

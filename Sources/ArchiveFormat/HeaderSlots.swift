@@ -43,7 +43,11 @@ public struct HeaderSlots: Sendable {
     var residue: [StorageError] = []
     for (state, offset) in zip(states, Layout.slotOffsets) {
       switch state {
-      case .damaged(let error): residue.append(error)
+      case .damaged(let error):
+        residue.append(
+          StorageError(
+            .malformed, "a header slot is damaged, and the other one is used: \(error.message)", file: file.path,
+            offset: error.offset))
       case .empty where active.generation > 1:
         residue.append(StorageError(.malformed, "the other header slot was erased", file: file.path, offset: offset))
       case .empty, .valid: break
@@ -88,6 +92,8 @@ public struct HeaderSlots: Sendable {
       if error.code != .unknownFormat { throw error }
       first = first ?? error
     }
-    throw first ?? StorageError(.unknownFormat, "is not a tmpack archive: both header slots are empty", offset: 0)
+    throw StorageError(
+      .unknownFormat, "is not a tmpack archive: \(first?.message ?? "both header slots are empty")",
+      offset: first?.offset ?? 0)
   }
 }

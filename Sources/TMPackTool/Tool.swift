@@ -11,7 +11,7 @@ struct Tool: ParsableCommand {
         tmpack pack --base base/ --expert math=m/ --expert code=c/ -o zoo.tmpack
         tmpack unpack zoo.tmpack --weights math=0.7,code=0.3 -o mix/
 
-      Exit codes: 0 ok, 1 usage, 2 corrupt or malformed, 3 unsupported, 4 input/output, 5 limit exceeded, 129, 130 and 143
+      Exit codes: 0 ok, 1 usage, 2 corrupt or malformed, 3 unsupported, 4 input/output, 5 limit exceeded, 129, 130 and 143 \
       interrupted. After 4 and above 128 the same command may succeed later; after the others it will not.
       """,
     version: TMPackVersion.tool,

@@ -126,15 +126,25 @@ public enum ConversionFormat: Sendable, Hashable, CaseIterable {
     return self == .f8e4m3 ? halfway.nextUp : halfway
   }
 
+  /// How many of the values are too large.
+  package func overflowCount<Scalar: Accumulator>(of values: UnsafeBufferPointer<Scalar>) -> Int {
+    let (least, most) = overflowRange(Scalar.self)
+    var count = 0
+    for value in values where value.magnitude >= least { count += value.magnitude <= most ? 1 : 0 }
+    return count
+  }
+
+  private func overflowRange<Scalar: Accumulator>(_: Scalar.Type) -> (least: Scalar, most: Scalar) {
+    (leastOverflow(Scalar.self), self == .f8e4m3 ? .infinity : .greatestFiniteMagnitude)
+  }
+
   /// Counts the values that are too large, and makes them the largest number if that is wanted.
   private func settle<Scalar: Accumulator>(
     _ values: UnsafeBufferPointer<Scalar>, _ rounded: UnsafeMutableRawBufferPointer, _ saturating: Bool
   ) -> Int {
-    let least = leastOverflow(Scalar.self)
-    let most: Scalar = self == .f8e4m3 ? .infinity : .greatestFiniteMagnitude
-    var count = 0
-    for value in values where value.magnitude >= least { count += value.magnitude <= most ? 1 : 0 }
+    let count = overflowCount(of: values)
     guard count > 0, saturating else { return count }
+    let (least, most) = overflowRange(Scalar.self)
     for (index, value) in values.enumerated() where value.magnitude >= least && value.magnitude <= most {
       let settled = value < 0 ? -Scalar(largest) : Scalar(largest)
       let place = index * byteWidth..<(index + 1) * byteWidth
@@ -162,10 +172,12 @@ extension FloatFormat {
   /// Converts packed elements of this format to another, each rounded once to nearest even; what is too large becomes
   /// infinity.
   ///
+  /// - Returns: how many numbers were too large.
   /// - Precondition: both hold the same number of elements.
+  @discardableResult
   public func convert(
     _ bytes: UnsafeRawBufferPointer, to target: FloatFormat, into destination: UnsafeMutableRawBufferPointer
-  ) {
+  ) -> Int {
     ConversionFormat(self).convert(bytes, to: ConversionFormat(target), into: destination)
   }
 }

@@ -1,5 +1,4 @@
 import ByteIO
-import Synchronization
 
 /// What becomes of a number that is too large for the format that it is converted to. Infinities and NaN in the source
 /// are no overflow: they stay what they are. (But E4M3 has no infinity, so there one is too large.)
@@ -45,7 +44,7 @@ public struct ConvertedSource: TensorSource {
   public var notes: [String] { source.notes }
 
   /// Numbers that were too large, in all tensors that have been read so far, each time that they were.
-  public var overflowCount: Int { overflows.total.load(ordering: .relaxed) }
+  public var overflowCount: Int { overflows.value }
 
   public func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     let original = originals[tensors.index(ofTensor: info.name)!]
@@ -61,7 +60,7 @@ public struct ConvertedSource: TensorSource {
         .nonFinite, "\(count) \(count == 1 ? "number is" : "numbers are") too large for \(format.dtype.rawValue)",
         file: label, tensor: info.name)
     }
-    overflows.total.add(count, ordering: .relaxed)
+    overflows.add(count)
   }
 
   public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
@@ -82,8 +81,4 @@ public struct ConvertedSource: TensorSource {
     let original = originals[tensors.index(ofTensor: info.name)!]
     return original.dtype == info.dtype ? try source.spanned(original) : nil
   }
-}
-
-private final class OverflowCount: Sendable {
-  let total = Atomic(0)
 }

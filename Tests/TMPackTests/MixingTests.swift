@@ -146,6 +146,23 @@ import Testing
     }
   }
 
+  // TMP-7-13: what a dtype cannot hold becomes infinite, and is counted.
+  @Test func countsWhatAnotherDTypeCannotHold() throws {
+    let archive = try pack(
+      base: [f32("t", [1e5, 1]), f32("u", [-7e4, 2])], [("a", [f32("t", [3, 3]), f32("u", [-7e4, 2])])])
+    for (text, count) in [("", 2), ("a=1", 1), ("a=2", 2)] {
+      let result = try mix(archive, text, .f16)
+      #expect(try bytes(of: result, "u") == [0x00, 0xFC, 0x00, 0x40])
+      _ = try bytes(of: result, "t")
+      #expect(result.overflowCount == count, "\(text)")
+      // In one pass, as it is written to a file.
+      let once = try Reconstructor(archive, memoryLimit: 0).mix(weights(text), dtype: .f16)
+      try CheckpointDestination(folder("o.safetensors"), replacing: true).write(once)
+      #expect(once.overflowCount == count, "\(text)")
+    }
+    #expect(try mix(archive, "a=2").overflowCount == 0)
+  }
+
   // TMP-7-5, TMP-7-6: lossy factors, decoded here from what the archive holds.
   @Test(arguments: FactorDType.allCases) func addsFactors(_ dtype: FactorDType) throws {
     let (m, n) = (6, 10)

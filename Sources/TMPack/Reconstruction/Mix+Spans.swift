@@ -90,7 +90,7 @@ extension Mix {
       }
     }
     guard let from = own.dtype.floatFormat, let to = info.dtype.floatFormat else { return nil }
-    let scratch = reconstructor.scratch
+    let (scratch, overflows) = (reconstructor.scratch, overflows)
     return SpannedTensor(length: Reconstructor.spanBytes / from.byteWidth * to.byteWidth) { () throws(StorageError) in
       let read = try open()
       return { start, target throws(StorageError) in
@@ -99,7 +99,7 @@ extension Mix {
         let bytes = try scratch.bytes(count: count) { room throws(StorageError) in
           try read(begin..<begin + count, room)
         }
-        try bytes.withBytes { from.convert($0, to: to, into: target) }
+        try bytes.withBytes { overflows.add(from.convert($0, to: to, into: target)) }
       }
     }
   }

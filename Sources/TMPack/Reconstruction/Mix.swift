@@ -15,6 +15,7 @@ public struct Mix: TensorSource {
   let reconstructor: Reconstructor
   private let recipes: [ExactString: Recipe]
   private let dtype: FloatFormat?
+  let overflows = OverflowCount()
 
   /// How one tensor comes about.
   enum Recipe: Sendable {
@@ -141,6 +142,10 @@ public struct Mix: TensorSource {
 
   // MARK: Reading
 
+  /// Numbers that became infinite because they were too large for the dtype that was asked for, in all tensors that have been
+  /// read so far (TMP-7-13).
+  public var overflowCount: Int { overflows.value }
+
   /// Whether `bytes(of:)` gives memory that the reconstructor keeps, too, instead of a copy.
   func sharesMemory(of info: TensorInfo) -> Bool {
     guard reconstructor.memoryLimit > 0, let recipe = recipes[ExactString(info.name)], recipe.info.dtype == info.dtype
@@ -209,7 +214,7 @@ public struct Mix: TensorSource {
       case .bytes(let own): .difference(own: own, weight: expert.weight)
       }
     }
-    return WeightedSum(parts.compactMap { $0 }, to: format, as: output)
+    return WeightedSum(parts.compactMap { $0 }, to: format, as: output, overflows: overflows)
   }
 
   private func convert(
@@ -225,7 +230,11 @@ public struct Mix: TensorSource {
         rebasing: destination[run.lowerBound * outputWidth..<run.upperBound * outputWidth])
       try bytes.withBytes { raw in
         let own = UnsafeRawBufferPointer(rebasing: raw[run.lowerBound * width..<run.upperBound * width])
-        if let (from, to) = formats { from.convert(own, to: to, into: target) } else { target.copyMemory(from: own) }
+        if let (from, to) = formats {
+          overflows.add(from.convert(own, to: to, into: target))
+        } else {
+          target.copyMemory(from: own)
+        }
       }
     }
   }

@@ -20,6 +20,8 @@ struct WeightedSum: Sendable {
   /// What sums are rounded to.
   let output: FloatFormat
   private let addends: [Addend]
+  /// Of sums that are rounded to another dtype.
+  private let overflows: OverflowCount?
   /// All addends together, where one kernel does them.
   private let product: MixedProduct?
 
@@ -27,9 +29,10 @@ struct WeightedSum: Sendable {
   private static let panelBytes = 1 << 20
 
   /// Memory: of low-rank factors, their right sides once more.
-  init(_ addends: [Addend], to format: FloatFormat, as output: FloatFormat) {
+  init(_ addends: [Addend], to format: FloatFormat, as output: FloatFormat, overflows: OverflowCount? = nil) {
     self.format = format
     self.output = output
+    self.overflows = format == output ? nil : overflows
     self.addends = addends
     let products = format == output && MixedProduct.supports(format) ? Self.products(addends) : nil
     product = products.map { MixedProduct($0) }
@@ -124,6 +127,7 @@ struct WeightedSum: Sendable {
       }
       let bytes = place * output.byteWidth..<(place + panel.count) * output.byteWidth
       output.round(UnsafeBufferPointer(panel), into: UnsafeMutableRawBufferPointer(rebasing: destination[bytes]))
+      overflows?.add(ConversionFormat(output).overflowCount(of: UnsafeBufferPointer(panel)))
     }
   }
 

@@ -10,7 +10,7 @@ struct Compare: ParsableCommand {
         tmpack compare math.safetensors zoo.tmpack#math
         tmpack compare zoo.tmpack#math=0.5,code=0.5 mix.safetensors --top 10
 
-      ARCHIVE#NAME is an expert, ARCHIVE#NAME=WEIGHT,… a mix, and ARCHIVE# the shared model. A PEFT adapter is compared
+      ARCHIVE#NAME is an expert, ARCHIVE#NAME=WEIGHT,… a mix, and ARCHIVE# the shared model. A PEFT adapter is compared \
       as merged into --base.
       """)
 

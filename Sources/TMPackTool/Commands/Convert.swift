@@ -35,9 +35,9 @@ struct Convert: ParsableCommand {
         tmpack convert checkpoint.ckpt model.npz --dtype f32 --rename 'module.*=*'
         tmpack convert model/ model.gguf --quantize q8_0
 
-      The input is read by its content: safetensors, PyTorch (no code in it is run), NumPy, GGUF, or a folder of one of
-      them, also of several models as diffusers keeps a pipeline. The output is one file if its name ends as one of --to
-      does (.safetensors, .bin, .pt, .pth, .ckpt, .npz, .npy, .gguf), otherwise a folder. Tied tensors and metadata are
+      The input is read by its content: safetensors, PyTorch (no code in it is run), NumPy, GGUF, or a folder of one of \
+      them, also of several models as diffusers keeps a pipeline. The output is one file if its name ends as one of --to \
+      does (.safetensors, .bin, .pt, .pth, .ckpt, .npz, .npy, .gguf), otherwise a folder. Tied tensors and metadata are \
       kept where the format has a place for them; what is lost is said.
       """)
 

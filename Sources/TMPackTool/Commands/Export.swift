@@ -9,8 +9,8 @@ struct Export: ParsableCommand {
         tmpack export --peft zoo.tmpack#math -o math-lora/ --shared-out shared/
         tmpack export --peft zoo.tmpack#math=0.7,code=0.3 -o mix/ --rank 32
 
-      The adapter is of type LoRA, for the archive's shared model, which --shared-out
-      writes. Low-rank factors are taken as they are. What no adapter can hold is
+      The adapter is of type LoRA, for the archive's shared model, which --shared-out \
+      writes. Low-rank factors are taken as they are. What no adapter can hold is \
       named: --strict refuses then, --modules-to-save keeps it whole.
       """)
 

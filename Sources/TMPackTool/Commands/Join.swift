@@ -8,7 +8,7 @@ struct Join: ParsableCommand {
       Example:
         tmpack join tasks.json parts/ -o zoo.tmpack
 
-      The archive has the bytes that pack gives, for any number of shares. The models are needed still: their other files are
+      The archive has the bytes that pack gives, for any number of shares. The models are needed still: their other files are \
       packed now, and a rate that is to be searched (--budget, --error and their like) is searched now.
       """)
 

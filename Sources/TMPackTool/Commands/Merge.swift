@@ -11,11 +11,11 @@ struct Merge: ParsableCommand {
         tmpack merge average --expert m/ --expert c/ -o mean/ --dtype bf16
         tmpack merge --list
 
-      A setting is given for all experts (--set weight=0.5) or for one (--set weight@math=0.5). Recipes have
-      mergekit's field names and may set each tensor's own values; Spec/recipes.md describes them. What is merged has
+      A setting is given for all experts (--set weight=0.5) or for one (--set weight@math=0.5). Recipes have \
+      mergekit's field names and may set each tensor's own values; Spec/recipes.md describes them. What is merged has \
       the base's tensors, dtypes and files.
 
-      --search lambda=0.1:1:0.1 --eval './score {checkpoint}' merges with each of the values, gives the result to the
+      --search lambda=0.1:1:0.1 --eval './score {checkpoint}' merges with each of the values, gives the result to the \
       command, whose output must end with a number, and keeps the one with the largest.
       """)
 

@@ -12,7 +12,7 @@ struct Pack: ParsableCommand {
         tmpack pack --base base/ --expert math=lora/ --shared base -o z.tmpack
         tmpack pack --base base/ --expert math=m/ --resume -o z.tmpack
 
-      An expert may be a PEFT adapter of type LoRA: a folder with adapter_config.json. It is merged into the base; with
+      An expert may be a PEFT adapter of type LoRA: a folder with adapter_config.json. It is merged into the base; with \
       --shared base its factors are taken as they are.
 
       With --resume the same command takes up what an interrupted one has finished.

@@ -9,8 +9,8 @@ struct Route: ParsableCommand {
         tmpack route zoo.tmpack --embedding x.npy
         tmpack route zoo.tmpack --embedding x.safetensors --group-size 8 --top 1
 
-      The embeddings are the shared model's, floats [N, D] or [D]. Inputs of a group
-      are taken to want the same: their evidence is added up. With labels in the
+      The embeddings are the shared model's, floats [N, D] or [D]. Inputs of a group \
+      are taken to want the same: their evidence is added up. With labels in the \
       file, the share of groups of one label that get it is said, too.
       """)
 

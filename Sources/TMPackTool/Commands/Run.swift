@@ -10,8 +10,8 @@ struct Run: ParsableCommand {
         tmpack run tasks.json --task slurm -o parts/$SLURM_ARRAY_TASK_ID.part
         tmpack run tasks.json --task kubernetes/8 -o parts/$JOB_COMPLETION_INDEX.part
 
-      Run it in the folder that plan was run in, or one where the models have the same paths. The parts of all shares are put
-      together by join. A part that is finished is left as it is; an interrupted run is taken up by the same command.
+      Run it in the folder that plan was run in, or one where the models have the same paths. The parts of all shares are put \
+      together by join. A part that is finished is left as it is; an interrupted run is taken up by the same command. \
       After exit code 4, and after an interrupt, trying again may help; after 1, 2, 3 and 5 it will not.
       """)
 

@@ -95,11 +95,15 @@ struct Unpack: ParsableCommand {
         of: opened, weights, isExact: exact, dtype: dtype, patterns: tensors, routed: routed, output: digested
       ).write(to: receipt.path, replacing: force)
     }
-    let notes = destination.notes(on: source)
+    var notes = destination.notes(on: source)
+    if mix.overflowCount > 0, let dtype {
+      notes.append("\(counted(mix.overflowCount, "number")) too large for \(dtype.dtype.rawValue) became infinite")
+    }
     if reporting.json {
       var object: JSONObject = [
         "output": .string(output.path), "tensors": JSONValue(source.tensors.count), "bytes": JSONValue(bytes),
-        "files": .array(files.map { .string($0.name.text) }), "notes": .array(notes.map { .string($0) }),
+        "overflows": JSONValue(mix.overflowCount), "files": .array(files.map { .string($0.name.text) }),
+        "notes": .array(notes.map { .string($0) }),
       ]
       if let routed {
         object["weights"] = weights.json

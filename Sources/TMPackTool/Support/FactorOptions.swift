@@ -26,7 +26,7 @@ struct FactorOptions: ParsableArguments {
   @Option(
     defaultAsFlag: TALLMaskPlan.standardLambda, parsing: .next,
     help: ArgumentHelp(
-      "Keep one vector for all experts, the sum of their differences, and for each a mask of the elements that it needs: the greater lambda, the fewer. Needs --shared base.",
+      "Keep one vector for all experts, the sum of their differences, and for each a mask of the elements that it needs: the greater lambda, the fewer. For pack with --shared base.",
       valueName: "lambda"))
   var tallMasks: Double?
 

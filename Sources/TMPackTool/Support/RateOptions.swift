@@ -29,10 +29,12 @@ struct RateOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Size of the whole archive, such as 20MB.", valueName: "size"))
   var budget: ByteSize?
 
-  @Option(help: ArgumentHelp("Stored bytes of each exclusive part, such as 340kB.", valueName: "size"))
+  @Option(help: ArgumentHelp("Bytes that each expert takes, such as 340kB.", valueName: "size"))
   var budgetPerExpert: ByteSize?
 
-  @Option(help: ArgumentHelp("Relative error of each exclusive vector, such as 0.3.", valueName: "number"))
+  @Option(
+    help: ArgumentHelp(
+      "Error of each expert, relative to its difference from the shared model, such as 0.3.", valueName: "number"))
   var error: Double?
 
   @Option(

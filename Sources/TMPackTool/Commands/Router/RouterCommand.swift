@@ -12,7 +12,7 @@ struct RouterCommand: ParsableCommand {
         tmpack router import zoo.tmpack router.pt --classes math,code
         tmpack router remove zoo.tmpack
 
-      A router looks at an input's embedding, made with the shared model, and gives
+      A router looks at an input's embedding, made with the shared model, and gives \
       each expert a weight: see route.
       """,
     subcommands: [RouterFit.self, RouterImporting.self, RouterRemoval.self])

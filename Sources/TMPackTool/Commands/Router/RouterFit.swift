@@ -21,7 +21,7 @@ struct RouterFit: ParsableCommand {
         tmpack router fit zoo.tmpack --embeddings x.npz --classes math,code
 
       The file holds `embeddings`, floats [N, D], and `labels`, integers [N]:
-      numbers into --classes, or else into the metadatum `classes` of the file, or
+      numbers into --classes, or else into the metadatum `classes` of the file, or \
       else into the archive's experts. The archive is changed in place.
       """)
 

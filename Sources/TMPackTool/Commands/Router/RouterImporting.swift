@@ -12,9 +12,9 @@ struct RouterImporting: ParsableCommand {
         tmpack router import zoo.tmpack router.pt --classes math,code
         tmpack router import zoo.tmpack router.pt --modules fc1,bn1,fc2,bn2,fc3
 
-      The file holds the state dictionary of a network of Linear and BatchNorm1d
-      layers, with leaky rectifiers behind all linear layers but the last.
-      Normalisations are folded into the linear layers. The archive is changed in
+      The file holds the state dictionary of a network of Linear and BatchNorm1d \
+      layers, with leaky rectifiers behind all linear layers but the last. \
+      Normalisations are folded into the linear layers. The archive is changed in \
       place.
       """)
 
