@@ -10,11 +10,18 @@ public struct SpannedTensor: Sendable {
   public let length: Int
   /// Makes ready what all spans need, such as a decoded factor, which is kept as long as the reader.
   public let open: @Sendable () throws(StorageError) -> Reader
+  /// What has to hold of what the spans are made of, such as a digest; nil for nothing. It may take as long as all spans,
+  /// and may be done beside them, but until it has been done nobody may rely on them.
+  public let check: (@Sendable () throws(StorageError) -> Void)?
 
   /// - Parameter length: more than 0.
-  public init(length: Int, open: @escaping @Sendable () throws(StorageError) -> Reader) {
+  public init(
+    length: Int, check: (@Sendable () throws(StorageError) -> Void)? = nil,
+    open: @escaping @Sendable () throws(StorageError) -> Reader
+  ) {
     precondition(length > 0, "a span has bytes")
     self.length = length
+    self.check = check
     self.open = open
   }
 }

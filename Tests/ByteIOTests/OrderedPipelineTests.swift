@@ -14,6 +14,33 @@ import Testing
 #endif
 
 @Suite struct OrderedPipelineTests {
+  /// The consumer goes on while a job ahead is still at work, whatever becomes of it.
+  @Test func nobodyWaitsForJobsAhead() throws {
+    let isConsumed = DispatchSemaphore(value: 0)
+    let wasAhead = Mutex(false)
+    var consumed: [Int] = []
+    try OrderedPipeline(threads: 2).run(10, isAwaited: { $0 != 0 }) { index throws(StorageError) -> Int in
+      if index == 0 {
+        // Comes back when the last job has been consumed.
+        isConsumed.wait()
+        wasAhead.withLock { $0 = true }
+        throw StorageError(.malformed, "nobody is told")
+      }
+      return index
+    } consume: { index, result in
+      #expect(index == result)
+      consumed.append(result)
+      if index == 9 { isConsumed.signal() }
+    }
+    #expect(consumed == Array(1...9))
+    #expect(wasAhead.withLock { $0 }, "what was begun is done when the pipeline ends")
+    // One thread alone does without.
+    try OrderedPipeline(threads: 1).run(2, isAwaited: { $0 != 0 }) { index in
+      #expect(index == 1)
+    } consume: { _, _ in
+    }
+  }
+
   @Test(arguments: 1...4, [0, 1, 2, 5, 300]) func consumesInOrder(_ threads: Int, _ count: Int) throws {
     var order: [Int] = []
     try OrderedPipeline(threads: threads).run(count) { index in

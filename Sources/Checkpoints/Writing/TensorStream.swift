@@ -11,10 +11,18 @@ struct TensorStream {
     /// Whole tensors of the plan.
     case tensors(Range<Int>)
     case part(Part)
-    /// What all parts of a tensor need that come later. It may take as long as they.
+    /// What all parts of a tensor need that come later.
     case opening(tensor: Int, SpannedTensor)
+    /// What has to hold of all of them.
+    case checking(tensor: Int, SpannedTensor)
 
-    var isOpening: Bool { if case .opening = self { true } else { false } }
+    /// Whether it is done ahead of the parts that need it, and nobody waits for it before.
+    var isAhead: Bool {
+      switch self {
+      case .opening, .checking: true
+      case .tensors, .part: false
+      }
+    }
   }
 
   /// Some bytes of a tensor, as they are written.
@@ -39,9 +47,8 @@ struct TensorStream {
 
   /// Bytes of a part that is copied; so many fit into a core's cache until they are written.
   private static let partBytes = 512 << 10
-  /// Spans beside those of the threads that may wait to be written: so many, of so many bytes together. A few keep all
-  /// threads at work, and fit into the cache.
-  private static let (mostAhead, mostBytesAhead) = (4, 32 << 20)
+  /// Spans beside those of the threads that may wait to be written: so many, of so many bytes together.
+  private static let (mostAhead, mostBytesAhead) = (12, 32 << 20)
   /// What is not worth a job of its own.
   private static let smallBytes = 256 << 10
   /// Of whole tensors in one job.
@@ -79,21 +86,23 @@ struct TensorStream {
       bytes = min(Self.partBytes, bytes + min(Self.partBytes, info.byteCount))
     }
     endGroup(before: plan.tensors.count)
-    self.jobs = Self.openingAhead(jobs)
+    self.jobs = Self.lookingAhead(jobs)
     self.spanCounts = spanCounts
   }
 
-  /// Each tensor that is made in parts is opened before the parts of the one before the last, so that no thread waits for it.
-  private static func openingAhead(_ jobs: [Job]) -> [Job] {
-    func opening(of job: Job) -> Job? {
+  /// Each tensor that is made in parts is opened and checked before the parts of the one before the last, so that no thread
+  /// waits for it.
+  private static func lookingAhead(_ jobs: [Job]) -> [Job] {
+    func preparation(of job: Job) -> [Job]? {
       guard case .part(let part) = job, part.isFirst, case .made(let spanned) = part.origin else { return nil }
-      return .opening(tensor: part.tensor, spanned)
+      let opening = Job.opening(tensor: part.tensor, spanned)
+      return spanned.check == nil ? [opening] : [opening, .checking(tensor: part.tensor, spanned)]
     }
-    var ahead = jobs.compactMap(opening)[...]
-    var ordered = Array(ahead.prefix(2))
+    var ahead = jobs.compactMap(preparation)[...]
+    var ordered = Array(ahead.prefix(2).joined())
     ahead = ahead.dropFirst(2)
     for job in jobs {
-      if opening(of: job) != nil, let next = ahead.popFirst() { ordered.append(next) }
+      if preparation(of: job) != nil, let next = ahead.popFirst() { ordered += next }
       ordered.append(job)
     }
     return ordered
@@ -133,9 +142,10 @@ struct TensorStream {
     let tensors = plan.tensors
     let memory = PartMemory(partBytes: longestPart)
     let readers = Loans<Int, SpannedTensor.Reader>(uses: spanCounts)
+    let checks = Loans<Int, Void>(for: Array(spanCounts.keys))
     var checksum = CRC32()
     let pipeline = OrderedPipeline(threads: threads, window: threads + 1 + jobsAhead)
-    try pipeline.run(jobs.count, isAwaited: { !jobs[$0].isOpening }) { number throws(StorageError) -> [Piece] in
+    try pipeline.run(jobs.count, isAwaited: { !jobs[$0].isAhead }) { number throws(StorageError) -> [Piece] in
       switch jobs[number] {
       case .tensors(let range):
         return try range.map { index throws(StorageError) in
@@ -144,6 +154,9 @@ struct TensorStream {
         }
       case .opening(let tensor, let spanned):
         try readers.prepare(tensor, make: spanned.open)
+        return []
+      case .checking(let tensor, let spanned):
+        try checks.prepare(tensor) { () throws(StorageError) in try spanned.check?() }
         return []
       case .part(let part):
         return try located(file: source.label, tensor: tensors[part.tensor].name) { () throws(StorageError) in
@@ -167,7 +180,7 @@ struct TensorStream {
           try writer.end(checksum: piece.checksum)
           wrote(tensors[index].byteCount)
         }
-      case .opening: break
+      case .opening, .checking: break
       case .part(let part):
         if part.isFirst {
           try writer.begin(checksum: nil)
@@ -178,6 +191,10 @@ struct TensorStream {
         if part.isLast {
           try located(file: source.label, tensor: tensors[part.tensor].name) { () throws(StorageError) in
             try part.check?(checksum.value)
+            if case .made(let spanned) = part.origin {
+              try checks.borrow(part.tensor) { () throws(StorageError) in try spanned.check?() }
+              checks.giveBack(part.tensor)
+            }
           }
           try writer.end(checksum: checksum)
         }
@@ -197,7 +214,7 @@ struct TensorStream {
       switch job {
       case .tensors(let range): max(largest, plan.tensors[range].reduce(0) { $0 + $1.byteCount })
       case .part(let part): max(largest, part.range.count)
-      case .opening: largest
+      case .opening, .checking: largest
       }
     }
     return min(Self.mostAhead, Self.mostBytesAhead / largest)

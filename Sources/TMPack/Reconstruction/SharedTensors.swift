@@ -30,30 +30,54 @@ struct SharedTensors: Sendable {
   /// A tensor's bytes: a view of a detached checkpoint that is mapped, else a copy.
   func bytes(of entry: SharedEntry) throws(StorageError) -> TensorBytes {
     let tensor = try open(entry)
-    if case .memory(let bytes) = tensor.place { return bytes }
+    if case .memory(let bytes) = tensor.place {
+      if isMapped(entry) { try check(bytes, entry) }
+      return bytes
+    }
     let count = entry.info.byteCount
     return try TensorBytes(count: count) { buffer throws(StorageError) in try tensor.read(0..<count, into: buffer) }
   }
 
-  /// A tensor that is read in parts: of a detached checkpoint, its digest is checked now.
+  /// A tensor that is read in parts. Who relies on them has `check(of:)` done, too.
   func open(_ entry: SharedEntry) throws(StorageError) -> OpenSharedTensor {
     guard let payload = entry.payload else {
-      return OpenSharedTensor(name: entry.info.name, place: .memory(try detachedBytes(of: entry)))
+      let bytes = try detachedBytes(of: entry)
+      if !isMapped(entry) { try check(bytes, entry) }
+      return OpenSharedTensor(name: entry.info.name, place: .memory(bytes))
     }
     return OpenSharedTensor(name: entry.info.name, place: .frames(payload, section, payloads))
   }
 
-  private func detachedBytes(of entry: SharedEntry) throws(StorageError) -> TensorBytes {
-    let source = try requiredSource()
-    let bytes = try source.bytes(of: try matching(entry, in: source))
+  /// What checks that a tensor of a detached checkpoint is the one that the archive is bound to (TMP-6-4). nil for an
+  /// embedded one, whose frames have checksums, and for one that is not mapped: opening it has checked it, since it
+  /// would have to be read once more.
+  func check(of entry: SharedEntry) -> (@Sendable () throws(StorageError) -> Void)? {
+    guard isMapped(entry) else { return nil }
+    return { () throws(StorageError) in try check(try detachedBytes(of: entry), entry) }
+  }
+
+  private func check(_ bytes: TensorBytes, _ entry: SharedEntry) throws(StorageError) {
     let actual = try bytes.withBytes { Digest(of: $0) }
     guard actual == entry.digest else {
       throw StorageError(
         .baseMismatch,
         "is not the tensor that \(archivePath) is bound to: expected digest \(entry.digest), found \(actual)",
-        file: source.label, tensor: entry.info.name)
+        file: try requiredSource().label, tensor: entry.info.name)
     }
-    return bytes
+  }
+
+  /// Whether it lies in a detached checkpoint's file that is mapped.
+  private func isMapped(_ entry: SharedEntry) -> Bool {
+    guard entry.payload == nil, let source = detached, let info = source.tensor(named: entry.info.name),
+      let stored = try? source.stored(info)
+    else { return false }
+    return stored.encoding == .plain && stored.range.file.isMapped
+  }
+
+  /// Not checked.
+  private func detachedBytes(of entry: SharedEntry) throws(StorageError) -> TensorBytes {
+    let source = try requiredSource()
+    return try source.bytes(of: try matching(entry, in: source))
   }
 
   /// The bytes of a non-tensor file.
