@@ -27,6 +27,7 @@ struct Tool: ParsableCommand {
     let arguments = Array(CommandLine.arguments.dropFirst())
     let wantsJSON = arguments.contains("--json")
     do {
+      try checkCommand(arguments)
       var command = try parseAsRoot(arguments)
       try command.run()
     } catch let error as StorageError {
@@ -47,5 +48,14 @@ struct Tool: ParsableCommand {
       Console.exit(StorageError.Family.usage.rawValue)
     }
     Console.exit(0)
+  }
+
+  /// Names the command that a misspelt one is most like.
+  private static func checkCommand(_ arguments: [String]) throws(StorageError) {
+    let names = configuration.subcommands.map { $0._commandName } + ["help"]
+    guard let first = arguments.first, !first.hasPrefix("-"), !names.contains(first) else { return }
+    let suggestion = first.suggestion(among: names)
+    throw StorageError(
+      .invalidArgument, "there is no command '\(first)'\(suggestion.isEmpty ? "; see tmpack --help" : suggestion)")
   }
 }

@@ -26,6 +26,14 @@ import Testing
     for command in Self.commands { #expect(run.output.contains("\n  \(command) ")) }
   }
 
+  @Test func namesTheCommandThatWasMeant() throws {
+    let run = try tmpack("unpakc", "zoo.tmpack", "--json")
+    #expect(run.code == 1 && run.output.isEmpty)
+    guard case .string(let message) = try run.jsonError()["message"] else { Issue.record("no message"); return }
+    #expect(message.hasSuffix("did you mean 'unpack'?"))
+    #expect(try tmpack("help", "pack").code == 0)
+  }
+
   @Test func printsItsVersion() throws {
     let run = try tmpack("--version")
     #expect(run.code == 0 && run.output.hasPrefix("tmpack "))

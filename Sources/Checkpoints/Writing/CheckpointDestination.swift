@@ -24,6 +24,8 @@ public struct CheckpointDestination: Sendable {
   public let maxShardBytes: UInt64
   /// What the matrices of a GGUF file are quantised to, where it suits them; nil to write all tensors as they are.
   public let quantization: GGUFTensorType?
+  /// Names of files that may lie in an older folder and go with it, besides those of a model.
+  public var companions: Set<String> = []
 
   /// - Parameter format: nil for what the path's suffix means, safetensors for a folder.
   /// - Throws: `unsupportedFeature` for a path with the suffix of a format that cannot be written; `invalidArgument`
@@ -126,10 +128,11 @@ public struct CheckpointDestination: Sendable {
     return fileBytes
   }
 
-  /// What a folder may lose to this one: files of the same names, and all weights of the model that it is.
+  /// What a folder may lose to this one: files of the same names, all weights of the model that it is, and companions.
   private func replaceable(by names: Set<String>) -> (String) -> Bool {
     let old = (try? ModelFolder(path))?.tensorFiles ?? []
-    return { names.contains($0) || old.contains($0) }
+    let replaceable = names.union(old).union(companions)
+    return { replaceable.contains($0) }
   }
 
   /// Paths of the output's files in it. Refuses now what could only fail later.

@@ -52,7 +52,7 @@ extension PlanningRun {
         switch root {
         case .short(let finest):
           verdict = .unlikely(
-            "the finest factors of '\(sampled[index].empty.name)' have an error of about \(1 / finest.value)")
+            "the finest factors of '\(sampled[index].empty.name)' have an error of about \(Float(1 / finest.value))")
           qualities.append(nil)
         // A target above the coarsest factors' error is met by them.
         case .within(let found), .beside(let found, _), .none(let found): qualities.append(found.quality)

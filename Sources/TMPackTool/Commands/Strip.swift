@@ -25,6 +25,9 @@ struct Strip: ParsableCommand {
 
   func run() throws {
     let opened = try Archive.opened(archive)
+    if opened.experts.allSatisfy({ $0.summary.correctionBytes == nil }) {
+      Console.talk("note: no expert has what makes it bit-exact apart from its factors")
+    }
     try rewriting.rewrite(opened) { path, replacing throws(StorageError) in
       try opened.write(without: [], droppingCorrections: true, to: path, replacing: replacing)
     }

@@ -78,9 +78,11 @@ struct Unpack: ParsableCommand {
       throw StorageError(.invalidArgument, "no tensor's name matches \(tensors.joined(separator: ", "))", file: archive)
     }
     try FileTree.check(output.path, replacesNoneOf: [archive] + [selection.detached.sharedFrom].compactMap { $0 })
-    let destination = try CheckpointDestination(output.path, replacing: force, maxShardBytes: maxShardSize.bytes)
+    var destination = try CheckpointDestination(output.path, replacing: force, maxShardBytes: maxShardSize.bytes)
     // Refused now, if it is to be refused, and not after the long part.
-    if let receipt, destination.layout == .file || !receipt.isIn(output) {
+    if let receipt, destination.layout == .folder, receipt.isIn(output) {
+      destination.companions = [FileTree.lastComponent(receipt.path)]
+    } else if let receipt {
       try receipt.checkFile(replacing: force)
     }
     source = try destination.format.described(source, by: mix.files.map(\.content))
