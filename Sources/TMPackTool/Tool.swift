@@ -27,7 +27,6 @@ struct Tool: ParsableCommand {
     let arguments = Array(CommandLine.arguments.dropFirst())
     let wantsJSON = arguments.contains("--json")
     do {
-      try checkCommand(arguments)
       var command = try parseAsRoot(arguments)
       try command.run()
     } catch let error as StorageError {
@@ -40,7 +39,9 @@ struct Tool: ParsableCommand {
       // Help and the version arrive here, as "errors" of exit code 0.
       Console.result(fullMessage(for: error))
     } catch {
-      if wantsJSON {
+      if let misspelt = misspeltCommand(arguments) {
+        Console.report(misspelt, asJSON: wantsJSON)
+      } else if wantsJSON {
         Console.report(StorageError(.invalidArgument, message(for: error)), asJSON: true)
       } else {
         Console.talk(fullMessage(for: error))
@@ -50,12 +51,12 @@ struct Tool: ParsableCommand {
     Console.exit(0)
   }
 
-  /// Names the command that a misspelt one is most like.
-  private static func checkCommand(_ arguments: [String]) throws(StorageError) {
+  /// Says which command a misspelt one is most like.
+  private static func misspeltCommand(_ arguments: [String]) -> StorageError? {
     let names = configuration.subcommands.map { $0._commandName } + ["help"]
-    guard let first = arguments.first, !first.hasPrefix("-"), !names.contains(first) else { return }
+    guard let first = arguments.first, !first.hasPrefix("-"), !names.contains(first) else { return nil }
     let suggestion = first.suggestion(among: names)
-    throw StorageError(
+    return StorageError(
       .invalidArgument, "there is no command '\(first)'\(suggestion.isEmpty ? "; see tmpack --help" : suggestion)")
   }
 }
