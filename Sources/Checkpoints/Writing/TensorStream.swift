@@ -14,7 +14,7 @@ struct TensorStream {
     /// What all parts of a tensor need that come later.
     case opening(tensor: Int, SpannedTensor)
     /// What has to hold of all of them.
-    case checking(tensor: Int, SpannedTensor)
+    case checking(tensor: Int, SpannedTensor.Check)
 
     /// Whether it is done ahead of the parts that need it, and nobody waits for it before.
     var isAhead: Bool {
@@ -95,8 +95,8 @@ struct TensorStream {
   private static func lookingAhead(_ jobs: [Job]) -> [Job] {
     func preparation(of job: Job) -> [Job]? {
       guard case .part(let part) = job, part.isFirst, case .made(let spanned) = part.origin else { return nil }
-      let opening = Job.opening(tensor: part.tensor, spanned)
-      return spanned.check == nil ? [opening] : [opening, .checking(tensor: part.tensor, spanned)]
+      return [.opening(tensor: part.tensor, spanned)]
+        + (spanned.check.map { [.checking(tensor: part.tensor, $0)] } ?? [])
     }
     var ahead = jobs.compactMap(preparation)[...]
     var ordered = Array(ahead.prefix(2).joined())
@@ -155,8 +155,8 @@ struct TensorStream {
       case .opening(let tensor, let spanned):
         try readers.prepare(tensor, make: spanned.open)
         return []
-      case .checking(let tensor, let spanned):
-        try checks.prepare(tensor) { () throws(StorageError) in try spanned.check?() }
+      case .checking(let tensor, let check):
+        try checks.prepare(tensor, make: check)
         return []
       case .part(let part):
         return try located(file: source.label, tensor: tensors[part.tensor].name) { () throws(StorageError) in
@@ -191,8 +191,8 @@ struct TensorStream {
         if part.isLast {
           try located(file: source.label, tensor: tensors[part.tensor].name) { () throws(StorageError) in
             try part.check?(checksum.value)
-            if case .made(let spanned) = part.origin {
-              try checks.borrow(part.tensor) { () throws(StorageError) in try spanned.check?() }
+            if case .made(let spanned) = part.origin, let check = spanned.check {
+              try checks.borrow(part.tensor, make: check)
               checks.giveBack(part.tensor)
             }
           }

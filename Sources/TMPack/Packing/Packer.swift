@@ -86,7 +86,7 @@ public struct Packer: Sendable {
   ) throws(StorageError) -> PackSummary {
     guard !experts.isEmpty else { throw StorageError(.invalidArgument, "no expert is given") }
     try checkNames(experts.map(\.name))
-    for expert in experts where archive.experts.contains(where: { ExactString($0.name) == ExactString(expert.name) }) {
+    for expert in experts where archive.experts.contains(where: { $0.name.hasSameBytes(as: expert.name) }) {
       throw StorageError(
         .invalidArgument, "has an expert of that name already", file: archive.path, expert: expert.name)
     }

@@ -76,7 +76,7 @@ extension Mix {
   ///
   /// - Parameter open: gives what reads a range of `own`'s bytes: whole blocks of exact differences.
   private func spans(
-    of own: TensorInfo, as info: TensorInfo, check: (@Sendable () throws(StorageError) -> Void)? = nil,
+    of own: TensorInfo, as info: TensorInfo, check: SpannedTensor.Check? = nil,
     open:
       @escaping @Sendable () throws(StorageError) ->
       @Sendable (

@@ -30,10 +30,8 @@ struct SharedTensors: Sendable {
   /// A tensor's bytes: a view of a detached checkpoint that is mapped, else a copy.
   func bytes(of entry: SharedEntry) throws(StorageError) -> TensorBytes {
     let tensor = try open(entry)
-    if case .memory(let bytes) = tensor.place {
-      if isMapped(entry) { try check(bytes, entry) }
-      return bytes
-    }
+    try check(of: entry)?()
+    if case .memory(let bytes) = tensor.place { return bytes }
     let count = entry.info.byteCount
     return try TensorBytes(count: count) { buffer throws(StorageError) in try tensor.read(0..<count, into: buffer) }
   }
@@ -51,7 +49,7 @@ struct SharedTensors: Sendable {
   /// What checks that a tensor of a detached checkpoint is the one that the archive is bound to (TMP-6-4). nil for an
   /// embedded one, whose frames have checksums, and for one that is not mapped: opening it has checked it, since it
   /// would have to be read once more.
-  func check(of entry: SharedEntry) -> (@Sendable () throws(StorageError) -> Void)? {
+  func check(of entry: SharedEntry) -> SpannedTensor.Check? {
     guard isMapped(entry) else { return nil }
     return { () throws(StorageError) in try check(try detachedBytes(of: entry), entry) }
   }
