@@ -29,14 +29,14 @@ let package = Package(
 
     .target(name: "ByteIO", dependencies: ["CSystem"]),
     .target(name: "Parallel", dependencies: ["CSystem", "ByteIO"]),
-    .target(name: "Digests", dependencies: [.product(name: "Crypto", package: "swift-crypto")]),
+    .target(name: "Digests", dependencies: ["CKernels", .product(name: "Crypto", package: "swift-crypto")]),
     .target(name: "YAML", dependencies: ["ByteIO"]),
     .target(name: "Zstandard", dependencies: ["CZstd", "CKernels", "ByteIO"]),
     .target(name: "TensorKit", dependencies: ["ByteIO"]),
     .target(
       name: "Factorization",
       dependencies: ["COpenBLAS", "CLAPACKE", "CKernels", "ByteIO", "TensorKit"]),
-    .target(name: "Checkpoints", dependencies: ["CKernels", "ByteIO", "Parallel", "TensorKit"]),
+    .target(name: "Checkpoints", dependencies: ["ByteIO", "Parallel", "Digests", "TensorKit"]),
     .target(name: "ArchiveFormat", dependencies: ["ByteIO", "Parallel", "Digests", "Zstandard", "TensorKit"]),
     .target(
       name: "TMPack",
@@ -64,6 +64,7 @@ let package = Package(
       path: "Benchmarks/Kernels"),
     .executableTarget(name: "serving-benchmark", dependencies: ["TMPack", "Timing"], path: "Benchmarks/Serving"),
     .testTarget(name: "ByteIOTests", dependencies: ["ByteIO", "Parallel", "TestSupport"]),
+    .testTarget(name: "DigestsTests", dependencies: ["Digests", "TestSupport"]),
     .testTarget(name: "YAMLTests", dependencies: ["ByteIO", "YAML", "TestSupport"]),
     .testTarget(name: "ZstandardTests", dependencies: ["Zstandard", "TestSupport"]),
     .testTarget(

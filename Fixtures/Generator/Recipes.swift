@@ -41,6 +41,13 @@ struct Workshop {
     _ = try Packer(sharedModel: .merged(TaskArithmetic()), rules: rules)
       .pack(base: model("base", base), experts: inputs, to: archive)
   }
+
+  /// The model that the archive is bound to is written beside it.
+  func packDetached(base: [SampleTensor], expert own: [SampleTensor]) throws {
+    let shared = try writeModel(base, to: String(archive.dropLast("tmpack".count)) + "safetensors")
+    _ = try Packer(sharedModel: .merged(BaseModel()), rules: factors(.lowRank(rank: 1), .f16), isDetached: true)
+      .pack(base: shared, experts: [expert("a", own)], to: archive)
+  }
 }
 
 extension Workshop {
@@ -262,10 +269,11 @@ let recipes: [Recipe] =
       let (base, experts) = try lossyModels()
       let integers = try tensor("ids", .i64, [3], bytes: lanes([1, 2, 3] as [Int64]))
       let others = try tensor("ids", .i64, [3], bytes: lanes([1, 2, 4] as [Int64]))
-      let path = String(shop.archive.dropLast("tmpack".count)) + "safetensors"
-      let shared = try writeModel(base + [integers], to: path)
-      _ = try Packer(sharedModel: .merged(BaseModel()), rules: factors(.lowRank(rank: 1), .f16), isDetached: true)
-        .pack(base: shared, experts: [shop.expert("a", experts["code"]! + [others])], to: shop.archive)
+      try shop.packDetached(base: base + [integers], expert: experts["code"]! + [others])
+    },
+    Recipe("checksums", mixes: ["", "a=1"]) { shop in
+      let base = try [tensor("empty", .f32, [0], []), tensor("t", .bf16, [3, 5], noise(15, seed: 41))]
+      try shop.packDetached(base: base, expert: [base[0], tensor("t", .bf16, [3, 5], noise(15, seed: 42))])
     },
     Recipe("files", mixes: ["", "a=1", "b=1", "a=1,b=2"]) { shop in
       func folder(_ name: String, _ seed: UInt64, _ files: [(name: String, bytes: [UInt8])]) throws -> Checkpoint {

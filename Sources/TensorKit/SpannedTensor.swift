@@ -6,25 +6,15 @@ public struct SpannedTensor: Sendable {
   public typealias Reader =
     @Sendable (_ start: Int, _ destination: UnsafeMutableRawBufferPointer) throws(StorageError) -> Void
 
-  /// Throws unless something holds of the whole.
-  public typealias Check = @Sendable () throws(StorageError) -> Void
-
   /// Bytes of a span; the last may have fewer.
   public let length: Int
   /// Makes ready what all spans need, such as a decoded factor, which is kept as long as the reader.
   public let open: @Sendable () throws(StorageError) -> Reader
-  /// What has to hold of what the spans are made of, such as a digest; nil for nothing. It may take as long as all spans,
-  /// and may be done beside them, but until it has been done nobody may rely on them.
-  public let check: Check?
 
   /// - Parameter length: more than 0.
-  public init(
-    length: Int, check: Check? = nil,
-    open: @escaping @Sendable () throws(StorageError) -> Reader
-  ) {
+  public init(length: Int, open: @escaping @Sendable () throws(StorageError) -> Reader) {
     precondition(length > 0, "a span has bytes")
     self.length = length
-    self.check = check
     self.open = open
   }
 }

@@ -23,6 +23,7 @@ import math
 import re
 import struct
 import sys
+import zlib
 from fractions import Fraction
 
 import numpy as np
@@ -98,6 +99,11 @@ def texts(value, where):
 
 
 def anything(value, where):
+    return value
+
+
+def checksum(value, where):
+    require(re.fullmatch("[0-9a-f]{8}", text(value, where)), "TMP-6-24", f"{where}: not a checksum")
     return value
 
 
@@ -477,10 +483,13 @@ class Section:
 
     def check_entry(self, entry, shared, where):
         if not shared:  # TMP-6-3, TMP-6-4
-            more = {"payload": anything} if self.index.embedded else {}
-            members(entry, where, "TMP-6-3", {"digest": digest, "dtype": text, "name": text, "shape": array} | more)
-            size = tensor_size(entry["dtype"], entry["shape"], where)
-            return self.size_of(entry, "payload", size, where) if more else None
+            own = {"digest": digest, "dtype": text, "name": text, "shape": array}
+            if self.index.embedded:
+                members(entry, where, "TMP-6-3", own | {"payload": anything})
+                return self.size_of(entry, "payload", tensor_size(entry["dtype"], entry["shape"], where), where)
+            members(entry, where, "TMP-6-3", own, {"checksum": checksum})
+            tensor_size(entry["dtype"], entry["shape"], where)
+            return None
         factor = entry.get("factor")
         require(isinstance(factor, str) and factor in FACTORS, "TMP-6-6", f"{where}: factor {factor!r}")
         members(entry, where, "TMP-6-6", {"name": text, "factor": text, "source": digest} | FACTORS[factor],
@@ -886,6 +895,9 @@ class Model:
             dtype, shape, data = base[own]
             require((dtype, shape) == (entry["dtype"], entry["shape"]), rule,
                     f"tensor {own!r} of the given model is {dtype} {shape}, not {entry['dtype']} {entry['shape']}")
+            found = f"{zlib.crc32(data):08x}"
+            require(entry.get("checksum", found) == found, "TMP-6-24",
+                    f"shared tensor {own!r}: checksum {found}, expected {entry.get('checksum')}")
         require(sha256(data) == entry["digest"], rule,
                 f"shared tensor {own!r}: digest {sha256(data)}, expected {entry['digest']}")
         return data

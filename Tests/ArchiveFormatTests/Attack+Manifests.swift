@@ -18,6 +18,14 @@ extension Attacks {
     { edit(&$0.expert.manifest) }
   }
 
+  /// Takes the shared model out and gives its first tensor this checksum.
+  private static func detached(checksum: JSONValue) -> @Sendable (inout HandArchive) -> Void {
+    { archive in
+      archive.detach()
+      archive.shared.manifest["tensors", .at(0), "checksum"] = checksum
+    }
+  }
+
   /// Edits the lossy entry.
   private static func entry(_ edit: @escaping @Sendable (inout JSONValue) -> Void)
     -> @Sendable (inout HandArchive) ->
@@ -129,6 +137,15 @@ extension Attacks {
       Attack("TMP-6-4", "a detached tensor with bytes", .malformed, "detached") {
         $0.editIndex = { $0["shared", "storage"] = "detached" }
       },
+      Attack(
+        "TMP-6-3", "an embedded tensor with a checksum", .malformed, "checksum",
+        shared {
+          $0["tensors", .at(0), "checksum"] = "00000000"
+        }),
+      Attack("TMP-6-24", "a checksum of too few digits", .malformed, "checksum", detached(checksum: "1234567")),
+      Attack("TMP-6-24", "a checksum in capitals", .malformed, "checksum", detached(checksum: "0123ABCD")),
+      Attack("TMP-6-24", "a checksum with a sign", .malformed, "checksum", detached(checksum: "+1234567")),
+      Attack("TMP-6-24", "a checksum that is a number", .malformed, "checksum", detached(checksum: 7)),
       Attack(
         "TMP-6-5", "an absent tensor that the shared model lacks", .malformed, "absent", expert { $0["absent"] = ["x"] }
       ),

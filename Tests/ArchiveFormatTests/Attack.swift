@@ -99,10 +99,8 @@ extension HandArchive {
   /// A detached shared model whose `m` has that shape, and five bytes that claim to be a factor of it.
   static func claiming(_ shape: [Int], _ factor: JSONObject, _ payloads: [String] = ["payload"]) -> HandArchive {
     var archive = HandArchive(factor, payloads.map { ($0, [0x7E, 1, 0x21, 0x4A, 0xE2]) })
-    archive.editIndex = { $0["shared", "storage"] = "detached" }
-    archive.shared.frames = []
+    archive.detach()
     archive.shared.manifest["tensors", .at(0), "shape"] = .array(shape.map { JSONValue($0) })
-    for tensor in 0..<2 { archive.shared.manifest["tensors", .at(tensor), "payload"] = nil }
     return archive
   }
 

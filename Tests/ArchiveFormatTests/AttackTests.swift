@@ -99,11 +99,9 @@ import Testing
   @Test func decodesDifferencesOfADetachedArchive() {
     func archive(_ edit: (inout HandFrame) -> Void) -> [UInt8] {
       var archive = HandArchive()
-      archive.editIndex = { $0["shared", "storage"] = "detached" }
+      archive.detach()
       archive.editSummary = { $0["parameters"] = 95 }
-      archive.shared.frames = []
       archive.shared.manifest["tensors", .at(1), "shape"] = [80]
-      for tensor in 0..<2 { archive.shared.manifest["tensors", .at(tensor), "payload"] = nil }
       archive.expert.frames[0] = .raw(archive.expert.frames[0].stored.dropLast(8))
       archive.expert.frames.append(.zstd([UInt8](repeating: 0, count: 320), width: 4))
       edit(&archive.expert.frames[1])
@@ -113,6 +111,45 @@ import Testing
     #expect(faults(in: archive { _ in }).isEmpty)
     let found = faults(in: archive { $0.stored[$0.stored.count - 1] ^= 1 })
     #expect(found.map(\.tensor) == ["n"])
+  }
+
+  // TMP-6-24: a read relies on the checksum where there is one; a verifier takes the digest, too.
+  @Test func checksADetachedModelByChecksumAndDigest() throws {
+    var (given, other) = (HandArchive.matrix, HandArchive.matrix)
+    given[0] ^= 1
+    other[0] ^= 2
+    let folder = TemporaryFolder()
+    let source = try writeModel(
+      [tensor("m", .f32, [3, 5], bytes: given), tensor("n", .i32, [2], bytes: HandArchive.integers)],
+      to: folder("base.safetensors")
+    ).source
+    func outcome(_ checksum: CRC32?, digestOf bytes: [UInt8]) throws -> (read: StorageError?, verified: StorageError?) {
+      var hand = HandArchive()
+      hand.detach()
+      hand.shared.manifest["tensors", .at(0), "checksum"] = checksum.map { .string($0.hexadecimal) }
+      hand.shared.manifest["tensors", .at(0), "digest"] = .string(Digest(of: bytes).hexadecimal)
+      let path = folder("x.tmpack")
+      try put(hand.bytes(), at: path)
+      let archive = try Archive(path, sharedModel: source)
+      let mix = try Reconstructor(archive).mix(.shared)
+      return (
+        failure { _ = try digests(of: mix) }, try Verification(archive).run(.full).faults.first
+      )
+    }
+    let (ownChecksum, otherChecksum) = (given.withUnsafeBytes(CRC32.of), other.withUnsafeBytes(CRC32.of))
+    // Right, and as archives without checksums have it.
+    for checksum in [ownChecksum, nil] {
+      let right = try outcome(checksum, digestOf: given)
+      #expect(right.read == nil && right.verified == nil)
+    }
+    let forged = try outcome(ownChecksum, digestOf: other)
+    #expect(forged.read == nil)
+    for error in try [
+      forged.verified, outcome(nil, digestOf: other).read, outcome(nil, digestOf: other).verified,
+      outcome(otherChecksum, digestOf: given).read, outcome(otherChecksum, digestOf: given).verified,
+    ] {
+      #expect(error?.code == .baseMismatch && error?.tensor == "m")
+    }
   }
 
   // TMP-8-4: one expert's damage leaves the others usable, and is told precisely.

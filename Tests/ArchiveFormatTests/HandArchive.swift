@@ -101,6 +101,13 @@ struct HandArchive {
     expert = HandSection(manifest: manifest, frames: [.raw(contents.flatMap(\.self))])
   }
 
+  /// Takes the shared model out.
+  mutating func detach() {
+    editIndex = { $0["shared", "storage"] = "detached" }
+    shared.frames = []
+    for tensor in 0..<2 { shared.manifest["tensors", .at(tensor), "payload"] = nil }
+  }
+
   static let lowRank: JSONObject = ["factor": "low-rank", "dtype": "I4", "rank": 1]
   /// Components of 3 and 5 elements: an unused half byte each.
   static let lowRankPayloads: [(String, [UInt8])] = [

@@ -49,7 +49,7 @@ private func write(_ writer: ArchiveWriter, files: Int = 1, expert: String = "a"
   func entry(_ name: String, _ bytes: [UInt8]) throws -> SharedEntry {
     SharedEntry(
       info: try info(name, .u8, [bytes.count]), digest: Digest(of: bytes),
-      payload: try writer.place(EncodedPayload(bytes, elementWidth: 1, level: 3)))
+      content: .embedded(try writer.place(EncodedPayload(bytes, elementWidth: 1, level: 3))))
   }
   let carried = try (0..<files).map { number in
     CarriedFileEntry(

@@ -181,7 +181,7 @@ import Testing
     #expect(code { _ = try packer.add([input], to: Archive(folder("a.tmpack"))) } == .invalidArgument)
   }
 
-  // TMP-6-4: the model is bound by its tensors' digests; tensors that the archive does not name are ignored.
+  // TMP-6-4, TMP-6-24: the model is bound by its tensors' digests and checksums; tensors that the archive does not name are ignored.
   @Test func detachedArchivesNeedTheirModel() throws {
     let tensors = try [matrix("a", 1), matrix("b", 2), matrix("c", 3)]
     let base = try model("base", tensors)

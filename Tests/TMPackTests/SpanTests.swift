@@ -80,7 +80,29 @@ import Testing
     return bytes
   }
 
-  /// TMP-6-4, although the digest is taken while spans are written.
+  // TMP-6-24
+  @Test func everyPartOfALargeDetachedTensorIsChecked() throws {
+    var random = SeededGenerator(seed: 5)
+    var bytes = random.bytes(9 << 20 | 5)
+    func write() throws -> Checkpoint {
+      try writeModel([tensor("t", .u8, [bytes.count], bytes: bytes)], to: folder("base.safetensors"))
+    }
+    let base = try write()
+    _ = try Packer(sharedModel: .merged(BaseModel()), rules: TensorRules(.exact), isDetached: true)
+      .pack(base: base, experts: [ExpertInput(name: "a", checkpoint: base)], to: folder("x.tmpack"))
+    func outcome() throws -> StorageError? {
+      let mix = try Reconstructor(Archive(folder("x.tmpack"), sharedModel: write().source)).mix(.shared)
+      return failure { _ = try mix.bytes(of: mix.tensors[0]) }
+    }
+    #expect(try outcome() == nil)
+    for place in [0, 5 << 20, bytes.count - 1] {
+      bytes[place] ^= 1
+      #expect(try outcome()?.code == .baseMismatch, "byte \(place)")
+      bytes[place] ^= 1
+    }
+  }
+
+  /// TMP-6-4
   @Test(arguments: [InputMode.mmap, .read], [1, 2, 4]) func aDetachedModelOfOtherBytesIsRefused(
     _ mode: InputMode, _ threads: Int
   ) throws {

@@ -98,6 +98,13 @@ extension JSONValue {
     return digest
   }
 
+  func asChecksum(_ what: @autoclosure () -> String) throws(StorageError) -> CRC32 {
+    guard let checksum = CRC32(hexadecimal: try asString(what())) else {
+      throw StorageError(.malformed, "\(what()) is not 8 lowercase hexadecimal digits")
+    }
+    return checksum
+  }
+
   func asStringMap(_ what: @autoclosure () -> String) throws(StorageError) -> [String: String] {
     var map: [String: String] = [:]
     for (name, value) in try asObject(what()).members {

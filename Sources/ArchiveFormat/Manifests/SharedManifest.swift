@@ -4,37 +4,54 @@ import TensorKit
 
 /// One tensor of the shared model (TMP-6-3).
 public struct SharedEntry: Sendable, Hashable {
+  /// Where the tensor's bytes are.
+  public enum Content: Sendable, Hashable {
+    case embedded(PayloadReference)
+    /// In another checkpoint. They have this checksum (TMP-6-4); nil in archives that have none.
+    case detached(CRC32?)
+  }
+
   public let info: TensorInfo
   /// Of the tensor's bytes.
   public let digest: Digest
-  /// Nil in a detached archive (TMP-6-4).
-  public var payload: PayloadReference?
+  public fileprivate(set) var content: Content
 
-  public init(info: TensorInfo, digest: Digest, payload: PayloadReference?) {
+  public init(info: TensorInfo, digest: Digest, content: Content) {
     self.info = info
     self.digest = digest
-    self.payload = payload
+    self.content = content
+  }
+
+  /// The entry of a tensor with these bytes in a detached archive.
+  public init(detached info: TensorInfo, _ bytes: UnsafeRawBufferPointer) {
+    self.init(info: info, digest: Digest(of: bytes), content: .detached(CRC32.of(bytes)))
+  }
+
+  public var payload: PayloadReference? {
+    if case .embedded(let payload) = content { payload } else { nil }
   }
 
   init(json: JSONValue, storage: SharedStorage) throws(StorageError) {
     let object = try json.asObject("a tensor")
     let name = try object.required("name", of: "a tensor").asString("a tensor's name")
     self = try located(tensor: name) { () throws(StorageError) in
-      try object.allowOnly(["digest", "dtype", "name", "payload", "shape"], in: "the entry")
+      try object.allowOnly(["checksum", "digest", "dtype", "name", "payload", "shape"], in: "the entry")
       let info = try TensorInfo(
         name: name, dtype: try object.required("dtype", of: "the entry").asDType("the entry"),
         shape: try object.required("shape", of: "the entry").asShape("the shape"))
       let digest = try object.required("digest", of: "the entry").asDigest("the digest")
       switch storage {
       case .embedded:
+        guard object["checksum"] == nil else { throw StorageError(.malformed, "has a checksum in an embedded archive") }
         let payload = try PayloadReference(json: try object.required("payload", of: "the entry"), "the payload")
         guard payload.size == info.byteCount else {
           throw StorageError(.malformed, "the payload has \(payload.size) bytes, the tensor \(info.byteCount)")
         }
-        return SharedEntry(info: info, digest: digest, payload: payload)
+        return SharedEntry(info: info, digest: digest, content: .embedded(payload))
       case .detached:
         guard object["payload"] == nil else { throw StorageError(.malformed, "has a payload in a detached archive") }
-        return SharedEntry(info: info, digest: digest, payload: nil)
+        let checksum = try object["checksum"].map { value throws(StorageError) in try value.asChecksum("the checksum") }
+        return SharedEntry(info: info, digest: digest, content: .detached(checksum))
       }
     }
   }
@@ -44,7 +61,11 @@ public struct SharedEntry: Sendable, Hashable {
       "digest": .string(digest.hexadecimal), "dtype": .string(info.dtype.rawValue), "name": .string(info.name),
       "shape": info.shape.json,
     ]
-    if let payload { object["payload"] = payload.json }
+    switch content {
+    case .embedded(let payload): object["payload"] = payload.json
+    case .detached(let checksum?): object["checksum"] = .string(checksum.hexadecimal)
+    case .detached(nil): break
+    }
     return .object(object)
   }
 }
@@ -97,7 +118,7 @@ extension SharedManifest: SectionManifest {
   mutating func mapPayloads<Failure>(_ body: (PayloadReference) throws(Failure) -> PayloadReference) throws(Failure) {
     for index in files.indices { files[index].payload = try body(files[index].payload) }
     for index in tensors.indices {
-      if let payload = tensors[index].payload { tensors[index].payload = try body(payload) }
+      if let payload = tensors[index].payload { tensors[index].content = .embedded(try body(payload)) }
     }
   }
 }

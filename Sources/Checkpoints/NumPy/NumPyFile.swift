@@ -1,4 +1,5 @@
 import ByteIO
+import Digests
 import TensorKit
 
 /// Arrays that NumPy saved: one (`.npy`), or several in a ZIP archive (`.npz`), each named by its entry.

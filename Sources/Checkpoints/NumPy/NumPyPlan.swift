@@ -1,4 +1,5 @@
 import ByteIO
+import Digests
 import TensorKit
 
 /// A `.npz` file: what `numpy.savez` makes of arrays by name.

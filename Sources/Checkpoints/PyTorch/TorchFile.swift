@@ -1,4 +1,5 @@
 import ByteIO
+import Digests
 import Synchronization
 import TensorKit
 

@@ -1,4 +1,5 @@
 import ByteIO
+import Digests
 import TensorKit
 
 /// A file as `torch.save` makes of a `state_dict`: one storage for each tensor, one for all that are tied.

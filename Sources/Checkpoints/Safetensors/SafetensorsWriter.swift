@@ -1,4 +1,5 @@
 import ByteIO
+import Digests
 import TensorKit
 
 extension SafetensorsHeader: CheckpointFilePlan {

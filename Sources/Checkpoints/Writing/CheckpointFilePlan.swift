@@ -1,4 +1,5 @@
 import ByteIO
+import Digests
 import TensorKit
 
 /// One file of some format, laid out before any tensor is read.

@@ -1,4 +1,5 @@
 import ByteIO
+import Digests
 import Parallel
 import TensorKit
 
@@ -13,15 +14,10 @@ struct TensorStream {
     case part(Part)
     /// What all parts of a tensor need that come later.
     case opening(tensor: Int, SpannedTensor)
-    /// What has to hold of all of them.
-    case checking(tensor: Int, SpannedTensor.Check)
 
     /// Whether it is done ahead of the parts that need it, and nobody waits for it before.
     var isAhead: Bool {
-      switch self {
-      case .opening, .checking: true
-      case .tensors, .part: false
-      }
+      if case .opening = self { true } else { false }
     }
   }
 
@@ -90,19 +86,17 @@ struct TensorStream {
     self.spanCounts = spanCounts
   }
 
-  /// Each tensor that is made in parts is opened and checked before the parts of the one before the last, so that no thread
-  /// waits for it.
+  /// Each tensor that is made in parts is opened before the parts of the one before the last, so that no thread waits for it.
   private static func lookingAhead(_ jobs: [Job]) -> [Job] {
-    func preparation(of job: Job) -> [Job]? {
+    func opening(for job: Job) -> Job? {
       guard case .part(let part) = job, part.isFirst, case .made(let spanned) = part.origin else { return nil }
-      return [.opening(tensor: part.tensor, spanned)]
-        + (spanned.check.map { [.checking(tensor: part.tensor, $0)] } ?? [])
+      return .opening(tensor: part.tensor, spanned)
     }
-    var ahead = jobs.compactMap(preparation)[...]
-    var ordered = Array(ahead.prefix(2).joined())
+    var ahead = jobs.compactMap(opening)[...]
+    var ordered = Array(ahead.prefix(2))
     ahead = ahead.dropFirst(2)
     for job in jobs {
-      if preparation(of: job) != nil, let next = ahead.popFirst() { ordered += next }
+      if opening(for: job) != nil, let next = ahead.popFirst() { ordered.append(next) }
       ordered.append(job)
     }
     return ordered
@@ -142,7 +136,6 @@ struct TensorStream {
     let tensors = plan.tensors
     let memory = PartMemory(partBytes: longestPart)
     let readers = Loans<Int, SpannedTensor.Reader>(uses: spanCounts)
-    let checks = Loans<Int, Void>(for: Array(spanCounts.keys))
     var checksum = CRC32()
     let pipeline = OrderedPipeline(threads: threads, window: threads + 1 + jobsAhead)
     try pipeline.run(jobs.count, isAwaited: { !jobs[$0].isAhead }) { number throws(StorageError) -> [Piece] in
@@ -154,9 +147,6 @@ struct TensorStream {
         }
       case .opening(let tensor, let spanned):
         try readers.prepare(tensor, make: spanned.open)
-        return []
-      case .checking(let tensor, let check):
-        try checks.prepare(tensor, make: check)
         return []
       case .part(let part):
         return try located(file: source.label, tensor: tensors[part.tensor].name) { () throws(StorageError) in
@@ -180,7 +170,7 @@ struct TensorStream {
           try writer.end(checksum: piece.checksum)
           wrote(tensors[index].byteCount)
         }
-      case .opening, .checking: break
+      case .opening: break
       case .part(let part):
         if part.isFirst {
           try writer.begin(checksum: nil)
@@ -191,10 +181,6 @@ struct TensorStream {
         if part.isLast {
           try located(file: source.label, tensor: tensors[part.tensor].name) { () throws(StorageError) in
             try part.check?(checksum.value)
-            if case .made(let spanned) = part.origin, let check = spanned.check {
-              try checks.borrow(part.tensor, make: check)
-              checks.giveBack(part.tensor)
-            }
           }
           try writer.end(checksum: checksum)
         }
@@ -214,7 +200,7 @@ struct TensorStream {
       switch job {
       case .tensors(let range): max(largest, plan.tensors[range].reduce(0) { $0 + $1.byteCount })
       case .part(let part): max(largest, part.range.count)
-      case .opening, .checking: largest
+      case .opening: largest
       }
     }
     return min(Self.mostAhead, Self.mostBytesAhead / largest)

@@ -1,4 +1,5 @@
 import ByteIO
+import Digests
 
 /// The members of a ZIP archive, for readers that trust nothing in it.
 ///

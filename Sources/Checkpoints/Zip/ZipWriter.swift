@@ -1,4 +1,5 @@
 import ByteIO
+import Digests
 import TensorKit
 
 /// Streams a ZIP archive of stored entries whose sizes are known when they begin. Equal entries give equal bytes.

@@ -59,24 +59,27 @@ extension SourceRecord: JobResult {
   }
 }
 
-/// A tensor of the shared model, ready to be written.
-struct SharedTensorResult: Sendable {
-  let digest: Digest
-  /// nil in a detached archive.
-  let payload: EncodedPayload?
-}
-
 extension SharedTensorResult: JobResult {
   init(parsing reader: inout ByteReader, of subject: TensorInfo) throws(StorageError) {
-    digest = try reader.digest()
-    payload = try reader.optional { reader throws(StorageError) in
+    let digest = try reader.digest()
+    let payload = try reader.optional { reader throws(StorageError) in
       try EncodedPayload(parsing: &reader, size: subject.byteCount)
+    }
+    if let payload {
+      self.init(digest: digest, content: .embedded(payload))
+    } else {
+      self.init(digest: digest, content: .detached(CRC32(try reader.integer())))
     }
   }
 
   func write(to writer: inout ByteWriter) {
     writer.append(digest.bytes)
-    writer.optional(payload) { $1.write(to: &$0) }
+    switch content {
+    case .embedded(let payload): writer.optional(payload) { $1.write(to: &$0) }
+    case .detached(let checksum):
+      writer.optional(EncodedPayload?.none) { $1.write(to: &$0) }
+      writer.integer(checksum.value)
+    }
   }
 }
 

@@ -118,7 +118,7 @@ extension Packer {
 private struct ShareWorker: Sendable {
   private struct SharedTensor: Sendable {
     let bytes: TensorBytes
-    let digest: Digest
+    let entry: SharedEntry
   }
 
   private let packer: Packer
@@ -173,10 +173,10 @@ private struct ShareWorker: Sendable {
       let info = infos[key.index]
       defer { sharedTensors.giveBack(ExactString(info.name)) }
       let tensor = try shared.source.tensor(named: info.name).map { base throws(StorageError) in
-        (base, try sharedTensor(base))
+        try sharedTensor(base)
       }
-      let base = tensor.map { SharedEntry(info: $0, digest: $1.digest, payload: nil) }
-      let baseBytes = { () throws(StorageError) -> TensorBytes in tensor!.1.bytes }
+      let base = tensor?.entry
+      let baseBytes = { () throws(StorageError) -> TensorBytes in tensor!.bytes }
       if key.kind == .packing {
         return journal.record(
           try packer.packed(info, of: expert, makers, base: base, baseBytes: baseBytes), of: key)
@@ -192,7 +192,7 @@ private struct ShareWorker: Sendable {
   private func sharedTensor(_ info: TensorInfo) throws(StorageError) -> SharedTensor {
     try sharedTensors.borrow(ExactString(info.name)) { () throws(StorageError) in
       let bytes = try source.bytes(of: info)
-      return SharedTensor(bytes: bytes, digest: try bytes.withBytes { Digest(of: $0) })
+      return SharedTensor(bytes: bytes, entry: try bytes.withBytes { SharedEntry(detached: info, $0) })
     }
   }
 

@@ -38,8 +38,8 @@ extension Packer {
         try sharedTensor(info, raw, base: checkpoint.source, experts)
       }
     } consume: { index, result, _ throws(StorageError) in
-      let reference = try result.payload.map { encoded throws(StorageError) in try writer.place(encoded) }
-      entries.append(SharedEntry(info: infos[index], digest: result.digest, payload: reference))
+      entries.append(
+        try result.entry(infos[index]) { payload throws(StorageError) in try writer.place(payload) })
       meter.advance(UInt64(infos[index].byteCount))
     }
     let manifest = SharedManifest(
@@ -67,9 +67,7 @@ extension Packer {
     _ info: TensorInfo, _ bytes: UnsafeRawBufferPointer, base: any TensorSource, _ experts: [ExpertInput]
   ) throws(StorageError) -> SharedTensorResult {
     try refuseNonFinite(info, bytes, base: base, experts)
-    return SharedTensorResult(
-      digest: Digest(of: bytes),
-      payload: isDetached ? nil : EncodedPayload(tensor: bytes, dtype: info.dtype, level: level))
+    return SharedTensorResult(info, bytes, embeddedAt: isDetached ? nil : level)
   }
 
   /// Refuses a shared tensor that is not finite where factors are to be taken against it, naming the source at fault.

@@ -57,7 +57,7 @@ struct PlanningRun {
     packedWriter = writer
     try writer.finishShared(
       SharedManifest(
-        tensors: shared.tensors.map { SharedEntry(info: $0, digest: Digest(of: Array($0.name.utf8)), payload: nil) },
+        tensors: shared.tensors.map { SharedEntry(standingInFor: $0) },
         files: try packer.place(reference.carriedFiles, in: writer), metadata: shared.metadata,
         provenance: try Provenance(standingInFor: reference, options: packer.options)),
       storage: .detached, method: SharedMethod(.given))
@@ -171,19 +171,17 @@ struct PlanningRun {
     var entries: [SharedEntry] = []
     var items = StratifiedSample(populations: sample.populations)
     var longest = 0.0
-    let (shared, level) = (shared, packer.level)
-    try packer.pipeline.run(sample.members.count) { index throws(StorageError) -> (Digest, EncodedPayload?, Double) in
+    let (shared, level) = (shared, isDetached ? nil : packer.level)
+    try packer.pipeline.run(sample.members.count) { index throws(StorageError) -> (SharedTensorResult, Double) in
       let start = ContinuousClock.now
       let info = sample.members[index].info
-      let (digest, payload) = try shared.bytes(of: info).withBytes { raw in
-        (Digest(of: raw), isDetached ? nil : EncodedPayload(tensor: raw, dtype: info.dtype, level: level))
-      }
-      return (digest, payload, (ContinuousClock.now - start) / .seconds(1))
-    } consume: { index, result throws(StorageError) in
-      let (digest, payload, seconds) = result
+      let result = try shared.bytes(of: info).withBytes { SharedTensorResult(info, $0, embeddedAt: level) }
+      return (result, (ContinuousClock.now - start) / .seconds(1))
+    } consume: { index, product throws(StorageError) in
+      let (result, seconds) = product
       let (info, stratum) = sample.members[index]
-      let reference = try payload.map { payload throws(StorageError) in try dry.place(payload) }
-      entries.append(SharedEntry(info: info, digest: digest, payload: reference))
+      entries.append(try result.entry(info) { payload throws(StorageError) in try dry.place(payload) })
+      let payload = result.payload
       let stored = ties.tie(of: info.name) == nil ? payload?.storedSize ?? 0 : 0
       var item = StratifiedSample.Item(size: Double(stored + QuantizableTensor.entryOverhead), seconds: seconds)
       item.framed = payload?.sharesFrames == false ? Double(stored) : 0

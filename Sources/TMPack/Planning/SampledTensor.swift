@@ -76,8 +76,7 @@ struct ExpertSampler: Sendable {
   private func sharedTensor(_ info: TensorInfo) throws(StorageError) -> (entry: SharedEntry, bytes: TensorBytes)? {
     guard let own = shared.tensor(named: info.name), own.matches(info) else { return nil }
     let bytes = try shared.bytes(of: own)
-    let digest = try bytes.withBytes { Digest(of: $0) }
-    return (SharedEntry(info: own, digest: digest, payload: nil), bytes)
+    return (try bytes.withBytes { SharedEntry(detached: own, $0) }, bytes)
   }
 
   private func sample(

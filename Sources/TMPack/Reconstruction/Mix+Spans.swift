@@ -14,7 +14,7 @@ extension Mix {
     let reconstructor = reconstructor
     switch recipe {
     case .shared(let base):
-      return spans(of: base.info, as: info, check: reconstructor.shared.check(of: base)) { () throws(StorageError) in
+      return spans(of: base.info, as: info) { () throws(StorageError) in
         let shared = try reconstructor.shared.open(base)
         return { range, target throws(StorageError) in try shared.read(range, into: target) }
       }
@@ -28,7 +28,7 @@ extension Mix {
         }
       case .difference(let payload):
         guard let base = reconstructor.shared.manifest.entry(named: entry.name) else { return nil }
-        return spans(of: own, as: info, check: reconstructor.shared.check(of: base)) { () throws(StorageError) in
+        return spans(of: own, as: info) { () throws(StorageError) in
           let shared = try reconstructor.shared.open(base)
           return { range, target throws(StorageError) in
             try shared.withBytes(range, in: reconstructor.scratch) { reference throws(StorageError) in
@@ -58,8 +58,7 @@ extension Mix {
       granularity: WeightedFactor.granularity(of: base.info.shape))
     guard run > 0, run * format.byteWidth <= Self.mostSpanBytes else { return nil }
     let mix = self
-    let check = reconstructor.shared.check(of: base)
-    return SpannedTensor(length: run * output.byteWidth, check: check) { () throws(StorageError) in
+    return SpannedTensor(length: run * output.byteWidth) { () throws(StorageError) in
       let sum = try mix.sum(base, addends, as: info)
       let shared = try mix.reconstructor.shared.open(base)
       return { start, target throws(StorageError) in
@@ -76,7 +75,7 @@ extension Mix {
   ///
   /// - Parameter open: gives what reads a range of `own`'s bytes: whole blocks of exact differences.
   private func spans(
-    of own: TensorInfo, as info: TensorInfo, check: SpannedTensor.Check? = nil,
+    of own: TensorInfo, as info: TensorInfo,
     open:
       @escaping @Sendable () throws(StorageError) ->
       @Sendable (
@@ -85,7 +84,7 @@ extension Mix {
   ) -> SpannedTensor? {
     guard own.byteCount > 0 else { return nil }
     guard own.dtype != info.dtype else {
-      return SpannedTensor(length: Reconstructor.spanBytes, check: check) { () throws(StorageError) in
+      return SpannedTensor(length: Reconstructor.spanBytes) { () throws(StorageError) in
         let read = try open()
         return { start, target throws(StorageError) in try read(start..<start + target.count, target) }
       }
@@ -93,7 +92,7 @@ extension Mix {
     guard let from = own.dtype.floatFormat, let to = info.dtype.floatFormat else { return nil }
     let (scratch, overflows) = (reconstructor.scratch, overflows)
     let length = Reconstructor.spanBytes / from.byteWidth * to.byteWidth
-    return SpannedTensor(length: length, check: check) { () throws(StorageError) in
+    return SpannedTensor(length: length) { () throws(StorageError) in
       let read = try open()
       return { start, target throws(StorageError) in
         let begin = start / to.byteWidth * from.byteWidth

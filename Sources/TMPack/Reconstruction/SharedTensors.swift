@@ -1,6 +1,7 @@
 import ArchiveFormat
 import ByteIO
 import Digests
+import Parallel
 import TensorKit
 
 /// The tensors of an archive's shared model, wherever they are: embedded, or in a checkpoint bound by digest (TMP-6-4).
@@ -30,52 +31,49 @@ struct SharedTensors: Sendable {
   /// A tensor's bytes: a view of a detached checkpoint that is mapped, else a copy.
   func bytes(of entry: SharedEntry) throws(StorageError) -> TensorBytes {
     let tensor = try open(entry)
-    try check(of: entry)?()
     if case .memory(let bytes) = tensor.place { return bytes }
     let count = entry.info.byteCount
     return try TensorBytes(count: count) { buffer throws(StorageError) in try tensor.read(0..<count, into: buffer) }
   }
 
-  /// A tensor that is read in parts. Who relies on them has `check(of:)` done, too.
+  /// A tensor that is read in parts. One of a detached checkpoint is known to be what the archive is bound to (TMP-6-4).
   func open(_ entry: SharedEntry) throws(StorageError) -> OpenSharedTensor {
-    guard let payload = entry.payload else {
-      let bytes = try detachedBytes(of: entry)
-      if !isMapped(entry) { try check(bytes, entry) }
+    switch entry.content {
+    case .embedded(let payload):
+      return OpenSharedTensor(name: entry.info.name, place: .frames(payload, section, payloads))
+    case .detached(let checksum):
+      let source = try requiredSource()
+      let bytes = try source.bytes(of: try matching(entry, in: source))
+      if let checksum {
+        try bind(entry, "checksum", checksum, try CRC32.concurrently(of: bytes))
+      } else {
+        try bind(entry, "digest", entry.digest, try bytes.withBytes { Digest(of: $0) })
+      }
       return OpenSharedTensor(name: entry.info.name, place: .memory(bytes))
     }
-    return OpenSharedTensor(name: entry.info.name, place: .frames(payload, section, payloads))
   }
 
-  /// What checks that a tensor of a detached checkpoint is the one that the archive is bound to (TMP-6-4). nil for an
-  /// embedded one, whose frames have checksums, and for one that is not mapped: opening it has checked it, since it
-  /// would have to be read once more.
-  func check(of entry: SharedEntry) -> SpannedTensor.Check? {
-    guard isMapped(entry) else { return nil }
-    return { () throws(StorageError) in try check(try detachedBytes(of: entry), entry) }
-  }
-
-  private func check(_ bytes: TensorBytes, _ entry: SharedEntry) throws(StorageError) {
-    let actual = try bytes.withBytes { Digest(of: $0) }
-    guard actual == entry.digest else {
-      throw StorageError(
-        .baseMismatch,
-        "is not the tensor that \(archivePath) is bound to: expected digest \(entry.digest), found \(actual)",
-        file: try requiredSource().label, tensor: entry.info.name)
+  /// Checks a tensor by digest (TMP-8-2, TMP-8-3).
+  func verify(_ entry: SharedEntry) throws(StorageError) {
+    let actual = try bytes(of: entry).withBytes { Digest(of: $0) }
+    switch entry.content {
+    case .detached: try bind(entry, "digest", entry.digest, actual)
+    case .embedded:
+      guard actual == entry.digest else {
+        throw StorageError(.digestMismatch, "the shared tensor has digest \(actual) instead of \(entry.digest)")
+      }
     }
   }
 
-  /// Whether it lies in a detached checkpoint's file that is mapped.
-  private func isMapped(_ entry: SharedEntry) -> Bool {
-    guard entry.payload == nil, let source = detached, let info = source.tensor(named: entry.info.name),
-      let stored = try? source.stored(info)
-    else { return false }
-    return stored.encoding == .plain && stored.range.file.isMapped
-  }
-
-  /// Not checked.
-  private func detachedBytes(of entry: SharedEntry) throws(StorageError) -> TensorBytes {
-    let source = try requiredSource()
-    return try source.bytes(of: try matching(entry, in: source))
+  private func bind<Value: Equatable>(
+    _ entry: SharedEntry, _ kind: String, _ expected: Value, _ actual: Value
+  ) throws(StorageError) {
+    guard actual == expected else {
+      throw StorageError(
+        .baseMismatch,
+        "is not the tensor that \(archivePath) is bound to: expected \(kind) \(expected), found \(actual)",
+        file: try requiredSource().label, tensor: entry.info.name)
+    }
   }
 
   /// The bytes of a non-tensor file.
@@ -111,6 +109,20 @@ struct SharedTensors: Sendable {
         file: source.label, tensor: entry.info.name)
     }
     return info
+  }
+}
+
+extension CRC32 {
+  /// Bytes that one thread takes at a time.
+  private static let runLength = 4 << 20
+
+  /// By all threads that are free: see `concurrently`.
+  fileprivate static func concurrently(of bytes: TensorBytes) throws(StorageError) -> CRC32 {
+    let runs = stride(from: 0, to: bytes.count, by: runLength).map { $0..<min($0 + runLength, bytes.count) }
+    let checksums = try mappedConcurrently(runs.count) { index throws(StorageError) in
+      try bytes.withBytes { CRC32.of(UnsafeRawBufferPointer(rebasing: $0[runs[index]])) }
+    }
+    return zip(runs, checksums).reduce(CRC32()) { $0.followed(by: $1.1, count: $1.0.count) }
   }
 }
 

@@ -87,10 +87,7 @@ public struct Verification: Sendable {
       let entry = entries[index]
       return failure { () throws(StorageError) in
         try located(file: archive.path, tensor: entry.info.name) { () throws(StorageError) in
-          let actual = try shared.bytes(of: entry).withBytes { Digest(of: $0) }
-          guard actual == entry.digest else {
-            throw StorageError(.digestMismatch, "the shared tensor has digest \(actual) instead of \(entry.digest)")
-          }
+          try shared.verify(entry)
         }
       }
     } consume: { index, error in

@@ -2,6 +2,7 @@ import ArchiveFormat
 import ByteIO
 import Checkpoints
 import Digests
+import TensorKit
 
 extension Provenance {
   /// Takes as much as the real one, nearly: digests are not known without reading the files.
@@ -13,5 +14,12 @@ extension Provenance {
           name: FileTree.lastComponent(path), size: try ReadableFile(path, mode: .read).size,
           digest: Digest(of: Array(path.utf8)))
       })
+  }
+}
+
+extension SharedEntry {
+  /// Takes as much as the real one of a detached archive, nearly: the tensor is not read.
+  init(standingInFor info: TensorInfo) {
+    self = Array(info.name.utf8).withUnsafeBytes { SharedEntry(detached: info, $0) }
   }
 }

@@ -1,4 +1,4 @@
-import Checkpoints
+import Digests
 import TestSupport
 import Testing
 
@@ -23,6 +23,17 @@ import Testing
     Array("123456789".utf8).withUnsafeBytes { #expect(checksum([$0], method) == 0xCBF4_3926) }
     #expect(checksum([], method) == 0)
     #expect(checksum([UnsafeRawBufferPointer(start: nil, count: 0)], method) == 0)
+  }
+
+  // TMP-6-24
+  @Test func isWrittenAsEightDigits() {
+    for (value, text) in [(0xCBF4_3926, "cbf43926"), (0x0A, "0000000a"), (0, "00000000")] as [(UInt32, String)] {
+      #expect(CRC32(value).hexadecimal == text)
+      #expect(CRC32(hexadecimal: text) == CRC32(value))
+    }
+    for text in ["", "a", "0000000A", "+000000a", "-0000000", "00000000a", "0000000g", "100000000"] {
+      #expect(CRC32(hexadecimal: text) == nil, "\(text)")
+    }
   }
 
   /// Every length around the steps of both methods, at every place in a step, of bytes with many and with few bits set.

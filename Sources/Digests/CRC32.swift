@@ -1,7 +1,7 @@
 import CKernels
 
-/// The checksum of ZIP entries (ISO 3309: polynomial 0xEDB88320, reflected).
-package struct CRC32: Sendable {
+/// The checksum of tensors of detached models (TMP-6-4) and of ZIP entries (ISO 3309: polynomial 0xEDB88320, reflected).
+public struct CRC32: Sendable, Hashable {
   /// How it is computed; both give the same.
   package enum Method: CaseIterable {
     /// With tables, sixteen bytes a step: on any processor, about 3 GB/s.
@@ -13,13 +13,25 @@ package struct CRC32: Sendable {
     package static let best: Method = available.last!
   }
 
-  package private(set) var value: UInt32 = 0
+  public private(set) var value: UInt32 = 0
 
-  package init() {}
+  public init() {}
 
-  package init(_ value: UInt32) { self.value = value }
+  public init(_ value: UInt32) { self.value = value }
 
-  package static func of(_ bytes: UnsafeRawBufferPointer) -> CRC32 {
+  /// Parses 8 lowercase hexadecimal digits; nil for anything else.
+  public init?(hexadecimal text: String) {
+    guard let value = UInt32(text, radix: 16) else { return nil }
+    self.init(value)
+    guard hexadecimal == text else { return nil }
+  }
+
+  public var hexadecimal: String {
+    let digits = String(value, radix: 16)
+    return String(repeating: "0", count: 8 - digits.utf8.count) + digits
+  }
+
+  public static func of(_ bytes: UnsafeRawBufferPointer) -> CRC32 {
     var checksum = CRC32()
     checksum.update(bytes)
     return checksum
@@ -44,7 +56,7 @@ package struct CRC32: Sendable {
   ///
   /// These are followed by 8·`count` bits: their remainder is multiplied by x to that power (zlib's `crc32_combine`).
   /// - Complexity: O(log count).
-  package func followed(by next: CRC32, count: Int) -> CRC32 {
+  public func followed(by next: CRC32, count: Int) -> CRC32 {
     var power: UInt32 = 1 << 31  // x⁰: the highest bit is the lowest power.
     var square: UInt32 = 1 << 23  // x⁸
     var rest = count
@@ -111,4 +123,8 @@ package struct CRC32: Sendable {
       return state
     }
   }
+}
+
+extension CRC32: CustomStringConvertible {
+  public var description: String { hexadecimal }
 }

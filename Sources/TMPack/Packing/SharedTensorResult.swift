@@ -1,0 +1,42 @@
+import ArchiveFormat
+import ByteIO
+import Digests
+import TensorKit
+
+/// A tensor of the shared model, ready to be written.
+struct SharedTensorResult: Sendable {
+  enum Content: Sendable {
+    case embedded(EncodedPayload)
+    case detached(CRC32)
+  }
+  let digest: Digest
+  let content: Content
+
+  /// - Parameter embeddedAt: the level of compression; nil for a detached archive.
+  init(_ info: TensorInfo, _ bytes: UnsafeRawBufferPointer, embeddedAt level: Int?) {
+    self.init(
+      digest: Digest(of: bytes),
+      content: level.map { .embedded(EncodedPayload(tensor: bytes, dtype: info.dtype, level: $0)) }
+        ?? .detached(CRC32.of(bytes)))
+  }
+
+  init(digest: Digest, content: Content) {
+    self.digest = digest
+    self.content = content
+  }
+
+  /// nil in a detached archive.
+  var payload: EncodedPayload? {
+    if case .embedded(let payload) = content { payload } else { nil }
+  }
+
+  /// The tensor's entry, once what it has of payload is placed.
+  func entry(_ info: TensorInfo, placing place: (EncodedPayload) throws(StorageError) -> PayloadReference)
+    throws(StorageError) -> SharedEntry
+  {
+    switch content {
+    case .embedded(let payload): SharedEntry(info: info, digest: digest, content: .embedded(try place(payload)))
+    case .detached(let checksum): SharedEntry(info: info, digest: digest, content: .detached(checksum))
+    }
+  }
+}
