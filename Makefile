@@ -63,9 +63,12 @@ reproduce: build
 format:
 	$(SWIFT) format format --in-place --recursive $(SWIFT_FILES)
 
-install: build
+# macOS has Swift's runtime; elsewhere the tool brings it along. That takes a build of its own.
+install:
+	@scripts/install-dependencies
+	$(SWIFT) build -c release --product tmpack --scratch-path .build/install $(if $(filter Linux,$(shell uname)),--static-swift-stdlib)
 	install -d "$(DESTDIR)$(PREFIX)/bin"
-	install -m 755 .build/release/tmpack "$(DESTDIR)$(PREFIX)/bin/tmpack"
+	install -s -m 755 .build/install/release/tmpack "$(DESTDIR)$(PREFIX)/bin/tmpack"
 
 clean:
 	rm -rf .build .build-python demo

@@ -44,7 +44,7 @@ public struct ArchiveVerifier: Sendable {
   /// - Parameter progress: called with the bytes done and the bytes to do.
   public func full(progress: (UInt64, UInt64) -> Void = { _, _ in }) throws(StorageError) -> VerificationFindings {
     var findings = quick()
-    let parts = readableParts()
+    let parts = archive.readableParts()
     var extents: Set<Extent> = []
     var raw: Set<UInt64> = []
     for (_, frames) in parts {
@@ -55,29 +55,13 @@ public struct ArchiveVerifier: Sendable {
     }
     let list = extents.sorted { ($0.offset, $0.end) < ($1.offset, $1.end) }
     checkCoverage(
-      list + [archive.slot.index, archive.index.shared.extent] + archive.index.experts.map(\.section.extent)
-        + [archive.index.router?.extent].compactMap { $0 },
-      raw: raw,
+      list + archive.sectionExtents, raw: raw,
       // The frames of a section that cannot be read would seem to belong to nothing; so would an unknown extension's.
       isComplete: archive.slot.generation == 1 && !archive.index.hasUnknownExtensions
         && parts.count == 1 + archive.index.experts.count + (archive.index.router == nil ? 0 : 1)
     ) { findings.add($0) }
 
-    let total = list.reduce(0) { $0 + UInt64($1.storedSize) }
-    var done: UInt64 = 0
-    let file = archive.file
-    var damaged: [Extent: Digest] = [:]
-    try pipeline.run(list.count) { index throws(StorageError) -> Digest? in
-      let extent = list[index]
-      return try file.withBytes(at: extent.offset, count: extent.storedSize) { stored in
-        let actual = Digest(of: stored)
-        return actual == extent.digest ? nil : actual
-      }
-    } consume: { index, actual in
-      done += UInt64(list[index].storedSize)
-      progress(done, total)
-      if let actual { damaged[list[index]] = actual }
-    }
+    let damaged = try archive.damaged(among: list, pipeline: pipeline, progress: progress)
     if !damaged.isEmpty {
       for (part, frames) in parts { report(damaged, in: part, frames, to: &findings) }
     }
@@ -85,18 +69,6 @@ public struct ArchiveVerifier: Sendable {
   }
 
   // MARK: Who uses a frame
-
-  /// Those whose sections can be read.
-  private func readableParts() -> [(part: ArchivePart, frames: [FrameRecord])] {
-    guard let shared = try? archive.sharedSection() else { return [] }
-    var parts = [(part: ArchivePart.shared, frames: shared.frames)]
-    for position in archive.index.experts.indices {
-      guard let section = try? archive.expertSection(position) else { continue }
-      parts.append((.expert(position), section.frames))
-    }
-    if let section = try? archive.routerSection() { parts.append((.router, section.frames)) }
-    return parts
-  }
 
   /// A tensor or a file, or what else has payloads.
   private struct User {

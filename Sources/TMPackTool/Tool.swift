@@ -16,7 +16,8 @@ struct Tool: ParsableCommand {
       """,
     version: TMPackVersion.tool,
     subcommands: [
-      Pack.self, Plan.self, Run.self, Join.self, Unpack.self, Inspect.self, Verify.self, Compare.self, Convert.self,
+      Pack.self, Plan.self, Run.self, Join.self, Unpack.self, Inspect.self, Verify.self, RepairCommand.self,
+      Compare.self, Convert.self,
       Merge.self, Export.self, Add.self, Remove.self, Strip.self, RouterCommand.self, Route.self, Doctor.self,
     ])
 

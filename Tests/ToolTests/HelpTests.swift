@@ -3,7 +3,8 @@ import Testing
 
 @Suite struct HelpTests {
   static let commands = [
-    "pack", "plan", "run", "join", "merge", "unpack", "inspect", "verify", "compare", "convert", "export", "add",
+    "pack", "plan", "run", "join", "merge", "unpack", "inspect", "verify", "repair", "compare", "convert", "export",
+    "add",
     "remove", "strip", "router", "route", "doctor",
   ]
 

@@ -146,10 +146,15 @@ import Testing
     try expect(
       try tmpack("join", tasks, folder("1.part"), "-o", folder("joined.tmpack"), "--json"), "`pack` and `add`",
       also: ["`inspect`"], top: pack.union(["ratio", "reused_jobs"]))
-    var bytes = try contents(archive)
-    bytes[20_000] ^= 1
-    try put(bytes, at: archive)
+    let (bytes, copy) = (try contents(archive), folder("copy.tmpack"))
+    try put(bytes, at: copy)
+    try put(bytes.flipping(1, at: 20_000), at: archive)
     try expect(try tmpack("verify", archive, "--json"), "`verify`", also: ["Errors"], top: verify)
+    try expect(
+      try tmpack("repair", archive, "--from", copy, "-o", folder("mended.tmpack"), "--json"), "`repair`",
+      top: [
+        "archive", "root_digest", "experts", "restored", "dropped_experts", "dropped_router", "dropped_bytes",
+      ])
   }
 
   @Test func everyCodeIsDocumented() throws {
