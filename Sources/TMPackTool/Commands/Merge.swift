@@ -136,7 +136,7 @@ struct Merge: ParsableCommand {
     // A method that does not use the base's values needs one only to say which tensors there are.
     let origin = base ?? experts[0].checkpoint
     if let output {
-      try FileTree.check(output.path, replacesNoneOf: ([origin] + experts.map(\.checkpoint)).map(\.path))
+      try FileTree.check(output.path, replacesNoneOf: [origin.path] + experts.flatMap(\.paths))
     }
     let sources = MergeSources(base: origin, experts: experts)
     try sources.checkArchitectures()

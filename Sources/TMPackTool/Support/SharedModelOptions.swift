@@ -144,7 +144,7 @@ struct SharedModelOptions: ParsableArguments {
     guard let base else { preconditionFailure("validated") }
     let source = try SharedModelSource(
       MergeSources(base: base, experts: experts), method: method, pipeline: work.pipeline)
-    try FileTree.check(sharedOut.path, replacesNoneOf: ([base] + experts.map(\.checkpoint)).map(\.path))
+    try FileTree.check(sharedOut.path, replacesNoneOf: [base.path] + experts.flatMap(\.paths))
     let destination = try CheckpointDestination(sharedOut.path, replacing: force)
     try destination.write(
       source, carriedFiles: destination.layout == .folder ? base.carriedFiles.map(\.content) : [],
