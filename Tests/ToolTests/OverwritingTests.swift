@@ -67,6 +67,18 @@ import Testing
     #expect(try contents(statistics) == contents(base))
   }
 
+  /// Who stands in a folder would be left in one that is gone: what to do instead is said, also of an empty one.
+  @Test func theCurrentFolderIsNoOutput() throws {
+    try FileTree.makeFolder(folder("here"))
+    for force in [[], ["--force"]] {
+      let run = try self.run(in: folder("here"), ["convert", a66, "."] + force)
+      #expect(run.code == 1 && run.talk.contains("name a folder inside it, such as ./model"), "\(run.talk)")
+      #expect(try FileTree.names(in: folder("here")).isEmpty)
+    }
+    #expect(try self.run(in: folder("here"), ["convert", a66, "./model"]).code == 0)
+    #expect(try FileTree.names(in: folder("here/model")) == ["model.safetensors"])
+  }
+
   private func run(in place: String, _ arguments: [String]) throws -> Run {
     try Child("/bin/sh", ["-c", "cd \"$0\" && exec \"$@\"", place, toolPath] + arguments).wait()
   }
