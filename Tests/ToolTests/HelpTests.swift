@@ -22,6 +22,11 @@ import Testing
     #expect(examples.allSatisfy { $0.hasPrefix("  tmpack ") }, "\(examples)")
   }
 
+  @Test(arguments: commands.filter { !["router", "doctor"].contains($0) }.map { [$0] } + routers)
+  func saysHowFilesAreRead(_ command: [String]) throws {
+    #expect(try Child(toolPath, command + ["--help"]).wait().output.contains("--io <mode>"))
+  }
+
   @Test func namesEveryCommand() throws {
     let run = try tmpack()
     #expect(run.code == 0)

@@ -160,7 +160,7 @@ struct TensorReference {
       weights = .expert(selection)
     }
     // The other side may be an archive that is not detached.
-    let archive = try Archive.opened(path, mode: io)
+    let archive = try Archive.opened(path, io)
     return (archive.isDetached ? try detached.complete(archive, io) : archive, weights)
   }
 }
