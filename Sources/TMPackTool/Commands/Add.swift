@@ -29,9 +29,10 @@ struct Add: ParsableCommand {
 
   func run() throws {
     let opened = try detached.open(archive, work.io)
+    let archives = OpenArchives(work.io, detached, [opened])
     let inputs = try experts.map { expert in
       try expert.expertInput(work.io) { () throws(StorageError) in
-        try adapterBase.source(work.io, detached, archive: opened)
+        try adapterBase.source(archives, archive: opened)
       }
     }
     let sizeBefore = opened.size
