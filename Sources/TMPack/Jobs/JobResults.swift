@@ -62,6 +62,8 @@ extension SourceRecord: JobResult {
 /// A tensor of the shared model, ready to be written.
 struct SharedTensorResult: Sendable {
   let digest: Digest
+  /// Elements that are too large for the dtype.
+  let overflows: Int
   /// nil in a detached archive.
   let payload: EncodedPayload?
 }
@@ -69,6 +71,7 @@ struct SharedTensorResult: Sendable {
 extension SharedTensorResult: JobResult {
   init(parsing reader: inout ByteReader, of subject: TensorInfo) throws(StorageError) {
     digest = try reader.digest()
+    overflows = try reader.count()
     payload = try reader.optional { reader throws(StorageError) in
       try EncodedPayload(parsing: &reader, size: subject.byteCount)
     }
@@ -76,6 +79,7 @@ extension SharedTensorResult: JobResult {
 
   func write(to writer: inout ByteWriter) {
     writer.append(digest.bytes)
+    writer.integer(UInt64(overflows))
     writer.optional(payload) { $1.write(to: &$0) }
   }
 }

@@ -72,9 +72,9 @@ public struct Packer: Sendable {
     let digests = try digest(inputs.recorded, &meter)
 
     meter.stage = "merging the shared model"
-    try writeShared(shared, experts, digests, to: writer, &meter)
+    let overflows = try writeShared(shared, experts, digests, to: writer, &meter)
     let notes = try writeExperts(experts, digests, to: writer, shared: shared.source, path, &meter)
-    return try finish(writer, experts: experts, notes: notes)
+    return try finish(writer, experts: experts, notes: notes, overflows: overflows)
   }
 
   /// Adds experts to an archive, in place. The shared model and the other experts stay as they are.
@@ -141,12 +141,12 @@ public struct Packer: Sendable {
   }
 
   private func finish(
-    _ writer: ArchiveWriter, experts: [ExpertInput], notes: [PackSummary.Note]
+    _ writer: ArchiveWriter, experts: [ExpertInput], notes: [PackSummary.Note], overflows: Int = 0
   ) throws(StorageError) -> PackSummary {
     let root = try writer.commit()
     return PackSummary(
       archiveBytes: writer.position, inputBytes: try experts.map(\.checkpoint).weightBytes(), rootDigest: root,
-      experts: writer.experts, notes: notes, reusedJobs: journal?.counts.reused)
+      experts: writer.experts, notes: notes, overflows: overflows, reusedJobs: journal?.counts.reused)
   }
 }
 

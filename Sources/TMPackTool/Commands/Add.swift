@@ -45,7 +45,7 @@ struct Add: ParsableCommand {
       Console.talk("note: the archive's router has no class for \(names); router fit --force makes one that has")
     }
     PackReport(
-      path: archive, summary: summary, bytesBefore: sizeBefore, inputs: inputs,
+      path: archive, summary: summary, overflows: 0, bytesBefore: sizeBefore, inputs: inputs,
       unusedPatterns: factors.unusedPatterns(inputs)
     ).print(reporting)
   }
