@@ -33,7 +33,14 @@ public final class ArchiveFile: Sendable {
     self.slots = slots
     index = try located(file: file.path) { () throws(StorageError) in
       try Self.withRaw(slots.active.index, rawSize: slots.active.indexRawSize, "the index", of: file) {
-        raw throws(StorageError) in try ArchiveIndex(parsing: raw, archiveEnd: slots.active.archiveEnd)
+        raw throws(StorageError) in
+        do throws(StorageError) {
+          return try ArchiveIndex(parsing: raw, archiveEnd: slots.active.archiveEnd)
+        } catch {
+          // Offsets inside compressed text mean nothing in the file.
+          guard error.offset != nil else { throw error }
+          throw StorageError(error.code, "the index: \(error.message)", offset: slots.active.index.offset)
+        }
       }
     }
     cache = Mutex(Cache())

@@ -92,9 +92,11 @@ extension ArchiveIndex {
   static let routerFeature = "router"
   /// Features that this build knows (TMP-4-5).
   static let knownFeatures: Set<String> = [routerFeature]
+  private static let lists: Set = ["experts"]
 
   init(parsing raw: UnsafeRawBufferPointer, archiveEnd: UInt64) throws(StorageError) {
-    let object = try JSONValue(parsingCanonical: raw).asObject("the index")
+    let text = try CanonicalText(parsing: raw, "the index", lists: Self.lists)
+    let object = text.object
     // Features first: they explain what else may look wrong.
     let features = try object.required("features", of: "the index").asObject("features")
     try features.allowOnly(["optional", "required"], in: "features")
@@ -134,10 +136,9 @@ extension ArchiveIndex {
       try SharedMethod.Name(parsing: methodName),
       parameters: try shared.required("parameters", of: "shared").asStringMap("the parameters"))
 
-    let list = try object.required("experts", of: "the index").asArray("experts")
-    try Limits.check(list.count, atMost: Limits.experts, "the number of experts")  // TMP-9-3
     var names: Set<ExactString> = []
-    experts = try list.map { value throws(StorageError) in
+    // TMP-9-3
+    experts = try text.elements(of: "experts", atMost: Limits.experts, "experts") { value throws(StorageError) in
       let expert = try ExpertReference(json: value, archiveEnd: archiveEnd)
       guard names.insert(ExactString(expert.name)).inserted else {
         throw StorageError(.malformed, "two experts have the name \"\(expert.name)\"")
@@ -167,6 +168,7 @@ extension ArchiveIndex {
       ],
     ]
     if let router { json["extensions"] = .object([Self.routerFeature: ["section": router.json]]) }
+    try CanonicalText.check(json, "the index", lists: Self.lists)
     let text = JSONValue.object(json).canonicalText
     try Limits.check(text.count, atMost: Limits.indexBytes, "the raw size of the index")
     return text

@@ -96,22 +96,23 @@ extension Section where Manifest: SectionManifest {
     frames.reserveCapacity(frameCount)
     for _ in 0..<frameCount { frames.append(try FrameRecord(parsing: &reader, archiveEnd: archiveEnd)) }
     self.frames = frames
-    var manifest = try Manifest(json: try JSONValue(parsingCanonical: text), context: context)
-    try Self.check(&manifest, frames: frames, context: context, archiveEnd: archiveEnd)
+    let manifest = try Manifest(
+      CanonicalText(parsing: text, Manifest.what, lists: Manifest.lists), context: context)
+    try Self.check(manifest, frames: frames, context: context, archiveEnd: archiveEnd)
     self.manifest = manifest
   }
 
   /// TMP-5-8, TMP-5-9 and TMP-9-11.
   private static func check(
-    _ manifest: inout Manifest, frames: [FrameRecord], context: Manifest.Context, archiveEnd: UInt64
+    _ manifest: Manifest, frames: [FrameRecord], context: Manifest.Context, archiveEnd: UInt64
   ) throws(StorageError) {
     var used = 0
     // Raw bytes in front of each frame, so that the work does not grow with the frames that many payloads share.
     var starts = [0]
     starts.reserveCapacity(frames.count + 1)
     for frame in frames { starts.append(starts.last! + frame.rawSize) }
-    try manifest.mapPayloads { payload throws(StorageError) in
-      guard payload.count > 0 else { return payload }
+    try manifest.forEachPayload { payload throws(StorageError) in
+      guard payload.count > 0 else { return }
       guard payload.first <= used, payload.first <= frames.count, payload.count <= frames.count - payload.first,
         payload.first == used || payload.first + payload.count <= used
       else {
@@ -123,7 +124,6 @@ extension Section where Manifest: SectionManifest {
       guard payload.skip < frames[payload.first].rawSize, end <= rawSize,
         end > rawSize - frames[payload.frames.upperBound - 1].rawSize
       else { throw StorageError(.malformed, "a payload does not fit its frames") }
-      return payload
     }
     try manifest.checkFrames(count: frames.count)
     guard used == frames.count else { throw StorageError(.malformed, "a section has frames that nothing uses") }
@@ -140,7 +140,9 @@ extension Section where Manifest: SectionManifest {
 
   /// The raw bytes of a section, and where the frame records begin: digests, which spoil the codes of text.
   func encoded() throws(StorageError) -> (bytes: [UInt8], records: Int) {
-    let text = manifest.json.canonicalText
+    guard case .object(let object) = manifest.json else { preconditionFailure("a manifest is an object") }
+    try CanonicalText.check(object, Manifest.what, lists: Manifest.lists)
+    let text = JSONValue.object(object).canonicalText
     var writer = ByteWriter(capacity: 16 + text.count + frames.count * FrameRecord.byteCount)
     writer.integer(UInt32(text.count))
     writer.integer(UInt32(frames.count))
@@ -151,30 +153,5 @@ extension Section where Manifest: SectionManifest {
     try Limits.check(frames.count, atMost: Limits.frames, "the number of frames")
     try Limits.check(writer.bytes.count, atMost: Limits.sectionBytes, "the raw size of a section")
     return (writer.bytes, records)
-  }
-}
-
-extension JSONValue {
-  /// Parses a text that must be the canonical encoding of its value, with integers only (TMP-4-2).
-  init(parsingCanonical text: UnsafeRawBufferPointer) throws(StorageError) {
-    // The limits of the archive bound the text.
-    self = try JSONValue(parsing: text, maximumValues: .max)
-    try checkCanonical()
-    guard canonicalText.elementsEqual(text) else {
-      throw StorageError(.malformed, "JSON: not in canonical form")
-    }
-  }
-
-  private func checkCanonical() throws(StorageError) {
-    switch self {
-    case .number: throw StorageError(.malformed, "JSON: a number that is not a canonical integer")
-    case .integer(let integer):
-      guard integer >= 0, integer < 1 << 53 else {
-        throw StorageError(.malformed, "JSON: an integer beyond 2⁵³ − 1, or negative")
-      }
-    case .array(let elements): for element in elements { try element.checkCanonical() }
-    case .object(let object): for member in object.members { try member.value.checkCanonical() }
-    case .null, .bool, .string: break
-    }
   }
 }

@@ -42,19 +42,24 @@ public final class AtomicFolder {
     case .folder:
       let target = try FileTree.resolved(path)
       if let here = try? FileTree.resolved("."), FileTree.contains(target, here) {
-        throw StorageError(
-          .invalidArgument, "is the current folder or holds it, and is not replaced whole; name a folder inside it",
-          file: path)
+        throw notReplaced(path, "is the current folder or holds it")
       }
       guard !FileTree.isMountPoint(target) else {
-        throw StorageError(
-          .invalidArgument, "is a mount point, which cannot be replaced whole; name a folder inside it", file: path)
+        throw notReplaced(path, "is a mount point")
       }
       try check(target, path, isReplaceable)
       return target
     default:
       throw StorageError(.outputExists, "exists and is not a folder", file: path)
     }
+  }
+
+  /// Of a folder that cannot be set aside, also when it is empty: the files would appear in it one after the other.
+  private static func notReplaced(_ path: String, _ reason: String) -> StorageError {
+    let inside = FileTree.join(path, "model")
+    return StorageError(
+      .invalidArgument, "\(reason), so nothing whole can take its place; name a folder inside it, such as \(inside)",
+      file: path)
   }
 
   /// Refuses to replace a folder with something in it that would be lost.

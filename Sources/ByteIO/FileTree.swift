@@ -24,9 +24,14 @@ public enum FileTree {
 
   /// Whether two paths lead to one file or folder, through links too.
   public static func isSame(_ path: String, _ other: String) -> Bool {
-    var (first, second) = (stat(), stat())
-    return stat(path, &first) == 0 && stat(other, &second) == 0 && first.st_ino == second.st_ino
-      && first.st_dev == second.st_dev
+    var status = stat()
+    return stat(path, &status) == 0 && leads(other, to: status)
+  }
+
+  /// Whether a path leads to the file or folder of that status, through links too.
+  static func leads(_ path: String, to other: stat) -> Bool {
+    var own = stat()
+    return stat(path, &own) == 0 && own.st_ino == other.st_ino && own.st_dev == other.st_dev
   }
 
   /// When a file was last modified: nanoseconds since 1970; nil when there is none.

@@ -13,6 +13,8 @@ public enum Limits {
   public static let dimensions = 16
   public static let tensorBytes = (1 << 53) - 1
   public static let jsonDepth = 16
+  /// Values of an index or a manifest besides its lists of entries; names of members count, too.
+  public static let manifestValues = 1 << 20
   public static let carriedFiles = 4096
   public static let carriedFileBytes: UInt64 = 64 << 20
   /// Components of a carried file's name.

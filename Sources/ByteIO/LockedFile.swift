@@ -45,7 +45,7 @@ struct LockedFile: ~Copyable {
         throw error
       }
       // The one before may have changed, moved or replaced it between `open` and `flock`.
-      if fstat(descriptor, &status) == 0, Self.isNamed(path, status) {
+      if fstat(descriptor, &status) == 0, FileTree.leads(path, to: status) {
         self.descriptor = descriptor
         self.status = status
         return
@@ -58,7 +58,7 @@ struct LockedFile: ~Copyable {
 
   /// Throws `inputOutput` unless it still has the name `path`, which not everybody who replaces files asks a lock for.
   func checkName(_ path: String) throws(StorageError) {
-    guard Self.isNamed(path, status) else {
+    guard FileTree.leads(path, to: status) else {
       throw StorageError(.inputOutput, "was replaced by another process; try again", file: path)
     }
   }
@@ -76,10 +76,5 @@ struct LockedFile: ~Copyable {
     guard own.st_mode & 0o7777 == permissions || fchmod(other, permissions) == 0 else {
       throw systemError("set the permissions", file: path)
     }
-  }
-
-  private static func isNamed(_ path: String, _ status: stat) -> Bool {
-    var named = stat()
-    return stat(path, &named) == 0 && named.st_ino == status.st_ino && named.st_dev == status.st_dev
   }
 }

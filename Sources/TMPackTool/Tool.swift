@@ -40,7 +40,7 @@ struct Tool: ParsableCommand {
       // Help and the version arrive here, as "errors" of exit code 0.
       Console.result(fullMessage(for: error))
     } catch {
-      if let misspelt = misspeltCommand(arguments) {
+      if let misspelt = try? CommandNames(of: Tool.self).misspelling(in: arguments) {
         Console.report(misspelt, asJSON: wantsJSON)
       } else if wantsJSON {
         Console.report(StorageError(.invalidArgument, message(for: error)), asJSON: true)
@@ -50,14 +50,5 @@ struct Tool: ParsableCommand {
       Console.exit(StorageError.Family.usage.rawValue)
     }
     Console.exit(0)
-  }
-
-  /// Says which command a misspelt one is most like.
-  private static func misspeltCommand(_ arguments: [String]) -> StorageError? {
-    let names = configuration.subcommands.map { $0._commandName } + ["help"]
-    guard let first = arguments.first, !first.hasPrefix("-"), !names.contains(first) else { return nil }
-    let suggestion = first.suggestion(among: names)
-    return StorageError(
-      .invalidArgument, "there is no command '\(first)'\(suggestion.isEmpty ? "; see tmpack --help" : suggestion)")
   }
 }

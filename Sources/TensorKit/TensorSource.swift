@@ -91,14 +91,19 @@ extension [String: String] {
 
 extension Array {
   /// The first index whose element satisfies `predicate`, in an array where those that do all come last. O(log n).
+  ///
+  /// Inlined, and in the array's own memory, so that no element is copied to be looked at.
+  @inlinable
   public func partitioningIndex(where predicate: (Element) -> Bool) -> Int {
-    var low = 0
-    var high = count
-    while low < high {
-      let middle = low + (high - low) / 2
-      if predicate(self[middle]) { high = middle } else { low = middle + 1 }
+    withUnsafeBufferPointer { elements in
+      var low = 0
+      var high = elements.count
+      while low < high {
+        let middle = low + (high - low) / 2
+        if predicate(elements[middle]) { high = middle } else { low = middle + 1 }
+      }
+      return low
     }
-    return low
   }
 }
 

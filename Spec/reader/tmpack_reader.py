@@ -181,8 +181,8 @@ def read_header(file):
 
 # --- 4. Index ---------------------------------------------------------------------------------------------------
 
-def canonical_json(data, where):
-    """The value of a canonical JSON text: TMP-4-2, TMP-9-9."""
+def canonical_json(data, where, lists):
+    """The value of a canonical JSON text: TMP-4-2, TMP-9-9. Of `lists` the elements are not counted: TMP-9-19."""
     def pairs(items):  # strictly increasing in UTF-16 code units, which excludes duplicates
         keys = [key.encode("utf-16-be", "surrogatepass") for key, _ in items]
         require(all(a < b for a, b in zip(keys, keys[1:])), "TMP-4-2", f"{where}: names duplicate or unsorted")
@@ -199,6 +199,10 @@ def canonical_json(data, where):
         inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
         return 0 if inner is None else 1 + max(map(depth, inner), default=0)
 
+    def count(value):
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        return 1 + (len(value) if isinstance(value, dict) else 0) + sum(map(count, inner))
+
     try:
         source = data.decode("utf-8")
         value = json.loads(source, object_pairs_hook=pairs, parse_int=number, parse_float=other, parse_constant=other)
@@ -209,6 +213,9 @@ def canonical_json(data, where):
         raise TmpackError(f"TMP-4-2: {where}: not JSON: {error}") from None
     again = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     require(again == source, "TMP-4-2", f"{where}: not canonical JSON")
+    counted = [] if not isinstance(value, dict) else {
+        key: [] if key in lists and isinstance(item, list) else item for key, item in value.items()}
+    require(count(counted) <= 1 << 20, "TMP-9-19", f"{where}: more than 1,048,576 values")
     return value
 
 
@@ -223,7 +230,7 @@ class Index:
         self.slot, self.residue = read_header(file)
         ref = self.slot["index"]
         require(ref["raw"] <= 64 * MIB, "TMP-9-1", f"raw bytes of the index: {ref['raw']}, the limit is 64 MiB")
-        value = canonical_json(self.extent(ref, "index", "TMP-4-1"), "index")
+        value = canonical_json(self.extent(ref, "index", "TMP-4-1"), "index", ("experts",))
         require(isinstance(value, dict), "TMP-4-4", "the index is not an object")
         features = members(value.get("features"), "features", "TMP-4-4", {"optional": array, "required": array})
         for kind, names in features.items():  # before anything that a feature could change
@@ -346,7 +353,7 @@ class Section:
         self.records = list(struct.iter_unpack("<QIIBBB5s32s", data[start:]))
         for number, record in enumerate(self.records):
             self.check_record(record, f"frame {number} of {where}")
-        self.manifest = canonical_json(data[8:8 + size], f"manifest of {where}")
+        self.manifest = canonical_json(data[8:8 + size], f"manifest of {where}", ("absent", "tensors"))
         self.symbols = 0  # of quantised entries, for TMP-9-11
         self.check_manifest(shared)
         self.check_payloads()

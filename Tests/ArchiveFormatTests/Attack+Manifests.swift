@@ -192,6 +192,11 @@ extension Attacks {
           $0["absent"] = .array(Array(repeating: 0, count: 1 << 20 | 1))
         }),
       Attack(
+        "TMP-9-19", "metadata without end", .limitExceeded, "values",
+        shared {
+          $0["metadata"] = .object(JSONObject((0..<1 << 19).map { ("\($0)", "") }))
+        }),
+      Attack(
         "TMP-9-8", "17 dimensions", .limitExceeded, "dimensions",
         shared {
           $0["tensors", .at(1), "shape"] = .array([2] + Array(repeating: 1, count: 16))

@@ -257,6 +257,16 @@ enum Attacks {
           return text
         }
       },
+      Attack(
+        "TMP-9-19", "too many values", .limitExceeded, "values",
+        editing {
+          $0["extensions"] = ["x": .array([JSONValue](repeating: 0, count: HandArchive.mostExtensionValues + 1))]
+        }),
+      Attack(
+        "sound", "as many values as there may be", .malformed, "",
+        editing {
+          $0["extensions"] = ["x": .array([JSONValue](repeating: 0, count: HandArchive.mostExtensionValues))]
+        }),
       Attack("TMP-4-2", "nothing", .malformed) { $0.editIndexText = { _ in Array("null".utf8) } },
       Attack("TMP-4-4", "no experts", .malformed, "experts", editing { $0["experts"] = nil }),
       Attack("TMP-4-4", "no features", .malformed, "features", editing { $0["features"] = nil }),

@@ -152,6 +152,17 @@ import Testing
     }
   }
 
+  // TMP-8-4: "names the byte range": the index's own, wherever in its text the fault is.
+  @Test func namesThePlaceOfTheIndex() throws {
+    var archive = HandArchive()
+    archive.editIndexText = { Array(repeating: 0x20, count: 1 << 20) + $0 }
+    let file = archive.bytes()
+    let place = file[32..<40].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+    let found = faults(in: file)
+    #expect(found.map(\.offset) == [place])
+    #expect(found.first?.message.hasPrefix("the index: ") == true)
+  }
+
   // TMP-8-4: one expert's damage leaves the others usable, and is told precisely.
   @Test func namesWhatIsAtFault() throws {
     var archive = HandArchive()

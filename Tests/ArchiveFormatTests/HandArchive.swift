@@ -108,6 +108,12 @@ struct HandArchive {
     for tensor in 0..<2 { shared.manifest["tensors", .at(tensor), "payload"] = nil }
   }
 
+  /// Elements of an array in an array's place in `extensions`, so that the index has as many values as TMP-9-19 allows.
+  ///
+  /// The others: the index itself; `experts` with its name; `extensions`, `x` and their names; `features` with two lists,
+  /// and the names of the three; `shared` with 4 members, of which the section has 4 itself, and the names of all nine.
+  static let mostExtensionValues = 1 << 20 - (1 + 2 + 4 + 6 + 18)
+
   static let lowRank: JSONObject = ["factor": "low-rank", "dtype": "I4", "rank": 1]
   /// Components of 3 and 5 elements: an unused half byte each.
   static let lowRankPayloads: [(String, [UInt8])] = [

@@ -42,7 +42,9 @@ private final class FailingOutput: ArchiveOutput {
 }
 
 /// Writes a small archive: two shared tensors, of which one is stored raw, and an expert that replaces one of them.
-private func write(_ writer: ArchiveWriter, files: Int = 1, expert: String = "a") throws {
+private func write(
+  _ writer: ArchiveWriter, files: Int = 1, expert: String = "a", metadata: [String: String] = [:]
+) throws {
   var random = SeededGenerator(seed: 1)
   let large = random.bytes(70_000)
   let provenance = Provenance(tool: "test", options: [:], sources: [])
@@ -58,7 +60,7 @@ private func write(_ writer: ArchiveWriter, files: Int = 1, expert: String = "a"
   }
   try writer.finishShared(
     SharedManifest(
-      tensors: [entry("large", large), entry("small", [1, 2, 3])], files: carried, metadata: [:],
+      tensors: [entry("large", large), entry("small", [1, 2, 3])], files: carried, metadata: metadata,
       provenance: provenance), storage: .embedded, method: SharedMethod(.given))
   let bytes: [UInt8] = [4, 5]
   let factor = StoredFactor.replaced(
@@ -108,6 +110,9 @@ private func write(_ writer: ArchiveWriter, files: Int = 1, expert: String = "a"
     #expect(
       code { try write(ArchiveWriter(creating: folder("a")), expert: String(repeating: "x", count: 1025)) }
         == .limitExceeded)
+    // TMP-9-19
+    let metadata = Dictionary(uniqueKeysWithValues: (0..<1 << 19).map { (String($0), "") })
+    #expect(code { try write(ArchiveWriter(creating: folder("a")), metadata: metadata) } == .limitExceeded)
     #expect(folder.names.isEmpty)
     try write(ArchiveWriter(creating: folder("a")), files: 4096)
     #expect(faults(at: folder("a")).isEmpty)

@@ -141,6 +141,69 @@ import Testing
     }
   }
 
+  /// The value with integers from 0 to 2⁵³ − 1 only, as canonical texts have them.
+  private static func canonical(_ value: JSONValue) -> JSONValue {
+    switch value {
+    case .integer(let integer): .integer(integer & (1 << 53 - 1))
+    case .number: 0
+    case .array(let elements): .array(elements.map(canonical))
+    case .object(let object): .object(JSONObject(object.members.map { ($0.name, canonical($0.value)) }))
+    case .null, .bool, .string: value
+    }
+  }
+
+  /// Canonical is what the writer writes of a value, and nothing else.
+  @Test func knowsCanonicalTexts() {
+    var random = SeededGenerator(seed: 14)
+    var (sound, faulty) = (0, 0)
+    for round in 0..<8_000 {
+      let value = Self.canonical(Self.value(depth: 4, using: &random))
+      var text = value.canonicalText
+      if round % 4 == 1 { text = Array(Self.text(of: value, using: &random).utf8) }
+      if round % 4 > 1 { text = text.mutated(using: &random) }
+      let read = try? JSONValue(parsing: text)
+      let isCanonical = read.map { $0 == Self.canonical($0) && $0.canonicalText == text } ?? false
+      let error = failure {
+        try text.withBytes { raw throws(StorageError) in
+          var reader = JSONReader(raw)
+          try reader.checkCanonical()
+        }
+      }
+      #expect((error == nil) == isCanonical, "\(String(decoding: text, as: UTF8.self)): \(String(describing: error))")
+      if isCanonical { sound += 1 } else { faulty += 1 }
+    }
+    #expect(sound > 2_000 && faulty > 2_000)
+  }
+
+  @Test(arguments: [
+    #"{"\r":0,"1":0,"\u0080":0}"#, #"["\u001f\u0000\u000b\b\t\n\f\r\"\\"]"#,
+    #"{"a":{"z":[],"zz":{}},"b":9007199254740991}"#,
+    "{\"\u{1F600}\":0,\"\u{E000}\":0,\"\u{FB33}\":0}", "{\"\u{D7FF}\":0,\"\u{10FFFF}\":0}",
+  ])
+  func readsCanonicalTexts(_ text: String) throws {
+    let text = text.replacing("\\u0080", with: "\u{80}")
+    try Array(text.utf8).withUnsafeBytes { raw in
+      var reader = JSONReader(raw)
+      try reader.checkCanonical()
+    }
+  }
+
+  @Test(arguments: [
+    #"{"b":0,"a":0}"#, #"{"a":0,"a":0}"#, "[1, 2]", " []", "[]\n", #"["\u001F"]"#, #"["\u0008"]"#, #"["\u000a"]"#,
+    #"["\/"]"#,
+    #"["\u0020"]"#, #"["\u00e9"]"#, "[-1]", "[1.0]", "[1e2]", "[-0]", "[9007199254740992]", "[99999999999999999999]",
+    "{\"\u{E000}\":0,\"\u{1F600}\":0}",
+  ])
+  func refusesTextsThatAreNotCanonical(_ text: String) {
+    let code = code {
+      try Array(text.utf8).withBytes { raw throws(StorageError) in
+        var reader = JSONReader(raw)
+        try reader.checkCanonical()
+      }
+    }
+    #expect(code == .malformed)
+  }
+
   @Test(arguments: [
     [0xC0, 0x80], [0xC1, 0xBF], [0xE0, 0x80, 0x80], [0xE0, 0x9F, 0xBF], [0xED, 0xA0, 0x80], [0xED, 0xBF, 0xBF],
     [0xF0, 0x80, 0x80, 0x80], [0xF0, 0x8F, 0xBF, 0xBF], [0xF4, 0x90, 0x80, 0x80], [0xF5, 0x80, 0x80, 0x80], [0x80],

@@ -128,6 +128,25 @@ import Testing
 
   // MARK: Predictions
 
+  /// What a decomposition of all triplets takes: s² doubles and a workspace of twice as many, or then both sides in float64
+  /// and float32, but never both; and none of it where the rank is low.
+  @Test func memoryOfALargeMatrix() throws {
+    let side = 1024
+    let shape = (1...2).map { try! tensor("w", .f32, [side, side], noise(side * side, seed: UInt64($0))) }
+    let (base, own) = (try write("base", [shape[0]]), try expert("one", [shape[1]]))
+    func memory(_ treatment: TensorTreatment, _ rate: RateControl? = nil, threads: Int = 1) throws -> Double {
+      let packer = try packer(treatment, rate: rate, threads: threads, shared: BaseModel())
+      return Double(try Planner(packer).plan(base: base, experts: [own]).cost.peakMemory)
+    }
+    let squareOfDoubles = Double(8 * side * side)
+    let lowRank = try memory(.factor(FactorPlan(.lowRank(rank: 16), dtype: .int8)))
+    let allTriplets = try memory(.controlled, RateControl(.error(0.3)))
+    #expect(allTriplets - lowRank > 1.5 * squareOfDoubles && allTriplets - lowRank < 4 * squareOfDoubles)
+    // One matrix is one job, whatever the threads.
+    let twoThreads = try memory(.controlled, RateControl(.error(0.3)), threads: 2)
+    #expect(twoThreads - allTriplets < squareOfDoubles * 2)
+  }
+
   static let settings: [(TensorTreatment, RateControl?, Bool)] = [
     (.exact, nil, false), (.factor(try! FactorPlan(.lowRank(rank: 3), dtype: .int8)), nil, false),
     (.factor(try! FactorPlan(.sparse(density: 0.2), dtype: .f16)), nil, true),

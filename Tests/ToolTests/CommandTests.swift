@@ -66,7 +66,8 @@ import Testing
     for arguments in [
       ["unpack", archive, "--shared", "-o", folder("out.safetensors")], ["inspect", archive],
       ["compare", a66, "\(archive)#a66"], ["strip", archive, "--exact", "-o", folder("stripped.tmpack")],
-      ["remove", archive],
+      ["remove", archive], ["compare", "\(archive)#a66", "\(folder("."))/zoo.tmpack#b44"],
+      ["compare", a66, "\(archive)#a66", "--base", "\(archive)#"],
     ] {
       try put(whole + [1, 2, 3], at: archive)
       let run = try Child(toolPath, arguments).wait()

@@ -52,7 +52,7 @@ import Testing
       top: pack.union(["bytes_before"]))
     try expect(
       try tmpack("pack", "--base", base, "--expert", "c07=\(c07)", "-o", folder("x.tmpack"), "--json"),
-      "`pack` and `add`", also: ["`inspect`"], top: pack.union(["ratio"]))
+      "`pack` and `add`", also: ["`inspect`"], top: pack.union(["ratio", "overflows"]))
     try expect(
       try tmpack("plan", "--base", base, "--expert", "c07=\(c07)", "--exact", "--json"), "`plan`",
       top: ["verdict", "shared", "experts", "bytes", "cost", "unused_patterns"])
@@ -109,7 +109,7 @@ import Testing
     try expect(
       try tmpack(
         "pack", "--base", "\(peft)/base", "--expert", "x=\(peft)/adapter", "--shared", "base", "-o", adapted, "--json"),
-      "`pack` and `add`", also: ["`inspect`"], top: pack.union(["ratio"]))
+      "`pack` and `add`", also: ["`inspect`"], top: pack.union(["ratio", "overflows"]))
     try expect(
       try tmpack(
         "export", "--peft", "\(adapted)#x", "-o", folder("lora"), "--shared-out", folder("shared"), "--rank", "4",
@@ -125,7 +125,7 @@ import Testing
     let exact = folder("exact.tmpack")
     try expect(
       try tmpack("pack", "--base", base, "--expert", "a66=\(a66)", "--exact", "-o", exact, "--json"),
-      "`pack` and `add`", also: ["`inspect`"], top: pack.union(["ratio"]))
+      "`pack` and `add`", also: ["`inspect`"], top: pack.union(["ratio", "overflows"]))
     try expect(try tmpack("inspect", exact, "--json", "--tensors"), "`inspect`", top: inspect)
     try expect(
       try tmpack("strip", exact, "--exact", "--json"), "`strip`", top: ["archive", "bytes", "bytes_before"])
@@ -145,7 +145,7 @@ import Testing
       top: ["part", "bytes", "share", "shares", "jobs", "reused_jobs"])
     try expect(
       try tmpack("join", tasks, folder("1.part"), "-o", folder("joined.tmpack"), "--json"), "`pack` and `add`",
-      also: ["`inspect`"], top: pack.union(["ratio", "reused_jobs"]))
+      also: ["`inspect`"], top: pack.union(["ratio", "overflows", "reused_jobs"]))
     let (bytes, copy) = (try contents(archive), folder("copy.tmpack"))
     try put(bytes, at: copy)
     try put(bytes.flipping(1, at: 20_000), at: archive)

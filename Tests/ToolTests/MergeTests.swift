@@ -16,6 +16,37 @@ import Testing
     #expect(try contents(folder("merged.safetensors")) == contents(folder("shared.safetensors")))
   }
 
+  @Test(arguments: [
+    ["merge", "task-arithmetic"], ["pack", "--lossless"], ["pack", "--lossless", "--resume"],
+    ["pack", "--lossless", "--detached", "--shared-out", "SHARED"],
+  ])
+  func saysWhatIsTooLarge(_ command: [String]) throws {
+    let folder = TemporaryFolder()
+    let arguments =
+      command.map { $0 == "SHARED" ? folder("shared.safetensors") : $0 }
+      + ["--base", base, "--expert", "a66=\(a66)", "--expert", "b44=\(b44)", "--force"]
+      + ["-o", folder(command[0] == "merge" ? "merged.safetensors" : "zoo.tmpack"), "--lambda"]
+    let sound = try Child(toolPath, arguments + ["0.3", "--json"]).wait()
+    #expect(try sound.json()["overflows"] == 0)
+    let counted = try Child(toolPath, arguments + ["1e45", "--json"]).wait()
+    guard case .integer(let count) = try counted.json()["overflows"] else { Issue.record("\(counted)"); return }
+    #expect(count > 1000)
+    if command[0] == "merge" { #expect(try infinities(folder("merged.safetensors")) == count) }
+    let said = try Child(toolPath, arguments + ["1e45"]).wait()
+    let model = command[0] == "merge" ? "merged" : "shared"
+    #expect(said.talk.contains("note: \(count) numbers of the \(model) model too large for the dtype became infinite"))
+  }
+
+  /// Of a safetensors file that holds floats of 32 bits only.
+  private func infinities(_ path: String) throws -> Int {
+    try contents(path).withUnsafeBytes { raw in
+      let start = 8 + Int(UInt64(littleEndian: raw.loadUnaligned(as: UInt64.self)))
+      return stride(from: start, to: raw.count, by: 4).count { place in
+        Float(bitPattern: UInt32(littleEndian: raw.loadUnaligned(fromByteOffset: place, as: UInt32.self))).isInfinite
+      }
+    }
+  }
+
   @Test func followsARecipe() throws {
     let folder = TemporaryFolder()
     let recipe = """

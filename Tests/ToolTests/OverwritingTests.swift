@@ -56,6 +56,33 @@ import Testing
     }
   }
 
+  @Test func statisticsAreNeverReplaced() throws {
+    let statistics = folder("fisher.safetensors")
+    try put(contents(base), at: statistics)
+    let input = ["--base", base, "--expert", "a=\(a66)", "--statistics", "a=\(statistics)", "-o", statistics]
+    for command in [["merge", "fisher"], ["pack", "--shared", "fisher"]] {
+      let run = try Child(toolPath, command + input + ["--force"]).wait()
+      #expect(run.code == 1 && run.talk.contains("would replace what is read"), "\(run.talk)")
+    }
+    #expect(try contents(statistics) == contents(base))
+  }
+
+  /// Who stands in a folder would be left in one that is gone: what to do instead is said, also of an empty one.
+  @Test func theCurrentFolderIsNoOutput() throws {
+    try FileTree.makeFolder(folder("here"))
+    for force in [[], ["--force"]] {
+      let run = try self.run(in: folder("here"), ["convert", a66, "."] + force)
+      #expect(run.code == 1 && run.talk.contains("name a folder inside it, such as ./model"), "\(run.talk)")
+      #expect(try FileTree.names(in: folder("here")).isEmpty)
+    }
+    #expect(try self.run(in: folder("here"), ["convert", a66, "./model"]).code == 0)
+    #expect(try FileTree.names(in: folder("here/model")) == ["model.safetensors"])
+  }
+
+  private func run(in place: String, _ arguments: [String]) throws -> Run {
+    try Child("/bin/sh", ["-c", "cd \"$0\" && exec \"$@\"", place, toolPath] + arguments).wait()
+  }
+
   @Test func foldersOfOtherThingsAreNeverReplaced() throws {
     let archive = try zoo(in: folder)
     try FileTree.makeFolder(folder("out"))
@@ -74,13 +101,8 @@ import Testing
     }
     // Where the tool itself is.
     for here in [".", ".."] {
-      let run = try Child(
-        "/bin/sh",
-        [
-          "-c", "cd \"$0\" && exec \"$@\"", folder("out/logs"), toolPath, "merge", "average", "--expert", a66,
-          "--expert", b44, "-o", here, "--force",
-        ]
-      ).wait()
+      let run = try self.run(
+        in: folder("out/logs"), ["merge", "average", "--expert", a66, "--expert", b44, "-o", here, "--force"])
       #expect(run.code == 1, "\(run.talk)")
     }
     #expect(try contents(folder("out/logs/day")) == [1])

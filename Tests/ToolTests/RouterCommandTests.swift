@@ -52,6 +52,8 @@ import Testing
     #expect(routed["labelled_groups"] == 64 && number(routed["right"]) > 58)
     guard case .array(let groups) = routed["groups"] else { Issue.record("no groups"); return }
     #expect(groups.count == 64)
+    let read = try tmpack("route", archive, "--embedding", test, "--json", "--io", "read").json()
+    #expect(read["groups"] == routed["groups"])
     let text = try tmpack("route", archive, "--embedding", test, "--group", "all", "--no-fallback")
     #expect(text.code == 0 && text.output.contains("0–63"))
   }

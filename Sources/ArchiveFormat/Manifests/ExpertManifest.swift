@@ -43,14 +43,15 @@ public struct ExpertEntry: Sendable, Hashable {
     let name = try object.required("name", of: "a tensor").asString("a tensor's name")
     self = try located(tensor: name) { () throws(StorageError) in
       let factor = try StoredFactor(entry: object, name: name)
-      try factor.check(against: shared.entry(named: name)?.info, name: name)
+      let info = shared.entry(named: name)?.info
+      try factor.check(against: info, name: name)
       var measures: FactorMeasures?
       var correction: PayloadReference?
       if factor.isLossy {
         correction = try object["correction"].map { value throws(StorageError) in
           try PayloadReference(json: value, "the payload \"correction\"")
         }
-        if let correction, correction.size != shared.entry(named: name)?.info.byteCount {
+        if let correction, correction.size != info?.byteCount {
           throw StorageError(.malformed, "the correction has \(correction.size) bytes, which do not fit the tensor")
         }
         measures = FactorMeasures(
@@ -106,13 +107,13 @@ public struct ExpertManifest: Sendable {
 
   /// The entry of that name; nil for unchanged and absent tensors. O(log n).
   public func entry(named name: String) -> ExpertEntry? {
-    let index = tensors.partitioningIndex { !$0.name.utf8.lexicographicallyPrecedes(name.utf8) }
+    let index = tensors.partitioningIndex { !$0.name.precedesInBytes(name) }
     return index < tensors.count && tensors[index].name.hasSameBytes(as: name) ? tensors[index] : nil
   }
 
   /// Whether the expert has no tensor of that name although the shared model has. O(log n).
   public func lacks(_ name: String) -> Bool {
-    let index = absent.partitioningIndex { !$0.utf8.lexicographicallyPrecedes(name.utf8) }
+    let index = absent.partitioningIndex { !$0.precedesInBytes(name) }
     return index < absent.count && absent[index].hasSameBytes(as: name)
   }
 }
@@ -140,18 +141,23 @@ extension ExpertManifest: SectionManifest {
     return try UInt64(symbols).multiplied(by: 2, "the size of the symbols")
   }
 
-  init(json: JSONValue, context shared: SharedManifest) throws(StorageError) {
-    let object = try json.asObject("the expert manifest")
-    try object.allowOnly(SharedManifest.members.union(["absent"]), in: "the expert manifest")
-    let common = try CommonManifest(object, kind: "expert")
+  static let what = "the expert manifest"
+  static let lists: Set = ["absent", "tensors"]
+
+  init(_ text: CanonicalText, context shared: SharedManifest) throws(StorageError) {
+    try text.object.allowOnly(SharedManifest.members.union(["absent"]), in: Self.what)
+    let common = try CommonManifest(text.object, kind: "expert")
     files = common.files
     metadata = common.metadata
     provenance = common.provenance
-    tensors = try common.tensors.map { value throws(StorageError) in try ExpertEntry(json: value, shared: shared) }
+    // TMP-9-4
+    tensors = try text.elements(of: "tensors", atMost: Limits.tensors, "tensors") { value throws(StorageError) in
+      try ExpertEntry(json: value, shared: shared)
+    }
     try tensors.lazy.map(\.name).checkSorted("the expert's tensors")
-    let absentNames = try object.required("absent", of: "the expert manifest").asArray("absent")
-    try Limits.check(absentNames.count, atMost: Limits.tensors, "the number of absent tensors")  // TMP-9-4
-    absent = try absentNames.map { value throws(StorageError) in try value.asString("an absent tensor's name") }
+    absent = try text.elements(of: "absent", atMost: Limits.tensors, "absent tensors") { value throws(StorageError) in
+      try value.asString("an absent tensor's name")
+    }
     try absent.checkSorted("the absent tensors")
     for name in absent {  // TMP-6-5
       guard shared.entry(named: name) != nil, entry(named: name) == nil else {
@@ -165,6 +171,11 @@ extension ExpertManifest: SectionManifest {
       .object(kind: "expert")
     object["absent"] = .array(absent.map { .string($0) })
     return .object(object)
+  }
+
+  func forEachPayload<Failure>(_ body: (PayloadReference) throws(Failure) -> Void) throws(Failure) {
+    for file in files { try body(file.payload) }
+    for entry in tensors { for payload in entry.payloads { try body(payload) } }
   }
 
   mutating func mapPayloads<Failure>(_ body: (PayloadReference) throws(Failure) -> PayloadReference) throws(Failure) {

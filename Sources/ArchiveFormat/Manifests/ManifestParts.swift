@@ -138,7 +138,7 @@ extension Sequence where Element == String {
     var previous: String?
     for name in self {
       try Limits.check(name.utf8.count, atMost: Limits.nameBytes, "the length of a name")
-      if let previous, !previous.utf8.lexicographicallyPrecedes(name.utf8) {
+      if let previous, !previous.precedesInBytes(name) {
         throw StorageError(.malformed, "\(what) are not sorted: \"\(name)\" follows \"\(previous)\"")
       }
       previous = name

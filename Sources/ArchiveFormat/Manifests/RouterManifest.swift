@@ -126,10 +126,13 @@ public struct RouterManifest: Sendable {
 extension RouterManifest: SectionManifest {
   func checkFrames(count _: Int) {}
 
+  static let what = "the router's manifest"
+  static let lists: Set<String> = []
+
   /// - Parameter context: the names of the archive's experts.
-  init(json: JSONValue, context experts: [String]) throws(StorageError) {
-    let what = "the router's manifest"
-    let object = try json.asObject(what)
+  init(_ text: CanonicalText, context experts: [String]) throws(StorageError) {
+    let what = Self.what
+    let object = text.object
     try object.allowOnly(
       ["classes", "defaults", "dimension", "kind", "measures", "model", "provenance"], in: what)
     guard try object.required("kind", of: what).asString("the kind") == "router" else {
@@ -208,6 +211,10 @@ extension RouterManifest: SectionManifest {
       neighbours.vectors = try body(neighbours.vectors)
       model = .neighbours(neighbours)
     }
+  }
+
+  func forEachPayload<Failure>(_ body: (PayloadReference) throws(Failure) -> Void) throws(Failure) {
+    for payload in payloads { try body(payload) }
   }
 
   /// All payloads, in the order of the canonical manifest.

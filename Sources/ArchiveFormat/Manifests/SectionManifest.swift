@@ -5,10 +5,19 @@ protocol SectionManifest: Sendable {
   /// What else is needed to check it.
   associatedtype Context
 
-  init(json: JSONValue, context: Context) throws(StorageError)
+  /// What messages call it.
+  static var what: String { get }
+
+  /// Members that are lists of entries, however long: the only ones that may have more than `Limits.manifestValues` values.
+  static var lists: Set<String> { get }
+
+  init(_ text: CanonicalText, context: Context) throws(StorageError)
   var json: JSONValue { get }
 
-  /// Calls `body` with each payload in the order of the canonical text (TMP-5-9), and keeps what it makes of it.
+  /// Calls `body` with each payload in the order of the canonical text (TMP-5-9).
+  func forEachPayload<Failure>(_ body: (PayloadReference) throws(Failure) -> Void) throws(Failure)
+
+  /// Calls `body` with each payload in the same order, and keeps what it makes of it.
   mutating func mapPayloads<Failure>(_ body: (PayloadReference) throws(Failure) -> PayloadReference) throws(Failure)
 
   /// Throws unless the frames are shared out among the payloads, which are known to fit them, as the manifest's kind wants.
@@ -24,10 +33,8 @@ extension SectionManifest {
   /// The sum of the payloads' sizes.
   func payloadBytes() throws(StorageError) -> UInt64 {
     var sum: UInt64 = 0
-    var copy = self
-    try copy.mapPayloads { payload throws(StorageError) in
+    try forEachPayload { payload throws(StorageError) in
       sum = try sum.adding(UInt64(payload.size), "the payloads' size")
-      return payload
     }
     return sum
   }
@@ -78,6 +85,25 @@ struct CommonManifest {
       "files": .array(files.map(\.json)), "kind": .string(kind), "metadata": JSONValue(metadata),
       "provenance": provenance.json, "tensors": .array(tensors),
     ]
+  }
+}
+
+extension SharedManifest {
+  static let what = "the shared manifest"
+  static let lists: Set = ["tensors"]
+
+  init(_ text: CanonicalText, context storage: SharedStorage) throws(StorageError) {
+    try self.init(json: .object(text.object), context: storage)
+    // TMP-9-4
+    tensors = try text.elements(of: "tensors", atMost: Limits.tensors, "tensors") { value throws(StorageError) in
+      try SharedEntry(json: value, storage: storage)
+    }
+    try tensors.lazy.map(\.info.name).checkSorted("the shared tensors")
+  }
+
+  func forEachPayload<Failure>(_ body: (PayloadReference) throws(Failure) -> Void) throws(Failure) {
+    for file in files { try body(file.payload) }
+    for entry in tensors { if let payload = entry.payload { try body(payload) } }
   }
 }
 

@@ -88,7 +88,7 @@ public struct SharedManifest: Sendable {
 
   /// The entry of that name. O(log n).
   public func entry(named name: String) -> SharedEntry? {
-    let index = tensors.partitioningIndex { !$0.info.name.utf8.lexicographicallyPrecedes(name.utf8) }
+    let index = tensors.partitioningIndex { !$0.info.name.precedesInBytes(name) }
     return index < tensors.count && tensors[index].info.name.hasSameBytes(as: name) ? tensors[index] : nil
   }
 }

@@ -111,8 +111,20 @@ public enum StoredFactor: Sendable, Hashable {
 }
 
 extension StoredFactor {
-  static let commonMembers: Set<String> = ["factor", "name", "source"]
-  static let lossyMembers: Set<String> = ["correction", "error", "norm"]
+  /// Those that an entry of each kind may have.
+  private static let members: [Kind: Set<String>] = {
+    let common: Set = ["factor", "name", "source"]
+    let lossy = common.union(["correction", "error", "norm"])
+    return [
+      .lowRank: lossy.union(["dtype", "left", "rank", "right", "scales"]),
+      .sparse: lossy.union(["count", "dtype", "positions", "scales", "values"]),
+      .dense: lossy.union(["dtype", "scales", "values"]),
+      .quantizedLowRank: lossy.union(["payload", "quantizer", "rank"]),
+      .quantizedLayered: lossy.union(["payload", "quantizer", "rank"]),
+      .quantized: lossy.union(["payload"]), .masked: lossy.union(["mask", "vector"]), .dropped: lossy,
+      .difference: common.union(["payload"]), .replaced: common.union(["dtype", "payload", "shape"]),
+    ]
+  }()
 
   /// - Parameter entry: the whole entry; the members common to all factors are skipped.
   init(entry: JSONObject, name: String) throws(StorageError) {
@@ -138,47 +150,35 @@ extension StoredFactor {
       }
       return quantizer
     }
-    func allow(_ members: Set<String>, lossy: Bool) throws(StorageError) {
-      try entry.allowOnly(
-        members.union(Self.commonMembers).union(lossy ? Self.lossyMembers : []), in: "the entry")
-    }
+    try entry.allowOnly(Self.members[kind]!, in: "the entry")
     switch kind {
     case .lowRank:
-      try allow(["dtype", "left", "rank", "right", "scales"], lossy: true)
       let rank = try entry.required("rank", of: "the entry").asCount("the rank")
       self = .lowRank(
         rank: rank, dtype: try factorDType(), left: try payload("left"), right: try payload("right"),
         scales: try payload("scales"))
     case .sparse:
-      try allow(["count", "dtype", "positions", "scales", "values"], lossy: true)
       let count = try entry.required("count", of: "the entry").asCount("the count")
       self = .sparse(
         count: count, dtype: try factorDType(), positions: try payload("positions"), values: try payload("values"),
         scales: try payload("scales"))
     case .dense:
-      try allow(["dtype", "scales", "values"], lossy: true)
       self = .dense(dtype: try factorDType(), values: try payload("values"), scales: try payload("scales"))
     case .quantizedLowRank, .quantizedLayered:
-      try allow(["payload", "quantizer", "rank"], lossy: true)
       let rank = try entry.required("rank", of: "the entry").asCount("the rank")
       self =
         kind == .quantizedLowRank
         ? .quantizedLowRank(rank: rank, quantizer: try quantizer(), payload: try payload("payload"))
         : .quantizedLayered(rank: rank, quantizer: try quantizer(), payload: try payload("payload"))
     case .quantized:
-      try allow(["payload"], lossy: true)
       self = .quantized(payload: try payload("payload"))
     case .masked:
-      try allow(["mask", "vector"], lossy: true)
       self = .masked(mask: try payload("mask"), vector: try payload("vector"))
     case .dropped:
-      try allow([], lossy: true)
       self = .dropped
     case .difference:
-      try allow(["payload"], lossy: false)
       self = .difference(payload: try payload("payload"))
     case .replaced:
-      try allow(["dtype", "payload", "shape"], lossy: false)
       let dtype = try entry.required("dtype", of: "the entry").asDType("the entry")
       let shape = try entry.required("shape", of: "the entry").asShape("the shape")
       self = .replaced(dtype: dtype, shape: shape, payload: try payload("payload"))

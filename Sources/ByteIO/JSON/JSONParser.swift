@@ -23,7 +23,8 @@ extension JSONValue {
     }
   }
 
-  private init(reading reader: inout JSONReader, _ valuesLeft: inout Int) throws(StorageError) {
+  /// The reader's next value, with the rules of `init(parsing:)`; `valuesLeft` is what is left of `maximumValues`.
+  package init(reading reader: inout JSONReader, _ valuesLeft: inout Int) throws(StorageError) {
     guard valuesLeft > 0 else { throw reader.error("more values than the limit", .limitExceeded) }
     valuesLeft -= 1
     switch try reader.kind() {

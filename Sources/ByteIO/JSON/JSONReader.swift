@@ -20,6 +20,8 @@ package struct JSONReader {
   /// Where `text` begins in its file.
   private let base: UInt64
   private var depthLeft: Int
+  /// Whether there was white space between the values that were read.
+  private(set) var hasPassedSpace = false
   /// Whether nothing of the innermost container was read yet.
   private var isAtBegin = false
   /// In `text`; where the next value begins, once one was announced.
@@ -56,7 +58,10 @@ package struct JSONReader {
   var next: UInt8? { position < text.count ? text[position] : nil }
 
   private mutating func skipSpace() {
-    while let byte = next, byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 { position += 1 }
+    while let byte = next, byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 {
+      position += 1
+      hasPassedSpace = true
+    }
   }
 
   mutating func expect(_ literal: StaticString) throws(StorageError) {

@@ -62,18 +62,20 @@ extension SourceRecord: JobResult {
 extension SharedTensorResult: JobResult {
   init(parsing reader: inout ByteReader, of subject: TensorInfo) throws(StorageError) {
     let digest = try reader.digest()
+    let overflows = try reader.count()
     let payload = try reader.optional { reader throws(StorageError) in
       try EncodedPayload(parsing: &reader, size: subject.byteCount)
     }
     if let payload {
-      self.init(digest: digest, content: .embedded(payload))
+      self.init(digest: digest, overflows: overflows, content: .embedded(payload))
     } else {
-      self.init(digest: digest, content: .detached(CRC32(try reader.integer())))
+      self.init(digest: digest, overflows: overflows, content: .detached(CRC32(try reader.integer())))
     }
   }
 
   func write(to writer: inout ByteWriter) {
     writer.append(digest.bytes)
+    writer.integer(UInt64(overflows))
     switch content {
     case .embedded(let payload): writer.optional(payload) { $1.write(to: &$0) }
     case .detached(let checksum):

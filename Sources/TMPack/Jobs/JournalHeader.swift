@@ -33,7 +33,7 @@ public struct TaskShare: Sendable, Hashable, CustomStringConvertible {
 struct JournalHeader: Hashable {
   static let byteCount = 128
   private static let magic = Array("tmpkjrnl".utf8)
-  static let version: UInt32 = 2
+  static let version: UInt32 = 3
   private static let textBytes = 32
 
   let share: TaskShare

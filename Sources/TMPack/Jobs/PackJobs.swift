@@ -17,10 +17,10 @@ struct PackJobs {
   /// By the tensor's name, in order: the shared model's tensor first, then the experts'. They all need the shared tensor.
   let tensors: [(name: String, jobs: [PackJob])]
 
-  init(_ packer: Packer, _ shared: Checkpoint, _ experts: [ExpertInput]) throws(StorageError) {
-    let paths = SourceDigests.paths(of: [shared] + experts.map(\.checkpoint))
+  init(_ packer: Packer, _ inputs: PackInputs) throws(StorageError) {
+    let (shared, experts) = (inputs.shared, inputs.experts)
     var sources: [PackJob] = []
-    for (index, path) in paths.enumerated() {
+    for (index, path) in inputs.recordedFiles.enumerated() {
       let size = try ReadableFile(path, mode: .read).size
       sources.append(PackJob(key: .source(index), cost: 1 + size / 10 * 7))
     }

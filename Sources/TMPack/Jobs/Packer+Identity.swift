@@ -9,20 +9,18 @@ extension Packer {
   /// All that the results of jobs depend on: the same text means the same results, on the same kind of processor.
   ///
   /// - Parameter withTimes: whether files that were touched count as changed.
-  func identity(
-    _ shared: Checkpoint, _ base: Checkpoint?, _ experts: [ExpertInput], withTimes: Bool
-  ) throws(StorageError) -> JSONObject {
+  func identity(_ inputs: PackInputs, withTimes: Bool) throws(StorageError) -> JSONObject {
     var object: JSONObject = [
       "tool": .string(TMPackVersion.tool), "options": JSONValue(options), "level": JSONValue(level),
       "detached": .bool(isDetached), "corrections": .bool(storesCorrections), "rules": rules.json,
       "shared": [
         "method": .string(sharedRecord.name.rawValue), "parameters": JSONValue(sharedRecord.parameters),
-        "tensors": .string(shared.source.outline.hexadecimal),
+        "tensors": .string(inputs.shared.source.outline.hexadecimal),
       ],
     ]
     object["rate"] = rate?.json
     object["experts"] = .array(
-      try experts.map { expert throws(StorageError) in
+      try inputs.experts.map { expert throws(StorageError) in
         var object: JSONObject = [
           "name": .string(expert.name), "tensors": .string(expert.checkpoint.source.outline.hexadecimal),
         ]
@@ -31,9 +29,7 @@ extension Packer {
         }
         return .object(object)
       })
-    // An adapter's expert depends on the base, also where the shared model is another.
-    let checkpoints = [shared] + [base].compactMap { $0 } + experts.map(\.checkpoint)
-    let paths = checkpoints.flatMap { $0.weightFiles + $0.carriedFiles.map(\.path) }
+    let paths = inputs.checkpoints.flatMap { $0.weightFiles + $0.carriedFiles.map(\.path) }
     let unique = Set(paths.map(ExactString.init)).map(\.text).sorted { $0.precedesInBytes($1) }
     object["files"] = .array(
       try unique.map { path throws(StorageError) in try SourceFingerprint(of: path, withTime: withTimes).json })

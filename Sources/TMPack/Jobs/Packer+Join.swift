@@ -103,12 +103,11 @@ extension Packer {
     base: Checkpoint?, experts: [ExpertInput], to path: String, replacing: Bool = false,
     progress: @escaping (Progress) -> Void = { _ in }
   ) throws(StorageError) -> PackSummary {
-    let shared = try checkedShared(base, experts)
-    let identity = try identity(shared, base, experts, withTimes: true)
-    let names = JobNames(shared, experts)
+    let inputs = try checkedInputs(base, experts)
+    let identity = try identity(inputs, withTimes: true)
     let journal = try JobJournal(
       resuming: Self.journalPath(path), .whole, plan: Digest(of: JSONValue.object(identity).canonicalText),
-      replacing: replacing, names: names)
+      replacing: replacing, names: JobNames(inputs))
     return try pack(journal, base: base, experts: experts, to: path, replacing: replacing, progress: progress)
   }
 

@@ -33,7 +33,7 @@ extension Packer {
     replacing: Bool = false, progress: @escaping (Progress) -> Void = { _ in }
   ) throws(StorageError) -> ShareSummary {
     try checkSharesNothing()
-    let shared = try checkedShared(base, experts)
+    let inputs = try checkedInputs(base, experts)
     let jobs = tasks.jobs(of: share)
     func finished() throws(StorageError) -> ShareSummary {
       ShareSummary(
@@ -50,7 +50,7 @@ extension Packer {
       return try finished()
     }
 
-    let worker = ShareWorker(self, shared, experts, jobs, journal)
+    let worker = ShareWorker(self, inputs, jobs, journal)
     let bytes = try jobs.map { job throws(StorageError) in try worker.inputBytes(of: job.key) }
     var meter = ProgressMeter(total: bytes.reduce(0, +), report: progress)
     meter.stage = "share \(share)"
@@ -131,14 +131,15 @@ private struct ShareWorker: Sendable {
   private let journal: JobJournal
   private let jobs: [PackJob]
 
-  init(_ packer: Packer, _ shared: Checkpoint, _ experts: [ExpertInput], _ jobs: [PackJob], _ journal: JobJournal) {
+  init(_ packer: Packer, _ inputs: PackInputs, _ jobs: [PackJob], _ journal: JobJournal) {
+    let (shared, experts) = (inputs.shared, inputs.experts)
     self.packer = packer
     self.shared = shared
     self.experts = experts
     self.journal = journal
     self.jobs = jobs
     source = packer.sharedSource(shared, experts)
-    paths = SourceDigests.paths(of: [shared] + experts.map(\.checkpoint))
+    paths = inputs.recordedFiles
     makers = packer.maker(quality: packer.rate?.fixedQuality)
     sharedTensors = Loans(for: jobs.compactMap { Self.tensorName(of: $0.key, shared, experts).map(ExactString.init) })
   }

@@ -34,11 +34,11 @@ public struct TaskList: Sendable {
     _ packer: Packer, base: Checkpoint?, experts: [ExpertInput], arguments: [String] = []
   ) throws(StorageError) {
     try packer.checkSharesNothing()
-    let shared = try packer.checkedShared(base, experts)
-    let jobs = try PackJobs(packer, shared, experts)
+    let inputs = try packer.checkedInputs(base, experts)
+    let jobs = try PackJobs(packer, inputs)
     self.arguments = arguments
-    identity = try packer.identity(shared, base, experts, withTimes: false)
-    names = JobNames(shared, experts)
+    identity = try packer.identity(inputs, withTimes: false)
+    names = JobNames(inputs)
     allJobs = jobs.sources + jobs.tensors.flatMap(\.jobs)
     var groups = jobs.sources.indices.map { $0..<$0 + 1 }
     for tensor in jobs.tensors {
@@ -55,11 +55,10 @@ public struct TaskList: Sendable {
           }),
       ])
     }
-    let paths = SourceDigests.paths(of: [shared] + experts.map(\.checkpoint))
     body = [
       "format": .string(Self.format), "version": JSONValue(Self.version),
       "arguments": .array(arguments.map { .string($0) }), "packing": .object(identity),
-      "sources": .array(zip(paths, jobs.sources).map { row("file", $0, [$1]) }),
+      "sources": .array(zip(inputs.recordedFiles, jobs.sources).map { row("file", $0, [$1]) }),
       "tensors": .array(jobs.tensors.map { row("tensor", $0.name, $0.jobs) }),
     ]
     plan = Digest(of: JSONValue.object(body).canonicalText)
@@ -96,10 +95,10 @@ struct JobNames: Sendable {
   private let shared: any TensorSource
   private let experts: [ExpertInput]
 
-  init(_ shared: Checkpoint, _ experts: [ExpertInput]) {
-    paths = SourceDigests.paths(of: [shared] + experts.map(\.checkpoint))
-    self.shared = shared.source
-    self.experts = experts
+  init(_ inputs: PackInputs) {
+    paths = inputs.recordedFiles
+    shared = inputs.shared.source
+    experts = inputs.experts
   }
 
   /// An error of a job's result, with what the result is of.

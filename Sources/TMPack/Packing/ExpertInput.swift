@@ -23,6 +23,9 @@ public struct ExpertInput: Sendable {
     adapted = checkpoint.source as? AdaptedSource
   }
 
+  /// All that is read of it: what no output must replace.
+  public var paths: [String] { [checkpoint.path] + [statistics].compactMap { $0?.label } }
+
   /// What the expert adds to a shared tensor as a product of few components; nil when it is not known as one, or is added to
   /// another tensor than the shared one.
   func product(of info: TensorInfo, against shared: SharedEntry) throws(StorageError) -> LowRankProduct? {

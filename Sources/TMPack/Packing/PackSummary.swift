@@ -26,6 +26,8 @@ public struct PackSummary: Sendable {
   /// All experts of the archive, in declaration order.
   public let experts: [ExpertReference]
   public let notes: [Note]
+  /// Numbers of the merged shared model that are infinite, though those of the models are not: too large for their dtype.
+  public let overflows: Int
   /// Jobs that were not done because their results were there; nil for a packing without a journal.
   public let reusedJobs: Int?
 

@@ -19,10 +19,11 @@ extension Packer {
     }
   }
 
+  /// - Returns: how many numbers of the merged model are too large for their dtype.
   func writeShared(
     _ checkpoint: Checkpoint, _ experts: [ExpertInput], _ digests: SourceDigests, to writer: ArchiveWriter,
     _ meter: inout ProgressMeter
-  ) throws(StorageError) {
+  ) throws(StorageError) -> Int {
     let files = try place(checkpoint.carriedFiles, in: writer)
     let source = sharedSource(checkpoint, experts)
     let infos = source.tensors
@@ -31,6 +32,7 @@ extension Packer {
       try merged.prepare()
     }
     var entries: [SharedEntry] = []
+    var overflows = 0
     try pipeline.runJobs(infos.count, journal, key: { .shared($0) }, subject: { infos[$0] }) {
       index throws(StorageError) in
       let info = infos[index]
@@ -40,12 +42,14 @@ extension Packer {
     } consume: { index, result, _ throws(StorageError) in
       entries.append(
         try result.entry(infos[index]) { payload throws(StorageError) in try writer.place(payload) })
+      overflows += result.overflows
       meter.advance(UInt64(infos[index].byteCount))
     }
     let manifest = SharedManifest(
       tensors: entries, files: files, metadata: source.metadata,
       provenance: digests.provenance(of: checkpoint, options: options))
     try writer.finishShared(manifest, storage: isDetached ? .detached : .embedded, method: sharedRecord)
+    return overflows
   }
 
   /// The shared model's tensors.
@@ -66,18 +70,18 @@ extension Packer {
   func sharedTensor(
     _ info: TensorInfo, _ bytes: UnsafeRawBufferPointer, base: any TensorSource, _ experts: [ExpertInput]
   ) throws(StorageError) -> SharedTensorResult {
-    try refuseNonFinite(info, bytes, base: base, experts)
-    return SharedTensorResult(info, bytes, embeddedAt: isDetached ? nil : level)
+    let sources = [(base, nil)] + experts.map { ($0.checkpoint.source, $0.name) }
+    if rules.treatment(of: info.name) != .exact { try refuseNonFinite(info, bytes, sources) }
+    let overflows = mergesExperts ? try info.overflowCount(of: bytes, mergedOf: sources.map(\.0)) : 0
+    return SharedTensorResult(info, bytes, overflows: overflows, embeddedAt: isDetached ? nil : level)
   }
 
   /// Refuses a shared tensor that is not finite where factors are to be taken against it, naming the source at fault.
   private func refuseNonFinite(
-    _ info: TensorInfo, _ bytes: UnsafeRawBufferPointer, base: any TensorSource, _ experts: [ExpertInput]
+    _ info: TensorInfo, _ bytes: UnsafeRawBufferPointer, _ sources: [(any TensorSource, expert: String?)]
   ) throws(StorageError) {
-    guard rules.treatment(of: info.name) != .exact, let format = info.dtype.floatFormat,
-      format.firstNonFinite(bytes) != nil
-    else { return }
-    for (source, expert) in [(base, nil)] + experts.map({ ($0.checkpoint.source, $0.name) }) {
+    guard let format = info.dtype.floatFormat, format.firstNonFinite(bytes) != nil else { return }
+    for (source, expert) in sources {
       guard let own = source.tensor(named: info.name), own.matches(info) else { continue }
       try located(file: source.label, expert: expert, tensor: info.name) { () throws(StorageError) in
         try source.bytes(of: own).withBytes { raw throws(StorageError) in try PackedTensor.refuseNonFinite(raw, format)

@@ -60,22 +60,21 @@ public struct Packer: Sendable {
     base: Checkpoint?, experts: [ExpertInput], to path: String, replacing: Bool = false,
     progress: @escaping (Progress) -> Void = { _ in }
   ) throws(StorageError) -> PackSummary {
-    let shared = try checkedShared(base, experts)
-    try FileTree.check(
-      path, replacesNoneOf: ([shared] + [base].compactMap { $0 } + experts.map(\.checkpoint)).map(\.path))
+    let inputs = try checkedInputs(base, experts)
+    let shared = inputs.shared
+    try FileTree.check(path, replacesNoneOf: inputs.paths)
     let writer = try ArchiveWriter(
       creating: path, replacing: replacing, level: level, temporary: journal?.temporaryOutput)
-    let digested = [shared] + experts.map(\.checkpoint)
     let sharedBytes = shared.source.byteCount
     let expertBytes = experts.reduce(0) { $0 + $1.checkpoint.source.byteCount }
     var meter = ProgressMeter(
-      total: try digested.weightBytes() + sharedBytes + expertBytes * expertPasses, report: progress)
-    let digests = try digest(digested, &meter)
+      total: try inputs.recorded.weightBytes() + sharedBytes + expertBytes * expertPasses, report: progress)
+    let digests = try digest(inputs.recorded, &meter)
 
     meter.stage = "merging the shared model"
-    try writeShared(shared, experts, digests, to: writer, &meter)
+    let overflows = try writeShared(shared, experts, digests, to: writer, &meter)
     let notes = try writeExperts(experts, digests, to: writer, shared: shared.source, path, &meter)
-    return try finish(writer, experts: experts, notes: notes)
+    return try finish(writer, experts: experts, notes: notes, overflows: overflows)
   }
 
   /// Adds experts to an archive, in place. The shared model and the other experts stay as they are.
@@ -113,8 +112,8 @@ public struct Packer: Sendable {
 
   // MARK: Checks
 
-  /// The checkpoint that is the shared model or has its tensors' names, once the request is known to be sound.
-  func checkedShared(_ base: Checkpoint?, _ experts: [ExpertInput]) throws(StorageError) -> Checkpoint {
+  /// The models, once the request is known to be sound.
+  func checkedInputs(_ base: Checkpoint?, _ experts: [ExpertInput]) throws(StorageError) -> PackInputs {
     guard !experts.isEmpty else { throw StorageError(.invalidArgument, "no expert is given") }
     try checkNames(experts.map(\.name))
     try checkTALLMasks()
@@ -122,7 +121,7 @@ public struct Packer: Sendable {
     for expert in experts {
       try expert.checkpoint.source.checkArchitecture(as: expert.name, against: shared.source.tensors)
     }
-    return shared
+    return PackInputs(shared: shared, base: base, experts: experts)
   }
 
   func checkNames(_ names: [String]) throws(StorageError) {
@@ -142,12 +141,12 @@ public struct Packer: Sendable {
   }
 
   private func finish(
-    _ writer: ArchiveWriter, experts: [ExpertInput], notes: [PackSummary.Note]
+    _ writer: ArchiveWriter, experts: [ExpertInput], notes: [PackSummary.Note], overflows: Int = 0
   ) throws(StorageError) -> PackSummary {
     let root = try writer.commit()
     return PackSummary(
       archiveBytes: writer.position, inputBytes: try experts.map(\.checkpoint).weightBytes(), rootDigest: root,
-      experts: writer.experts, notes: notes, reusedJobs: journal?.counts.reused)
+      experts: writer.experts, notes: notes, overflows: overflows, reusedJobs: journal?.counts.reused)
   }
 }
 

@@ -10,18 +10,21 @@ struct SharedTensorResult: Sendable {
     case detached(CRC32)
   }
   let digest: Digest
+  /// Elements that are too large for the dtype.
+  let overflows: Int
   let content: Content
 
   /// - Parameter embeddedAt: the level of compression; nil for a detached archive.
-  init(_ info: TensorInfo, _ bytes: UnsafeRawBufferPointer, embeddedAt level: Int?) {
+  init(_ info: TensorInfo, _ bytes: UnsafeRawBufferPointer, overflows: Int = 0, embeddedAt level: Int?) {
     self.init(
-      digest: Digest(of: bytes),
+      digest: Digest(of: bytes), overflows: overflows,
       content: level.map { .embedded(EncodedPayload(tensor: bytes, dtype: info.dtype, level: $0)) }
         ?? .detached(CRC32.of(bytes)))
   }
 
-  init(digest: Digest, content: Content) {
+  init(digest: Digest, overflows: Int, content: Content) {
     self.digest = digest
+    self.overflows = overflows
     self.content = content
   }
 

@@ -15,10 +15,12 @@ struct MemoryModel {
   private static let program = 24.0 * 0x1p20
   private static let perThread = 6.0 * 0x1p20
   /// What the allocator needs more than it is asked for, measured.
-  private static let slack = 1.3
-  /// What it keeps of buffers that were freed, of many sizes: measured on models of 6 to 91 MB. Small models leave less.
-  private static let keptAtLeast = 64.0 * 0x1p20
-  private static let keptPerThread = 32.0 * 0x1p20
+  private static let slack = 1.2
+  /// What it keeps of buffers that were freed, of many sizes: measured on models of 30 to 134 MB, with one thread and two.
+  /// Small models leave less, in proportion to their size.
+  private static let kept = 24.0 * 0x1p20
+  private static let keptPerArena = 40.0 * 0x1p20
+  private static let keptOfInput = 1.25
 
   /// What a job holds while it works, and what it leaves until it is written.
   struct Job {
@@ -27,9 +29,12 @@ struct MemoryModel {
   }
 
   /// Merging one shared tensor (`SharedModelSource`) and compressing it.
-  func merging(_ info: TensorInfo, readsExperts: Bool, isDetached: Bool) -> Job {
+  ///
+  /// - Parameter isChunked: whether the sums are of some elements at a time.
+  func merging(_ info: TensorInfo, readsExperts: Bool, isChunked: Bool, isDetached: Bool) -> Job {
     let bytes = Double(info.byteCount)
-    let sums = readsExperts && info.dtype.floatFormat != nil ? 8 * Double(info.shape.elementCount) : 0
+    let all = 8 * Double(info.shape.elementCount)
+    let sums = readsExperts && info.dtype.floatFormat != nil ? (isChunked ? min(all, 16 * 0x1p20) : all) : 0
     let merged = readsExperts || !isMapped ? bytes : 0
     let result = isDetached ? 0 : bytes
     return Job(working: merged + max(sums + (isMapped ? 0 : bytes), result), result: result)
@@ -46,23 +51,25 @@ struct MemoryModel {
     // The shared tensor, the difference, and what of it is compressed while they are there.
     let exact = 2.4 * bytes
     guard let rank, info.dtype.floatFormat != nil else { return Job(working: own + exact, result: 0.8 * bytes) }
-    var factor = values
+    var making = values
     var result = values
     if let (rows, columns) = info.shape.matrix, min(rows, columns) > 1 {
       let components = Double(min(rank, rows, columns))
       let vectors = 4 * components * (Double(rows) + Double(columns))
       let short = Double(min(rows, columns))
       let subspace = min(2 * components + 16, short)
-      // Gram: up to 5 s² doubles. Otherwise 4 l (m + n) floats. Then both sides in float64, and in float32.
-      let gram = 40 * short * short
-      let range = 16 * subspace * (Double(rows) + Double(columns))
       let isGram = SingularVectors.takesGram(rows: rows, columns: columns, rank: min(rank, rows, columns))
-      factor = (isGram ? gram : range) + 3 * vectors
+      // Gram: s² doubles and a workspace of twice as many. Otherwise 4 l (m + n) floats. Then, when these are gone, both sides
+      // in float64 and in float32.
+      let decomposing = isGram ? 24 * short * short : 16 * subspace * (Double(rows) + Double(columns))
+      making = max(decomposing, 3 * vectors)
       result = min(vectors, values)
     }
+    // The factor is measured a panel at a time.
+    let encoding = 2 * result
     let correction = isCorrected ? exact + values : 0
     return Job(
-      working: own + bytes + values + max(factor, values + result, correction),
+      working: own + bytes + values + max(making, encoding, correction),
       result: result + (isCorrected ? bytes : 0))
   }
 
@@ -77,7 +84,9 @@ struct MemoryModel {
       let waiting = window.count > threads ? window.map(\.result).min() ?? 0 : 0
       peak = max(peak, busy + waiting)
     }
-    let kept = min(max(Self.keptAtLeast, Double(threads) * Self.keptPerThread), Double(inputBytes))
+    // One thread alone is this one; several are besides it.
+    let arenas = Double(threads == 1 ? 1 : threads + 1)
+    let kept = min(Self.kept + arenas * Self.keptPerArena, Self.keptOfInput * Double(inputBytes))
     return Self.program + Double(threads) * Self.perThread + kept + Self.slack * peak
   }
 }

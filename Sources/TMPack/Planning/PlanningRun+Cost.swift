@@ -1,3 +1,4 @@
+import ArchiveFormat
 import ByteIO
 import Checkpoints
 import Factorization
@@ -13,7 +14,8 @@ extension PlanningRun {
     let memory = MemoryModel(threads: threads, inputBytes: input, isMapped: isMapped)
     let merging = memory.peak(
       shared.tensors.map {
-        memory.merging($0, readsExperts: packer.mergesExperts, isDetached: packer.isDetached)
+        memory.merging(
+          $0, readsExperts: packer.mergesExperts, isChunked: packer.mergesInChunks, isDetached: packer.isDetached)
       })
     let packing = experts.map { expert in
       memory.peak(
@@ -68,5 +70,12 @@ extension PlanningRun {
       }
     }
     return UInt64(min(sum, 0x1p62))
+  }
+}
+
+extension Packer {
+  /// Whether the merging method is known to look at some elements at a time; others may hold whole tensors.
+  fileprivate var mergesInChunks: Bool {
+    [SharedMethod.Name.taskArithmetic, .average, .base].contains(sharedRecord.name)
   }
 }

@@ -29,9 +29,10 @@ struct Add: ParsableCommand {
 
   func run() throws {
     let opened = try detached.open(archive, work.io)
+    let archives = OpenArchives(work.io, detached, [opened])
     let inputs = try experts.map { expert in
       try expert.expertInput(work.io) { () throws(StorageError) in
-        try adapterBase.source(work.io, detached, archive: opened)
+        try adapterBase.source(archives, archive: opened)
       }
     }
     let sizeBefore = opened.size
@@ -44,7 +45,7 @@ struct Add: ParsableCommand {
       Console.talk("note: the archive's router has no class for \(names); router fit --force makes one that has")
     }
     PackReport(
-      path: archive, summary: summary, bytesBefore: sizeBefore, inputs: inputs,
+      path: archive, summary: summary, overflows: 0, bytesBefore: sizeBefore, inputs: inputs,
       unusedPatterns: factors.unusedPatterns(inputs)
     ).print(reporting)
   }

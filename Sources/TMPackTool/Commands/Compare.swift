@@ -36,8 +36,9 @@ struct Compare: ParsableCommand {
 
   func run() throws {
     let globs = try tensors.map { try Glob($0) }
-    let a = TensorSelection(of: try TensorReference(left).open(work.io, detached, adapterBase), including: globs)
-    let b = TensorSelection(of: try TensorReference(right).open(work.io, detached, adapterBase), including: globs)
+    let archives = OpenArchives(work.io, detached)
+    let a = TensorSelection(of: try TensorReference(left).open(archives, adapterBase), including: globs)
+    let b = TensorSelection(of: try TensorReference(right).open(archives, adapterBase), including: globs)
     if !globs.isEmpty, a.tensors.isEmpty, b.tensors.isEmpty {
       throw StorageError(.invalidArgument, "no tensor's name matches \(tensors.joined(separator: ", "))")
     }
@@ -116,51 +117,5 @@ struct Compare: ParsableCommand {
           return .object(object)
         }),
     ]
-  }
-}
-
-/// `PATH`, or `ARCHIVE#SELECTION`.
-struct TensorReference {
-  private let path: String
-  /// What follows the last `#`.
-  private let selection: String?
-
-  init(_ text: String) {
-    // A path that exists as it stands is meant as it stands.
-    if FileTree.kind(of: text) == nil, let hash = text.lastIndex(of: "#") {
-      path = String(text[..<hash])
-      selection = String(text[text.index(after: hash)...])
-    } else {
-      path = text
-      selection = nil
-    }
-  }
-
-  /// - Parameter adapterBase: what an adapter is merged into.
-  func open(
-    _ io: InputMode, _ detached: DetachedOptions, _ adapterBase: AdapterBaseOptions? = nil
-  ) throws(StorageError) -> any TensorSource {
-    guard let (archive, weights) = try openSelection(io, detached) else {
-      return try Checkpoint.open(path, onBase: try adapterBase?.source(io, detached), mode: io).source
-    }
-    return try Reconstructor(archive, memoryLimit: 0).mix(weights)
-  }
-
-  /// The archive and what is selected of it; nil for a mere path.
-  func openSelection(
-    _ io: InputMode, _ detached: DetachedOptions
-  ) throws(StorageError) -> (archive: Archive, weights: RouterWeights)? {
-    guard let selection else { return nil }
-    let weights: RouterWeights
-    if selection.isEmpty {
-      weights = .shared
-    } else if selection.contains("=") {
-      weights = try RouterWeights(parsing: selection)
-    } else {
-      weights = .expert(selection)
-    }
-    // The other side may be an archive that is not detached.
-    let archive = try Archive.opened(path, mode: io)
-    return (archive.isDetached ? try detached.complete(archive, io) : archive, weights)
   }
 }

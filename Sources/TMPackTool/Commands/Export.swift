@@ -37,7 +37,7 @@ struct Export: ParsableCommand {
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
   func run() throws {
-    guard let (archive, weights) = try TensorReference(paths.peft).openSelection(work.io, detached) else {
+    guard let (archive, weights) = try TensorReference(paths.peft).openSelection(OpenArchives(work.io, detached)) else {
       throw StorageError(.invalidArgument, "is no selection; name an expert: \(paths.peft)#NAME", file: paths.peft)
     }
     var options = try adapter.options()

@@ -22,10 +22,11 @@ struct Inspect: ParsableCommand {
   @Option(help: ArgumentHelp("List only the tensors of this expert.", valueName: "name"))
   var expert: String?
 
+  @OptionGroup(title: "Work") var reading: ReadingOptions
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
   func run() throws {
-    let opened = try Archive.opened(archive)
+    let opened = try Archive.opened(archive, reading.io)
     let positions = try expert.map { [try opened.file.expertIndex(named: $0)] } ?? Array(opened.experts.indices)
     let inspection = Inspection(archive: opened, positions: positions, listsTensors: tensors || expert != nil)
     if reporting.json {

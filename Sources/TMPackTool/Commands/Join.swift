@@ -31,7 +31,8 @@ struct Join: ParsableCommand {
         replacing: archive.force, resuming: archive.resume, progress: $0)
     }
     var report = PackReport(
-      path: archive.output.path, summary: summary, base: packing.base, inputs: packing.experts,
+      path: archive.output.path, summary: summary, overflows: summary.overflows, base: packing.base,
+      inputs: packing.experts,
       unusedPatterns: packing.options.factors.unusedPatterns(packing.experts))
     if parts.kernels.count > 1 {
       report.otherNotes = [

@@ -93,10 +93,10 @@ struct Merge: ParsableCommand {
     let found = try search.best(for: output.path, reporting) { settings, path in
       try write(inputs, settings, to: CheckpointDestination(path, format: destination.format)) { _ in }
     }
-    let source = try reporting.withProgress { show in
+    let (source, overflows) = try reporting.withProgress { show in
       try write(inputs, found?.best.settings ?? [:], to: destination, progress: show)
     }
-    report(source, destination, inputs, found)
+    report(source, overflows, destination, inputs, found)
   }
 
   /// What is merged, opened.
@@ -136,7 +136,7 @@ struct Merge: ParsableCommand {
     // A method that does not use the base's values needs one only to say which tensors there are.
     let origin = base ?? experts[0].checkpoint
     if let output {
-      try FileTree.check(output.path, replacesNoneOf: ([origin] + experts.map(\.checkpoint)).map(\.path))
+      try FileTree.check(output.path, replacesNoneOf: [origin.path] + experts.flatMap(\.paths))
     }
     let sources = MergeSources(base: origin, experts: experts)
     try sources.checkArchitectures()
@@ -149,29 +149,31 @@ struct Merge: ParsableCommand {
   private func write(
     _ inputs: Inputs, _ settings: [MergeSettings.Name: String], to destination: CheckpointDestination,
     progress: (Progress) -> Void
-  ) throws(StorageError) -> any TensorSource {
+  ) throws(StorageError) -> (source: any TensorSource, overflows: Int) {
     progress(Progress(stage: "looking at the models", done: 0, total: 1))
-    var source: any TensorSource = try SharedModelSource(
-      inputs.sources, method: inputs.method(settings), pipeline: work.pipeline)
+    let merged = CountedMerge(
+      try SharedModelSource(inputs.sources, method: inputs.method(settings), pipeline: work.pipeline))
+    var source: any TensorSource = merged
     if let dtype = inputs.dtype { source = try ConvertedSource(source, to: dtype, overflow: .error) }
     let files = inputs.base.carriedFiles.map(\.content)
     source = try destination.format.described(source, by: files)
     try destination.write(
       source, carriedFiles: destination.layout == .folder ? files : [], threads: work.pipeline.threads
     ) { progress(Progress(stage: "merging", done: $0, total: $1)) }
-    return source
+    return (source, merged.overflowCount)
   }
 
   private func report(
-    _ source: any TensorSource, _ destination: CheckpointDestination, _ inputs: Inputs, _ found: MergeSearch?
+    _ source: any TensorSource, _ overflows: Int, _ destination: CheckpointDestination, _ inputs: Inputs,
+    _ found: MergeSearch?
   ) {
     let bytes = source.tensors.reduce(0) { $0 + UInt64($1.byteCount) }
-    let notes = inputs.notes + destination.notes(on: source)
+    let notes = inputs.notes + destination.notes(on: source) + overflowNotes(overflows, of: "merged model")
     if reporting.json {
       var object: JSONObject = [
         "output": .string(destination.path), "format": .string(destination.format.rawValue),
         "tensors": JSONValue(source.tensors.count), "bytes": JSONValue(bytes),
-        "experts": .array(inputs.sources.experts.map { .string($0.name) }),
+        "overflows": JSONValue(overflows), "experts": .array(inputs.sources.experts.map { .string($0.name) }),
         "notes": .array(notes.map { .string($0) }),
       ]
       object["search"] = found?.json

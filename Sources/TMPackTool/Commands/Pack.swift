@@ -50,17 +50,19 @@ struct Pack: ParsableCommand {
     let (base, inputs) = try options.open()
     // Refused now, if it is to be refused, and not after the shared model.
     if shared.sharedOut != nil { try archive.output.checkFile(replacing: archive.force) }
-    let summary = try reporting.withProgress { show in
-      let model = try shared.sharedModel(
+    let (summary, overflows) = try reporting.withProgress { show in
+      let (model, overflows) = try shared.sharedModel(
         base: base, experts: inputs, force: archive.force, work: work, progress: show)
       let packer = try options.packer(model)
-      if archive.resume {
-        return try packer.resume(base: base, experts: inputs, to: output, replacing: archive.force, progress: show)
-      }
-      return try packer.pack(base: base, experts: inputs, to: output, replacing: archive.force, progress: show)
+      let summary =
+        archive.resume
+        ? try packer.resume(base: base, experts: inputs, to: output, replacing: archive.force, progress: show)
+        : try packer.pack(base: base, experts: inputs, to: output, replacing: archive.force, progress: show)
+      return (summary, overflows + summary.overflows)
     }
     PackReport(
-      path: output, summary: summary, base: base, inputs: inputs, unusedPatterns: factors.unusedPatterns(inputs)
+      path: output, summary: summary, overflows: overflows, base: base, inputs: inputs,
+      unusedPatterns: factors.unusedPatterns(inputs)
     ).print(reporting)
   }
 }

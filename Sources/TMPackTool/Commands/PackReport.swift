@@ -4,6 +4,8 @@ import TMPack
 struct PackReport {
   let path: String
   let summary: PackSummary
+  /// Numbers of the merged shared model that are too large for their dtype.
+  let overflows: Int
   /// Of the archive, if experts were added to one.
   var bytesBefore: UInt64?
   var base: Checkpoint?
@@ -41,6 +43,7 @@ struct PackReport {
     for note in summary.notes {
       Console.talk("note: \(note.expert): \(counted(note.count, "tensor")) \(note.reason.rawValue) (\(note.example))")
     }
+    for note in overflowNotes(overflows, of: "shared model") { Console.talk("note: \(note)") }
     for (name, note) in sourceNotes { Console.talk("note: \(name): \(note)") }
     for (path, file) in skipped {
       Console.talk("note: \(FileTree.join(path, file.name)) stays behind: \(file.reason.rawValue)")
@@ -66,6 +69,7 @@ struct PackReport {
       object["bytes_before"] = JSONValue(bytesBefore)
     } else {
       object["ratio"] = .number(summary.ratio)
+      object["overflows"] = JSONValue(overflows)
     }
     object["reused_jobs"] = summary.reusedJobs.map { JSONValue($0) }
     object["root_digest"] = .string(summary.rootDigest.hexadecimal)

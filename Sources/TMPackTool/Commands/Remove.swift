@@ -24,7 +24,7 @@ struct Remove: ParsableCommand {
   @OptionGroup var rewriting: RewritingOptions
 
   func run() throws {
-    let opened = try Archive.opened(archive)
+    let opened = try Archive.opened(archive, rewriting.reading.io)
     try rewriting.rewrite(opened) { path, replacing throws(StorageError) in
       try opened.write(without: names, droppingRouter: dropRouter, to: path, replacing: replacing)
     }

@@ -32,6 +32,7 @@ struct Route: ParsableCommand {
   var groupSize: Int?
 
   @OptionGroup(title: "Weights") var routing: RoutingArguments
+  @OptionGroup(title: "Work") var reading: ReadingOptions
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
   func validate() throws {
@@ -45,8 +46,8 @@ struct Route: ParsableCommand {
   }
 
   func run() throws {
-    let router = try Router(.opened(archive))
-    let inputs = try Embeddings(contentsOf: embedding)
+    let router = try Router(.opened(archive, reading.io))
+    let inputs = try Embeddings(contentsOf: embedding, reading.io)
     let options = try routing.options()
     let routings = try router.route(inputs, pooling: pooling, options)
     let score = score(router, inputs, routings)

@@ -24,7 +24,7 @@ struct Strip: ParsableCommand {
   }
 
   func run() throws {
-    let opened = try Archive.opened(archive)
+    let opened = try Archive.opened(archive, rewriting.reading.io)
     if opened.experts.allSatisfy({ $0.summary.correctionBytes == nil }) {
       Console.talk("note: no expert has what makes it bit-exact apart from its factors")
     }

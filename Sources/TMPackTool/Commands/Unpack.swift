@@ -63,7 +63,7 @@ struct Unpack: ParsableCommand {
   func run() throws {
     let opened = try selection.detached.open(archive, work.io)
     let reconstructor = try Reconstructor(opened, memoryLimit: 0)
-    let (weights, routed) = try selection.choose(opened, routing)
+    let (weights, routed) = try selection.choose(opened, routing, work.io)
     let mix =
       if exact, let expert = selection.expert {
         try reconstructor.exact(expert)
@@ -158,13 +158,13 @@ struct SelectionOptions: ParsableArguments {
 
   /// The weights, and how they came about where a router gave them.
   func choose(
-    _ archive: Archive, _ arguments: RoutingArguments
+    _ archive: Archive, _ arguments: RoutingArguments, _ io: InputMode
   ) throws(StorageError) -> (weights: RouterWeights, routed: MixReceipt.Routed?) {
     if let expert { return (.expert(expert), nil) }
     if let weights = weightLists.first { return (try RouterWeights(parsing: weights), nil) }
     guard let embedding else { return (.shared, nil) }
     let router = try Router(archive)
-    let inputs = try Embeddings(contentsOf: embedding)
+    let inputs = try Embeddings(contentsOf: embedding, io)
     let options = try arguments.options()
     let routing = try router.route(inputs, pooling: .all, options)[0]
     return (routing.weights, MixReceipt.Routed(router, inputs, options, routing))

@@ -50,7 +50,8 @@ struct Verify: ParsableCommand {
     // What is in the file besides is among the faults.
     let opened = try detached.complete(Archive(archive, mode: work.io), work.io, isRequired: receipt != nil)
     let read = try receipt.map { try MixReceipt(contentsOf: $0) }
-    let inputs = try embedding.map { try Embeddings(contentsOf: $0) }
+    let inputs = try embedding.map { try Embeddings(contentsOf: $0, work.io) }
+    let archives = OpenArchives(work.io, detached, [opened])
     let verification = Verification(opened, pipeline: work.pipeline)
     let level: Verification.Level = quick ? .quick : deep ? .deep : .full
     var provedSources: [String] = []
@@ -61,7 +62,7 @@ struct Verify: ParsableCommand {
         let findings = try verification.proveSource(
           ofExpert: named.name,
           try Checkpoint.open(
-            named.path, onBase: try adapterBase.source(work.io, detached, archive: opened), mode: work.io
+            named.path, onBase: try adapterBase.source(archives, archive: opened), mode: work.io
           ).source, progress: show)
         if findings.isEmpty { provedSources.append(named.name) }
         report.add(findings)

@@ -13,9 +13,9 @@ struct AdapterBaseOptions: ParsableArguments {
   ///
   /// - Parameter archive: whose shared model is used if it is the base.
   func source(
-    _ io: InputMode, _ detached: DetachedOptions, archive: Archive? = nil
+    _ archives: OpenArchives, archive: Archive? = nil
   ) throws(StorageError) -> (any TensorSource)? {
-    if let base { return try TensorReference(base).open(io, detached) }
+    if let base { return try TensorReference(base).open(archives) }
     guard let archive, archive.method.name == .base else { return nil }
     return try Reconstructor(archive, memoryLimit: 0).mix(.shared)
   }

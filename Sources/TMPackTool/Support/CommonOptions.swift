@@ -26,13 +26,20 @@ struct OutputOptions: ParsableArguments {
   }
 }
 
-/// What every command that reads tensors takes.
+/// What every command that reads checkpoints or archives takes.
+struct ReadingOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("How files are read.", valueName: "mode"))
+  var io: InputMode = .automatic
+}
+
+/// What every command that reads whole models takes.
 struct WorkOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Threads that work at once (default: one a core).", valueName: "n"))
   var threads: Int?
 
-  @Option(help: ArgumentHelp("How files are read.", valueName: "mode"))
-  var io: InputMode = .automatic
+  @OptionGroup var reading: ReadingOptions
+
+  var io: InputMode { reading.io }
 
   func validate() throws {
     guard threads.map({ $0 >= 1 }) ?? true else { throw ValidationError("--threads must be at least 1.") }
@@ -96,8 +103,8 @@ struct OutputPath: ExpressibleByArgument {
 
 extension Archive {
   /// Opens an archive and warns of what is in its file besides (TMP-2-6).
-  static func opened(_ path: String, mode: InputMode = .automatic) throws(StorageError) -> Archive {
-    let archive = try Archive(path, mode: mode)
+  static func opened(_ path: String, _ io: InputMode) throws(StorageError) -> Archive {
+    let archive = try Archive(path, mode: io)
     for fault in archive.file.slots.residue { Console.talk("warning: \(fault)") }
     return archive
   }
@@ -110,7 +117,7 @@ struct DetachedOptions: ParsableArguments {
 
   /// - Parameter isRequired: whether a detached archive is of no use without its shared model.
   func open(_ path: String, _ io: InputMode, isRequired: Bool = true) throws(StorageError) -> Archive {
-    try complete(Archive.opened(path, mode: io), io, isRequired: isRequired)
+    try complete(Archive.opened(path, io), io, isRequired: isRequired)
   }
 
   /// The archive with its shared model, if that is elsewhere.

@@ -9,6 +9,7 @@ struct RewritingOptions: ParsableArguments {
   @Flag(help: "Replace the output if it exists.")
   var force = false
 
+  @OptionGroup(title: "Work") var reading: ReadingOptions
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
   /// Has the archive written, and says what became of its size.

@@ -135,21 +135,21 @@ struct SharedModelOptions: ParsableArguments {
     try sharedFrom.map { .given(try Checkpoint.open($0, mode: work.io)) } ?? .merged(method())
   }
 
+  /// - Returns: also how many numbers of a model that was written are too large for their dtype.
   func sharedModel(
     base: Checkpoint?, experts: [ExpertInput], force: Bool, work: WorkOptions, progress: (Progress) -> Void
-  ) throws -> Packer.SharedModel {
-    if let sharedFrom { return .given(try Checkpoint.open(sharedFrom, mode: work.io)) }
+  ) throws -> (model: Packer.SharedModel, overflows: Int) {
+    guard let sharedOut else { return (try plannedModel(work), 0) }
     let method = try method()
-    guard let sharedOut else { return .merged(method) }
     guard let base else { preconditionFailure("validated") }
-    let source = try SharedModelSource(
-      MergeSources(base: base, experts: experts), method: method, pipeline: work.pipeline)
-    try FileTree.check(sharedOut.path, replacesNoneOf: ([base] + experts.map(\.checkpoint)).map(\.path))
+    let source = CountedMerge(
+      try SharedModelSource(MergeSources(base: base, experts: experts), method: method, pipeline: work.pipeline))
+    try FileTree.check(sharedOut.path, replacesNoneOf: [base.path] + experts.flatMap(\.paths))
     let destination = try CheckpointDestination(sharedOut.path, replacing: force)
     try destination.write(
       source, carriedFiles: destination.layout == .folder ? base.carriedFiles.map(\.content) : [],
       threads: work.pipeline.threads
     ) { progress(Progress(stage: "writing the shared model", done: $0, total: $1)) }
-    return .given(try Checkpoint.open(sharedOut.path, mode: work.io), record: method.record)
+    return (.given(try Checkpoint.open(sharedOut.path, mode: work.io), record: method.record), source.overflowCount)
   }
 }

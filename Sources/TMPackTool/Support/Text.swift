@@ -118,6 +118,11 @@ extension String {
 /// `1 tensor`, `2 tensors`.
 func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
 
+/// What is said of numbers of a merged model that are too large for their dtype.
+func overflowNotes(_ count: Int, of model: String) -> [String] {
+  count == 0 ? [] : ["\(counted(count, "number")) of the \(model) too large for the dtype became infinite"]
+}
+
 /// A table for people: the first column to the left, the others to the right, at most 100 columns wide.
 struct TextTable {
   private static let width = 100

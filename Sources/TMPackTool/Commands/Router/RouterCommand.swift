@@ -20,13 +20,14 @@ struct RouterCommand: ParsableCommand {
 
 /// What `router fit` and `router import` say at the end.
 struct RouterReport {
+  /// With the router in it.
   let archive: Archive
   let bytesBefore: UInt64
   let router: RouterManifest
   let notes: [String]
 
-  func print(_ options: OutputOptions) throws {
-    let bytes = try Archive(archive.path).size
+  func print(_ options: OutputOptions) {
+    let bytes = archive.size
     if options.json {
       return Console.result([
         "archive": .string(archive.path), "bytes": JSONValue(bytes), "bytes_before": JSONValue(bytesBefore),
@@ -105,9 +106,15 @@ struct NameList: ExpressibleByArgument {
 }
 
 extension Embeddings {
+  init(contentsOf path: String, _ io: InputMode) throws(StorageError) {
+    self = try located(file: path) { () throws(StorageError) in
+      try Embeddings(Checkpoint.open(path, mode: io).source)
+    }
+  }
+
   /// For provenance.
-  static func record(of path: String) throws(StorageError) -> SourceRecord {
-    let file = try ReadableFile(path)
+  static func record(of path: String, _ io: InputMode) throws(StorageError) -> SourceRecord {
+    let file = try ReadableFile(path, mode: io)
     let digest = try file.withBytes(at: 0, count: Int(file.size)) { Digest(of: $0) }
     return SourceRecord(name: FileTree.lastComponent(path), size: file.size, digest: digest)
   }

@@ -46,6 +46,7 @@ struct RouterFit: ParsableCommand {
   var force = false
 
   @OptionGroup(title: "Model") var model: RouterModelOptions
+  @OptionGroup(title: "Work") var reading: ReadingOptions
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
   func validate() throws {
@@ -53,20 +54,20 @@ struct RouterFit: ParsableCommand {
   }
 
   func run() throws {
-    let opened = try Archive.opened(archive)
+    let opened = try Archive.opened(archive, reading.io)
     if opened.hasRouter, !force {
       throw StorageError(.outputExists, "has a router already; --force replaces it", file: archive)
     }
     let training = model.training
-    let inputs = try Embeddings(contentsOf: embeddings)
+    let inputs = try Embeddings(contentsOf: embeddings, reading.io)
     let names = classes?.names ?? inputs.classNames ?? opened.experts.map(\.name)
     for name in names { _ = try opened.file.expertIndex(named: name) }
     let labelled = try located(file: embeddings) { () throws(StorageError) in
       try LabelledEmbeddings(inputs, classes: names, given: classes?.names)
     }
     let (fitted, held) = try split(labelled, names)
-    var sources = [try Embeddings.record(of: embeddings)]
-    if let validation { sources.append(try Embeddings.record(of: validation)) }
+    var sources = [try Embeddings.record(of: embeddings, reading.io)]
+    if let validation { sources.append(try Embeddings.record(of: validation, reading.io)) }
     let provenance = Provenance(tool: TMPackVersion.tool, options: training.record, sources: sources)
     let bytes = UInt64(fitted.embeddings.values.count * 4)
     var last: RouterTraining.Epoch?
@@ -81,19 +82,19 @@ struct RouterFit: ParsableCommand {
       }
     }
     try opened.put(draft, replacing: force)
-    let changed = try Archive(archive)
+    let changed = try Archive(archive, mode: reading.io)
     var notes: [String] = []
     if let last { notes.append("trained for \(counted(last.number, "epoch"))") }
     notes += try changed.expertsWithoutClass().map { "the expert \($0) has no class: its weight will be 0" }
     guard let manifest = try changed.routerManifest() else { return }
-    try RouterReport(archive: opened, bytesBefore: opened.size, router: manifest, notes: notes).print(reporting)
+    RouterReport(archive: changed, bytesBefore: opened.size, router: manifest, notes: notes).print(reporting)
   }
 
   private func split(
     _ labelled: LabelledEmbeddings, _ names: [String]
   ) throws -> (training: LabelledEmbeddings, validation: LabelledEmbeddings) {
     guard let validation else { return try labelled.split(holdingOut: holdout ?? 0.1, seed: model.seed) }
-    let held = try Embeddings(contentsOf: validation)
+    let held = try Embeddings(contentsOf: validation, reading.io)
     let own = try located(file: validation) { () throws(StorageError) in
       try LabelledEmbeddings(held, classes: names, given: classes?.names)
     }

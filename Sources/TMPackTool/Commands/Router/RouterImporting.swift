@@ -63,6 +63,7 @@ struct RouterImporting: ParsableCommand {
   @Flag(help: "Replace the router that there is.")
   var force = false
 
+  @OptionGroup(title: "Work") var reading: ReadingOptions
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
   func validate() throws {
@@ -73,19 +74,19 @@ struct RouterImporting: ParsableCommand {
   }
 
   func run() throws {
-    let opened = try Archive.opened(archive)
+    let opened = try Archive.opened(archive, reading.io)
     let names = classes?.names ?? opened.experts.map(\.name)
     var settings = RouterImport()
     settings.order = modules?.names
     settings.normalization = normalization
     settings.slope = slope
     settings.epsilon = epsilon
-    let model = try settings.model(Checkpoint.open(weights).source)
+    let model = try settings.model(Checkpoint.open(weights, mode: reading.io).source)
     var record = ["dtype": dtype.rawValue.lowercased(), "slope": "\(slope)", "epsilon": "\(epsilon)"]
     record["normalization"] = normalization.rawValue
     record["modules"] = modules?.names.joined(separator: ",")
-    var sources = [try Embeddings.record(of: weights)]
-    if let validation { sources.append(try Embeddings.record(of: validation)) }
+    var sources = [try Embeddings.record(of: weights, reading.io)]
+    if let validation { sources.append(try Embeddings.record(of: validation, reading.io)) }
     var draft = try located(file: weights) { () throws(StorageError) in
       try RouterDraft(
         classes: names, model: model, dtype: dtype,
@@ -93,7 +94,7 @@ struct RouterImporting: ParsableCommand {
     }
     draft.temperature = temperature
     if let validation {
-      let held = try Embeddings(contentsOf: validation)
+      let held = try Embeddings(contentsOf: validation, reading.io)
       try located(file: validation) { () throws(StorageError) in
         try draft.measure(
           on: LabelledEmbeddings(held, classes: names, given: classes?.names), fallbackRate: fallbackRate,
@@ -101,10 +102,10 @@ struct RouterImporting: ParsableCommand {
       }
     }
     try opened.put(draft, replacing: force)
-    let changed = try Archive(archive)
+    let changed = try Archive(archive, mode: reading.io)
     guard let manifest = try changed.routerManifest() else { return }
     var notes = classes == nil ? ["its outputs are taken for \(names.joined(separator: ", "))"] : []
     notes += try changed.expertsWithoutClass().map { "the expert \($0) has no class: its weight will be 0" }
-    try RouterReport(archive: opened, bytesBefore: opened.size, router: manifest, notes: notes).print(reporting)
+    RouterReport(archive: changed, bytesBefore: opened.size, router: manifest, notes: notes).print(reporting)
   }
 }

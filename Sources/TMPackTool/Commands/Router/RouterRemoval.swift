@@ -18,7 +18,7 @@ struct RouterRemoval: ParsableCommand {
   @OptionGroup var rewriting: RewritingOptions
 
   func run() throws {
-    let opened = try Archive.opened(archive)
+    let opened = try Archive.opened(archive, rewriting.reading.io)
     guard opened.hasRouter else { throw StorageError(.invalidArgument, "has no router", file: archive) }
     try rewriting.rewrite(opened) { path, replacing throws(StorageError) in
       try opened.write(without: [], droppingRouter: true, to: path, replacing: replacing)

@@ -1,0 +1,66 @@
+import TMPack
+
+/// `PATH`, or `ARCHIVE#SELECTION`.
+struct TensorReference {
+  private let path: String
+  /// What follows the last `#`.
+  private let selection: String?
+
+  init(_ text: String) {
+    // A path that exists as it stands is meant as it stands.
+    if FileTree.kind(of: text) == nil, let hash = text.lastIndex(of: "#") {
+      path = String(text[..<hash])
+      selection = String(text[text.index(after: hash)...])
+    } else {
+      path = text
+      selection = nil
+    }
+  }
+
+  /// - Parameter adapterBase: what an adapter is merged into.
+  func open(
+    _ archives: OpenArchives, _ adapterBase: AdapterBaseOptions? = nil
+  ) throws(StorageError) -> any TensorSource {
+    guard let (archive, weights) = try openSelection(archives) else {
+      return try Checkpoint.open(path, onBase: try adapterBase?.source(archives), mode: archives.io).source
+    }
+    return try Reconstructor(archive, memoryLimit: 0).mix(weights)
+  }
+
+  /// The archive and what is selected of it; nil for a mere path.
+  func openSelection(_ archives: OpenArchives) throws(StorageError) -> (archive: Archive, weights: RouterWeights)? {
+    guard let selection else { return nil }
+    let weights: RouterWeights
+    if selection.isEmpty {
+      weights = .shared
+    } else if selection.contains("=") {
+      weights = try RouterWeights(parsing: selection)
+    } else {
+      weights = .expert(selection)
+    }
+    return (try archives.archive(path), weights)
+  }
+}
+
+/// The archives that a command reads: each is opened, and warned of, once, however many references name it.
+final class OpenArchives {
+  let io: InputMode
+  private let detached: DetachedOptions
+  private var archives: [Archive]
+
+  /// - Parameter archives: those that are open already.
+  init(_ io: InputMode, _ detached: DetachedOptions, _ archives: [Archive] = []) {
+    self.io = io
+    self.detached = detached
+    self.archives = archives
+  }
+
+  func archive(_ path: String) throws(StorageError) -> Archive {
+    if let known = archives.first(where: { FileTree.isSame($0.path, path) }) { return known }
+    var archive = try Archive.opened(path, io)
+    // Another of them may be an archive that is not detached.
+    if archive.isDetached { archive = try detached.complete(archive, io) }
+    archives.append(archive)
+    return archive
+  }
+}
