@@ -70,12 +70,17 @@ final class TorchTensor: Sendable {
   let typeName: String
   let shape: Shape
   let view: StridedView
+  /// Whether the elements are not those of the storage: a lazy conjugate or negative, which PyTorch saves as a mere mark.
+  let isUnresolved: Bool
 
-  init(storage: TorchStorage, dtype: DType?, typeName: String, shape: Shape, view: StridedView) {
+  init(
+    storage: TorchStorage, dtype: DType?, typeName: String, shape: Shape, view: StridedView, isUnresolved: Bool = false
+  ) {
     self.storage = storage
     self.dtype = dtype
     self.typeName = typeName
     self.shape = shape
     self.view = view
+    self.isUnresolved = isUnresolved
   }
 }

@@ -47,6 +47,11 @@ struct TorchFile: TensorSource {
         guard let dtype = tensor.dtype, let unit = storage.dtype else {
           throw StorageError(.unsupportedFeature, "has elements of PyTorch's type \(tensor.typeName)")
         }
+        guard !tensor.isUnresolved else {
+          throw StorageError(
+            .unsupportedFeature,
+            "is a lazy conjugate or negative of what is stored; save what resolve_conj() and resolve_neg() give")
+        }
         infos.append(try TensorInfo(name: name, dtype: dtype, shape: tensor.shape))
         guard let record = records[storage.key] else {
           throw StorageError(.malformed, "its storage \(storage.key.debugDescription) is not in the file")
