@@ -199,6 +199,15 @@ struct ZipBuilder {
       } == .malformed)
   }
 
+  /// PyTorch can be told to leave all checksums zero. Among others a zero is none of these.
+  @Test func readsAnArchiveWithoutChecksums() throws {
+    #expect(try code { $0.checksum = 0 } == nil)
+    var second = Self.good
+    second.name = "b.npy"
+    second.checksum = 0
+    #expect(try code(ZipBuilder(entries: [Self.good, second])) == .digestMismatch)
+  }
+
   /// A deflate stream of zeros that says it is one byte, and one that says it is more than it can be.
   @Test func refusesBombs() throws {
     // Fixed codes: a literal 0, then matches of length 258 at distance 1, without an end.

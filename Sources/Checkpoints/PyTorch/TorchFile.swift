@@ -157,8 +157,7 @@ private final class CheckedRecords: Sendable {
           TensorBytes(viewing: UnsafeRawBufferPointer(rebasing: bytes[start..<start + count]), keeping: whole)
         }
       }
-      // PyTorch writes zero when it is told to compute no checksums (`set_crc32_options`).
-      if entry.checksum != 0, !sound.withLock({ $0.contains(number) }) {
+      if archive.hasChecksums, !sound.withLock({ $0.contains(number) }) {
         // Two threads may do it twice; that is better than one waiting for the other.
         try archive.check(checksum(of: record), against: entry)
         sound.withLock { _ = $0.insert(number) }
@@ -174,7 +173,7 @@ private final class CheckedRecords: Sendable {
     let range = FileRange(file, at: record.offset, count: count)
     guard let entry = record.entry, let archive else { return StoredTensor(range) }
     guard entry.method == ZipFormat.stored else { return nil }
-    guard entry.checksum != 0 else { return StoredTensor(range) }
+    guard archive.hasChecksums else { return StoredTensor(range) }
     return StoredTensor(range) { checksum throws(StorageError) in
       try archive.check(CRC32(checksum), against: entry)
     }
