@@ -28,6 +28,22 @@ import Testing
     #expect(folder.names == ["out"])
   }
 
+  /// `transformers` does not load safetensors files that name no framework.
+  @Test(arguments: [["x": "y"], [:], ["format": "mlx"]]) func namesAFramework(_ metadata: [String: String]) throws {
+    let folder = TemporaryFolder()
+    let original = try source([info("a", .u8, [4]), info("b", .u8, [4])], metadata: metadata)
+    try CheckpointDestination(folder("out"), maxShardBytes: 4).write(original)
+    let expected = metadata.merging(["format": "pt"]) { own, _ in own }
+    let shards = try Checkpoint.open(folder("out")).weightFiles
+    #expect(shards.count == 2)
+    for shard in shards { #expect(try SafetensorsFile(shard).metadata == expected) }
+    try CheckpointDestination(folder("out.safetensors")).write(original)
+    #expect(try SafetensorsFile(folder("out.safetensors")).metadata == expected)
+    // A framework that goes without saying stays out of other formats.
+    try CheckpointDestination(folder("a.gguf")).write(source([info("a", .f32, [4])], metadata: expected))
+    #expect(try Checkpoint.open(folder("a.gguf")).source.metadata == metadata)
+  }
+
   @Test(arguments: [1, 96, 100, 200, 576] as [UInt64]) func splitsIntoShards(_ maximum: UInt64) throws {
     let folder = TemporaryFolder()
     let original = try Self.layers()

@@ -74,8 +74,8 @@ public struct CheckpointDestination: Sendable {
   /// among these, each component's tensors go into a folder of their own: see `FolderPart`.
   ///
   /// `source.bytes(of:)` is called on several threads, in the order of the file. The metadata is written as it is,
-  /// where the format has a place for it (see `WritableFormat.losses(of:)`); `transformers` wants it to be empty or to
-  /// have `"format": "pt"`.
+  /// where the format has a place for it (see `WritableFormat.losses(of:)`). Only in safetensors files `"format": "pt"`
+  /// is added where no framework is named: `transformers` loads none without.
   ///
   /// - Parameters:
   ///   - carriedFiles: none for a single file.

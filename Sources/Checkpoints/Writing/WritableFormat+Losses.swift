@@ -35,8 +35,7 @@ extension WritableFormat {
       if !typed.isEmpty { losses.append("\(name) keeps text only; numbers written as text: \(Self.listed(typed))") }
       return losses
     case .pytorch, .npz, .npy:
-      // Which tool wrote a safetensors file says nothing of the tensors.
-      let keys = metadata.entries.map(\.key).filter { $0 != "format" }.sorted()
+      let keys = SafetensorsFramework.unnamed(in: metadata).entries.map(\.key).sorted()
       return keys.isEmpty ? [] : ["\(name) has no place for metadata; left out: \(Self.listed(keys))"]
     }
   }
