@@ -2,6 +2,12 @@ import ByteIO
 import TestSupport
 import Testing
 
+#if canImport(Darwin)
+  import Darwin
+#else
+  import Glibc
+#endif
+
 /// Budgets, errors, corrections and conversions, on real checkpoints.
 @Suite struct RateTests {
   let folder = TemporaryFolder()
@@ -181,6 +187,25 @@ import Testing
     #expect(try tmpack("compare", a66, folder("b.gguf"), "--require-equal").code == 0)
     #expect(try tmpack("convert", a66, folder("g"), "--to", "gguf").code == 0)
     #expect(try FileTree.names(in: folder("g")) == ["model.gguf"])
+  }
+
+  /// What a folder loses on the way is said, by every command that makes another of it.
+  @Test func saysWhichFilesStayBehind() throws {
+    try FileTree.makeFolder(folder("in"))
+    try FileTree.makeFolder(folder("in/2_Dense"))
+    try put(try contents(a66), at: folder("in/model.safetensors"))
+    try put(try contents(b44), at: folder("in/2_Dense/model.safetensors"))
+    try put(Array("{}".utf8), at: folder("tokenizer.json"))
+    #expect(symlink("../tokenizer.json", folder("in/tokenizer.json")) == 0)
+    let weights =
+      "\(folder("in/2_Dense/model.safetensors")) stays behind: it holds weights that are not the checkpoint's"
+    let link = "\(folder("in/tokenizer.json")) stays behind: it is a link"
+    let merged = try tmpack("merge", "average", "--expert", folder("in"), "-o", folder("merged"), "--json")
+    #expect(try strings(merged.json()["notes"]) == [weights, link])
+    let converted = try tmpack("convert", folder("in"), folder("converted"))
+    #expect(converted.talk.contains("note: \(weights)") && converted.talk.contains("note: \(link)"))
+    let file = try strings(tmpack("convert", folder("in"), folder("a.safetensors"), "--json").json()["notes"])
+    #expect(file == [weights])
   }
 
   @Test func overflowsAreCountedOrRefused() throws {

@@ -136,7 +136,8 @@ struct Merge: ParsableCommand {
     // A method that does not use the base's values needs one only to say which tensors there are.
     let origin = base ?? experts[0].checkpoint
     if let output {
-      try FileTree.check(output.path, replacesNoneOf: ([origin] + experts.map(\.checkpoint)).map(\.path))
+      let others = experts.compactMap { $0.statistics?.label } + [recipe].compactMap { $0 }
+      try FileTree.check(output.path, replacesNoneOf: ([origin] + experts.map(\.checkpoint)).map(\.path) + others)
     }
     let sources = MergeSources(base: origin, experts: experts)
     try sources.checkArchitectures()
@@ -166,7 +167,8 @@ struct Merge: ParsableCommand {
     _ source: any TensorSource, _ destination: CheckpointDestination, _ inputs: Inputs, _ found: MergeSearch?
   ) {
     let bytes = source.tensors.reduce(0) { $0 + UInt64($1.byteCount) }
-    let notes = inputs.notes + destination.notes(on: source)
+    let notes =
+      inputs.notes + inputs.base.skippedNotes(withFiles: destination.layout == .folder) + destination.notes(on: source)
     if reporting.json {
       var object: JSONObject = [
         "output": .string(destination.path), "format": .string(destination.format.rawValue),
