@@ -154,6 +154,22 @@ import Testing
     #expect(try tmpack("compare", "\(path)#\(name)", "\(path)#\(name)=1", "--require-equal").code == 0)
   }
 
+  /// Two files may differ though no float does: that is no "relative error 0".
+  @Test func compareSaysWhatHasNoError() throws {
+    func write(_ name: String, _ dtype: String, _ bytes: [UInt8]) throws -> String {
+      let header = #"{"t":{"dtype":"\#(dtype)","shape":[2],"data_offsets":[0,\#(bytes.count)]}}"#
+      let length = withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { Array($0) }
+      try put(length + Array(header.utf8) + bytes, at: folder(name))
+      return folder(name)
+    }
+    let integers = try (write("a", "I8", [1, 2]), write("b", "I8", [1, 3]))
+    let compared = try tmpack("compare", integers.0, integers.1)
+    #expect(compared.output.hasSuffix("1 tensor in common: 1 not of floats and different\n"), "\(compared.output)")
+    let floats = try (write("c", "F16", [0, 0, 0, 0]), write("d", "BF16", [0, 0, 0, 0]))
+    let others = try tmpack("compare", floats.0, floats.1)
+    #expect(others.output.hasSuffix(": relative error 0, 1 of different dtypes\n"), "\(others.output)")
+  }
+
   @Test func namesWithoutOneAreThoseOfTheFiles() throws {
     try FileTree.makeFolder(folder("v1.5"))
     try put(try contents(a66), at: folder("v1.5/model.safetensors"))
