@@ -303,6 +303,25 @@ struct ZipBuilder {
     #expect(try code(stacked) == .unsupportedFeature)
   }
 
+  /// Names of storages in two Unicode spellings are two names.
+  @Test func tellsStoragesApartByTheirBytes() throws {
+    let keys = ["é", "e\u{301}"]
+    var pickle: [UInt8] = [0x80, 2] + Array("}".utf8)
+    for (name, key) in zip(["a", "b"], keys) {
+      pickle += Array("U\u{1}\(name)ctorch._utils\n_rebuild_tensor_v2\n((U\u{7}storagectorch\nByteStorage\nX".utf8)
+      pickle += [UInt8(key.utf8.count), 0, 0, 0] + Array("\(key)U\u{3}cpuK\u{1}tQK\0(K\u{1}t(K\u{1}t".utf8)
+      pickle += [0x89] + Array("}tRs".utf8)
+    }
+    let folder = TemporaryFolder()
+    let storages = keys.enumerated().map { ZipBuilder.Entry(name: "x/data/\($1)", data: [UInt8($0)]) }
+    let archive = ZipBuilder(entries: [.init(name: "x/data.pkl", data: pickle + Array(".".utf8))] + storages)
+    try put(archive.bytes, at: folder("m"))
+    let source = try Checkpoint.open(folder("m")).source
+    #expect(try bytes(of: source, "a") == [0])
+    #expect(try bytes(of: source, "b") == [1])
+    #expect(source.ties.isEmpty)
+  }
+
   @Test func refusesViewsOutsideTheirStorage() throws {
     #expect(try code(tensor([0x4B, 5], [0x4B, 1])) == .malformed)
     #expect(try code(tensor([0x4B, 4], [0x4B, 2])) == .malformed)

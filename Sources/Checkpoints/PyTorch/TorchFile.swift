@@ -28,13 +28,13 @@ struct TorchFile: TensorSource {
   /// - Parameters:
   ///   - records: by the keys of the storages.
   init(
-    _ file: ReadableFile, _ dictionary: StateDictionary, records: [String: TorchRecord], archive: ZipArchive?,
+    _ file: ReadableFile, _ dictionary: StateDictionary, records: [ExactString: TorchRecord], archive: ZipArchive?,
     isBigEndian: Bool = false
   ) throws(StorageError) {
     self.file = file
     self.isBigEndian = isBigEndian
     notes = dictionary.notes
-    var recordNumbers: [String: Int] = [:]
+    var recordNumbers: [ExactString: Int] = [:]
     var usedRecords: [TorchRecord] = []
     let named = dictionary.tensors.sorted { $0.name.precedesInBytes($1.name) }
     var infos: [TensorInfo] = []
@@ -54,7 +54,7 @@ struct TorchFile: TensorSource {
         }
         infos.append(try TensorInfo(name: name, dtype: dtype, shape: tensor.shape))
         guard let record = records[storage.key] else {
-          throw StorageError(.malformed, "its storage \(storage.key.debugDescription) is not in the file")
+          throw StorageError(.malformed, "its storage \(storage.key.text.debugDescription) is not in the file")
         }
         guard record.byteCount >= UInt64(storage.count * (unit.bitWidth / 8)) else {
           throw StorageError(

@@ -111,7 +111,7 @@ extension Unpickler {
     guard case .integer(let count) = parts[4], count >= 0, count <= Limits.tensorBytes else {
       throw StorageError(.malformed, "a storage has no size")
     }
-    let key = try string(parts[2], "the key of a storage")
+    let key = ExactString(try string(parts[2], "the key of a storage"))
     try make(.storage(TorchStorage(key: key, typeName: name, dtype: dtype, count: count)))
   }
 

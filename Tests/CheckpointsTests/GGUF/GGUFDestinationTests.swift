@@ -138,8 +138,15 @@ import Testing
       #expect(error?.code == .unsupportedFeature)
       #expect(error?.tensor == "t")
     }
-    let matrix = try MemoryTensorSource([tensor("t", .f32, [1, 32], [Double](repeating: .infinity, count: 32))])
-    #expect(code { try CheckpointDestination(folder("a.gguf"), quantization: .q8_0).write(matrix) } == .nonFinite)
+    for value in [Double.infinity, 1e38] {
+      let values = [Double](repeating: value, count: 32)
+      let matrix = try MemoryTensorSource([tensor("t", .f32, [1, 32], values)], label: "its file")
+      let error = failure { try CheckpointDestination(folder("a.gguf"), quantization: .q8_0).write(matrix) }
+      #expect(error?.code == .nonFinite && error?.tensor == "t" && error?.file == "its file")
+    }
+    let named = try source([info("a\0b", .f32, [1])])
+    let error = failure { try CheckpointDestination(folder("a.npz")).write(named) }
+    #expect(error?.code == .unsupportedFeature && error?.tensor == "a\0b" && error?.file == folder("a.npz"))
     #expect(folder.names.isEmpty)
     let long = try source([info(String(repeating: "n", count: 64), .f32, [1])])
     #expect(WritableFormat.gguf.losses(of: long).joined().contains("63 bytes"))
