@@ -256,4 +256,12 @@ import Testing
     #expect(pack.code == 0, "\(pack.talk)")
     #expect(try tmpack("compare", a66, "\(archive)#a", "--require-equal").code == 0)
   }
+
+  /// An archive keeps metadata as text.
+  @Test func saysWhatAnArchiveDoesNotKeepOfGGUF() throws {
+    let gguf = "\(packageRoot)/Fixtures/foreign/gguf/plain.gguf"
+    let pack = try tmpack("pack", "--base", gguf, "--expert", "x=\(gguf)", "--lossless", "-o", folder("x.tmpack"))
+    #expect(pack.talk.contains("note: x: the archive has no place for metadata that are arrays"), "\(pack.talk)")
+    #expect(pack.talk.contains("note: x: the archive keeps metadata as text only"), "\(pack.talk)")
+  }
 }

@@ -182,7 +182,7 @@ struct Merge: ParsableCommand {
     for note in notes { Console.talk("note: \(note)") }
     if let found { Console.result(found.table) }
     Console.result(
-      "\(destination.path): \(source.tensors.count) tensors, \(ByteSize.text(bytes)), merged of "
+      "\(destination.path): \(counted(source.tensors.count, "tensor")), \(ByteSize.text(bytes)), merged of "
         + counted(inputs.sources.experts.count, "expert"))
   }
 }

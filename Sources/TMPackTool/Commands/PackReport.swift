@@ -16,9 +16,12 @@ struct PackReport {
 
   private var checkpoints: [Checkpoint] { [base].compactMap { $0 } + inputs.map(\.checkpoint) }
 
-  /// How the checkpoints were read.
+  /// How the checkpoints were read, and what of them an archive does not keep.
   private var sourceNotes: [(expert: String, note: String)] {
-    inputs.flatMap { input in input.checkpoint.notes.map { (input.name, $0) } }
+    inputs.flatMap { input in
+      let losses = input.checkpoint.source.typedMetadata.lossesAsText(in: "the archive")
+      return (input.checkpoint.notes + losses).map { (input.name, $0) }
+    }
   }
 
   func print(_ options: OutputOptions) {
