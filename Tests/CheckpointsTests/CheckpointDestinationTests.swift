@@ -178,6 +178,24 @@ import Testing
     #expect(folder.names.isEmpty)
   }
 
+  /// What a file system holds comes back: the longest names, and on Linux one name in two Unicode spellings.
+  @Test func writesFilesOfUnusualNames() throws {
+    let folder = TemporaryFolder()
+    var names = [String(repeating: "n", count: 255), String(repeating: "é", count: 127)]
+    #if os(Linux)
+      names += ["é", "e\u{301}"]
+    #endif
+    let files = try names.map { try Self.content($0, $0) }
+    for replacing in [false, true] {
+      try CheckpointDestination(folder("out"), replacing: replacing).write(Self.layers(), carriedFiles: files)
+      for name in names { #expect(try contents(folder("out/\(name)")) == Array(name.utf8)) }
+      #expect(try FileTree.names(in: folder("out")).count == names.count + 1)
+    }
+    let path = folder(String(repeating: "o", count: 243) + ".safetensors")
+    try CheckpointDestination(path).write(Self.layers())
+    #expect(FileTree.kind(of: path) == .file)
+  }
+
   @Test func refusesCarriedFilesThatHaveNoPlace() throws {
     let folder = TemporaryFolder()
     let layers = try Self.layers()
