@@ -154,6 +154,14 @@ import Testing
     #expect(try tmpack("compare", "\(path)#\(name)", "\(path)#\(name)=1", "--require-equal").code == 0)
   }
 
+  /// Each shard is an open file, and the usual limit on these is no reason to fail.
+  @Test func opensMoreShardsThanTheSoftLimitAllows() throws {
+    for name in ["a", "b"] { #expect(try tmpack("convert", a66, folder(name), "--max-shard-size", "1").code == 0) }
+    #expect(try FileTree.names(in: folder("a")).count == 8)
+    let run = try tmpack(after: "ulimit -S -n 14", "compare", folder("a"), folder("b"), "--require-equal")
+    #expect(run.code == 0, "\(run.talk)")
+  }
+
   /// Two files may differ though no float does: that is no "relative error 0".
   @Test func compareSaysWhatHasNoError() throws {
     func write(_ name: String, _ dtype: String, _ bytes: [UInt8]) throws -> String {
