@@ -231,6 +231,26 @@ import Testing
     }
   }
 
+  /// In JSON such characters have JSON's own escapes, in results and in errors.
+  @Test func namesInFilesDoNotBreakTheJSON() throws {
+    let name = "\u{7F}\u{9B}31m\u{1}é"
+    func file(_ member: String) -> [UInt8] {
+      let header = "{\"\u{7F}\u{9B}31m\\u0001é\":{\"dtype\":\"F32\",\"shape\":[1],\"\(member)\":[0,4]}}"
+      return withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { Array($0) } + Array(header.utf8) + [
+        0, 0, 0, 0,
+      ]
+    }
+    try put(file("data_offsets"), at: folder("odd"))
+    try put(file("\u{7F}offsets"), at: folder("malformed"))
+    let compared = try tmpack("compare", folder("odd"), folder("odd"), "--json")
+    #expect(!compared.output.unicodeScalars.contains("\u{9B}"))
+    guard case .array(let tensors) = try compared.json()["tensors"] else { Issue.record("no list"); return }
+    #expect(try object(tensors[0])["name"] == .string(name))
+    let refused = try tmpack("convert", folder("malformed"), folder("out"), "--json")
+    #expect(refused.code == 2 && !refused.talk.unicodeScalars.contains("\u{9B}"))
+    #expect(try refused.jsonError()["tensor"] == .string(name))
+  }
+
   @Test func shortRunsOffATerminalAreSilent() throws {
     let archive = try zoo(in: folder)
     for run in [

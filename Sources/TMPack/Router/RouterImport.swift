@@ -211,7 +211,7 @@ public struct RouterImport: Sendable {
       else { continue }
       throw StorageError(
         .invalidArgument,
-        "something lies between the modules \"\(before.name)\" and \"\(next.name)\": say with --normalization whether these stand before or after the rectifiers"
+        "something lies between the modules \"\(before.name)\" and \"\(next.name)\": say with --normalization whether normalisations stand before or after the rectifiers"
       )
     }
   }
