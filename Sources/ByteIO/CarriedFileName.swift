@@ -29,7 +29,7 @@ public struct CarriedFileName: Sendable, Hashable {
 extension CarriedFileName: Comparable, CustomStringConvertible {
   /// By UTF-8 bytes.
   public static func < (left: Self, right: Self) -> Bool {
-    left.text.utf8.lexicographicallyPrecedes(right.text.utf8)
+    left.text.precedesInBytes(right.text)
   }
 
   public var description: String { text }

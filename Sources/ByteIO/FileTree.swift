@@ -62,7 +62,7 @@ public enum FileTree {
       }
       if name != "." && name != ".." { names.append(name) }
     }
-    return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    return names.sorted { $0.precedesInBytes($1) }
   }
 
   /// The first file or link that fits, by its path in `folder`.

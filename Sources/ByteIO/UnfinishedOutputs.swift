@@ -22,7 +22,10 @@ public enum UnfinishedOutputs {
     // Random, not the process's number: on a shared disk the writers are on several machines, and in containers every
     // one of them is process 1.
     let unique = String(UInt64.random(in: 0...UInt64.max), radix: 36)
-    let temporary = FileTree.join(FileTree.parent(path), ".\(FileTree.lastComponent(path)).\(unique).tmp")
+    // Systems allow a name 255 bytes, and a name that is allowed must have its sibling.
+    var name = FileTree.lastComponent(path)
+    while name.utf8.count > 255 - 20 { name.removeLast() }
+    let temporary = FileTree.join(FileTree.parent(path), ".\(name).\(unique).tmp")
     register(temporary)
     return temporary
   }

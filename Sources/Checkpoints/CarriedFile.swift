@@ -27,6 +27,17 @@ public struct SkippedFile: Sendable, Hashable {
   public let reason: Reason
 }
 
+extension Checkpoint {
+  /// What of the folder does not go where the checkpoint goes, and why: a sentence each.
+  ///
+  /// - Parameter withFiles: whether the carried files go along; otherwise only weights are missed.
+  public func skippedNotes(withFiles: Bool = true) -> [String] {
+    skippedFiles.filter { withFiles || $0.reason == .weights }.map {
+      "\(FileTree.join(path, $0.name)) stays behind: \($0.reason.rawValue)"
+    }
+  }
+}
+
 /// What to write for a carried file; its bytes are asked for when their turn comes.
 public struct CarriedContent: Sendable {
   public let name: CarriedFileName

@@ -11,7 +11,7 @@ extension ModelFolder {
     try walk.visit(folder, prefix: "", depth: 1)
     return (
       walk.carried.sorted { $0.name < $1.name },
-      walk.skipped.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+      walk.skipped.sorted { $0.name.precedesInBytes($1.name) }
     )
   }
 

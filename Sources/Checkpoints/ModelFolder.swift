@@ -72,7 +72,7 @@ public struct ModelFolder: Sendable {
       else { continue }
       components.append(name)
     }
-    return components.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    return components.sorted { $0.precedesInBytes($1) }
   }
 
   /// The weights of one folder.
@@ -91,7 +91,7 @@ public struct ModelFolder: Sendable {
       case .index(let name):
         let indexPath = FileTree.join(folder, name)
         let index = try ShardIndex(contentsOf: indexPath)
-        let whole = String(name.dropLast(WeightFileName.index.count))
+        let whole = WeightFileName.whole(ofIndex: name)!
         guard index.shards == [whole] || !names.contains(whole) else {
           throw StorageError(
             .invalidArgument, "holds both \(whole) and an index of other shards; remove one, or name a file",
@@ -106,6 +106,7 @@ public struct ModelFolder: Sendable {
   /// The file that leads to the weights.
   private enum Weights {
     case file(String)
+    /// An index of shards, as `WeightFileName.whole(ofIndex:)` knows them.
     case index(String)
 
     init(amongst names: [String]) throws(StorageError) {
@@ -122,7 +123,9 @@ public struct ModelFolder: Sendable {
       } else if let other = weights.first {
         throw StorageError(.unsupportedFeature, "holds no weights that can be read, only \(other)")
       } else {
-        throw StorageError(.unknownFormat, "holds no weights")
+        let isCache = names.contains("snapshots") && names.contains("blobs")
+        let advice = isCache ? "; it is a model in the hub's cache: name one of the folders in its snapshots" : ""
+        throw StorageError(.unknownFormat, "holds no weights\(advice)")
       }
     }
 
@@ -130,9 +133,7 @@ public struct ModelFolder: Sendable {
       let (stem, suffix) = format.fileName
       let usual = [stem + suffix, WeightFileName.diffusersStem + suffix]
       func isOf(_ name: String) -> Bool { WritableFormat(suffixOf: name) == format }
-      let indexes = names.filter {
-        $0.hasSuffix(WeightFileName.index) && isOf(String($0.dropLast(WeightFileName.index.count)))
-      }
+      let indexes = names.filter { WeightFileName.whole(ofIndex: $0).map(isOf) ?? false }
       let files = names.filter(isOf)
       for name in usual {
         if indexes.contains(name + WeightFileName.index) { return .index(name + WeightFileName.index) }

@@ -12,7 +12,7 @@ struct ShardIndex: Sendable {
   /// File names of the shards, sorted by their bytes.
   var shards: [String] {
     Set(weightMap.map { ExactString($0.shard) }).map(\.text)
-      .sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+      .sorted { $0.precedesInBytes($1) }
   }
 }
 
@@ -98,7 +98,7 @@ extension ShardIndex {
   /// The text as `transformers` writes it: indented by two, tensors sorted, a newline at the end.
   var text: [UInt8] {
     var map = JSONObject()
-    for (tensor, shard) in weightMap.sorted(by: { $0.tensor.utf8.lexicographicallyPrecedes($1.tensor.utf8) }) {
+    for (tensor, shard) in weightMap.sorted(by: { $0.tensor.precedesInBytes($1.tensor) }) {
       map[tensor] = .string(shard)
     }
     let metadata: JSONValue = totalSize.map { ["total_size": JSONValue($0)] } ?? [:]

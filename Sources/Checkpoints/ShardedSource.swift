@@ -41,11 +41,11 @@ struct ShardedSource: TensorSource {
         owned.append((info, number))
       }
     }
-    if let (name, shard) = unseen.min(by: { $0.key.text.utf8.lexicographicallyPrecedes($1.key.text.utf8) }) {
+    if let (name, shard) = unseen.min(by: { $0.key.text.precedesInBytes($1.key.text) }) {
       throw StorageError(
         .malformed, "is not in \(shard), where the index says it is", file: indexPath, tensor: name.text)
     }
-    owned.sort { $0.info.name.utf8.lexicographicallyPrecedes($1.info.name.utf8) }
+    owned.sort { $0.info.name.precedesInBytes($1.info.name) }
     tensors = owned.map(\.info)
     owners = owned.map(\.owner)
     metadata = shards.reduce(into: [:]) { merged, shard in merged.merge(shard.metadata) { first, _ in first } }

@@ -12,8 +12,20 @@ enum WeightFileName {
     "onnx", "onnx_data", "gguf", "ggml", "ot", "mlmodel",
   ]
 
+  /// The file that an index of shards stands for: `model.safetensors.index.json` for `model.safetensors`, and that of a
+  /// variant, `model.safetensors.index.fp16.json`, for `model.fp16.safetensors`; nil for a name that is none of these.
+  static func whole(ofIndex name: String) -> String? {
+    if name.hasSuffix(index) { return String(name.dropLast(index.count)) }
+    var parts = name.split(separator: ".", omittingEmptySubsequences: false)
+    guard parts.count > 4, parts.popLast() == "json", let variant = parts.popLast(), parts.popLast() == "index" else {
+      return nil
+    }
+    parts.insert(variant, at: parts.count - 1)
+    return parts.joined(separator: ".")
+  }
+
   static func isWeights(_ name: String) -> Bool {
-    if name.hasSuffix(index) { return isWeights(String(name.dropLast(index.count))) }
+    if let whole = whole(ofIndex: name) { return isWeights(whole) }
     guard let suffix = suffix(name) else { return false }
     return suffixes.contains(suffix)
   }

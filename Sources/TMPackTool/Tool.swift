@@ -24,6 +24,7 @@ struct Tool: ParsableCommand {
   /// Runs the tool; unlike ArgumentParser's own `main`, with this tool's exit codes and errors in JSON on request.
   static func main() {
     Console.occupyClosedDescriptors()
+    OpenFiles.raiseLimit()
     Interrupts.install()
     let arguments = Array(CommandLine.arguments.dropFirst())
     let wantsJSON = arguments.contains("--json")

@@ -13,7 +13,7 @@ public struct MemoryTensorSource: TensorSource {
   public init(
     _ tensors: [(info: TensorInfo, bytes: TensorBytes)], metadata: [String: String] = [:], label: String = "memory"
   ) throws(StorageError) {
-    let sorted = tensors.sorted { $0.info.name.utf8.lexicographicallyPrecedes($1.info.name.utf8) }
+    let sorted = tensors.sorted { $0.info.name.precedesInBytes($1.info.name) }
     for (index, tensor) in sorted.enumerated() {
       guard tensor.bytes.count == tensor.info.byteCount else {
         throw StorageError(

@@ -94,7 +94,7 @@ public struct RenamedSource: TensorSource {
       names[ExactString(info.name)] = name
       renamed.append((try TensorInfo(name: name, dtype: info.dtype, shape: info.shape), info))
     }
-    renamed.sort { $0.info.name.utf8.lexicographicallyPrecedes($1.info.name.utf8) }
+    renamed.sort { $0.info.name.precedesInBytes($1.info.name) }
     for (left, right) in zip(renamed, renamed.dropFirst()) where left.info.name.hasSameBytes(as: right.info.name) {
       throw StorageError(
         .invalidArgument, "would be the name of both \(left.original.name) and \(right.original.name)",

@@ -34,7 +34,7 @@ public struct TypedMetadata: Sendable, Hashable {
 
   /// The metadata of a format that has nothing but strings, sorted by the bytes of their keys.
   public init(_ strings: [String: String]) {
-    entries = strings.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+    entries = strings.sorted { $0.key.precedesInBytes($1.key) }
       .map { Entry(key: $0.key, value: .string($0.value)) }
   }
 

@@ -28,6 +28,22 @@ import Testing
     #expect(folder.names == ["out"])
   }
 
+  /// `transformers` does not load safetensors files that name no framework.
+  @Test(arguments: [["x": "y"], [:], ["format": "mlx"]]) func namesAFramework(_ metadata: [String: String]) throws {
+    let folder = TemporaryFolder()
+    let original = try source([info("a", .u8, [4]), info("b", .u8, [4])], metadata: metadata)
+    try CheckpointDestination(folder("out"), maxShardBytes: 4).write(original)
+    let expected = metadata.merging(["format": "pt"]) { own, _ in own }
+    let shards = try Checkpoint.open(folder("out")).weightFiles
+    #expect(shards.count == 2)
+    for shard in shards { #expect(try SafetensorsFile(shard).metadata == expected) }
+    try CheckpointDestination(folder("out.safetensors")).write(original)
+    #expect(try SafetensorsFile(folder("out.safetensors")).metadata == expected)
+    // A framework that goes without saying stays out of other formats.
+    try CheckpointDestination(folder("a.gguf")).write(source([info("a", .f32, [4])], metadata: expected))
+    #expect(try Checkpoint.open(folder("a.gguf")).source.metadata == metadata)
+  }
+
   @Test(arguments: [1, 96, 100, 200, 576] as [UInt64]) func splitsIntoShards(_ maximum: UInt64) throws {
     let folder = TemporaryFolder()
     let original = try Self.layers()
@@ -160,6 +176,24 @@ import Testing
         }
       } == .digestMismatch)
     #expect(folder.names.isEmpty)
+  }
+
+  /// What a file system holds comes back: the longest names, and on Linux one name in two Unicode spellings.
+  @Test func writesFilesOfUnusualNames() throws {
+    let folder = TemporaryFolder()
+    var names = [String(repeating: "n", count: 255), String(repeating: "é", count: 127)]
+    #if os(Linux)
+      names += ["é", "e\u{301}"]
+    #endif
+    let files = try names.map { try Self.content($0, $0) }
+    for replacing in [false, true] {
+      try CheckpointDestination(folder("out"), replacing: replacing).write(Self.layers(), carriedFiles: files)
+      for name in names { #expect(try contents(folder("out/\(name)")) == Array(name.utf8)) }
+      #expect(try FileTree.names(in: folder("out")).count == names.count + 1)
+    }
+    let path = folder(String(repeating: "o", count: 243) + ".safetensors")
+    try CheckpointDestination(path).write(Self.layers())
+    #expect(FileTree.kind(of: path) == .file)
   }
 
   @Test func refusesCarriedFilesThatHaveNoPlace() throws {

@@ -199,6 +199,15 @@ struct ZipBuilder {
       } == .malformed)
   }
 
+  /// PyTorch can be told to leave all checksums zero. Among others a zero is none of these.
+  @Test func readsAnArchiveWithoutChecksums() throws {
+    #expect(try code { $0.checksum = 0 } == nil)
+    var second = Self.good
+    second.name = "b.npy"
+    second.checksum = 0
+    #expect(try code(ZipBuilder(entries: [Self.good, second])) == .digestMismatch)
+  }
+
   /// A deflate stream of zeros that says it is one byte, and one that says it is more than it can be.
   @Test func refusesBombs() throws {
     // Fixed codes: a literal 0, then matches of length 258 at distance 1, without an end.
@@ -292,6 +301,25 @@ struct ZipBuilder {
     for part in parts { stacked += [0x8C, UInt8(part.utf8.count)] + Array(part.utf8) }
     stacked.append(0x93)
     #expect(try code(stacked) == .unsupportedFeature)
+  }
+
+  /// Names of storages in two Unicode spellings are two names.
+  @Test func tellsStoragesApartByTheirBytes() throws {
+    let keys = ["é", "e\u{301}"]
+    var pickle: [UInt8] = [0x80, 2] + Array("}".utf8)
+    for (name, key) in zip(["a", "b"], keys) {
+      pickle += Array("U\u{1}\(name)ctorch._utils\n_rebuild_tensor_v2\n((U\u{7}storagectorch\nByteStorage\nX".utf8)
+      pickle += [UInt8(key.utf8.count), 0, 0, 0] + Array("\(key)U\u{3}cpuK\u{1}tQK\0(K\u{1}t(K\u{1}t".utf8)
+      pickle += [0x89] + Array("}tRs".utf8)
+    }
+    let folder = TemporaryFolder()
+    let storages = keys.enumerated().map { ZipBuilder.Entry(name: "x/data/\($1)", data: [UInt8($0)]) }
+    let archive = ZipBuilder(entries: [.init(name: "x/data.pkl", data: pickle + Array(".".utf8))] + storages)
+    try put(archive.bytes, at: folder("m"))
+    let source = try Checkpoint.open(folder("m")).source
+    #expect(try bytes(of: source, "a") == [0])
+    #expect(try bytes(of: source, "b") == [1])
+    #expect(source.ties.isEmpty)
   }
 
   @Test func refusesViewsOutsideTheirStorage() throws {

@@ -50,6 +50,8 @@ import Testing
   @Test func saysWhenThereAreNoWeightsThatItCanRead() throws {
     let folder = TemporaryFolder()
     #expect(code { _ = try Checkpoint.open(folder.path) } == .unknownFormat)
+    for name in ["blobs", "refs", "snapshots"] { try FileTree.makeFolder(folder(name)) }
+    #expect(failure { _ = try Checkpoint.open(folder.path) }?.message.contains("name one of the folders") == true)
     try Self.put("x", at: folder("model.onnx"))
     #expect(code { _ = try Checkpoint.open(folder.path) } == .unsupportedFeature)
   }
@@ -104,6 +106,24 @@ import Testing
     #expect(try Self.names(Checkpoint.open(folder.path)) == ["a", "b", "c"])
     try Self.put("{}", at: folder("y.safetensors.index.json"))
     #expect(code { _ = try Checkpoint.open(folder.path) } == .invalidArgument)
+  }
+
+  @Test func readsTheIndexOfAVariant() throws {
+    let folder = try Self.shards(Self.map)
+    #expect(rename(folder("model.safetensors.index.json"), folder("model.safetensors.index.fp16.json")) == 0)
+    let checkpoint = try Checkpoint.open(folder.path)
+    #expect(Self.names(checkpoint) == ["a", "b", "c"])
+    #expect(checkpoint.carriedFiles.isEmpty && checkpoint.skippedFiles.isEmpty)
+    try Self.put(["d"], at: folder("model.fp16.safetensors"))
+    #expect(code { _ = try Checkpoint.open(folder.path) } == .invalidArgument)
+    // Beside the usual file it is left, with its shards.
+    try Self.put(["d"], at: folder("model.safetensors"))
+    let usual = try Checkpoint.open(folder.path)
+    #expect(Self.names(usual) == ["d"])
+    #expect(usual.carriedFiles.isEmpty)
+    #expect(
+      usual.skippedNotes(withFiles: false).contains(
+        "\(folder("model.safetensors.index.fp16.json")) stays behind: it holds weights that are not the checkpoint's"))
   }
 
   @Test func refusesAWholeModelBesideTheIndexOfShards() throws {
@@ -206,6 +226,8 @@ import Testing
     #expect(Self.names(checkpoint) == ["a"])
     #expect(checkpoint.carriedFiles.map(\.name.text) == ["1_Pooling/config.json", "config.json"])
     #expect(checkpoint.skippedFiles.map(\.name) == ["a.json", "dangling.json"])
+    #expect(checkpoint.skippedNotes().first == "\(folder("snapshots/1/a.json")) stays behind: it is a link")
+    #expect(checkpoint.skippedNotes(withFiles: false).isEmpty)
   }
 
   // Formats.

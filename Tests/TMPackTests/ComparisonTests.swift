@@ -83,5 +83,13 @@ import Testing
     }
     let worst = try compare(model(left, [1]), model(right, [1, 1])).worstFirst.map(\.left.name)
     #expect(worst == ["b", "e", "f", "g", "d", "a", "c"])
+    // Numbers that are no floats.
+    func mixed(_ byte: UInt8) throws -> [SampleTensor] {
+      [
+        try tensor("a", .f32, [1], [Double(byte)]), try tensor("equal", .i8, [1], bytes: [1]),
+        try tensor("other", .i8, [1], bytes: [byte]),
+      ]
+    }
+    #expect(try compare(mixed(1), mixed(2)).worstFirst.map(\.left.name) == ["other", "a", "equal"])
   }
 }

@@ -40,7 +40,7 @@ import Testing
     for text in ["", "a=0", "a=-0,b=0"] {
       let result = try mix(archive, text)
       #expect(try floats(result, "t") == [1, 2])
-      #expect(result.metadata == ["of": "base"])
+      #expect(result.metadata["of"] == "base")
     }
     // TMP-7-10: alone, at weight 1, exactly; also when another is there at weight 0.
     #expect(try floats(mix(archive, "a=1,b=0"), "t") == [3, 5])
@@ -86,8 +86,8 @@ import Testing
     #expect(try mix(archive, "c=2,b=1").tensor(named: "t")?.shape.dimensions == [1])
     #expect(try floats(mix(archive, "a=1,b=2,c=1"), "t") == [4, 8])
     // TMP-7-11
-    #expect(try mix(archive, "a=1,b=1").metadata == ["of": "a"])
-    #expect(try mix(archive, "b=-1,a=-2").metadata == ["of": "b"])
+    #expect(try mix(archive, "a=1,b=1").metadata["of"] == "a")
+    #expect(try mix(archive, "b=-1,a=-2").metadata["of"] == "b")
   }
 
   // TMP-7-4, TMP-7-7, TMP-7-8, TMP-7-9: against sums made here, one rounding at a time.

@@ -226,7 +226,7 @@ import Testing
     #expect(
       manifest.provenance.sources
         == [SourceRecord(name: "x.safetensors", size: UInt64(file.count), digest: Digest(of: file))])
-    #expect(manifest.metadata == ["of": "x"])
+    #expect(manifest.metadata == ["of": "x", "format": "pt"])
     #expect(try archive.sharedManifest().provenance.sources.map(\.name) == ["base.safetensors"])
   }
 

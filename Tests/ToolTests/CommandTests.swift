@@ -155,6 +155,30 @@ import Testing
     #expect(try tmpack("compare", "\(path)#\(name)", "\(path)#\(name)=1", "--require-equal").code == 0)
   }
 
+  /// Each shard is an open file, and the usual limit on these is no reason to fail.
+  @Test func opensMoreShardsThanTheSoftLimitAllows() throws {
+    for name in ["a", "b"] { #expect(try tmpack("convert", a66, folder(name), "--max-shard-size", "1").code == 0) }
+    #expect(try FileTree.names(in: folder("a")).count == 8)
+    let run = try tmpack(after: "ulimit -S -n 14", "compare", folder("a"), folder("b"), "--require-equal")
+    #expect(run.code == 0, "\(run.talk)")
+  }
+
+  /// Two files may differ though no float does: that is no "relative error 0".
+  @Test func compareSaysWhatHasNoError() throws {
+    func write(_ name: String, _ dtype: String, _ bytes: [UInt8]) throws -> String {
+      let header = #"{"t":{"dtype":"\#(dtype)","shape":[2],"data_offsets":[0,\#(bytes.count)]}}"#
+      let length = withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { Array($0) }
+      try put(length + Array(header.utf8) + bytes, at: folder(name))
+      return folder(name)
+    }
+    let integers = try (write("a", "I8", [1, 2]), write("b", "I8", [1, 3]))
+    let compared = try tmpack("compare", integers.0, integers.1)
+    #expect(compared.output.hasSuffix("1 tensor in common: 1 not of floats and different\n"), "\(compared.output)")
+    let floats = try (write("c", "F16", [0, 0, 0, 0]), write("d", "BF16", [0, 0, 0, 0]))
+    let others = try tmpack("compare", floats.0, floats.1)
+    #expect(others.output.hasSuffix(": relative error 0, 1 of different dtypes\n"), "\(others.output)")
+  }
+
   @Test func namesWithoutOneAreThoseOfTheFiles() throws {
     try FileTree.makeFolder(folder("v1.5"))
     try put(try contents(a66), at: folder("v1.5/model.safetensors"))
@@ -206,6 +230,26 @@ import Testing
       #expect(!(run.output + run.talk).utf8.contains(0x1B))
       #expect(run.output.contains("\\u{1B}[31m"))
     }
+  }
+
+  /// In JSON such characters have JSON's own escapes, in results and in errors.
+  @Test func namesInFilesDoNotBreakTheJSON() throws {
+    let name = "\u{7F}\u{9B}31m\u{1}é"
+    func file(_ member: String) -> [UInt8] {
+      let header = "{\"\u{7F}\u{9B}31m\\u0001é\":{\"dtype\":\"F32\",\"shape\":[1],\"\(member)\":[0,4]}}"
+      return withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { Array($0) } + Array(header.utf8) + [
+        0, 0, 0, 0,
+      ]
+    }
+    try put(file("data_offsets"), at: folder("odd"))
+    try put(file("\u{7F}offsets"), at: folder("malformed"))
+    let compared = try tmpack("compare", folder("odd"), folder("odd"), "--json")
+    #expect(!compared.output.unicodeScalars.contains("\u{9B}"))
+    guard case .array(let tensors) = try compared.json()["tensors"] else { Issue.record("no list"); return }
+    #expect(try object(tensors[0])["name"] == .string(name))
+    let refused = try tmpack("convert", folder("malformed"), folder("out"), "--json")
+    #expect(refused.code == 2 && !refused.talk.unicodeScalars.contains("\u{9B}"))
+    #expect(try refused.jsonError()["tensor"] == .string(name))
   }
 
   @Test func shortRunsOffATerminalAreSilent() throws {

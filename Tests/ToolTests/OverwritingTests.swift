@@ -50,6 +50,14 @@ import Testing
       #expect(
         try refusal("pack", "--base", shared, "--expert", folder("model"), "-o", folder(output)).contains(read))
     }
+    try put(
+      Array("{merge_method: average, models: [{model: \(expert), statistics: \(shared)}]}".utf8), at: folder("r.pt"))
+    for output in [folder("r.pt"), shared] {
+      #expect(try refusal("merge", "--recipe", folder("r.pt"), "-o", output).contains(read))
+    }
+    for output in ["model/model.safetensors", "model", ""] {
+      #expect(try refusal("convert", folder("model"), folder(output)).contains(read))
+    }
     for output in [archive, shared] {
       let run = ["unpack", archive, "--shared-from", shared, "--expert", "a66", "-o", output]
       #expect(try Child(toolPath, run + ["--force"]).wait().talk.contains(read))

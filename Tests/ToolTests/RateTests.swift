@@ -2,6 +2,12 @@ import ByteIO
 import TestSupport
 import Testing
 
+#if canImport(Darwin)
+  import Darwin
+#else
+  import Glibc
+#endif
+
 /// Budgets, errors, corrections and conversions, on real checkpoints.
 @Suite struct RateTests {
   let folder = TemporaryFolder()
@@ -183,6 +189,25 @@ import Testing
     #expect(try FileTree.names(in: folder("g")) == ["model.gguf"])
   }
 
+  /// What a folder loses on the way is said, by every command that makes another of it.
+  @Test func saysWhichFilesStayBehind() throws {
+    try FileTree.makeFolder(folder("in"))
+    try FileTree.makeFolder(folder("in/2_Dense"))
+    try put(try contents(a66), at: folder("in/model.safetensors"))
+    try put(try contents(b44), at: folder("in/2_Dense/model.safetensors"))
+    try put(Array("{}".utf8), at: folder("tokenizer.json"))
+    #expect(symlink("../tokenizer.json", folder("in/tokenizer.json")) == 0)
+    let weights =
+      "\(folder("in/2_Dense/model.safetensors")) stays behind: it holds weights that are not the checkpoint's"
+    let link = "\(folder("in/tokenizer.json")) stays behind: it is a link"
+    let merged = try tmpack("merge", "average", "--expert", folder("in"), "-o", folder("merged"), "--json")
+    #expect(try strings(merged.json()["notes"]) == [weights, link])
+    let converted = try tmpack("convert", folder("in"), folder("converted"))
+    #expect(converted.talk.contains("note: \(weights)") && converted.talk.contains("note: \(link)"))
+    let file = try strings(tmpack("convert", folder("in"), folder("a.safetensors"), "--json").json()["notes"])
+    #expect(file == [weights])
+  }
+
   @Test func overflowsAreCountedOrRefused() throws {
     #expect(try tmpack("convert", a66, folder("x.gguf"), "--dtype", "f8_e4m3").code == 3)
     let bits = [Float(1000), 1, -1e6].flatMap { withUnsafeBytes(of: $0.bitPattern.littleEndian) { Array($0) } }
@@ -230,5 +255,13 @@ import Testing
     let pack = try tmpack("pack", "--base", folder("base.npz"), "--expert", folder("a.pt"), "--lossless", "-o", archive)
     #expect(pack.code == 0, "\(pack.talk)")
     #expect(try tmpack("compare", a66, "\(archive)#a", "--require-equal").code == 0)
+  }
+
+  /// An archive keeps metadata as text.
+  @Test func saysWhatAnArchiveDoesNotKeepOfGGUF() throws {
+    let gguf = "\(packageRoot)/Fixtures/foreign/gguf/plain.gguf"
+    let pack = try tmpack("pack", "--base", gguf, "--expert", "x=\(gguf)", "--lossless", "-o", folder("x.tmpack"))
+    #expect(pack.talk.contains("note: x: the archive has no place for metadata that are arrays"), "\(pack.talk)")
+    #expect(pack.talk.contains("note: x: the archive keeps metadata as text only"), "\(pack.talk)")
   }
 }

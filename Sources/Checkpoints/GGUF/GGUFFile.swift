@@ -41,7 +41,7 @@ public struct GGUFFile: TensorSource {
     dataStart = end.roundedUp(toMultipleOf: UInt64(header.alignment))
     isBigEndian = header.isBigEndian
     typedMetadata = header.metadata
-    entries = header.entries.sorted { $0.info.name.utf8.lexicographicallyPrecedes($1.info.name.utf8) }
+    entries = header.entries.sorted { $0.info.name.precedesInBytes($1.info.name) }
     tensors = entries.map(\.info)
   }
 

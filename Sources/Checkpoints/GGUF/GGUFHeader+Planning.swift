@@ -24,7 +24,7 @@ extension GGUFHeader: CheckpointFilePlan {
       if let type, type.suits(info) { return type }
       return kept[ExactString(info.name)]
     }
-    var metadata = metadata.withoutLayoutInStrings
+    var metadata = SafetensorsFramework.unnamed(in: metadata.withoutLayoutInStrings)
     // Blocks that are kept come from a file of which the number is right: it tells mixtures that no type does.
     if type != nil || (metadata[GGUFKey.fileType] != nil && kept.isEmpty) {
       metadata[GGUFKey.fileType] = Self.fileType(tensors.map { (stored($0) ?? GGUFTensorType($0.dtype), $0) })

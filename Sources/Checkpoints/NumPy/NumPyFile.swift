@@ -57,7 +57,7 @@ struct NumPyFile: TensorSource {
       }
       found.append((try Self.info(name, array.header), array))
     }
-    found.sort { $0.info.name.utf8.lexicographicallyPrecedes($1.info.name.utf8) }
+    found.sort { $0.info.name.precedesInBytes($1.info.name) }
     tensors = found.map(\.info)
     arrays = found.map(\.array)
     notes = others.isEmpty ? [] : ["\(others.count) entries are no arrays: \(others.prefix(4).joined(separator: ", "))"]

@@ -8,9 +8,10 @@ struct NumPyArchivePlan: CheckpointFilePlan {
   /// In the order of `tensors`.
   private let headers: [[UInt8]]
 
-  /// - Throws: `unsupportedFeature` for elements that NumPy does not have.
+  /// - Throws: `unsupportedFeature` for elements that NumPy does not have, and names that no archive can hold.
   init(_ tensors: [TensorInfo]) throws(StorageError) {
     self.tensors = tensors.sortedByName()
+    for info in tensors { try located(tensor: info.name) { () throws(StorageError) in try ZipWriter.check(info.name) } }
     headers = try self.tensors.map { info throws(StorageError) in try info.numPyHeader }
   }
 

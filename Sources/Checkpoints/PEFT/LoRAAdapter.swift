@@ -73,9 +73,9 @@ public struct LoRAAdapter: Sendable {
       in: path, used: Set(Self.weightFileNames + [AdapterConfiguration.fileName]))
     let parts = try Parts(source)
     wholeTensors = parts.whole.map { ($0.key.text, $0.value) }
-      .sorted { $0.0.utf8.lexicographicallyPrecedes($1.0.utf8) }
+      .sorted { $0.0.precedesInBytes($1.0) }
     updates = try located(file: weightsPath) { [configuration] () throws(StorageError) in
-      try parts.updates.sorted { $0.key.text.utf8.lexicographicallyPrecedes($1.key.text.utf8) }
+      try parts.updates.sorted { $0.key.text.precedesInBytes($1.key.text) }
         .map { entry throws(StorageError) in try Update(module: entry.key.text, entry.value, configuration) }
     }
     guard !updates.isEmpty || !wholeTensors.isEmpty else {

@@ -33,7 +33,7 @@ struct PipelineSource: TensorSource {
       for entry in source.typedMetadata.entries where metadata[entry.key] == nil { metadata[entry.key] = entry.value }
       notes += source.notes.map { "\(name): \($0)" }
     }
-    named.sort { $0.info.name.utf8.lexicographicallyPrecedes($1.info.name.utf8) }
+    named.sort { $0.info.name.precedesInBytes($1.info.name) }
     tensors = named.map(\.info)
     origins = named.map { ($0.component, $0.original) }
     sources = components.map(\.source)

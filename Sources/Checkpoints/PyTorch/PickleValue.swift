@@ -46,7 +46,7 @@ struct PickleEntry: Sendable {
 /// Memory that tensors are views of.
 final class TorchStorage: Sendable {
   /// The name of its record in the file.
-  let key: String
+  let key: ExactString
   /// What its type is called in Python.
   let typeName: String
   /// Of its elements; nil for what no tensor here has. Bytes (`u8`) for an untyped one.
@@ -54,7 +54,7 @@ final class TorchStorage: Sendable {
   /// Elements.
   let count: Int
 
-  init(key: String, typeName: String, dtype: DType?, count: Int) {
+  init(key: ExactString, typeName: String, dtype: DType?, count: Int) {
     self.key = key
     self.typeName = typeName
     self.dtype = dtype
@@ -70,12 +70,17 @@ final class TorchTensor: Sendable {
   let typeName: String
   let shape: Shape
   let view: StridedView
+  /// Whether the elements are not those of the storage: a lazy conjugate or negative, which PyTorch saves as a mere mark.
+  let isUnresolved: Bool
 
-  init(storage: TorchStorage, dtype: DType?, typeName: String, shape: Shape, view: StridedView) {
+  init(
+    storage: TorchStorage, dtype: DType?, typeName: String, shape: Shape, view: StridedView, isUnresolved: Bool = false
+  ) {
     self.storage = storage
     self.dtype = dtype
     self.typeName = typeName
     self.shape = shape
     self.view = view
+    self.isUnresolved = isUnresolved
   }
 }

@@ -37,21 +37,23 @@ extension TorchFile {
     try self.init(file, dictionary, records: records, archive: nil)
   }
 
-  private static func keys(_ pickle: (root: PickleValue, objects: [PickleObject])) throws(StorageError) -> [String] {
+  private static func keys(
+    _ pickle: (root: PickleValue, objects: [PickleObject])
+  ) throws(StorageError) -> [ExactString] {
     let fault = StorageError(.malformed, "the keys of the storages are no list of strings")
     guard case .object(let index) = pickle.root, case .list(let list) = pickle.objects[index] else { throw fault }
     return try list.values.map { part throws(StorageError) in
       guard case .object(let index) = part, case .string(let key) = pickle.objects[index] else { throw fault }
-      return key
+      return ExactString(key)
     }
   }
 
   private static func records(
-    _ keys: [String], _ objects: [PickleObject], in file: ReadableFile, from start: UInt64
-  ) throws(StorageError) -> [String: TorchRecord] {
-    var storages: [String: TorchStorage] = [:]
+    _ keys: [ExactString], _ objects: [PickleObject], in file: ReadableFile, from start: UInt64
+  ) throws(StorageError) -> [ExactString: TorchRecord] {
+    var storages: [ExactString: TorchStorage] = [:]
     for case .storage(let storage) in objects { storages[storage.key] = storage }
-    var records: [String: TorchRecord] = [:]
+    var records: [ExactString: TorchRecord] = [:]
     var position = start
     let countBytes = MemoryLayout<Int64>.size
     for key in keys {

@@ -50,10 +50,10 @@ extension TorchFile {
         return try StateDictionary(root, objects)
       }
     }
-    var records: [String: TorchRecord] = [:]
+    var records: [ExactString: TorchRecord] = [:]
     let prefix = folder + TorchRecordName.storages
-    for entry in archive.entries where entry.name.hasPrefix(prefix) {
-      let key = String(entry.name.dropFirst(prefix.count))
+    for entry in archive.entries where entry.name.utf8.starts(with: prefix.utf8) {
+      let key = ExactString(String(decoding: entry.name.utf8.dropFirst(prefix.utf8.count), as: UTF8.self))
       records[key] = TorchRecord(offset: entry.dataOffset, byteCount: entry.size, entry: entry)
     }
     try self.init(file, dictionary, records: records, archive: archive, isBigEndian: isBigEndian)

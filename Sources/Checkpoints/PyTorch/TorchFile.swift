@@ -29,13 +29,13 @@ struct TorchFile: TensorSource {
   /// - Parameters:
   ///   - records: by the keys of the storages.
   init(
-    _ file: ReadableFile, _ dictionary: StateDictionary, records: [String: TorchRecord], archive: ZipArchive?,
+    _ file: ReadableFile, _ dictionary: StateDictionary, records: [ExactString: TorchRecord], archive: ZipArchive?,
     isBigEndian: Bool = false
   ) throws(StorageError) {
     self.file = file
     self.isBigEndian = isBigEndian
     notes = dictionary.notes
-    var recordNumbers: [String: Int] = [:]
+    var recordNumbers: [ExactString: Int] = [:]
     var usedRecords: [TorchRecord] = []
     let named = dictionary.tensors.sorted { $0.name.precedesInBytes($1.name) }
     var infos: [TensorInfo] = []
@@ -48,9 +48,14 @@ struct TorchFile: TensorSource {
         guard let dtype = tensor.dtype, let unit = storage.dtype else {
           throw StorageError(.unsupportedFeature, "has elements of PyTorch's type \(tensor.typeName)")
         }
+        guard !tensor.isUnresolved else {
+          throw StorageError(
+            .unsupportedFeature,
+            "is a lazy conjugate or negative of what is stored; save what resolve_conj() and resolve_neg() give")
+        }
         infos.append(try TensorInfo(name: name, dtype: dtype, shape: tensor.shape))
         guard let record = records[storage.key] else {
-          throw StorageError(.malformed, "its storage \(storage.key.debugDescription) is not in the file")
+          throw StorageError(.malformed, "its storage \(storage.key.text.debugDescription) is not in the file")
         }
         guard record.byteCount >= UInt64(storage.count * (unit.bitWidth / 8)) else {
           throw StorageError(
@@ -153,8 +158,7 @@ private final class CheckedRecords: Sendable {
           TensorBytes(viewing: UnsafeRawBufferPointer(rebasing: bytes[start..<start + count]), keeping: whole)
         }
       }
-      // PyTorch writes zero when it is told to compute no checksums (`set_crc32_options`).
-      if entry.checksum != 0, !sound.withLock({ $0.contains(number) }) {
+      if archive.hasChecksums, !sound.withLock({ $0.contains(number) }) {
         // Two threads may do it twice; that is better than one waiting for the other.
         try archive.check(checksum(of: record), against: entry)
         sound.withLock { _ = $0.insert(number) }
@@ -170,7 +174,7 @@ private final class CheckedRecords: Sendable {
     let range = FileRange(file, at: record.offset, count: count)
     guard let entry = record.entry, let archive else { return StoredTensor(range) }
     guard entry.method == ZipFormat.stored else { return nil }
-    guard entry.checksum != 0 else { return StoredTensor(range) }
+    guard archive.hasChecksums else { return StoredTensor(range) }
     return StoredTensor(range) { checksum throws(StorageError) in
       try archive.check(CRC32(checksum), against: entry)
     }

@@ -49,7 +49,7 @@ extension Unpickler {
     }
   }
 
-  /// `(storage, offset, size, strides, requires_grad, backward_hooks[, dtype])`
+  /// `(storage, offset, size, strides, requires_grad, backward_hooks[, dtype][, metadata])`
   private mutating func tensor(_ arguments: [PickleValue], _ version: Int) throws(StorageError) -> PickleValue {
     guard arguments.count >= (version == 3 ? 7 : 4) else {
       throw StorageError(.malformed, "a tensor has too few arguments")
@@ -74,8 +74,23 @@ extension Unpickler {
     var capacity = Int.max - Limits.expandedElements
     if let dtype, let unit = storage.dtype { capacity = storage.count * (unit.bitWidth / 8) / (dtype.bitWidth / 8) }
     let view = try StridedView(offset: offset, shape: shape, strides: strides, capacity: capacity)
-    try make(TorchTensor(storage: storage, dtype: dtype, typeName: typeName, shape: shape, view: view))
+    let isUnresolved = try hasMarks(arguments.dropFirst(version == 3 ? 7 : 6).first ?? .none)
+    try make(
+      TorchTensor(
+        storage: storage, dtype: dtype, typeName: typeName, shape: shape, view: view, isUnresolved: isUnresolved))
     return try pop()
+  }
+
+  /// Whether a tensor's metadata, a dictionary or none, has any mark that is set: `conj` or `neg`.
+  private func hasMarks(_ metadata: PickleValue) throws(StorageError) -> Bool {
+    switch metadata {
+    case .none: return false
+    case .object(let index):
+      guard case .dictionary(let marks) = objects[index] else { break }
+      return marks.values.contains { $0.value != .bool(false) }
+    default: break
+    }
+    throw StorageError(.malformed, "the metadata of a tensor are no dictionary")
   }
 
   /// `("storage", type, key, location, count)`, in the old format with a sixth: a part of another storage.
@@ -96,7 +111,7 @@ extension Unpickler {
     guard case .integer(let count) = parts[4], count >= 0, count <= Limits.tensorBytes else {
       throw StorageError(.malformed, "a storage has no size")
     }
-    let key = try string(parts[2], "the key of a storage")
+    let key = ExactString(try string(parts[2], "the key of a storage"))
     try make(.storage(TorchStorage(key: key, typeName: name, dtype: dtype, count: count)))
   }
 

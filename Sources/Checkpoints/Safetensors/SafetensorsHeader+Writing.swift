@@ -27,7 +27,7 @@ extension SafetensorsHeader {
     var header = JSONObject()
     if !metadata.isEmpty {
       var strings = JSONObject()
-      for (name, value) in metadata.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
+      for (name, value) in metadata.sorted(by: { $0.key.precedesInBytes($1.key) }) {
         strings[name] = .string(value)
       }
       header[SafetensorsKey.metadata] = .object(strings)

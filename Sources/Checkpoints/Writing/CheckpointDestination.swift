@@ -74,8 +74,8 @@ public struct CheckpointDestination: Sendable {
   /// among these, each component's tensors go into a folder of their own: see `FolderPart`.
   ///
   /// `source.bytes(of:)` is called on several threads, in the order of the file. The metadata is written as it is,
-  /// where the format has a place for it (see `WritableFormat.losses(of:)`); `transformers` wants it to be empty or to
-  /// have `"format": "pt"`.
+  /// where the format has a place for it (see `WritableFormat.losses(of:)`). Only in safetensors files `"format": "pt"`
+  /// is added where no framework is named: `transformers` loads none without.
   ///
   /// - Parameters:
   ///   - carriedFiles: none for a single file.
@@ -129,22 +129,22 @@ public struct CheckpointDestination: Sendable {
   }
 
   /// What a folder may lose to this one: files of the same names, all weights of the model that it is, and companions.
-  private func replaceable(by names: Set<String>) -> (String) -> Bool {
+  private func replaceable(by names: Set<ExactString>) -> (String) -> Bool {
     let old = (try? ModelFolder(path))?.tensorFiles ?? []
-    let replaceable = names.union(old).union(companions)
-    return { replaceable.contains($0) }
+    let replaceable = names.union(old.union(companions).map { ExactString($0) })
+    return { replaceable.contains(ExactString($0)) }
   }
 
   /// Paths of the output's files in it. Refuses now what could only fail later.
   private func checkedNames(
     of files: [CarriedContent], beside plans: [ShardPlan]
-  ) throws(StorageError) -> Set<String> {
+  ) throws(StorageError) -> Set<ExactString> {
     if layout == .file {
       guard let first = files.first else { return [] }
       throw StorageError(.invalidArgument, "a single file has no place for \(first.name); write a folder", file: path)
     }
-    var taken = Set(plans.flatMap { plan in plan.shards.map { plan.part.folder + $0.fileName } })
-    for file in files where !taken.insert(file.name.text).inserted {
+    var taken = Set(plans.flatMap { plan in plan.shards.map { ExactString(plan.part.folder + $0.fileName) } })
+    for file in files where !taken.insert(ExactString(file.name.text)).inserted {
       throw StorageError(.malformed, "two files are named \"\(file.name)\"", file: path)
     }
     return taken

@@ -142,8 +142,9 @@ struct TensorStream {
       switch jobs[number] {
       case .tensors(let range):
         return try range.map { index throws(StorageError) in
-          let bytes = try plan.encode(index, source.bytes(of: tensors[index]))
-          return try Piece(bytes, withChecksum: plan.hasChecksums)
+          let bytes = try source.bytes(of: tensors[index])
+          let encoded = try located(file: source.label) { () throws(StorageError) in try plan.encode(index, bytes) }
+          return try Piece(encoded, withChecksum: plan.hasChecksums)
         }
       case .opening(let tensor, let spanned):
         try readers.prepare(tensor, make: spanned.open)

@@ -27,16 +27,9 @@ extension WritableFormat {
   private func metadataLosses(_ metadata: TypedMetadata) -> [String] {
     switch self {
     case .gguf: return []
-    case .safetensors:
-      var losses: [String] = []
-      let arrays = metadata.entries.filter { $0.value.text == nil }.map(\.key).sorted()
-      if !arrays.isEmpty { losses.append("\(name) has no place for arrays; left out: \(Self.listed(arrays))") }
-      let typed = metadata.entries.filter { !$0.value.isString && $0.value.text != nil }.map(\.key).sorted()
-      if !typed.isEmpty { losses.append("\(name) keeps text only; numbers written as text: \(Self.listed(typed))") }
-      return losses
+    case .safetensors: return metadata.lossesAsText(in: name)
     case .pytorch, .npz, .npy:
-      // Which tool wrote a safetensors file says nothing of the tensors.
-      let keys = metadata.entries.map(\.key).filter { $0 != "format" }.sorted()
+      let keys = SafetensorsFramework.unnamed(in: metadata).entries.map(\.key).sorted()
       return keys.isEmpty ? [] : ["\(name) has no place for metadata; left out: \(Self.listed(keys))"]
     }
   }
@@ -51,6 +44,24 @@ extension WritableFormat {
 
   static func listed(_ names: [String]) -> String {
     names.prefix(4).joined(separator: ", ") + (names.count > 4 ? ", … (\(names.count))" : "")
+  }
+}
+
+extension TypedMetadata {
+  /// What is lost of the metadata where there is text only, a sentence each: arrays, and the types of numbers.
+  ///
+  /// - Parameter keeper: what keeps them then.
+  public func lossesAsText(in keeper: String) -> [String] {
+    var losses: [String] = []
+    let arrays = entries.filter { $0.value.text == nil }.map(\.key).sorted()
+    if !arrays.isEmpty {
+      losses.append("\(keeper) has no place for metadata that are arrays; left out: \(WritableFormat.listed(arrays))")
+    }
+    let typed = entries.filter { !$0.value.isString && $0.value.text != nil }.map(\.key).sorted()
+    if !typed.isEmpty {
+      losses.append("\(keeper) keeps metadata as text only; numbers written so: \(WritableFormat.listed(typed))")
+    }
+    return losses
   }
 }
 

@@ -51,7 +51,8 @@ public enum WritableFormat: String, Sendable, CaseIterable {
   ) throws(StorageError) -> any CheckpointFilePlan {
     let ties = source.ties
     return switch self {
-    case .safetensors: try SafetensorsHeader(describing: tensors, metadata: source.metadata)
+    case .safetensors:
+      try SafetensorsHeader(describing: tensors, metadata: SafetensorsFramework.named(in: source.metadata))
     case .gguf:
       try GGUFHeader(planning: tensors, metadata: source.typedMetadata, quantizing: quantization) {
         info throws(StorageError) in try source.stored(info)?.encoding

@@ -9,6 +9,8 @@ struct ZipArchive: Sendable {
   let file: ReadableFile
   /// In the order of their bytes.
   let entries: [ZipEntry]
+  /// Whether there are any checksums: PyTorch leaves all of them zero when it is told to (`set_crc32_options`).
+  let hasChecksums: Bool
   private let indexes: [ExactString: Int]
 
   init(_ file: ReadableFile) throws(StorageError) {
@@ -21,6 +23,7 @@ struct ZipArchive: Sendable {
       }
     }
     self.indexes = indexes
+    hasChecksums = entries.contains { $0.checksum != 0 }
   }
 
   subscript(name: String) -> ZipEntry? { indexes[ExactString(name)].map { entries[$0] } }
@@ -57,9 +60,9 @@ struct ZipArchive: Sendable {
     try check(CRC32.of(UnsafeRawBufferPointer(memory)), against: entry)
   }
 
-  /// - Throws: `digestMismatch` unless `checksum`, of the whole entry, is what the archive says.
+  /// - Throws: `digestMismatch` unless `checksum`, of the whole entry, is what the archive says, if it says any.
   func check(_ checksum: CRC32, against entry: ZipEntry) throws(StorageError) {
-    guard checksum.value == entry.checksum else {
+    guard !hasChecksums || checksum.value == entry.checksum else {
       throw StorageError(
         .digestMismatch, "\(entry.name) does not have the checksum that the archive says", file: file.path,
         offset: entry.dataOffset)

@@ -46,10 +46,9 @@ struct ZipWriter {
     precondition(sink.position == end && open == nil, "the entry before has ended")
     try Limits.check(count + 1, atMost: Limits.zipEntries, "the number of entries")
     try Limits.check(directory.bytes.count, atMost: Limits.zipDirectoryBytes, "the size of the central directory")
+    try Self.check(name)
     let name = Array(name.utf8)
-    guard let nameCount = UInt16(exactly: name.count), !name.contains(0) else {
-      throw StorageError(.unsupportedFeature, "a ZIP archive cannot hold an entry of this name")
-    }
+    let nameCount = UInt16(name.count)
     let offset = sink.position
     if checksum == nil { open = (offset, directory.bytes.count) }
     let checksum = checksum?.value ?? 0
@@ -84,6 +83,13 @@ struct ZipWriter {
     directory.append(name)
     directory.append(wide.bytes)
     count += 1
+  }
+
+  /// - Throws: `unsupportedFeature` for a name that no archive can hold.
+  static func check(_ name: String) throws(StorageError) {
+    guard name.utf8.count <= UInt16.max, !name.utf8.contains(0) else {
+      throw StorageError(.unsupportedFeature, "a ZIP archive cannot hold an entry of this name")
+    }
   }
 
   /// Ends an entry.

@@ -58,6 +58,7 @@ public struct AdaptedSource: TensorSource {
   }
 
   public var metadata: [String: String] { base.metadata }
+  public var typedMetadata: TypedMetadata { base.typedMetadata }
 
   private static func notes(_ adapter: LoRAAdapter, _ targets: AdapterTargets) -> [String] {
     var notes = ["LoRA updates: \(targets.updates.count), whole tensors: \(targets.wholeTensors.count)"]

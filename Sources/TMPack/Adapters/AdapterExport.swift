@@ -120,7 +120,7 @@ public struct AdapterExport: Sendable {
     for info in shared where info.dtype.floatFormat != nil && mix.tensor(named: info.name) == nil {
       others.append(LeftOut(tensor: info.name, reason: .absent))
     }
-    others.sort { $0.tensor.utf8.lexicographicallyPrecedes($1.tensor.utf8) }
+    others.sort { $0.tensor.precedesInBytes($1.tensor) }
 
     let saved =
       options.savesModules
@@ -220,6 +220,6 @@ extension AdapterExport {
       // A number is no name: layers of a list have them.
       return strays.contains(ExactString(last)) || last.allSatisfy(\.isNumber) ? prefix + update.module : last
     }
-    return Set(names.map(ExactString.init)).map(\.text).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    return Set(names.map(ExactString.init)).map(\.text).sorted { $0.precedesInBytes($1) }
   }
 }

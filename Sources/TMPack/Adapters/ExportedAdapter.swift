@@ -11,7 +11,6 @@ import TensorKit
 /// what its decomposition takes.
 final class ExportedAdapter: TensorSource {
   let tensors: [TensorInfo]
-  let metadata = ["format": "pt"]
   var label: String { export.mix.label }
 
   private let export: AdapterExport

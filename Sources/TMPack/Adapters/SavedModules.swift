@@ -33,7 +33,7 @@ struct SavedModules: Sendable {
       guard let info = mix.tensor(named: other.tensor), let module = Self.module(of: info.name, heads) else { continue }
       wanted[ExactString(module), default: []].append(info)
     }
-    for (module, infos) in wanted.sorted(by: { $0.key.text.utf8.lexicographicallyPrecedes($1.key.text.utf8) }) {
+    for (module, infos) in wanted.sorted(by: { $0.key.text.precedesInBytes($1.key.text) }) {
       let all = members[module] ?? []
       let isHead = heads.contains(AdaptableModules.lastComponent(module.text))
       if infos.count == 1, infos[0].name.hasSuffix(".bias"), infos[0].dtype.floatFormat != nil, !isHead {

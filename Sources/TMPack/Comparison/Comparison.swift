@@ -10,6 +10,11 @@ public struct Comparison: Sendable {
     public let right: TensorInfo
     /// Nil when the shapes differ.
     public let difference: Difference?
+
+    /// Whether there is an error: both are of a float dtype, and of one shape.
+    public var hasError: Bool {
+      difference != nil && left.dtype.floatFormat != nil && right.dtype.floatFormat != nil
+    }
   }
 
   /// Measured in binary64, in the order of the elements. Infinite or NaN where an element is not finite, unless both are equal
@@ -118,11 +123,12 @@ public struct Comparison: Sendable {
       && tensors.allSatisfy { $0.left.matches($0.right) && $0.difference?.isEqual == true }
   }
 
-  /// The tensors that differ most first: those of two shapes or with no number for an error, then by their relative error.
+  /// The tensors that differ most first: those of two shapes, or that differ with no number for an error, then by their
+  /// relative error.
   public var worstFirst: [Tensor] {
     func rank(_ tensor: Tensor) -> Double {
-      guard let error = tensor.difference?.relativeError, !error.isNaN else { return .infinity }
-      return error
+      guard let difference = tensor.difference, !difference.relativeError.isNaN else { return .infinity }
+      return tensor.hasError ? difference.relativeError : difference.isEqual ? 0 : .infinity
     }
     return tensors.enumerated().sorted { (rank($1.element), $0.offset) < (rank($0.element), $1.offset) }.map(\.element)
   }

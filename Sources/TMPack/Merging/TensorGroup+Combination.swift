@@ -48,12 +48,13 @@ extension TensorGroup {
     return products
   }
 
-  /// Throws `nonFinite`, naming the expert.
+  /// Throws `nonFinite`, naming the expert and its file.
   func check(_ products: InnerProducts) throws(StorageError) {
     for i in 0..<products.count where !products[i, i].isFinite {
+      let expert = i < members.count ? members[i].expert : nil
       throw StorageError(
         .nonFinite, "has elements that are not finite, or too large to be squared",
-        expert: i < members.count ? members[i].name : nil)
+        file: (expert?.source ?? base.source).label, expert: expert?.name)
     }
   }
 

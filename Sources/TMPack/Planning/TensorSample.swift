@@ -75,7 +75,7 @@ package struct TensorSample: Sendable {
       members += Self.spread(min(wanted, all.count), of: all).map { ($0, stratum) }
     }
     populations = order.map { classes[$0]!.count }
-    self.members = members.sorted { $0.info.name.utf8.lexicographicallyPrecedes($1.info.name.utf8) }
+    self.members = members.sorted { $0.info.name.precedesInBytes($1.info.name) }
     let all = tensors.reduce(0.0) { $0 + Double($1.info.shape.elementCount) }
     self.share = all > 0 ? members.reduce(0.0) { $0 + Double($1.info.shape.elementCount) } / all : 1
   }

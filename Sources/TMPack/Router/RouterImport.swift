@@ -8,7 +8,8 @@ import TensorKit
 /// in the natural order of their names, and all but the last are followed by a leaky rectifier. A normalisation belongs to
 /// the linear layer before it: by its number, where all modules are numbered as `Sequential` does it, and otherwise by
 /// counting, the first to the first. One that comes before all linear layers normalises the inputs. Anything else needs
-/// `order`.
+/// `order`; and numbers that leave room between a layer and its normalisation, which the rectifier may fill, need
+/// `normalization`.
 public struct RouterImport: Sendable {
   /// Where normalisations stand.
   public enum NormalizationPlace: String, Sendable, CaseIterable {
@@ -20,7 +21,8 @@ public struct RouterImport: Sendable {
 
   /// Names of all modules in the order in which they run; nil finds it.
   public var order: [String]?
-  public var normalization = NormalizationPlace.before
+  /// nil: before the rectifiers, if nothing speaks against it.
+  public var normalization: NormalizationPlace?
   /// Of the rectifiers; 0 for ReLU.
   public var slope = 0.01
   /// The normalisations' ε, which is no part of the dictionary.
@@ -171,6 +173,7 @@ public struct RouterImport: Sendable {
     // As `Sequential` numbers them: what the names have in front of the number is the same.
     let stems = Set(modules.map { ExactString(Self.withoutNumber($0.name)) })
     if stems.count == 1 || modules.allSatisfy({ if case .linear = $0.module { true } else { false } }) {
+      if normalization == nil { try Self.checkNumbers(modules) }
       return modules.map(\.module)
     }
     var normalizations = modules.filter { if case .normalization = $0.module { true } else { false } }
@@ -197,6 +200,20 @@ public struct RouterImport: Sendable {
 
   private static func withoutNumber(_ name: String) -> String {
     String(name.reversed().drop { $0.isASCII && $0.isNumber }.reversed())
+  }
+
+  /// Refuses a normalisation that something without parameters precedes: the rectifier, or dropout.
+  private static func checkNumbers(_ modules: [(name: String, module: Module)]) throws(StorageError) {
+    func number(_ name: String) -> Int? { Int(name.dropFirst(withoutNumber(name).count)) }
+    for (before, next) in zip(modules, modules.dropFirst()) {
+      guard case .linear = before.module, case .normalization = next.module, let first = number(before.name),
+        let second = number(next.name), second - first > 1
+      else { continue }
+      throw StorageError(
+        .invalidArgument,
+        "something lies between the modules \"\(before.name)\" and \"\(next.name)\": say with --normalization whether normalisations stand before or after the rectifiers"
+      )
+    }
   }
 
   // MARK: Folding

@@ -63,13 +63,13 @@ struct Compare: ParsableCommand {
         continue
       }
       let equal = difference.isEqual ? "all" : "\(difference.equalCount) of \(difference.elementCount)"
-      if tensor.left.dtype.floatFormat == nil || tensor.right.dtype.floatFormat == nil {
-        table.add([tensor.left.name, "", "", "", equal])
-      } else {
+      if tensor.hasError {
         table.add([
           tensor.left.name, difference.relativeError.significant(4), difference.cosine.fixed(6),
           difference.maximum.significant(4), equal,
         ])
+      } else {
+        table.add([tensor.left.name, "", "", "", equal])
       }
     }
     Console.result(table.text)
@@ -81,10 +81,15 @@ struct Compare: ParsableCommand {
   private func verdict(_ comparison: Comparison) -> String {
     if comparison.isEqual { return "equal bit for bit" }
     let otherShapes = comparison.tensors.count { $0.difference == nil }
+    let otherNumbers = comparison.tensors.count { !$0.hasError && $0.difference?.isEqual == false }
+    let otherDTypes = comparison.tensors.count { $0.left.dtype != $0.right.dtype }
     let error = "relative error \(comparison.relativeError.significant(4))"
     let notes = [
-      comparison.tensors.count == otherShapes ? "nothing to compare" : error,
+      comparison.tensors.count == otherShapes ? "nothing to compare" : nil,
+      comparison.tensors.contains(where: \.hasError) ? error : nil,
+      otherNumbers == 0 ? nil : "\(otherNumbers) not of floats and different",
       otherShapes == 0 ? nil : "\(otherShapes) of different shapes",
+      otherDTypes == 0 ? nil : "\(otherDTypes) of different dtypes",
       comparison.onlyLeft.isEmpty ? nil : "\(comparison.onlyLeft.count) only in the first",
       comparison.onlyRight.isEmpty ? nil : "\(comparison.onlyRight.count) only in the second",
     ]
@@ -109,7 +114,7 @@ struct Compare: ParsableCommand {
           object["same_shape"] = true
           object["elements"] = JSONValue(difference.elementCount)
           object["equal_elements"] = JSONValue(difference.equalCount)
-          if tensor.left.dtype.floatFormat != nil, tensor.right.dtype.floatFormat != nil {
+          if tensor.hasError {
             object["relative_error"] = .number(difference.relativeError)
             object["cosine"] = .number(difference.cosine)
             object["max_difference"] = .number(difference.maximum)

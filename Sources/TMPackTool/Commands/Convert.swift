@@ -99,6 +99,7 @@ struct Convert: ParsableCommand {
         file of weights can be converted, by that file's name
         """, file: input)
     }
+    try FileTree.check(output, replacesNoneOf: [input])
     let checkpoint = try Checkpoint.open(input, mode: work.io)
     var source: any TensorSource = checkpoint.source
     if !globs.isEmpty {
@@ -118,7 +119,8 @@ struct Convert: ParsableCommand {
       }
     }
 
-    var notes = checkpoint.notes + destination.notes(on: source)
+    var notes = checkpoint.notes + checkpoint.skippedNotes(withFiles: destination.layout == .folder)
+    notes += destination.notes(on: source)
     if destination.layout == .file, !checkpoint.carriedFiles.isEmpty {
       notes.append(
         "a single file has no place for the folder's \(counted(checkpoint.carriedFiles.count, "other file"))")

@@ -136,7 +136,8 @@ struct Merge: ParsableCommand {
     // A method that does not use the base's values needs one only to say which tensors there are.
     let origin = base ?? experts[0].checkpoint
     if let output {
-      try FileTree.check(output.path, replacesNoneOf: [origin.path] + experts.flatMap(\.paths))
+      let read = [origin.path] + experts.flatMap(\.paths) + [recipe].compactMap { $0 }
+      try FileTree.check(output.path, replacesNoneOf: read)
     }
     let sources = MergeSources(base: origin, experts: experts)
     try sources.checkArchitectures()
@@ -168,7 +169,9 @@ struct Merge: ParsableCommand {
     _ found: MergeSearch?
   ) {
     let bytes = source.tensors.reduce(0) { $0 + UInt64($1.byteCount) }
-    let notes = inputs.notes + destination.notes(on: source) + overflowNotes(overflows, of: "merged model")
+    let notes =
+      inputs.notes + inputs.base.skippedNotes(withFiles: destination.layout == .folder) + destination.notes(on: source)
+      + overflowNotes(overflows, of: "merged model")
     if reporting.json {
       var object: JSONObject = [
         "output": .string(destination.path), "format": .string(destination.format.rawValue),
@@ -182,7 +185,7 @@ struct Merge: ParsableCommand {
     for note in notes { Console.talk("note: \(note)") }
     if let found { Console.result(found.table) }
     Console.result(
-      "\(destination.path): \(source.tensors.count) tensors, \(ByteSize.text(bytes)), merged of "
+      "\(destination.path): \(counted(source.tensors.count, "tensor")), \(ByteSize.text(bytes)), merged of "
         + counted(inputs.sources.experts.count, "expert"))
   }
 }

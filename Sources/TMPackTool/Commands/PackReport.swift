@@ -16,16 +16,14 @@ struct PackReport {
   /// Those packed in this run.
   private var experts: ArraySlice<ExpertReference> { summary.experts.suffix(inputs.count) }
 
-  /// Files of model folders that stay behind.
-  private var skipped: [(path: String, file: SkippedFile)] {
-    ([base].compactMap { $0 } + inputs.map(\.checkpoint)).flatMap { checkpoint in
-      checkpoint.skippedFiles.map { (checkpoint.path, $0) }
-    }
-  }
+  private var checkpoints: [Checkpoint] { [base].compactMap { $0 } + inputs.map(\.checkpoint) }
 
-  /// How the checkpoints were read.
+  /// How the checkpoints were read, and what of them an archive does not keep.
   private var sourceNotes: [(expert: String, note: String)] {
-    inputs.flatMap { input in input.checkpoint.notes.map { (input.name, $0) } }
+    inputs.flatMap { input in
+      let losses = input.checkpoint.source.typedMetadata.lossesAsText(in: "the archive")
+      return (input.checkpoint.notes + losses).map { (input.name, $0) }
+    }
   }
 
   func print(_ options: OutputOptions) {
@@ -45,9 +43,7 @@ struct PackReport {
     }
     for note in overflowNotes(overflows, of: "shared model") { Console.talk("note: \(note)") }
     for (name, note) in sourceNotes { Console.talk("note: \(name): \(note)") }
-    for (path, file) in skipped {
-      Console.talk("note: \(FileTree.join(path, file.name)) stays behind: \(file.reason.rawValue)")
-    }
+    for note in checkpoints.flatMap({ $0.skippedNotes() }) { Console.talk("note: \(note)") }
     if let reused = summary.reusedJobs, reused > 0 { Console.talk("note: \(counted(reused, "job")) were done already") }
     for note in otherNotes { Console.talk("note: \(note)") }
     for pattern in unusedPatterns { Console.talk("note: \(pattern) matches no tensor") }
@@ -84,8 +80,10 @@ struct PackReport {
     object["source_notes"] = .array(
       sourceNotes.map { ["expert": .string($0.expert), "note": .string($0.note)] })
     object["skipped_files"] = .array(
-      skipped.map {
-        ["folder": .string($0.path), "name": .string($0.file.name), "reason": .string($0.file.reason.rawValue)]
+      checkpoints.flatMap { checkpoint in
+        checkpoint.skippedFiles.map {
+          ["folder": .string(checkpoint.path), "name": .string($0.name), "reason": .string($0.reason.rawValue)]
+        }
       })
     object["unused_patterns"] = .array(unusedPatterns.map { .string($0) })
     return .object(object)

@@ -24,7 +24,7 @@ enum Console {
 
   static func result(_ text: String) { write(text.printable + "\n", to: STDOUT_FILENO) }
 
-  static func result(_ json: JSONValue) { write(json.prettyText + "\n", to: STDOUT_FILENO) }
+  static func result(_ json: JSONValue) { write(json.prettyText.printableJSON + "\n", to: STDOUT_FILENO) }
 
   static func talk(_ text: String) { write(text.printable + "\n", to: STDERR_FILENO) }
 
@@ -33,7 +33,7 @@ enum Console {
 
   static func report(_ error: StorageError, asJSON: Bool) {
     if asJSON {
-      talk(JSONValue.object(["error": error.json]).compactText)
+      write(JSONValue.object(["error": error.json]).compactText.printableJSON + "\n", to: STDERR_FILENO)
     } else {
       talk("tmpack: \(error)")
     }

@@ -98,6 +98,14 @@ extension String {
     }
   }
 
+  /// JSON with these characters written as its own escapes, so that the strings in it stay what they are.
+  var printableJSON: String {
+    guard unicodeScalars.contains(where: \.isUnprintable) else { return self }
+    return unicodeScalars.reduce(into: "") { text, scalar in
+      text += scalar.isUnprintable ? scalar.escapedInJSON : String(scalar)
+    }
+  }
+
   /// On one line.
   var onOneLine: String { split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\\u{A}") }
 
@@ -159,6 +167,8 @@ extension Unicode.Scalar {
   fileprivate var isUnprintable: Bool { self != "\n" && (value < 0x20 || (0x7F...0x9F).contains(value)) }
 
   fileprivate var escaped: String { "\\u{\(String(value, radix: 16, uppercase: true))}" }
+
+  fileprivate var escapedInJSON: String { "\\u" + String(value, radix: 16).leftPadded(to: 4, with: "0") }
 }
 
 extension String {

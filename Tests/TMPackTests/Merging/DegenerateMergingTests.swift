@@ -20,8 +20,10 @@ import Testing
     _ text: String, _ models: [[SampleTensor]]
   ) throws -> [[Double]] {
     let sources = try MergeSources(
-      base: MemoryTensorSource(models[0]),
-      experts: models.dropFirst().enumerated().map { .init(name: "e\($0)", source: try MemoryTensorSource($1)) })
+      base: MemoryTensorSource(models[0], label: "base"),
+      experts: models.dropFirst().enumerated().map { index, model in
+        .init(name: "e\(index)", source: try MemoryTensorSource(model, label: "file of e\(index)"))
+      })
     let source = try SharedModelSource(sources, method: try method(text).make())
     return try source.tensors.map { info in
       var values = [Double](repeating: 0, count: info.shape.elementCount)
@@ -84,6 +86,8 @@ import Testing
     } else {
       #expect(error?.code == .nonFinite)
       #expect(error?.tensor == "w")
+      // The sum of the experts has no file but the base's.
+      #expect(error?.file == error?.expert.map { "file of \($0)" } ?? "base")
     }
   }
 

@@ -43,6 +43,9 @@ import Testing
       modules: "('0', L(5, 8)), R, ('2', B(8)), ('3', L(8, 7)), R, ('5', B(7)), ('6', L(7, 3))",
       settings: settings { $0.normalization = .after }),
     Network(
+      name: "with dropout before the normalisation",
+      modules: "('0', L(5, 8)), D, ('2', B(8)), R, ('4', L(8, 3))", settings: settings { $0.normalization = .before }),
+    Network(
       name: "in an order that must be said", modules: "('z', L(5, 5)), ('y', B(5)), R, ('x', L(5, 3))",
       settings: settings { $0.order = ["z", "y", "x"] }),
     Network(
@@ -157,6 +160,21 @@ import Testing
     #expect(try failure(strange) { $0.order = ["fc", "out"] }?.code == .invalidArgument)
     #expect(try failure(strange) { $0.order = ["fc", "n", "x"] }?.code == .invalidArgument)
     #expect(try failure(strange) { $0.order = ["fc", "n", "out"] }?.code != nil)
+  }
+
+  // Modules 0 and 2 of a Sequential: the rectifier may be module 1.
+  @Test func asksWhereANormalisationStands() throws {
+    func numbered(_ normalization: String) -> [(name: String, shape: [Int])] {
+      [
+        ("0.weight", [4, 3]), ("\(normalization).running_mean", [4]), ("\(normalization).running_var", [4]),
+        ("\(Int.max).weight", [2, 4]),
+      ]
+    }
+    let error = try failure(numbered("2"))
+    #expect(error?.code == .invalidArgument && error?.message.contains("\"2\"") == true)
+    #expect(try failure(numbered("2")) { $0.normalization = .after } == nil)
+    #expect(try failure(numbered("2")) { $0.normalization = .before } == nil)
+    #expect(try failure(numbered("1")) == nil)
   }
 
   @Test func refusesWhatIsNotFinite() throws {

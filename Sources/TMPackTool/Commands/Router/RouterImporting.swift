@@ -33,8 +33,11 @@ struct RouterImporting: ParsableCommand {
     help: ArgumentHelp("All modules in the order in which they run, where it is not clear.", valueName: "name,…"))
   var modules: NameList?
 
-  @Option(help: ArgumentHelp("Whether normalisations stand before or after the rectifiers.", valueName: "place"))
-  var normalization = RouterImport.NormalizationPlace.before
+  @Option(
+    help: ArgumentHelp(
+      "Whether normalisations stand before or after the rectifiers (default: before, unless numbers leave it open).",
+      valueName: "place"))
+  var normalization: RouterImport.NormalizationPlace?
 
   @Option(help: ArgumentHelp("Slope of the rectifiers for negative numbers; 0 for ReLU.", valueName: "number"))
   var slope = 0.01
@@ -83,7 +86,7 @@ struct RouterImporting: ParsableCommand {
     settings.epsilon = epsilon
     let model = try settings.model(Checkpoint.open(weights, mode: reading.io).source)
     var record = ["dtype": dtype.rawValue.lowercased(), "slope": "\(slope)", "epsilon": "\(epsilon)"]
-    record["normalization"] = normalization.rawValue
+    record["normalization"] = (normalization ?? .before).rawValue
     record["modules"] = modules?.names.joined(separator: ",")
     var sources = [try Embeddings.record(of: weights, reading.io)]
     if let validation { sources.append(try Embeddings.record(of: validation, reading.io)) }
