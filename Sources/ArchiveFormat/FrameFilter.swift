@@ -91,7 +91,7 @@ public enum FrameFilter: Sendable, Hashable {
     case .none: try Zstandard.decompress(stored, into: raw)
     case .bytePlanes(let width), .rotatedPlanes(let width):
       let isRotated = self == .rotatedPlanes(width: width)
-      try withDecompressed(stored, size: raw.count) { planes in
+      try Zstandard.withDecompressed(stored, size: raw.count) { planes in
         BytePlanes.merge(planes, width: width, rotated: isRotated, into: raw)
       }
     case .magnitudes(let width):
@@ -99,20 +99,11 @@ public enum FrameFilter: Sendable, Hashable {
       guard size <= UInt64(raw.count) else {
         throw StorageError(.malformed, "zstd: declares \(size) filtered bytes for \(raw.count) raw ones")
       }
-      try withDecompressed(stored, size: Int(size)) { encoded throws(StorageError) in
+      try Zstandard.withDecompressed(stored, size: Int(size)) { encoded throws(StorageError) in
         guard Magnitudes.decode(encoded, width: width, into: raw) else {
           throw StorageError(.malformed, "a frame's magnitudes are not such")
         }
       }
     }
-  }
-
-  private func withDecompressed(
-    _ stored: UnsafeRawBufferPointer, size: Int, _ body: (UnsafeRawBufferPointer) throws(StorageError) -> Void
-  ) throws(StorageError) {
-    let filtered = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 64)
-    defer { filtered.deallocate() }
-    try Zstandard.decompress(stored, into: filtered)
-    try body(UnsafeRawBufferPointer(filtered))
   }
 }

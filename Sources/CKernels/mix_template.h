@@ -1,9 +1,12 @@
 // Tensors of mixes, for one element type and one instruction set. Included once for each pair, with these defined:
 //
-//   ELEMENT   how the tensor is stored: uint16_t for halves, uint32_t for binary32
-//   LOAD(x)   a vector of elements, widened to 32 bits, as binary32 (bits)
-//   STORE(x)  a vector of binary32 (bits), rounded, in the low bits of 32
+//   ELEMENT            how the tensor is stored: uint16_t for halves, uint32_t for binary32
+//   LOAD(T, p, a, b)   2 * LANES elements from `p` on, as two vectors of binary32 (bits)
+//   STORE(T, p, a, b)  the same vectors, rounded, to `p`
 //   LANES, VECTORS, TILE_ROWS, TARGET, NAME(x)   as in accumulate_template.h
+//
+// Of halves the first vector has the elements of even columns, the second those of odd ones: they share a word, and need not be
+// moved to other lanes. `packed` has its columns in the same order.
 //
 // A tile goes from memory to registers, through all components, and back: once.
 
@@ -14,7 +17,7 @@
 
 typedef float NAME(vector) __attribute__((vector_size(LANES * 4), aligned(4)));
 typedef uint32_t NAME(bits) __attribute__((vector_size(LANES * 4), aligned(4)));
-typedef ELEMENT NAME(elements) __attribute__((vector_size(LANES * sizeof(ELEMENT)), aligned(sizeof(ELEMENT))));
+typedef uint32_t NAME(words) __attribute__((vector_size(LANES * 4), aligned(sizeof(ELEMENT)), may_alias));
 
 TARGET static inline void NAME(tile)(
     const ELEMENT *shared, ELEMENT *out, size_t stride, const float *left, const float *packed, size_t rank) {
@@ -22,12 +25,12 @@ TARGET static inline void NAME(tile)(
 #pragma clang loop unroll(full)
   for (size_t i = 0; i < TILE_ROWS; i++)
 #pragma clang loop unroll(full)
-    for (size_t v = 0; v < VECTORS; v++) {
+    for (size_t v = 0; v < VECTORS; v += 2) {
       const ELEMENT *place = shared + i * stride + v * LANES;
-      const NAME(bits) x = __builtin_convertvector(*(const NAME(elements) *)place, NAME(bits));
-      sum[i][v] = (NAME(vector))LOAD(NAME, x);
+      LOAD(NAME, place, sum[i][v], sum[i][v + 1]);
       // The next tile of these rows comes when the panel's other rows are through.
       __builtin_prefetch(place + TILE_COLUMNS);
+      if (sizeof(ELEMENT) == 4) __builtin_prefetch(place + TILE_COLUMNS + LANES);
     }
   for (size_t k = 0; k < rank; k++) {
 #pragma clang loop unroll(full)
@@ -44,10 +47,7 @@ TARGET static inline void NAME(tile)(
 #pragma clang loop unroll(full)
   for (size_t i = 0; i < TILE_ROWS; i++)
 #pragma clang loop unroll(full)
-    for (size_t v = 0; v < VECTORS; v++) {
-      const NAME(bits) x = (NAME(bits))sum[i][v];
-      *(NAME(elements) *)(out + i * stride + v * LANES) = __builtin_convertvector(STORE(NAME, x), NAME(elements));
-    }
+    for (size_t v = 0; v < VECTORS; v += 2) STORE(NAME, out + i * stride + v * LANES, sum[i][v], sum[i][v + 1]);
 }
 
 // A tile that the matrix fills only partly: worked on in a copy, whose other elements are thrown away.
@@ -59,17 +59,18 @@ TARGET static void NAME(partial_tile)(
     for (size_t j = 0; j < columns; j++) tile[i * TILE_COLUMNS + j] = shared[i * stride + j];
   // One row at a time: there may be no more rows of coefficients to read.
   for (size_t i = 0; i < rows; i++) {
-    for (size_t v = 0; v < VECTORS; v++) {
+    for (size_t v = 0; v < VECTORS; v += 2) {
       ELEMENT *place = tile + i * TILE_COLUMNS + v * LANES;
-      const NAME(bits) x = __builtin_convertvector(*(const NAME(elements) *)place, NAME(bits));
-      NAME(vector) sum = (NAME(vector))LOAD(NAME, x);
+      NAME(vector) first, second;
+      LOAD(NAME, place, first, second);
       for (size_t k = 0; k < rank; k++) {
         // Less nothing: a broadcast that keeps the sign of a zero, and costs no addition.
-      const NAME(vector) a = left[i * rank + k] - (NAME(vector)){};
-        sum = __builtin_elementwise_fma(a, *(const NAME(vector) *)(packed + k * TILE_COLUMNS + v * LANES), sum);
+        const NAME(vector) a = left[i * rank + k] - (NAME(vector)){};
+        const float *right = packed + k * TILE_COLUMNS + v * LANES;
+        first = __builtin_elementwise_fma(a, *(const NAME(vector) *)right, first);
+        second = __builtin_elementwise_fma(a, *(const NAME(vector) *)(right + LANES), second);
       }
-      const NAME(bits) y = (NAME(bits))sum;
-      *(NAME(elements) *)place = __builtin_convertvector(STORE(NAME, y), NAME(elements));
+      STORE(NAME, place, first, second);
     }
   }
   for (size_t i = 0; i < rows; i++)

@@ -9,40 +9,43 @@ package final class MixedProduct: Sendable {
   /// The right side in the order of the kernel.
   private nonisolated(unsafe) let packed: UnsafeMutableBufferPointer<Float>
   private let isa: InstructionSet
+  private let format: FloatFormat
+  private let type: tmpack_mix_type
 
-  /// - Parameter products: at least one, of scale 1.
+  /// - Parameters:
+  ///   - products: at least one, of scale 1.
+  ///   - format: the tensor's.
+  /// - Returns: nil for a format that there is no kernel for.
   /// - Complexity: holds rank · (rows + 2 · columns) floats.
-  package init(_ products: [LowRankProduct], using isa: InstructionSet = .best) {
+  package init?(_ products: [LowRankProduct], for format: FloatFormat, using isa: InstructionSet = .best) {
+    guard let type = format.mixType else { return nil }
+    self.format = format
+    self.type = type
     let product = products.count == 1 ? products[0] : LowRankProduct(sumOf: products)
     precondition(product.scale == 1, "scales are in the left sides")
     self.product = product
     self.isa = isa
     packed = .allocate(capacity: tmpack_packed_count(isa.code, product.columns, product.rank))
-    tmpack_pack_right(isa.code, product.right, product.columns, product.rank, packed.baseAddress!)
+    tmpack_pack_right(isa.code, type, product.right, product.columns, product.rank, packed.baseAddress!)
   }
 
   deinit { packed.deallocate() }
-
-  /// Whether there is a kernel for tensors of this format.
-  package static func supports(_ format: FloatFormat) -> Bool { format.mixType != nil }
 
   package var rows: Int { product.rows }
   package var columns: Int { product.columns }
 
   /// A good number of rows for one call: about so many bytes of them, and whole panels of the kernel.
-  package func rowCount(about bytes: Int, _ format: FloatFormat) -> Int {
+  package func rowCount(about bytes: Int) -> Int {
     let panel = Int(TMPACK_MIX_PANEL_ROWS)
     return min(rows, max(1, bytes / (panel * product.columns * format.byteWidth)) * panel)
   }
 
   /// Writes the sum of `shared` and the product: the elements of some rows, in the same format.
   ///
-  /// - Precondition: the format is supported; both buffers are aligned for its elements.
+  /// - Precondition: both buffers are aligned for the format's elements.
   package func add(
-    to shared: UnsafeRawBufferPointer, _ format: FloatFormat, into destination: UnsafeMutableRawBufferPointer,
-    rows: Range<Int>
+    to shared: UnsafeRawBufferPointer, into destination: UnsafeMutableRawBufferPointer, rows: Range<Int>
   ) {
-    guard let type = format.mixType else { preconditionFailure("a supported format") }
     precondition(rows.lowerBound >= 0 && rows.upperBound <= product.rows, "rows of the product")
     precondition(shared.count == rows.count * product.columns * format.byteWidth && destination.count == shared.count)
     guard !rows.isEmpty else { return }

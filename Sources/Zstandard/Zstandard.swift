@@ -101,13 +101,50 @@ public enum Zstandard {
   public static func decompress(_ stored: UnsafeRawBufferPointer, into raw: UnsafeMutableRawBufferPointer)
     throws(StorageError)
   {
-    try ZstandardFrameHeader(parsing: stored).check(rawSize: raw.count)
+    try check(stored, rawSize: raw.count)
+    let decompressor = Decompressors.take()
+    defer { Decompressors.give(decompressor) }
+    try decompressor.decompress(stored, into: raw)
+  }
+
+  /// Decompresses exactly one frame of `size` bytes and lends them to `body`, in memory that is used again.
+  ///
+  /// - Throws: as `decompress`.
+  public static func withDecompressed(
+    _ stored: UnsafeRawBufferPointer, size: Int, _ body: (UnsafeRawBufferPointer) throws(StorageError) -> Void
+  ) throws(StorageError) {
+    try check(stored, rawSize: size)
+    let decompressor = Decompressors.take()
+    defer { Decompressors.give(decompressor) }
+    let room = decompressor.room(size)
+    try decompressor.decompress(stored, into: room)
+    try body(UnsafeRawBufferPointer(room))
+  }
+
+  private static func check(_ stored: UnsafeRawBufferPointer, rawSize: Int) throws(StorageError) {
+    try ZstandardFrameHeader(parsing: stored).check(rawSize: rawSize)
     let frameSize = ZSTD_findFrameCompressedSize(stored.baseAddress, stored.count)
     guard ZSTD_isError(frameSize) == 0, frameSize == stored.count else {
       throw StorageError(.malformed, "zstd: the stored bytes are not exactly one frame")
     }
-    let context = Decompressors.take()
-    defer { Decompressors.give(context) }
+  }
+}
+
+/// What decompressing a frame needs.
+private final class Decompressor {
+  private let context: OpaquePointer
+  private var memory = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+  /// Of memory that is kept: a frame of an archive.
+  private static let mostKept = 4 << 20
+
+  init() { context = ZSTD_createDCtx()! }
+
+  deinit {
+    ZSTD_freeDCtx(context)
+    memory.deallocate()
+  }
+
+  func decompress(_ stored: UnsafeRawBufferPointer, into raw: UnsafeMutableRawBufferPointer) throws(StorageError) {
     let result = ZSTD_decompressDCtx(context, raw.baseAddress, raw.count, stored.baseAddress, stored.count)
     guard ZSTD_isError(result) == 0 else {
       let code: StorageError.Code =
@@ -116,24 +153,31 @@ public enum Zstandard {
     }
     guard result == raw.count else { throw StorageError(.malformed, "zstd: gave \(result) of \(raw.count) bytes") }
   }
+
+  /// The decompressor's own memory, good until the next call.
+  func room(_ count: Int) -> UnsafeMutableRawBufferPointer {
+    if count > memory.count {
+      memory.deallocate()
+      memory = .allocate(byteCount: count, alignment: 64)
+    }
+    return UnsafeMutableRawBufferPointer(rebasing: memory[0..<count])
+  }
+
+  var isKept: Bool { memory.count <= Self.mostKept }
 }
 
-/// Contexts to decompress with that are used again: a new one costs as much as many a frame.
+/// Decompressors that are used again: a new one costs as much as many a frame, and its memory a page fault every 4 KiB.
 private enum Decompressors {
   /// What several threads need at once.
   private static let mostIdle = 64
-  private nonisolated(unsafe) static var idle: [OpaquePointer] = []
+  private nonisolated(unsafe) static var idle: [Decompressor] = []
   private static let lock = Mutex(())
 
-  static func take() -> OpaquePointer { lock.withLock { _ in idle.popLast() } ?? ZSTD_createDCtx()! }
+  static func take() -> Decompressor { lock.withLock { _ in idle.popLast() } ?? Decompressor() }
 
-  static func give(_ context: OpaquePointer) {
-    let isKept = lock.withLock { _ in
-      guard idle.count < mostIdle else { return false }
-      idle.append(context)
-      return true
-    }
-    if !isKept { ZSTD_freeDCtx(context) }
+  static func give(_ decompressor: Decompressor) {
+    guard decompressor.isKept else { return }
+    lock.withLock { _ in if idle.count < mostIdle { idle.append(decompressor) } }
   }
 }
 

@@ -5,7 +5,7 @@ import Testing
 @Suite struct MixedProductTests {
   /// Every kernel of this machine against addition in binary32 and one rounding, on whole and partial tiles.
   @Test(arguments: InstructionSet.available, [FloatFormat.f32, .bf16, .f16])
-  func givesTheBitsOfSeparateSteps(_ isa: InstructionSet, _ format: FloatFormat) {
+  func givesTheBitsOfSeparateSteps(_ isa: InstructionSet, _ format: FloatFormat) throws {
     for (rows, columns, ranks) in [
       (6, 64, [3]), (1, 1, [1]), (25, 130, [4, 1]), (7, 63, [16]), (49, 200, [2, 2, 2]), (1, 300, [5]), (300, 1, [5]),
     ] {
@@ -25,8 +25,9 @@ import Testing
       expected.withUnsafeMutableBytes { raw in sum.withUnsafeBufferPointer { format.round($0, into: raw) } }
 
       var found = [UInt8](repeating: 0xAA, count: shared.count)
+      let product = try #require(MixedProduct(products, for: format, using: isa))
       found.withUnsafeMutableBytes { target in
-        shared.withUnsafeBytes { MixedProduct(products, using: isa).add(to: $0, format, into: target, rows: 0..<rows) }
+        shared.withUnsafeBytes { product.add(to: $0, into: target, rows: 0..<rows) }
       }
       #expect(found == expected, "\(rows) × \(columns), \(ranks)")
     }

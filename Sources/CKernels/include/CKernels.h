@@ -53,8 +53,9 @@ typedef enum tmpack_mix_type { TMPACK_MIX_F32 = 0, TMPACK_MIX_BF16 = 1, TMPACK_M
 /// The floats of `packed` for `tmpack_mix`.
 size_t tmpack_packed_count(tmpack_isa isa, size_t columns, size_t rank);
 
-/// Copies `right`, rank x columns and row-major, in the order in which `tmpack_mix` on `isa` reads it.
-void tmpack_pack_right(tmpack_isa isa, const float *right, size_t columns, size_t rank, float *packed);
+/// Copies `right`, rank x columns and row-major, in the order in which `tmpack_mix` on `isa` reads it for tensors of that type.
+void tmpack_pack_right(
+    tmpack_isa isa, tmpack_mix_type type, const float *right, size_t columns, size_t rank, float *packed);
 
 /// Rows that are best given to `tmpack_mix` together, or a multiple of so many.
 #define TMPACK_MIX_PANEL_ROWS 96

@@ -34,8 +34,8 @@ struct WeightedSum: Sendable {
     self.output = output
     self.overflows = format == output ? nil : overflows
     self.addends = addends
-    let products = format == output && MixedProduct.supports(format) ? Self.products(addends) : nil
-    product = products.map { MixedProduct($0) }
+    let products = format == output ? Self.products(addends) : nil
+    product = products.flatMap { MixedProduct($0, for: format) }
   }
 
   /// The addends, if all are low-rank factors and there is one.
@@ -57,7 +57,7 @@ struct WeightedSum: Sendable {
 
   /// Elements of a run of a tensor of `count` of them, of which several may be written at the same time.
   func runLength(_ count: Int) -> Int {
-    if let product { return product.rowCount(about: Self.panelBytes, format) * product.columns }
+    if let product { return product.rowCount(about: Self.panelBytes) * product.columns }
     let width = format == .f64 ? 8 : 4
     return WeightedFactor.runLength(count, about: Self.panelBytes / width, granularity: granularity)
   }
@@ -94,7 +94,7 @@ struct WeightedSum: Sendable {
     precondition(shared.count == run.count * format.byteWidth && destination.count == run.count * output.byteWidth)
     if let product {
       product.add(
-        to: shared, format, into: destination,
+        to: shared, into: destination,
         rows: run.lowerBound / product.columns..<(run.upperBound + product.columns - 1) / product.columns)
     } else if format == .f64 {
       try write(run, shared, through: Double.self, destination)
