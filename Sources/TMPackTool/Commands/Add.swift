@@ -3,6 +3,7 @@ import TMPack
 
 struct Add: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "add",
     abstract: "Add experts to an archive, in place.",
     discussion: """
       Example:

@@ -3,6 +3,7 @@ import TMPack
 
 struct Compare: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "compare",
     abstract: "Compare two checkpoints, or selections of archives, tensor by tensor.",
     discussion: """
       Examples:

@@ -27,6 +27,7 @@ extension Overflow: ExpressibleByArgument {
 
 struct Convert: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "convert",
     abstract: "Convert a checkpoint between formats, dtypes and names.",
     discussion: """
       Examples:

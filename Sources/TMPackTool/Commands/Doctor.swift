@@ -3,6 +3,7 @@ import TMPack
 
 struct Doctor: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "doctor",
     abstract: "Print versions, processor features, the BLAS in use, memory and disk.",
     discussion: """
       Example:

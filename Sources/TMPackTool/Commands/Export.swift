@@ -3,6 +3,7 @@ import TMPack
 
 struct Export: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "export",
     abstract: "Export an expert or a mix as a PEFT adapter.",
     discussion: """
       Examples:

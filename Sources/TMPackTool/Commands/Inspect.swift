@@ -3,6 +3,7 @@ import TMPack
 
 struct Inspect: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "inspect",
     abstract: "List what an archive holds.",
     discussion: """
       Examples:

@@ -3,6 +3,7 @@ import TMPack
 
 struct Join: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "join",
     abstract: "Make an archive of the parts that runs have made.",
     discussion: """
       Example:

@@ -3,6 +3,7 @@ import TMPack
 
 struct Merge: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "merge",
     abstract: "Merge checkpoints into one.",
     discussion: """
       Examples:

@@ -3,6 +3,7 @@ import TMPack
 
 struct Pack: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "pack",
     abstract: "Pack fine-tuned checkpoints into an archive.",
     discussion: """
       Examples:

@@ -3,6 +3,7 @@ import TMPack
 
 struct Plan: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "plan",
     abstract: "Predict what pack would give and take: sizes, errors, time, memory, disk.",
     discussion: """
       Examples:

@@ -3,6 +3,7 @@ import TMPack
 
 struct Remove: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "remove",
     abstract: "Remove experts from an archive, or only the space that additions have left unused.",
     discussion: """
       Examples:

@@ -3,6 +3,7 @@ import TMPack
 
 struct Route: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "route",
     abstract: "Say how much of each expert some inputs want.",
     discussion: """
       Examples:

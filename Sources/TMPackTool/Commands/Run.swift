@@ -3,6 +3,7 @@ import TMPack
 
 struct Run: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "run",
     abstract: "Do one share of a task list's work, and keep it in a part.",
     discussion: """
       Examples:

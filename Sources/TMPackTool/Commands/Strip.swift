@@ -3,6 +3,7 @@ import TMPack
 
 struct Strip: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "strip",
     abstract: "Drop parts of an archive that can be done without.",
     discussion: """
       Example:

@@ -3,6 +3,7 @@ import TMPack
 
 struct Unpack: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "unpack",
     abstract: "Rebuild an expert, a weighted mix of experts, or the shared model.",
     discussion: """
       Examples:

@@ -3,6 +3,7 @@ import TMPack
 
 struct Verify: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "verify",
     abstract: "Check an archive, and what it says of its sources.",
     discussion: """
       Examples:
