@@ -21,6 +21,9 @@ extension ArchiveFile {
     return parts
   }
 
+  /// The extents of those parts' frames, each once.
+  package func frameExtents() -> Set<Extent> { Set(readableParts().lazy.flatMap(\.frames).map(\.extent)) }
+
   /// Those of some extents whose bytes have another digest, with the one that they have.
   ///
   /// - Parameter progress: called with the bytes done and the bytes to do.

@@ -1,6 +1,6 @@
 import CKernels
 
-/// The checksum of tensors of detached models (TMP-6-4) and of ZIP entries (ISO 3309: polynomial 0xEDB88320, reflected).
+/// The checksum of tensors of detached models (TMP-6-24) and of ZIP entries (ISO 3309: polynomial 0xEDB88320, reflected).
 public struct CRC32: Sendable, Hashable {
   /// How it is computed; both give the same.
   package enum Method: CaseIterable {

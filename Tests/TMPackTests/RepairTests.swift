@@ -18,7 +18,7 @@ import Testing
   }
 
   private func extents(of archive: Archive) -> [Extent] {
-    archive.file.sectionExtents + archive.file.readableParts().flatMap { $0.frames.map(\.extent) }
+    archive.file.sectionExtents + archive.file.frameExtents()
   }
 
   /// A base, and experts that differ in all tensors, in frames of their own.

@@ -167,8 +167,8 @@ extension ExpertManifest: SectionManifest {
   }
 
   var json: JSONValue {
-    var object = CommonManifest(files: files, metadata: metadata, provenance: provenance, tensors: tensors.map(\.json))
-      .object(kind: "expert")
+    var object = CommonManifest(files: files, metadata: metadata, provenance: provenance)
+      .object(kind: "expert", tensors: tensors.map(\.json))
     object["absent"] = .array(absent.map { .string($0) })
     return .object(object)
   }

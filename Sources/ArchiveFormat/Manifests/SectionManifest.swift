@@ -40,18 +40,16 @@ extension SectionManifest {
   }
 }
 
-/// The members that both kinds of manifest have.
+/// The members that both kinds of manifest have, besides their tensors.
 struct CommonManifest {
   let files: [CarriedFileEntry]
   let metadata: [String: String]
   let provenance: Provenance
-  let tensors: [JSONValue]
 
-  init(files: [CarriedFileEntry], metadata: [String: String], provenance: Provenance, tensors: [JSONValue]) {
+  init(files: [CarriedFileEntry], metadata: [String: String], provenance: Provenance) {
     self.files = files
     self.metadata = metadata
     self.provenance = provenance
-    self.tensors = tensors
   }
 
   init(_ object: JSONObject, kind: String) throws(StorageError) {
@@ -76,11 +74,9 @@ struct CommonManifest {
     }
     metadata = try object.required("metadata", of: what).asStringMap("the metadata")
     provenance = try Provenance(json: try object.required("provenance", of: what))
-    tensors = try object.required("tensors", of: what).asArray("the tensors")
-    try Limits.check(tensors.count, atMost: Limits.tensors, "the number of tensors")  // TMP-9-4
   }
 
-  func object(kind: String) -> JSONObject {
+  func object(kind: String, tensors: [JSONValue]) -> JSONObject {
     [
       "files": .array(files.map(\.json)), "kind": .string(kind), "metadata": JSONValue(metadata),
       "provenance": provenance.json, "tensors": .array(tensors),
@@ -93,7 +89,11 @@ extension SharedManifest {
   static let lists: Set = ["tensors"]
 
   init(_ text: CanonicalText, context storage: SharedStorage) throws(StorageError) {
-    try self.init(json: .object(text.object), context: storage)
+    try text.object.allowOnly(Self.members, in: Self.what)
+    let common = try CommonManifest(text.object, kind: "shared")
+    files = common.files
+    metadata = common.metadata
+    provenance = common.provenance
     // TMP-9-4
     tensors = try text.elements(of: "tensors", atMost: Limits.tensors, "tensors") { value throws(StorageError) in
       try SharedEntry(json: value, storage: storage)

@@ -7,7 +7,7 @@ public struct SharedEntry: Sendable, Hashable {
   /// Where the tensor's bytes are.
   public enum Content: Sendable, Hashable {
     case embedded(PayloadReference)
-    /// In another checkpoint. They have this checksum (TMP-6-4); nil in archives that have none.
+    /// In another checkpoint. They have this checksum (TMP-6-24); nil in archives that have none.
     case detached(CRC32?)
   }
 
@@ -98,21 +98,10 @@ extension SharedManifest: SectionManifest {
 
   static let members: Set<String> = ["files", "kind", "metadata", "provenance", "tensors"]
 
-  init(json: JSONValue, context: SharedStorage) throws(StorageError) {
-    let object = try json.asObject("the shared manifest")
-    try object.allowOnly(Self.members, in: "the shared manifest")
-    let common = try CommonManifest(object, kind: "shared")
-    files = common.files
-    metadata = common.metadata
-    provenance = common.provenance
-    tensors = try common.tensors.map { value throws(StorageError) in try SharedEntry(json: value, storage: context) }
-    try tensors.lazy.map(\.info.name).checkSorted("the shared tensors")
-  }
-
   var json: JSONValue {
     .object(
-      CommonManifest(files: files, metadata: metadata, provenance: provenance, tensors: tensors.map(\.json))
-        .object(kind: "shared"))
+      CommonManifest(files: files, metadata: metadata, provenance: provenance)
+        .object(kind: "shared", tensors: tensors.map(\.json)))
   }
 
   mutating func mapPayloads<Failure>(_ body: (PayloadReference) throws(Failure) -> PayloadReference) throws(Failure) {

@@ -76,12 +76,8 @@ extension SharedTensorResult: JobResult {
   func write(to writer: inout ByteWriter) {
     writer.append(digest.bytes)
     writer.integer(UInt64(overflows))
-    switch content {
-    case .embedded(let payload): writer.optional(payload) { $1.write(to: &$0) }
-    case .detached(let checksum):
-      writer.optional(EncodedPayload?.none) { $1.write(to: &$0) }
-      writer.integer(checksum.value)
-    }
+    writer.optional(payload) { $1.write(to: &$0) }
+    if case .detached(let checksum) = content { writer.integer(checksum.value) }
   }
 }
 

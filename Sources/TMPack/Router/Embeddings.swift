@@ -40,13 +40,13 @@ public struct Embeddings: Sendable {
   /// The metadatum `classes` of the file, a JSON array or names between commas, says what the labels mean.
   /// - Throws: what the file's reader throws; `invalidArgument` where it is not clear which tensors are meant;
   ///   `nonFinite`; `limitExceeded`.
-  public init(contentsOf path: String) throws(StorageError) {
+  public init(contentsOf path: String, mode: InputMode = .automatic) throws(StorageError) {
     self = try located(file: path) { () throws(StorageError) in
-      try Embeddings(Checkpoint.open(path).source)
+      try Embeddings(Checkpoint.open(path, mode: mode).source)
     }
   }
 
-  /// See `init(contentsOf:)`.
+  /// See `init(contentsOf:mode:)`.
   public init(_ source: any TensorSource) throws(StorageError) {
     let floats = source.tensors.filter { $0.dtype.floatFormat != nil && [1, 2].contains($0.shape.dimensions.count) }
     let matrices = floats.filter { $0.shape.dimensions.count == 2 }

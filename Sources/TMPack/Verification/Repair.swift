@@ -64,11 +64,11 @@ public struct Repair: Sendable {
       // Not mapped: it changes.
       let archive = try Archive(copy.readablePath, mode: .read)
       let stages = [
-        ("looking at sections", { archive.file.sectionExtents }),
-        ("looking at frames", { archive.file.readableParts().flatMap { $0.frames.map(\.extent) } }),
+        ("looking at sections", { Set(archive.file.sectionExtents) }),
+        ("looking at frames", { archive.file.frameExtents() }),
       ]
       for (stage, extents) in stages {
-        let faulty = try archive.file.damaged(among: Array(Set(extents())), pipeline: pipeline) {
+        let faulty = try archive.file.damaged(among: extents().sorted { $0.offset < $1.offset }, pipeline: pipeline) {
           progress(Progress(stage: stage, done: $0, total: $1))
         }
         try mend(faulty.keys.sorted { $0.offset < $1.offset })
@@ -124,8 +124,7 @@ private struct Donors: Sendable {
     self.files = files
     for file in files {
       guard let archive = try? ArchiveFile(file) else { continue }
-      let frames = archive.readableParts().flatMap { $0.frames.map(\.extent) }
-      for extent in Set(archive.sectionExtents + frames) {
+      for extent in archive.frameExtents().union(archive.sectionExtents) {
         places[extent.digest, default: []].append((file, extent))
       }
     }

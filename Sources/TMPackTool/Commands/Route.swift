@@ -48,7 +48,7 @@ struct Route: ParsableCommand {
 
   func run() throws {
     let router = try Router(.opened(archive, reading.io))
-    let inputs = try Embeddings(contentsOf: embedding, reading.io)
+    let inputs = try Embeddings(contentsOf: embedding, mode: reading.io)
     let options = try routing.options()
     let routings = try router.route(inputs, pooling: pooling, options)
     let score = score(router, inputs, routings)

@@ -165,7 +165,7 @@ struct SelectionOptions: ParsableArguments {
     if let weights = weightLists.first { return (try RouterWeights(parsing: weights), nil) }
     guard let embedding else { return (.shared, nil) }
     let router = try Router(archive)
-    let inputs = try Embeddings(contentsOf: embedding, io)
+    let inputs = try Embeddings(contentsOf: embedding, mode: io)
     let options = try arguments.options()
     let routing = try router.route(inputs, pooling: .all, options)[0]
     return (routing.weights, MixReceipt.Routed(router, inputs, options, routing))

@@ -51,7 +51,7 @@ struct Verify: ParsableCommand {
     // What is in the file besides is among the faults.
     let opened = try detached.complete(Archive(archive, mode: work.io), work.io, isRequired: receipt != nil)
     let read = try receipt.map { try MixReceipt(contentsOf: $0) }
-    let inputs = try embedding.map { try Embeddings(contentsOf: $0, work.io) }
+    let inputs = try embedding.map { try Embeddings(contentsOf: $0, mode: work.io) }
     let archives = OpenArchives(work.io, detached, [opened])
     let verification = Verification(opened, pipeline: work.pipeline)
     let level: Verification.Level = quick ? .quick : deep ? .deep : .full

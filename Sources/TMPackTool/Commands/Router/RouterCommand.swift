@@ -106,12 +106,6 @@ struct NameList: ExpressibleByArgument {
 }
 
 extension Embeddings {
-  init(contentsOf path: String, _ io: InputMode) throws(StorageError) {
-    self = try located(file: path) { () throws(StorageError) in
-      try Embeddings(Checkpoint.open(path, mode: io).source)
-    }
-  }
-
   /// For provenance.
   static func record(of path: String, _ io: InputMode) throws(StorageError) -> SourceRecord {
     let file = try ReadableFile(path, mode: io)

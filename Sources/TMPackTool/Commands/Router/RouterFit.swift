@@ -59,7 +59,7 @@ struct RouterFit: ParsableCommand {
       throw StorageError(.outputExists, "has a router already; --force replaces it", file: archive)
     }
     let training = model.training
-    let inputs = try Embeddings(contentsOf: embeddings, reading.io)
+    let inputs = try Embeddings(contentsOf: embeddings, mode: reading.io)
     let names = classes?.names ?? inputs.classNames ?? opened.experts.map(\.name)
     for name in names { _ = try opened.file.expertIndex(named: name) }
     let labelled = try located(file: embeddings) { () throws(StorageError) in
@@ -94,7 +94,7 @@ struct RouterFit: ParsableCommand {
     _ labelled: LabelledEmbeddings, _ names: [String]
   ) throws -> (training: LabelledEmbeddings, validation: LabelledEmbeddings) {
     guard let validation else { return try labelled.split(holdingOut: holdout ?? 0.1, seed: model.seed) }
-    let held = try Embeddings(contentsOf: validation, reading.io)
+    let held = try Embeddings(contentsOf: validation, mode: reading.io)
     let own = try located(file: validation) { () throws(StorageError) in
       try LabelledEmbeddings(held, classes: names, given: classes?.names)
     }

@@ -97,7 +97,7 @@ struct RouterImporting: ParsableCommand {
     }
     draft.temperature = temperature
     if let validation {
-      let held = try Embeddings(contentsOf: validation, reading.io)
+      let held = try Embeddings(contentsOf: validation, mode: reading.io)
       try located(file: validation) { () throws(StorageError) in
         try draft.measure(
           on: LabelledEmbeddings(held, classes: names, given: classes?.names), fallbackRate: fallbackRate,
