@@ -12,7 +12,6 @@ let package = Package(
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
   ],
   targets: [
     .systemLibrary(
@@ -23,13 +22,16 @@ let package = Package(
     .systemLibrary(
       name: "CLAPACKE", pkgConfig: "lapacke",
       providers: [.apt(["liblapacke-dev"]), .brew(["lapack"])]),
+    .systemLibrary(
+      name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"]), .brew(["openssl"])]),
     .systemLibrary(name: "CSystem"),
     .target(name: "CKernels"),
     .target(name: "CStartup"),
 
     .target(name: "ByteIO", dependencies: ["CSystem"]),
     .target(name: "Parallel", dependencies: ["CSystem", "ByteIO"]),
-    .target(name: "Digests", dependencies: ["CKernels", .product(name: "Crypto", package: "swift-crypto")]),
+    // Apple's systems have CryptoKit.
+    .target(name: "Digests", dependencies: ["CKernels", .target(name: "CCrypto", condition: .when(platforms: [.linux]))]),
     .target(name: "YAML", dependencies: ["ByteIO"]),
     .target(name: "Zstandard", dependencies: ["CZstd", "CKernels", "ByteIO"]),
     .target(name: "TensorKit", dependencies: ["ByteIO"]),

@@ -1,4 +1,8 @@
-import Crypto
+#if canImport(CryptoKit)
+  import CryptoKit
+#else
+  import CCrypto
+#endif
 
 /// A SHA-256 digest (TMP-1-2).
 public struct Digest: Sendable, Hashable {
@@ -62,13 +66,29 @@ extension Digest: CustomStringConvertible {
   public var description: String { hexadecimal }
 }
 
-/// A SHA-256 digest of bytes that come in pieces.
+/// A SHA-256 digest of bytes that come in pieces: by the system's library.
 public struct RunningDigest {
-  private var hash = SHA256()
+  #if canImport(CryptoKit)
+    private var hash = SHA256()
 
-  public init() {}
+    public init() {}
 
-  public mutating func update(_ bytes: UnsafeRawBufferPointer) { hash.update(bufferPointer: bytes) }
+    public mutating func update(_ bytes: UnsafeRawBufferPointer) { hash.update(bufferPointer: bytes) }
 
-  public func finish() -> Digest { hash.finalize().withUnsafeBytes { Digest(bytes: $0) } }
+    public func finish() -> Digest { hash.finalize().withUnsafeBytes { Digest(bytes: $0) } }
+  #else
+    private var state = SHA256_CTX()
+
+    public init() { SHA256_Init(&state) }
+
+    public mutating func update(_ bytes: UnsafeRawBufferPointer) { SHA256_Update(&state, bytes.baseAddress, bytes.count) }
+
+    public func finish() -> Digest {
+      var ended = state
+      return withUnsafeTemporaryAllocation(byteCount: Digest.byteCount, alignment: 1) { digest in
+        SHA256_Final(digest.baseAddress!.assumingMemoryBound(to: UInt8.self), &ended)
+        return Digest(bytes: digest)
+      }
+    }
+  #endif
 }

@@ -1,0 +1,4 @@
+// The digest functions themselves: those behind EVP look for providers and a configuration first, which every start of the
+// tool would pay for.
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/sha.h>
