@@ -39,11 +39,12 @@ let package = Package(
       name: "Factorization",
       dependencies: ["COpenBLAS", "CLAPACKE", "CKernels", "ByteIO", "TensorKit"]),
     .target(name: "Checkpoints", dependencies: ["ByteIO", "Parallel", "Digests", "TensorKit"]),
+    .target(name: "Models", dependencies: ["ByteIO", "TensorKit", "Factorization", "Checkpoints"]),
     .target(name: "ArchiveFormat", dependencies: ["ByteIO", "Parallel", "Digests", "Zstandard", "TensorKit"]),
     .target(
       name: "TMPack",
       dependencies: [
-        "ByteIO", "Parallel", "Digests", "TensorKit", "Factorization", "Checkpoints",
+        "ByteIO", "Parallel", "Digests", "TensorKit", "Factorization", "Checkpoints", "Models",
         "ArchiveFormat", "Zstandard", "YAML",
       ]),
     .executableTarget(
@@ -73,6 +74,7 @@ let package = Package(
       name: "FactorizationTests",
       dependencies: ["Factorization", "CLAPACKE", "COpenBLAS", "TensorKit", "ByteIO", "Zstandard"]),
     .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"]),
+    .testTarget(name: "ModelsTests", dependencies: ["Models", "TestSupport"]),
     .testTarget(name: "ArchiveFormatTests", dependencies: ["ArchiveFormat", "TMPack", "Zstandard", "TestSupport"]),
     .testTarget(name: "TMPackTests", dependencies: ["TMPack", "TestSupport"]),
     .testTarget(name: "ToolTests", dependencies: ["ByteIO", "Digests", "TMPackTool", "TestSupport"]),

@@ -4,5 +4,6 @@
 @_exported import Checkpoints
 @_exported import Digests
 @_exported import Factorization
+@_exported import Models
 @_exported import Parallel
 @_exported import TensorKit

@@ -2,6 +2,7 @@ import ArchiveFormat
 import ByteIO
 import Checkpoints
 import Factorization
+import Models
 import Parallel
 import TensorKit
 

@@ -2,6 +2,7 @@ import ArchiveFormat
 import ByteIO
 import Checkpoints
 import Factorization
+import Models
 import TensorKit
 
 /// What an archive's expert, or a mix of them, is as a LoRA adapter of peft on the archive's shared model.

@@ -1,4 +1,5 @@
 import ByteIO
+import Models
 import TensorKit
 
 /// What of the tensors that no update can hold peft can load whole: biases by themselves, with `bias` set to `all`, and

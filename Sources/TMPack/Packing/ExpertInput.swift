@@ -3,6 +3,7 @@ import ByteIO
 import Checkpoints
 import Digests
 import Factorization
+import Models
 import TensorKit
 
 /// A fine-tuned checkpoint to be packed under a name.

@@ -1,14 +1,14 @@
 import ByteIO
 
 /// What a model's `config.json` tells of how `transformers` names its modules.
-struct ModelArchitecture: Sendable {
+package struct ModelArchitecture: Sendable {
   /// As `architectures` has it first: `LlamaForCausalLM`.
-  let name: String
+  package let name: String
   /// `llama`
   private let modelType: String
 
   /// - Parameter configuration: the bytes of `config.json`; what cannot be understood tells nothing.
-  init(configuration: [UInt8]?) {
+  package init(configuration: [UInt8]?) {
     var name = ""
     var modelType = ""
     if let configuration, case .object(let object)? = try? JSONValue(parsing: configuration) {
@@ -20,7 +20,7 @@ struct ModelArchitecture: Sendable {
   }
 
   /// peft's `TaskType` for the model's head.
-  var taskType: String? {
+  package var taskType: String? {
     let heads = [
       ("ForCausalLM", "CAUSAL_LM"), ("LMHeadModel", "CAUSAL_LM"), ("ForSequenceClassification", "SEQ_CLS"),
       ("ForConditionalGeneration", "SEQ_2_SEQ_LM"), ("ForTokenClassification", "TOKEN_CLS"),
@@ -30,7 +30,7 @@ struct ModelArchitecture: Sendable {
   }
 
   /// Modules that peft's classes for a task keep whole by themselves, and on which an update would be lost.
-  static func heads(ofTask task: String?) -> Set<String> {
+  package static func heads(ofTask task: String?) -> Set<String> {
     switch task {
     case "SEQ_CLS", "TOKEN_CLS": ["classifier", "score"]
     case "QUESTION_ANS": ["qa_outputs"]
@@ -49,7 +49,7 @@ struct ModelArchitecture: Sendable {
   /// What the modules' names in the model have in front of the tensors' names in the checkpoint.
   ///
   /// A checkpoint of the bare model, such as GPT-2's on the hub, loads into a model with a head, whose names are longer.
-  func modulePrefix(of tensors: [String]) -> String {
+  package func modulePrefix(of tensors: [String]) -> String {
     // A bare model is called `BertModel`.
     guard !name.isEmpty, !name.hasSuffix("Model") || name.hasSuffix("LMHeadModel"),
       let prefix = Self.prefixes.first(where: { $0.modelTypes.contains(modelType) })?.prefix,

@@ -2,8 +2,8 @@ import ByteIO
 import TensorKit
 
 /// What kinds of modules a model's weights belong to, as far as names and shapes tell.
-struct AdaptableModules: Sendable {
-  enum Kind: Sendable {
+package struct AdaptableModules: Sendable {
+  package enum Kind: Sendable {
     /// A weight of [outputs, inputs].
     case linear
     /// A weight of [inputs, outputs]: `Conv1D` of GPT-2.
@@ -20,10 +20,10 @@ struct AdaptableModules: Sendable {
   /// Components of the names of modules that cannot be updated.
   private let heads: Set<String>
 
-  static let weightSuffix = ".weight"
+  package static let weightSuffix = ".weight"
 
   /// Where `transformers` and `diffusers` have embeddings.
-  static let usualEmbeddings = [
+  package static let usualEmbeddings = [
     "*embed_tokens", "*embeddings", "*embedding", "*embed_positions", "*embed_in", "*wte", "*wpe", "*wtt",
     "*.shared", "shared", "*relative_attention_bias",
   ]
@@ -33,7 +33,7 @@ struct AdaptableModules: Sendable {
   ///     transposed, and so are those of all modules whose names end alike.
   ///   - embeddings: patterns of the modules that are embeddings.
   ///   - heads: names of modules that peft keeps whole, with all that is in them.
-  init(in tensors: [TensorInfo], embeddings: [Glob], heads: Set<String>) {
+  package init(in tensors: [TensorInfo], embeddings: [Glob], heads: Set<String>) {
     self.embeddings = embeddings
     self.heads = heads
     var transposed: Set<String> = []
@@ -49,16 +49,16 @@ struct AdaptableModules: Sendable {
   }
 
   /// The module whose weight a tensor is.
-  static func module(of tensor: String) -> String? {
+  package static func module(of tensor: String) -> String? {
     tensor.hasSuffix(weightSuffix) ? String(tensor.dropLast(weightSuffix.count)) : nil
   }
 
-  static func lastComponent(_ module: String) -> String {
+  package static func lastComponent(_ module: String) -> String {
     module.lastIndex(of: ".").map { String(module[module.index(after: $0)...]) } ?? module
   }
 
   /// The kind of a weight's module; nil for what no LoRA adapts.
-  func kind(of info: TensorInfo) -> Kind? {
+  package func kind(of info: TensorInfo) -> Kind? {
     guard let module = Self.module(of: info.name), info.dtype.floatFormat != nil, info.shape.elementCount > 0,
       !module.split(separator: ".").contains(where: { heads.contains(String($0)) })
     else { return nil }

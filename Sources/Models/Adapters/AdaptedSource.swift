@@ -96,7 +96,7 @@ public struct AdaptedSource: TensorSource {
   }
 
   /// What the update is added to: the base's tensor, or the adapter's in its place.
-  func unadapted(_ info: TensorInfo) throws(StorageError) -> TensorBytes {
+  package func unadapted(_ info: TensorInfo) throws(StorageError) -> TensorBytes {
     guard let whole = changes[ExactString(info.name)]?.whole else {
       return try base.bytes(of: base.tensor(named: info.name)!)
     }
@@ -108,7 +108,7 @@ public struct AdaptedSource: TensorSource {
   }
 
   /// What is added to `unadapted`; nil where nothing is, or where DoRA scales the sum.
-  func product(of info: TensorInfo) throws(StorageError) -> LowRankProduct? {
+  package func product(of info: TensorInfo) throws(StorageError) -> LowRankProduct? {
     guard let update = changes[ExactString(info.name)]?.update, update.update.magnitude == nil else { return nil }
     return try product(update)
   }

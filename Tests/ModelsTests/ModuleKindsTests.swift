@@ -1,0 +1,17 @@
+import Models
+import TensorKit
+import Testing
+
+@Suite struct ModuleKindsTests {
+  /// GPT-2's `Conv1D` keeps [inputs, outputs]; its bias, as long as the columns, tells.
+  @Test func aBiasAsLongAsTheColumnsTellsATransposedWeight() throws {
+    let tensors = try [
+      TensorInfo(name: "h.0.c_fc.bias", dtype: .f32, shape: Shape([12])),
+      TensorInfo(name: "h.0.c_fc.weight", dtype: .f32, shape: Shape([4, 12])),
+      TensorInfo(name: "h.0.q.weight", dtype: .f32, shape: Shape([12, 4])),
+    ]
+    let modules = AdaptableModules(in: tensors, embeddings: [], heads: [])
+    #expect(modules.kind(of: tensors[1]) == .transposed)
+    #expect(modules.kind(of: tensors[2]) == .linear)
+  }
+}
