@@ -11,7 +11,7 @@ let package = Package(
     .executable(name: "tmpack", targets: ["TMPackTool"]),
   ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
   ],
   targets: [
     .systemLibrary(
@@ -31,7 +31,8 @@ let package = Package(
     .target(name: "ByteIO", dependencies: ["CSystem"]),
     .target(name: "Parallel", dependencies: ["CSystem", "ByteIO"]),
     // Apple's systems have CryptoKit.
-    .target(name: "Digests", dependencies: ["CKernels", .target(name: "CCrypto", condition: .when(platforms: [.linux]))]),
+    .target(
+      name: "Digests", dependencies: ["CKernels", .target(name: "CCrypto", condition: .when(platforms: [.linux]))]),
     .target(name: "YAML", dependencies: ["ByteIO"]),
     .target(name: "Zstandard", dependencies: ["CZstd", "CKernels", "ByteIO"]),
     .target(name: "TensorKit", dependencies: ["ByteIO"]),

@@ -81,7 +81,9 @@ public struct RunningDigest {
 
     public init() { SHA256_Init(&state) }
 
-    public mutating func update(_ bytes: UnsafeRawBufferPointer) { SHA256_Update(&state, bytes.baseAddress, bytes.count) }
+    public mutating func update(_ bytes: UnsafeRawBufferPointer) {
+      SHA256_Update(&state, bytes.baseAddress, bytes.count)
+    }
 
     public func finish() -> Digest {
       var ended = state
