@@ -2,11 +2,12 @@ import ArchiveFormat
 import ByteIO
 import Checkpoints
 import Digests
+import Models
 import Parallel
 import TensorKit
 
 /// What a run of a share has done.
-public struct ShareSummary: Sendable, Hashable {
+public struct ShareSummary: Sendable {
   public let share: TaskShare
   public let path: String
   public let bytes: UInt64
@@ -14,6 +15,8 @@ public struct ShareSummary: Sendable, Hashable {
   public let jobs: Int
   /// Of these, done by earlier runs.
   public let reusedJobs: Int
+  /// Experts of which more than a head has no partner in the shared model, and is stored whole.
+  package let unmatched: [UnmatchedParameters]
 }
 
 extension Packer {
@@ -35,10 +38,11 @@ extension Packer {
     try checkSharesNothing()
     let inputs = try checkedInputs(base, experts)
     let jobs = tasks.jobs(of: share)
+    let unmatched = inputs.shared.source.tensors.unmatched(in: experts)
     func finished() throws(StorageError) -> ShareSummary {
       ShareSummary(
         share: share, path: path, bytes: try ReadableFile(path, mode: .read).size, jobs: jobs.count,
-        reusedJobs: jobs.count)
+        reusedJobs: jobs.count, unmatched: unmatched)
     }
     let leftover = try leftover(at: path, share, tasks, replacing: replacing)
     if leftover == .complete { return try finished() }
@@ -69,7 +73,8 @@ extension Packer {
     }
     try journal.finish(as: path, replacing: replacing || leftover == .damaged)
     return ShareSummary(
-      share: share, path: path, bytes: try ReadableFile(path, mode: .read).size, jobs: jobs.count, reusedJobs: reused)
+      share: share, path: path, bytes: try ReadableFile(path, mode: .read).size, jobs: jobs.count, reusedJobs: reused,
+      unmatched: unmatched)
   }
 
   private enum Leftover {

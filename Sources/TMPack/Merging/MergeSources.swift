@@ -1,4 +1,5 @@
 import ByteIO
+import Models
 import TensorKit
 
 /// What is merged.
@@ -53,9 +54,16 @@ public struct MergeSources: Sendable {
 extension MergeSources {
   /// Refuses experts that share nothing with the base: they would count for nothing, surely a mistake.
   ///
-  /// - Throws: `shapeMismatch`, naming the first tensor that differs.
-  public func checkArchitectures() throws(StorageError) {
-    for expert in experts { try expert.source.checkArchitecture(as: expert.name, against: base.tensors) }
+  /// - Parameter allowingUnmatched: whether experts may count for nothing in more than one of a hundred of their parameters.
+  /// - Throws: `shapeMismatch`, naming the first tensors that differ.
+  public func checkArchitectures(allowingUnmatched: Bool = false) throws(StorageError) {
+    for expert in experts {
+      try expert.source.checkArchitecture(as: expert.name, against: base.tensors)
+      let unmatched = UnmatchedParameters(of: expert.source, named: expert.name, in: base.tensors)
+      if unmatched.share > UnmatchedParameters.tolerated, !allowingUnmatched {
+        throw unmatched.error(remedy: "--allow-unmatched merges the rest")
+      }
+    }
   }
 
   /// What a person should know of what is merged: tensors that an expert lacks or has otherwise, or has alone.

@@ -1,5 +1,6 @@
 import ArchiveFormat
 import Digests
+import Models
 
 /// What a packing run has made.
 public struct PackSummary: Sendable {
@@ -25,6 +26,8 @@ public struct PackSummary: Sendable {
   public let rootDigest: Digest
   /// All experts of the archive, in declaration order.
   public let experts: [ExpertReference]
+  /// Experts of which more than a head has no partner in the shared model, and is stored whole.
+  package let unmatched: [UnmatchedParameters]
   public let notes: [Note]
   /// Numbers of the merged shared model that are infinite, though those of the models are not: too large for their dtype.
   public let overflows: Int

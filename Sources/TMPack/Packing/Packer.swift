@@ -2,6 +2,7 @@ import ArchiveFormat
 import ByteIO
 import Checkpoints
 import Digests
+import Models
 import Parallel
 import TensorKit
 
@@ -95,7 +96,7 @@ public struct Packer: Sendable {
         "TALL masks are of the experts that are packed together; pack all of them anew, or add with other factors")
     }
     let infos = try archive.sharedManifest().tensors.map(\.info)
-    for expert in experts { try expert.checkpoint.source.checkArchitecture(as: expert.name, against: infos) }
+    try checkArchitectures(of: experts, against: infos)
 
     let writer = try ArchiveWriter(appendingTo: archive.file, level: level)
     let checkpoints = experts.map(\.checkpoint)
@@ -118,10 +119,17 @@ public struct Packer: Sendable {
     try checkNames(experts.map(\.name))
     try checkTALLMasks()
     let shared = try sharedCheckpoint(base)
-    for expert in experts {
-      try expert.checkpoint.source.checkArchitecture(as: expert.name, against: shared.source.tensors)
-    }
+    try checkArchitectures(of: experts, against: shared.source.tensors)
     return PackInputs(shared: shared, base: base, experts: experts)
+  }
+
+  /// Refuses experts that have most of their parameters alone: they would be stored whole, surely a mistake.
+  func checkArchitectures(of experts: [ExpertInput], against shared: [TensorInfo]) throws(StorageError) {
+    for expert in experts {
+      try expert.checkpoint.source.checkArchitecture(as: expert.name, against: shared)
+      let unmatched = UnmatchedParameters(of: expert.checkpoint.source, named: expert.name, in: shared)
+      if unmatched.isMostOfBoth { throw unmatched.error(remedy: "") }
+    }
   }
 
   func checkNames(_ names: [String]) throws(StorageError) {
@@ -143,10 +151,20 @@ public struct Packer: Sendable {
   private func finish(
     _ writer: ArchiveWriter, experts: [ExpertInput], notes: [PackSummary.Note], overflows: Int = 0
   ) throws(StorageError) -> PackSummary {
+    let shared = writer.sharedSection?.manifest.tensors.map(\.info) ?? []
     let root = try writer.commit()
     return PackSummary(
       archiveBytes: writer.position, inputBytes: try experts.map(\.checkpoint).weightBytes(), rootDigest: root,
-      experts: writer.experts, notes: notes, overflows: overflows, reusedJobs: journal?.counts.reused)
+      experts: writer.experts, unmatched: shared.unmatched(in: experts), notes: notes, overflows: overflows,
+      reusedJobs: journal?.counts.reused)
+  }
+}
+
+extension [TensorInfo] {
+  /// Of the experts those of which more than a head has no partner among these tensors of a shared model.
+  func unmatched(in experts: [ExpertInput]) -> [UnmatchedParameters] {
+    experts.map { UnmatchedParameters(of: $0.checkpoint.source, named: $0.name, in: self) }
+      .filter { $0.share > UnmatchedParameters.tolerated }
   }
 }
 

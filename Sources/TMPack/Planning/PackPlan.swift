@@ -1,4 +1,5 @@
 import ByteIO
+import Models
 import TensorKit
 
 /// What packing would give and take, predicted from the checkpoints' headers and a sample of their tensors.
@@ -70,6 +71,8 @@ public struct PackPlan: Sendable {
   }
 
   public let experts: [Expert]
+  /// Experts of which more than a head has no partner in the shared model, and would be stored whole.
+  package let unmatched: [UnmatchedParameters]
   /// Of the shared model in the archive; of a detached one, its table alone.
   public let sharedBytes: Estimate
   /// nil when packing would be refused.

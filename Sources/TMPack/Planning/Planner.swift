@@ -62,9 +62,7 @@ public struct Planner: Sendable {
       throw StorageError(.invalidArgument, "TALL masks cannot be planned: their sizes show only when they are made")
     }
     let reference = try referenceCheckpoint(base)
-    for expert in experts {
-      try expert.checkpoint.source.checkArchitecture(as: expert.name, against: reference.source.tensors)
-    }
+    try packer.checkArchitectures(of: experts, against: reference.source.tensors)
     var run = try PlanningRun(self, reference: reference, experts: experts, output: output, progress: progress)
     return try run.plan()
   }

@@ -140,7 +140,8 @@ struct PlanningRun {
           findings: surveys[index].findings, sampledTensors: samples[index].members.count,
           sampledShare: samples[index].share, frontier: sampled[index].frontier, outcome: outcomes[index])
       },
-      sharedBytes: sharedBytes, archiveBytes: archiveBytes, sharedDTypes: reference.source.dtypeCounts,
+      unmatched: reference.source.tensors.unmatched(in: experts), sharedBytes: sharedBytes,
+      archiveBytes: archiveBytes, sharedDTypes: reference.source.dtypeCounts,
       sharedTies: reference.source.ties, verdict: verdict, cost: try cost())
   }
 

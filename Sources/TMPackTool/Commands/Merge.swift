@@ -46,6 +46,9 @@ struct Merge: ParsableCommand {
 
   @OptionGroup(title: "Search") var search: MergeSearchOptions
 
+  @Flag(help: "Leave out what of an expert has no partner in the base, however much it is.")
+  var allowUnmatched = false
+
   @Option(help: ArgumentHelp("Dtype of the floating-point tensors (default: the base's).", valueName: "dtype"))
   var dtype: ConversionFormat?
 
@@ -141,7 +144,7 @@ struct Merge: ParsableCommand {
       try FileTree.check(output.path, replacesNoneOf: read)
     }
     let sources = MergeSources(base: origin, experts: experts)
-    try sources.checkArchitectures()
+    try sources.checkArchitectures(allowingUnmatched: allowUnmatched)
     return Inputs(
       base: origin, sources: sources, method: method, dtype: dtype,
       notes: origin.notes + sources.notes + experts.flatMap { e in e.checkpoint.notes.map { "\(e.name): \($0)" } })

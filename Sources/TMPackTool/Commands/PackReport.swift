@@ -38,6 +38,7 @@ struct PackReport {
       ])
     }
     Console.result(table.text)
+    for unmatched in summary.unmatched { Console.talk("note: \(unmatched.note)") }
     for note in summary.notes {
       Console.talk("note: \(note.expert): \(counted(note.count, "tensor")) \(note.reason.rawValue) (\(note.example))")
     }
@@ -70,6 +71,7 @@ struct PackReport {
     object["reused_jobs"] = summary.reusedJobs.map { JSONValue($0) }
     object["root_digest"] = .string(summary.rootDigest.hexadecimal)
     object["experts"] = .array(experts.map(\.summaryJSON))
+    object["unmatched"] = .array(summary.unmatched.map(\.json))
     object["notes"] = .array(
       summary.notes.map {
         [

@@ -60,7 +60,7 @@ struct PlanReport {
   // MARK: Findings
 
   private var notes: [String] {
-    var lines: [String] = []
+    var lines = plan.unmatched.map(\.note)
     lines += dtypes(plan.sharedDTypes).map { "the shared model has \($0)" }
     if let tie = plan.sharedTies.first(by: <) {
       lines.append("the shared model has \(counted(plan.sharedTies.count, "tied tensor")) (\(tie.key) is \(tie.value))")
@@ -120,6 +120,7 @@ struct PlanReport {
     ]
     costJSON["free_disk_bytes"] = cost.freeDisk.map { JSONValue($0) }
     object["cost"] = .object(costJSON)
+    object["unmatched"] = .array(plan.unmatched.map(\.json))
     object["unused_patterns"] = .array(unusedPatterns.map { .string($0) })
     return .object(object)
   }

@@ -45,8 +45,10 @@ struct Run: ParsableCommand {
       return Console.result([
         "part": .string(summary.path), "bytes": JSONValue(summary.bytes), "share": JSONValue(share.index),
         "shares": JSONValue(share.count), "jobs": JSONValue(summary.jobs), "reused_jobs": JSONValue(summary.reusedJobs),
+        "unmatched": .array(summary.unmatched.map(\.json)),
       ])
     }
+    for unmatched in summary.unmatched { Console.talk("note: \(unmatched.note)") }
     let reused = summary.reusedJobs == 0 ? "" : ", \(summary.reusedJobs) of them done already"
     Console.result(
       "\(summary.path): share \(share), \(counted(summary.jobs, "job"))\(reused), \(ByteSize.text(summary.bytes))")
