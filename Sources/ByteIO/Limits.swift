@@ -52,6 +52,9 @@ public enum Limits {
   // Other JSON: configurations and indexes of pipelines; names of members count as values.
   public static let jsonValues = 1 << 20
 
+  /// Of `config.json`: a quantisation's groups nest in a part of a model's in the model's.
+  public static let configurationDepth = 32
+
   // Recipes
   public static let yamlBytes = 1 << 20
   public static let yamlDepth = 32

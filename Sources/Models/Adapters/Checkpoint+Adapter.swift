@@ -23,6 +23,7 @@ extension Checkpoint {
       throw StorageError(
         .invalidArgument, "is an adapter; give the model that it is for\(hint) with --base", file: path)
     }
+    try Quantization(of: base).refuse("changed by an adapter")
     return Checkpoint(
       path: path, layout: .folder, source: try AdaptedSource(adapter, on: base), weightFiles: adapter.weightFiles,
       carriedFiles: adapter.carriedFiles, skippedFiles: adapter.skippedFiles)

@@ -98,6 +98,7 @@ public struct AdapterExport: Sendable {
     self.options = options
     reconstructor = try Reconstructor(archive, memoryLimit: 0)
     mix = try reconstructor.mix(weights)
+    try Quantization(of: mix).refuse("exported as an adapter", advice: "unpack it, and serve it as it is")
     let shared = reconstructor.shared.manifest.tensors.map(\.info)
     var globs = options.embeddings
     if globs == nil {

@@ -66,6 +66,16 @@ extension MergeSources {
     }
   }
 
+  /// Refuses models that keep weights as codes: those are no numbers, whose sums mean nothing.
+  func refuseCodes() throws(StorageError) {
+    try Quantization(of: base).refuse("merged")
+    for expert in experts {
+      try located(expert: expert.name) { () throws(StorageError) in
+        try Quantization(of: expert.source).refuse("merged")
+      }
+    }
+  }
+
   /// What a person should know of what is merged: tensors that an expert lacks or has otherwise, or has alone.
   public var notes: [String] {
     experts.flatMap { expert in

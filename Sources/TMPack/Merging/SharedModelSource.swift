@@ -1,4 +1,5 @@
 import ByteIO
+import Models
 import Parallel
 import TensorKit
 
@@ -12,10 +13,11 @@ public struct SharedModelSource: TensorSource {
   let method: any MergingMethod
 
   /// - Parameter pipeline: for what the method must know before the first tensor is read.
-  /// - Throws: what the method's `prepared` throws.
+  /// - Throws: `unsupportedFeature` for models that keep weights as codes; what the method's `prepared` throws.
   public init(
     _ sources: MergeSources, method: any MergingMethod, pipeline: OrderedPipeline = .automatic
   ) throws(StorageError) {
+    if method.readsExperts { try sources.refuseCodes() }
     self.sources = sources
     self.method = try method.prepared(for: sources, pipeline: pipeline)
   }

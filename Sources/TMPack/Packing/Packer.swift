@@ -96,6 +96,7 @@ public struct Packer: Sendable {
         "TALL masks are of the experts that are packed together; pack all of them anew, or add with other factors")
     }
     let infos = try archive.sharedManifest().tensors.map(\.info)
+    for expert in experts { try refuseCodes(of: expert.checkpoint.source, merging: false) }
     try checkArchitectures(of: experts, against: infos)
 
     let writer = try ArchiveWriter(appendingTo: archive.file, level: level)
@@ -119,8 +120,19 @@ public struct Packer: Sendable {
     try checkNames(experts.map(\.name))
     try checkTALLMasks()
     let shared = try sharedCheckpoint(base)
+    let inputs = PackInputs(shared: shared, base: base, experts: experts)
+    for checkpoint in inputs.recorded { try refuseCodes(of: checkpoint.source, merging: mergesExperts) }
     try checkArchitectures(of: experts, against: shared.source.tensors)
-    return PackInputs(shared: shared, base: base, experts: experts)
+    return inputs
+  }
+
+  /// Refuses weights that are kept as codes where the packing is not exact: a scale that is merged or approximated falsifies
+  /// all numbers that it belongs to, and no sum of codes means anything.
+  func refuseCodes(of source: any TensorSource, merging: Bool) throws(StorageError) {
+    let quantization = try Quantization(of: source)
+    if merging { try quantization.refuse("merged", advice: "--shared base takes the base as the shared model") }
+    guard quantization.weights.names.contains(where: { rules.treatment(of: $0.text) != .exact }) else { return }
+    try quantization.refuse("approximated", advice: "--lossless keeps them as they are")
   }
 
   /// Refuses experts that have most of their parameters alone: they would be stored whole, surely a mistake.

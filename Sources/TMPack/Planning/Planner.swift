@@ -62,6 +62,10 @@ public struct Planner: Sendable {
       throw StorageError(.invalidArgument, "TALL masks cannot be planned: their sizes show only when they are made")
     }
     let reference = try referenceCheckpoint(base)
+    let merging = packer.mergesExperts
+    for checkpoint in [reference] + experts.map(\.checkpoint) {
+      try packer.refuseCodes(of: checkpoint.source, merging: merging)
+    }
     try packer.checkArchitectures(of: experts, against: reference.source.tensors)
     var run = try PlanningRun(self, reference: reference, experts: experts, output: output, progress: progress)
     return try run.plan()

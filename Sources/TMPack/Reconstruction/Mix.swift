@@ -1,6 +1,7 @@
 import ArchiveFormat
 import ByteIO
 import Factorization
+import Models
 import Parallel
 import TensorKit
 
@@ -82,6 +83,16 @@ public struct Mix: TensorSource {
     }
     tensors = infos.sortedByName()
     self.recipes = recipes
+    try refuseCodes(selection)
+  }
+
+  /// Weights that are kept as codes are given as they were stored, and no other way: no sum of codes means anything.
+  private func refuseCodes(_ selection: [WeightedExpert]) throws(StorageError) {
+    let isMerged = selection.isEmpty && ![.base, .given].contains(reconstructor.archive.method.name)
+    let isAlone = selection.isEmpty || (selection.count == 1 && selection[0].weight == 1)
+    guard isMerged || !isAlone || dtype != nil else { return }
+    let purpose = isMerged || !isAlone ? "mixed" : "converted"
+    try Quantization(of: self).refuse(purpose, advice: "unpack an expert alone and as it was packed")
   }
 
   /// TMP-7-2 to TMP-7-4 and TMP-7-10 for a tensor of the shared model; nil when no expert of the selection has it.

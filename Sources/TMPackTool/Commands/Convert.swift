@@ -102,6 +102,7 @@ struct Convert: ParsableCommand {
     }
     try FileTree.check(output, replacesNoneOf: [input])
     let checkpoint = try Checkpoint.open(input, mode: work.io)
+    if let dtype { try checkpoint.quantization().refuse("converted to \(dtype.dtype.rawValue)") }
     var source: any TensorSource = checkpoint.source
     if !globs.isEmpty {
       source = TensorSelection(of: source, including: globs)

@@ -143,6 +143,8 @@ struct Merge: ParsableCommand {
       let read = [origin.path] + experts.flatMap(\.paths) + [recipe].compactMap { $0 }
       try FileTree.check(output.path, replacesNoneOf: read)
     }
+    try origin.quantization().refuse("merged")
+    for expert in experts { try expert.checkpoint.quantization().refuse("merged") }
     let sources = MergeSources(base: origin, experts: experts)
     try sources.checkArchitectures(allowingUnmatched: allowUnmatched)
     return Inputs(

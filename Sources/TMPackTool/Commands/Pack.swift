@@ -49,6 +49,9 @@ struct Pack: ParsableCommand {
     let (shared, factors, work) = (options.shared, options.factors, options.work)
     let output = archive.output.path
     let (base, inputs) = try options.open()
+    if try shared.isBaseForCodes(in: [base].compactMap { $0 } + inputs.map(\.checkpoint)) {
+      Console.talk("note: the models keep weights as codes, which cannot be merged: the shared model is the base")
+    }
     // Refused now, if it is to be refused, and not after the shared model.
     if shared.sharedOut != nil { try archive.output.checkFile(replacing: archive.force) }
     let (summary, overflows) = try reporting.withProgress { show in

@@ -120,27 +120,36 @@ struct SharedModelOptions: ParsableArguments {
     if sharedFrom != nil, shared != nil || !merging.isEmpty || sharedOut != nil {
       throw ValidationError("--shared-from excludes --shared with its settings and --shared-out.")
     }
-    do { _ = try method() } catch { throw ValidationError("\(error).") }
+    do { _ = try method(for: []) } catch { throw ValidationError("\(error).") }
     if sharedOut != nil, !detached { throw ValidationError("--shared-out belongs to --detached; see unpack --shared.") }
   }
 
   var record: [String: String] { detached ? ["detached": "true"] : [:] }
 
-  private func method() throws(StorageError) -> any MergingMethod {
-    try MergingMethodKind.named(shared ?? Self.defaultMethod).method(merging.values)
+  /// Whether the shared model is the base because some of the models keep weights as codes, which cannot be merged.
+  func isBaseForCodes(in models: [Checkpoint]) throws(StorageError) -> Bool {
+    guard shared == nil, sharedFrom == nil, merging.isEmpty else { return false }
+    for model in models where !(try Quantization(of: model.source).weights.isEmpty) { return true }
+    return false
+  }
+
+  private func method(for models: [Checkpoint]) throws(StorageError) -> any MergingMethod {
+    let standard = try isBaseForCodes(in: models) ? SharedMethod.Name.base.rawValue : Self.defaultMethod
+    return try MergingMethodKind.named(shared ?? standard).method(merging.values)
   }
 
   /// The model without writing it: merged, where it is to be written first.
-  func plannedModel(_ work: WorkOptions) throws -> Packer.SharedModel {
-    try sharedFrom.map { .given(try Checkpoint.open($0, mode: work.io)) } ?? .merged(method())
+  func plannedModel(base: Checkpoint?, experts: [ExpertInput], _ work: WorkOptions) throws -> Packer.SharedModel {
+    try sharedFrom.map { .given(try Checkpoint.open($0, mode: work.io)) }
+      ?? .merged(method(for: [base].compactMap { $0 } + experts.map(\.checkpoint)))
   }
 
   /// - Returns: also how many numbers of a model that was written are too large for their dtype.
   func sharedModel(
     base: Checkpoint?, experts: [ExpertInput], force: Bool, work: WorkOptions, progress: (Progress) -> Void
   ) throws -> (model: Packer.SharedModel, overflows: Int) {
-    guard let sharedOut else { return (try plannedModel(work), 0) }
-    let method = try method()
+    guard let sharedOut else { return (try plannedModel(base: base, experts: experts, work), 0) }
+    let method = try method(for: [])
     guard let base else { preconditionFailure("validated") }
     let source = CountedMerge(
       try SharedModelSource(MergeSources(base: base, experts: experts), method: method, pipeline: work.pipeline))

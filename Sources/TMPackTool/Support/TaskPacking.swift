@@ -48,7 +48,7 @@ struct TaskPacking {
         "tasks need a shared model that stays: write it with tmpack merge, and give it with --shared-from")
     }
     (base, experts) = try options.open()
-    packer = try options.packer(options.shared.plannedModel(work))
+    packer = try options.packer(options.shared.plannedModel(base: base, experts: experts, work))
     self.options = options
     self.arguments = arguments
   }
