@@ -1,5 +1,13 @@
 import ByteIO
 
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
 /// Memory for one tensor, filled once and then only read: its own, or a view of a mapped file.
 ///
 /// Its own is 64-byte aligned; a view is aligned for its elements.
@@ -42,6 +50,13 @@ public final class TensorBytes: @unchecked Sendable {
     of _: Element.Type, _ body: (UnsafeBufferPointer<Element>) throws(StorageError) -> Result
   ) throws(StorageError) -> Result {
     try body(storage.bindMemory(to: Element.self))
+  }
+}
+
+extension TensorBytes {
+  package func hasSameBytes(as other: TensorBytes) -> Bool {
+    storage.count == other.storage.count
+      && (storage.isEmpty || memcmp(storage.baseAddress!, other.storage.baseAddress!, storage.count) == 0)
   }
 }
 

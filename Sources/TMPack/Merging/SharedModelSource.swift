@@ -6,7 +6,8 @@ import TensorKit
 /// A merged model as it is computed: one tensor at a time, when it is read.
 ///
 /// Sums are kept in binary64 and rounded once to the base's dtype. Experts that lack a tensor, or have it in another
-/// dtype or shape, are left out for it; tensors that are not of a float dtype are the base's.
+/// dtype or shape, are left out for it; tensors that are not of a float dtype are the base's, and so is a tensor with
+/// infinities or NaN that all have alike, such as a mask.
 /// Memory while reading one tensor: what the method needs for it.
 public struct SharedModelSource: TensorSource {
   let sources: MergeSources
@@ -33,7 +34,17 @@ public struct SharedModelSource: TensorSource {
       return try sources.base.read(info, into: destination)
     }
     try located(tensor: info.name) { () throws(StorageError) in
-      try method.merge(group, into: MergedTensor(destination, of: group))
+      var failure: StorageError?
+      do throws(StorageError) { try method.merge(group, into: MergedTensor(destination, of: group)) } catch {
+        guard error.code == .nonFinite else { throw error }
+        failure = error
+      }
+      // Only then, so that finite tensors are read once.
+      let isFinite = group.format.firstNonFinite(UnsafeRawBufferPointer(destination)) == nil
+      if failure != nil || !isFinite, try group.equalsBase() {
+        return try sources.base.read(info, into: destination)
+      }
+      if let failure { throw failure }
     }
   }
 }

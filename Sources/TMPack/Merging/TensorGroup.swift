@@ -44,6 +44,18 @@ public struct TensorGroup {
     return (dimensions[0], count / dimensions[0])
   }
 
+  /// Whether every member has the base's own bytes. Memory: two of the tensors.
+  func equalsBase() throws(StorageError) -> Bool {
+    let base = try base.source.bytes(of: info)
+    for member in members {
+      let own = try located(expert: member.name) { () throws(StorageError) in
+        try member.elements.source.bytes(of: member.elements.info)
+      }
+      guard base.hasSameBytes(as: own) else { return false }
+    }
+    return true
+  }
+
   /// Goes through all elements once, in order.
   ///
   /// Memory: members + 2 times the elements of a chunk, at most 16 MiB in all unless `multiple` asks for more.
@@ -83,8 +95,11 @@ public struct TensorGroup {
       for (member, part) in zip(members, parts) {
         try located(expert: member.name) { () throws(StorageError) in try member.elements.read(range, into: part) }
         if subtractingBase {
-          // What is equal did not change, infinities too.
-          for i in part.indices { part[i] = part[i] == baseElements[i] ? 0 : part[i] - baseElements[i] }
+          // What is equal did not change, infinities and NaN too.
+          for i in part.indices {
+            let (own, base) = (part[i], baseElements[i])
+            part[i] = own == base || own.isNaN && base.isNaN ? 0 : own - base
+          }
         }
       }
       try body(

@@ -47,18 +47,15 @@ struct PackedTensor: Sendable {
       content = .replaced(info, EncodedPayload(tensor: bytes, dtype: info.dtype, level: level))
       return
     }
-    if let makeFactor, let format = info.dtype.floatFormat {
-      try Self.refuseNonFinite(bytes, format)
-      if source == base.digest || info.byteCount == 0 {
-        content = .unchanged
-      } else {
-        content = try Self.lossy(
-          makeFactor, base.info, format, bytes, try baseBytes(), product, isCorrected, level: level)
-      }
+    // Whatever its numbers: nothing of it is approximated.
+    if source == base.digest || info.byteCount == 0 {
+      content = .unchanged
       return
     }
-    if source == base.digest {
-      content = .unchanged
+    if let makeFactor, let format = info.dtype.floatFormat {
+      try Self.refuseNonFinite(bytes, format)
+      content = try Self.lossy(
+        makeFactor, base.info, format, bytes, try baseBytes(), product, isCorrected, level: level)
       return
     }
     content = .difference(

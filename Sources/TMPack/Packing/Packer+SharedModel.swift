@@ -76,18 +76,25 @@ extension Packer {
     return SharedTensorResult(info, bytes, overflows: overflows, embeddedAt: isDetached ? nil : level)
   }
 
-  /// Refuses a shared tensor that is not finite where factors are to be taken against it, naming the source at fault.
+  /// Refuses a shared tensor that is not finite where factors are to be taken against it, naming the source at fault. One
+  /// that all sources have alike needs no factor.
   private func refuseNonFinite(
     _ info: TensorInfo, _ bytes: UnsafeRawBufferPointer, _ sources: [(any TensorSource, expert: String?)]
   ) throws(StorageError) {
     guard let format = info.dtype.floatFormat, format.firstNonFinite(bytes) != nil else { return }
+    let digest = Digest(of: bytes)
+    var isMerged = false
     for (source, expert) in sources {
-      guard let own = source.tensor(named: info.name), own.matches(info) else { continue }
+      guard let own = source.tensor(named: info.name), own.matches(info),
+        try source.bytes(of: own).withBytes({ Digest(of: $0) }) != digest
+      else { continue }
+      isMerged = true
       try located(file: source.label, expert: expert, tensor: info.name) { () throws(StorageError) in
         try source.bytes(of: own).withBytes { raw throws(StorageError) in try PackedTensor.refuseNonFinite(raw, format)
         }
       }
     }
+    guard isMerged else { return }
     throw StorageError(.nonFinite, "the shared model overflows \(info.dtype.rawValue)", tensor: info.name)
   }
 }

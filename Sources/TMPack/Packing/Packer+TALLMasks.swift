@@ -56,9 +56,9 @@ extension Packer {
     try pipeline.run(infos.count) { index throws(StorageError) -> KeptFactor? in
       let info = infos[index]
       return try located(tensor: info.name) { () throws(StorageError) in
-        guard let group = try sources.group(for: info), let vector = try TALLMaskPlan.vector(of: group) else {
-          return nil
-        }
+        guard let group = try sources.group(for: info), try !group.equalsBase(),
+          let vector = try TALLMaskPlan.vector(of: group)
+        else { return nil }
         return try KeptFactor(CodedFactor(.dense(vector)), or: scratch)
       }
     } consume: { index, vector in

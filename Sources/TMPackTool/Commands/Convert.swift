@@ -114,7 +114,8 @@ struct Convert: ParsableCommand {
     let converted = try dtype.map { try ConvertedSource(source, to: $0, overflow: overflow) }
     source = try destination.format.described(converted ?? source, by: checkpoint.carriedFiles.map(\.content))
 
-    let files = destination.layout == .folder ? checkpoint.carriedFiles.map(\.content) : []
+    let changes = ConfigurationChanges(dtype: dtype?.dtype)
+    let files = destination.layout == .folder ? changes.applied(to: checkpoint.carriedFiles.map(\.content)) : []
     let bytes = try reporting.withProgress { show in
       try destination.write(source, carriedFiles: files, threads: work.pipeline.threads) {
         show(Progress(stage: "converting", done: $0, total: $1))

@@ -162,7 +162,7 @@ struct Merge: ParsableCommand {
       try SharedModelSource(inputs.sources, method: inputs.method(settings), pipeline: work.pipeline))
     var source: any TensorSource = merged
     if let dtype = inputs.dtype { source = try ConvertedSource(source, to: dtype, overflow: .error) }
-    let files = inputs.base.carriedFiles.map(\.content)
+    let files = ConfigurationChanges(dtype: inputs.dtype?.dtype).applied(to: inputs.base.carriedFiles.map(\.content))
     source = try destination.format.described(source, by: files)
     try destination.write(
       source, carriedFiles: destination.layout == .folder ? files : [], threads: work.pipeline.threads

@@ -87,7 +87,8 @@ struct Unpack: ParsableCommand {
       try receipt.checkFile(replacing: force)
     }
     source = try destination.format.described(source, by: mix.files.map(\.content))
-    let files = destination.layout == .folder ? mix.files.map(\.content) : []
+    let changes = ConfigurationChanges(dtype: dtype?.dtype)
+    let files = destination.layout == .folder ? changes.applied(to: mix.files.map(\.content)) : []
     let bytes = try reporting.withProgress { show in
       try destination.write(source, carriedFiles: files, threads: work.pipeline.threads) {
         show(Progress(stage: "unpacking", done: $0, total: $1))
