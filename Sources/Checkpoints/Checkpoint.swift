@@ -38,6 +38,13 @@ public struct Checkpoint: Sendable {
     self.skippedFiles = skippedFiles
   }
 
+  /// The same files, whose tensors are seen otherwise.
+  package func replacing(source: any TensorSource) -> Checkpoint {
+    Checkpoint(
+      path: path, layout: layout, source: source, weightFiles: weightFiles, carriedFiles: carriedFiles,
+      skippedFiles: skippedFiles)
+  }
+
   /// Opens a file or a folder. What it is depends on its content, never on its name.
   ///
   /// - Throws: `notFound`; what `ModelFolder.init` throws; `unknownFormat` or `unsupportedFeature`, saying what the

@@ -932,39 +932,76 @@ class Model:
         """Yields name, dtype, shape and bytes of every tensor of the result; if exact, as TMP-7-14 says."""
         weights = {n: np.float32(weights[n]) for n in self.index.experts if weights.get(n, 0) != 0}  # TMP-7-1
         for own in sorted(set(self.shared.tensors).union(*(self.experts[n].tensors for n in weights))):
-            holders = {n: self.experts[n].tensors.get(own) for n in weights  # TMP-7-2; None where unchanged
-                       if own in self.experts[n].tensors
-                       or (own in self.shared.tensors and own not in self.experts[n].manifest["absent"])}
-            if weights and not holders:
-                continue
-            decider = max(holders, key=weights.get, default=None)  # TMP-7-3: max gives the first of equals
-            entry = holders.get(decider)
-            of = self.shared.tensors.get(own)
-            if entry and self.is_whole(entry):
-                of = entry if entry["factor"] == "replaced" else of
-                data, dtype = convert(self.expert_bytes(self.experts[decider], entry), of["dtype"], to)
-                yield own, dtype, of["shape"], data
-                continue
-            added = [(n, e) for n, e in holders.items() if e and not self.is_whole(e)]
-            alone = len(weights) == len(added) == 1 and weights[added[0][0]] == 1
-            if not added:  # TMP-7-10
-                data, dtype = convert(self.shared_bytes(own), of["dtype"], to)
-            elif alone and (added[0][1]["factor"] == "difference" or exact):  # TMP-7-10, TMP-7-14
-                data, dtype = convert(self.expert_bytes(self.experts[added[0][0]], added[0][1]), of["dtype"], to)
-            else:
-                acc = widen(of["dtype"], self.shared_bytes(own), accumulator(of["dtype"]))
-                for n, e in added:
-                    acc = self.add(acc, weights[n], self.experts[n], e, of)
-                dtype = to or of["dtype"]
-                data = narrow(acc, dtype)
-            yield own, dtype, of["shape"], data
+            result = self.mixed(own, weights, to, exact)
+            if result:
+                yield (own, *result)
+
+    def twin(self, own, expert, digest, like):
+        """The first shared tensor other than `own` that the expert has, with these contents in `like`."""
+        of = self.shared.tensors.get(own) or self.experts[expert].tensors[own]
+        for name in sorted(self.shared.tensors):
+            other = self.shared.tensors[name]
+            if name != own and name not in self.experts[expert].manifest["absent"] and like(name, other) == digest \
+                    and (other["dtype"], other["shape"]) == (of["dtype"], of["shape"]):
+                return name
+        return None
+
+    def mixed(self, own, weights, to, exact):
+        """Dtype, shape and bytes of one tensor of the result; None if it is not in it."""
+        of = self.shared.tensors.get(own)
+        having = [n for n in weights if own in self.experts[n].tensors
+                  or (of is not None and own not in self.experts[n].manifest["absent"])]
+        if weights and not having:  # TMP-7-2
+            return None
+        holders = {}
+        for n in weights:  # None where unchanged
+            if n in having:
+                holders[n] = self.experts[n].tensors.get(own)
+            elif of is not None:  # TMP-7-16
+                partner = self.twin(own, n, of["digest"], lambda name, other: other["digest"])
+                if partner is not None:
+                    holders[n] = self.experts[n].tensors.get(partner)
+        decider = max(holders, key=weights.get, default=None)  # TMP-7-3: max gives the first of equals
+        entry = holders.get(decider)
+        if of is None:  # TMP-7-17
+            entries = self.experts[decider].tensors
+            partner = self.twin(
+                own, decider, entry["source"],
+                lambda name, other: entries[name]["source"] if name in entries else other["digest"])
+            if partner is not None:
+                return self.mixed(partner, weights, to, exact)
+        alone = len(weights) == 1 and weights.get(decider) == 1
+        if entry and self.is_whole(entry) and (alone or not self.extends(entry, of)):
+            of = entry if entry["factor"] == "replaced" else of
+            data, dtype = convert(self.expert_bytes(self.experts[decider], entry), of["dtype"], to)
+            return dtype, of["shape"], data
+        added = [(n, e) for n, e in holders.items() if e and (not self.is_whole(e) or self.extends(e, of))]
+        if not added:  # TMP-7-10
+            data, dtype = convert(self.shared_bytes(own), of["dtype"], to)
+        elif alone and (added[0][1]["factor"] == "difference" or exact):  # TMP-7-10, TMP-7-14
+            data, dtype = convert(self.expert_bytes(self.experts[added[0][0]], added[0][1]), of["dtype"], to)
+        else:
+            acc = widen(of["dtype"], self.shared_bytes(own), accumulator(of["dtype"]))
+            for n, e in added:
+                acc = self.add(acc, weights[n], self.experts[n], e, of)
+            dtype = to or of["dtype"]
+            data = narrow(acc, dtype)
+        if entry and self.extends(entry, of):  # TMP-7-15
+            rows = self.expert_bytes(self.experts[decider], entry)[len(self.shared_bytes(own)):]
+            return dtype, entry["shape"], data + convert(rows, of["dtype"], to)[0]
+        return dtype, of["shape"], data
+
+    def extends(self, entry, of):  # TMP-7-15
+        return (entry["factor"] == "replaced" and of is not None and entry["dtype"] == of["dtype"] in FLOATS
+                and len(entry["shape"]) == len(of["shape"]) > 0 and entry["shape"][0] > of["shape"][0]
+                and entry["shape"][1:] == of["shape"][1:])
 
     def add(self, acc, weight, section, entry, of):
         """TMP-7-5 to TMP-7-8."""
         kind, wide = acc.dtype, lambda x: np.asarray(x).astype(acc.dtype)
-        if entry["factor"] == "difference":  # TMP-7-7
+        if entry["factor"] in ("difference", "replaced"):  # TMP-7-7, TMP-7-15
             start = widen(of["dtype"], self.shared_bytes(entry["name"]), kind)
-            own = widen(of["dtype"], self.expert_bytes(section, entry), kind)
+            own = widen(of["dtype"], self.expert_bytes(section, entry), kind)[:len(start)]
             return fma(wide(weight), np.where(own == start, wide(0), own - start), acc)
         if entry["factor"] == "dropped":  # TMP-7-4
             return acc

@@ -23,6 +23,8 @@ public struct MergeSources: Sendable {
   public let experts: [Expert]
   /// Of the whole base, also where only some of its tensors are merged.
   public let layers: LayerPositions
+  /// Tensors that are equal to another in all models, which they are merged as.
+  var leaders: [ExactString: TensorInfo] = [:]
 
   public init(base: any TensorSource, experts: [Expert]) {
     self.base = base
@@ -35,6 +37,7 @@ public struct MergeSources: Sendable {
     base = TensorSelection(of: whole.base, where: predicate)
     experts = whole.experts
     layers = whole.layers
+    leaders = whole.leaders
   }
 
   /// The base's tensor with the experts' of the same dtype and shape; nil when it is not of a float dtype, has no

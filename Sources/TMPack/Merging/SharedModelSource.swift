@@ -19,8 +19,8 @@ public struct SharedModelSource: TensorSource {
     _ sources: MergeSources, method: any MergingMethod, pipeline: OrderedPipeline = .automatic
   ) throws(StorageError) {
     if method.readsExperts { try sources.refuseCodes() }
-    self.sources = sources
-    self.method = try method.prepared(for: sources, pipeline: pipeline)
+    self.sources = method.readsExperts ? try sources.withTies() : sources
+    self.method = try method.prepared(for: self.sources, pipeline: pipeline)
   }
 
   public var tensors: [TensorInfo] { sources.base.tensors }
@@ -30,6 +30,7 @@ public struct SharedModelSource: TensorSource {
   public var label: String { sources.base.label }
 
   public func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+    let info = sources.leaders[ExactString(info.name)] ?? info
     guard method.readsExperts, let group = try sources.group(for: info) else {
       return try sources.base.read(info, into: destination)
     }

@@ -24,6 +24,12 @@ public struct ExpertInput: Sendable {
     adapted = checkpoint.source as? AdaptedSource
   }
 
+  /// The expert in the dtypes of the model that it is to be compared with: see `MatchedDTypes`.
+  public func matchingDTypes(of tensors: [TensorInfo]) throws(StorageError) -> ExpertInput {
+    guard let source = try MatchedDTypes(checkpoint.source, as: tensors) else { return self }
+    return try ExpertInput(name: name, checkpoint: checkpoint.replacing(source: source), statistics: statistics)
+  }
+
   /// All that is read of it: what no output must replace.
   public var paths: [String] { [checkpoint.path] + [statistics].compactMap { $0?.label } }
 

@@ -40,7 +40,7 @@ extension Mix {
         }
       default: return nil
       }
-    case .corrected: return nil
+    case .corrected, .extended: return nil
     case .sum(let base, let addends):
       return try sumSpans(base, addends, as: info)
     }
@@ -50,7 +50,7 @@ extension Mix {
   private func sumSpans(
     _ base: SharedEntry, _ addends: [(expert: WeightedExpert, entry: ExpertEntry)], as info: TensorInfo
   ) throws(StorageError) -> SpannedTensor? {
-    guard addends.allSatisfy({ $0.entry.factor.kind != .difference }), let format = base.info.dtype.floatFormat,
+    guard addends.allSatisfy({ $0.entry.factor.isLossy }), let format = base.info.dtype.floatFormat,
       let output = info.dtype.floatFormat
     else { return nil }
     let run = WeightedFactor.runLength(

@@ -28,12 +28,15 @@ public struct Mix: TensorSource {
     case corrected(SharedEntry, WeightedExpert, ExpertEntry)
     /// The shared tensor and what experts add to it, in declaration order.
     case sum(SharedEntry, [(expert: WeightedExpert, entry: ExpertEntry)])
+    /// The same, and behind it the rows that an expert's own tensor has more (TMP-7-15).
+    case extended(
+      SharedEntry, [(expert: WeightedExpert, entry: ExpertEntry)], WeightedExpert, ExpertEntry, info: TensorInfo)
 
     /// Of the tensor before any conversion.
     var info: TensorInfo {
       switch self {
       case .shared(let base), .sum(let base, _), .corrected(let base, _, _): base.info
-      case .exact(_, _, let info): info
+      case .exact(_, _, let info), .extended(_, _, _, _, let info): info
       }
     }
   }
@@ -61,15 +64,16 @@ public struct Mix: TensorSource {
 
     var recipes: [ExactString: Recipe] = [:]
     var infos: [TensorInfo] = []
-    func add(_ recipe: Recipe) throws(StorageError) {
+    func add(_ recipe: Recipe, named name: String) throws(StorageError) {
       let info = recipe.info
       let converted = info.dtype.floatFormat == nil ? info.dtype : dtype?.dtype ?? info.dtype
-      infos.append(try TensorInfo(name: info.name, dtype: converted, shape: info.shape))
-      recipes[ExactString(info.name)] = recipe
+      infos.append(try TensorInfo(name: name, dtype: converted, shape: info.shape))
+      recipes[ExactString(name)] = recipe
     }
+    let ties = MixTies(shared: shared, manifests: manifests)
     for entry in shared.tensors {
-      if let recipe = try Self.recipe(entry, selection, manifests, isExact: isExact) {
-        try add(recipe)
+      if let recipe = try Self.recipe(entry, selection, manifests, ties, isExact: isExact) {
+        try add(recipe, named: entry.info.name)
       }
     }
     var fresh: Set<ExactString> = []
@@ -79,7 +83,9 @@ public struct Mix: TensorSource {
       }
     }
     for name in fresh {
-      if let recipe = try Self.recipe(freshTensor: name.text, selection, manifests) { try add(recipe) }
+      if let recipe = try Self.recipe(freshTensor: name.text, selection, manifests, ties, isExact: isExact) {
+        try add(recipe, named: name.text)
+      }
     }
     tensors = infos.sortedByName()
     self.recipes = recipes
@@ -97,37 +103,50 @@ public struct Mix: TensorSource {
 
   /// TMP-7-2 to TMP-7-4 and TMP-7-10 for a tensor of the shared model; nil when no expert of the selection has it.
   private static func recipe(
-    _ base: SharedEntry, _ selection: [WeightedExpert], _ manifests: [ExpertManifest], isExact: Bool
+    _ base: SharedEntry, _ selection: [WeightedExpert], _ manifests: [ExpertManifest], _ ties: MixTies, isExact: Bool
   ) throws(StorageError) -> Recipe? {
     guard !selection.isEmpty else { return .shared(base) }
     let name = base.info.name
-    let holders = selection.indices.filter { !manifests[$0].lacks(name) }
+    // Which entry counts for the tensor: its own, or that of the tensor that an expert has in its place (TMP-7-16).
+    let names = selection.indices.map { manifests[$0].lacks(name) ? ties.partner(of: base, inExpert: $0) : name }
+    guard selection.indices.contains(where: { !manifests[$0].lacks(name) }) else { return nil }
+    let holders = selection.indices.filter { names[$0] != nil }
     guard let decider = firstHeaviest(holders, selection) else { return nil }
+    func entry(_ index: Int) -> ExpertEntry? { manifests[index].entry(named: names[index]!) }
     let isFloat = base.info.dtype.floatFormat != nil
-    if let entry = manifests[decider].entry(named: name) {
-      let aloneAtOne = selection.count == 1 && selection[decider].weight == 1
+    let aloneAtOne = selection.count == 1 && selection[decider].weight == 1
+    let addends = holders.compactMap { index in entry(index).map { (expert: selection[index], entry: $0) } }
+      .filter { addend in
+        addend.entry.factor.kind == .replaced
+          ? addend.entry.extends(base.info) : isFloat || addend.entry.factor.kind != .difference
+      }
+    if let entry = entry(decider) {
       switch entry.factor.kind {
+      case .replaced where !aloneAtOne && entry.extends(base.info):
+        return try .extended(base, addends, selection[decider], entry, info: replacedInfo(entry))
       case .replaced: return try .exact(selection[decider], entry, info: replacedInfo(entry))
       case .difference where !isFloat || aloneAtOne: return .exact(selection[decider], entry, info: base.info)
       default:
         if isExact, aloneAtOne, entry.correction != nil { return .corrected(base, selection[decider], entry) }
       }
     }
-    let addends = holders.compactMap { index in
-      manifests[index].entry(named: name).map { (expert: selection[index], entry: $0) }
-    }.filter { $0.entry.factor.kind != .replaced && (isFloat || $0.entry.factor.kind != .difference) }
     return addends.isEmpty ? .shared(base) : .sum(base, addends)
   }
 
   /// A tensor that the shared model lacks: it can only be replaced (TMP-6-7).
   private static func recipe(
-    freshTensor name: String, _ selection: [WeightedExpert], _ manifests: [ExpertManifest]
+    freshTensor name: String, _ selection: [WeightedExpert], _ manifests: [ExpertManifest], _ ties: MixTies,
+    isExact: Bool
   ) throws(StorageError) -> Recipe? {
     let holders = selection.indices.filter { manifests[$0].entry(named: name) != nil }
     guard let decider = firstHeaviest(holders, selection), let entry = manifests[decider].entry(named: name) else {
       return nil
     }
-    return try .exact(selection[decider], entry, info: replacedInfo(entry))
+    let info = try replacedInfo(entry)
+    if let base = ties.shared(equalTo: entry, info, inExpert: decider) {  // TMP-7-17
+      return try recipe(base, selection, manifests, ties, isExact: isExact)
+    }
+    return .exact(selection[decider], entry, info: info)
   }
 
   private static func replacedInfo(_ entry: ExpertEntry) throws(StorageError) -> TensorInfo {
@@ -147,7 +166,7 @@ public struct Mix: TensorSource {
     switch recipes[ExactString(name)] {
     case .shared: []
     case .sum(_, let addends): addends
-    case .exact, .corrected, nil: nil
+    case .exact, .corrected, .extended, nil: nil
     }
   }
 
@@ -165,7 +184,7 @@ public struct Mix: TensorSource {
     }
     switch recipe {
     case .shared, .exact: return true
-    case .corrected, .sum: return false
+    case .corrected, .sum, .extended: return false
     }
   }
 
@@ -176,7 +195,7 @@ public struct Mix: TensorSource {
       case .shared(let base): return try reconstructor.sharedBytes(base)
       case .exact(let expert, let entry, _):
         if case .bytes(let bytes) = try reconstructor.part(entry, ofExpert: expert.position) { return bytes }
-      case .corrected, .sum: break
+      case .corrected, .sum, .extended: break
       }
     }
     return try located(file: label, tensor: info.name) { () throws(StorageError) in
@@ -206,6 +225,18 @@ public struct Mix: TensorSource {
     case .sum(let base, let addends):
       let sum = try sum(base, addends, as: info)
       try sum.write(try reconstructor.sharedBytes(base), into: destination)
+    case .extended(let base, let addends, let expert, let entry, let own):
+      guard let output = info.dtype.floatFormat,
+        case .bytes(let bytes) = try reconstructor.part(entry, ofExpert: expert.position)
+      else { preconditionFailure("only float tensors are extended, by whole ones") }
+      let common = base.info.shape.elementCount * output.byteWidth
+      try sum(base, addends, as: info)
+        .write(
+          try reconstructor.sharedBytes(base), into: UnsafeMutableRawBufferPointer(rebasing: destination[..<common]))
+      let rest = try bytes.withBytes { raw in
+        TensorBytes(viewing: UnsafeRawBufferPointer(rebasing: raw[base.info.byteCount...]), keeping: bytes)
+      }
+      try convert(own, rest, to: info, UnsafeMutableRawBufferPointer(rebasing: destination[common...]))
     }
   }
 

@@ -31,10 +31,12 @@ struct Add: ParsableCommand {
   func run() throws {
     let opened = try detached.open(archive, work.io)
     let archives = OpenArchives(work.io, detached, [opened])
+    let shared = try opened.sharedManifest().tensors.map(\.info)
     let inputs = try experts.map { expert in
-      try expert.expertInput(work.io) { () throws(StorageError) in
+      let input = try expert.expertInput(work.io) { () throws(StorageError) in
         try adapterBase.source(archives, archive: opened)
       }
+      return factors.lossless ? input : try input.matchingDTypes(of: shared)
     }
     let sizeBefore = opened.size
     let packer = Packer(

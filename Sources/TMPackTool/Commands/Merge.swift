@@ -145,6 +145,9 @@ struct Merge: ParsableCommand {
     }
     try origin.quantization().refuse("merged")
     for expert in experts { try expert.checkpoint.quantization().refuse("merged") }
+    let experts = try experts.map { expert throws(StorageError) in
+      try expert.matchingDTypes(of: origin.source.tensors)
+    }
     let sources = MergeSources(base: origin, experts: experts)
     try sources.checkArchitectures(allowingUnmatched: allowUnmatched)
     return Inputs(

@@ -60,11 +60,13 @@ struct Verify: ParsableCommand {
       var report = try verification.run(level, progress: show)
       guard report.isSound else { return report }
       for named in source {
+        let original = try Checkpoint.open(
+          named.path, onBase: try adapterBase.source(archives, archive: opened), mode: work.io
+        ).source
+        // As it was when it was packed.
+        let dtypes = try Reconstructor(opened, memoryLimit: 0).mix(.expert(named.name)).tensors
         let findings = try verification.proveSource(
-          ofExpert: named.name,
-          try Checkpoint.open(
-            named.path, onBase: try adapterBase.source(archives, archive: opened), mode: work.io
-          ).source, progress: show)
+          ofExpert: named.name, try MatchedDTypes(original, as: dtypes) ?? original, progress: show)
         if findings.isEmpty { provedSources.append(named.name) }
         report.add(findings)
       }

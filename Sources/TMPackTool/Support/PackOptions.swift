@@ -34,7 +34,9 @@ struct PackOptions: ParsableArguments {
 
   func open() throws -> (base: Checkpoint?, experts: [ExpertInput]) {
     let base = try paths.base.map { try Checkpoint.open($0, mode: work.io) }
-    let experts = try paths.experts.map { try $0.expertInput(work.io) { base?.source } }
+    var experts = try paths.experts.map { try $0.expertInput(work.io) { base?.source } }
+    // What is to be kept to the bit keeps its dtype.
+    if let base, !factors.lossless { experts = try experts.map { try $0.matchingDTypes(of: base.source.tensors) } }
     return (base, try shared.merging.experts(experts, work.io))
   }
 

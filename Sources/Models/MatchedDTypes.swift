@@ -1,0 +1,79 @@
+import ByteIO
+import TensorKit
+
+/// A model whose tensors of float dtypes are those of another model: where the other has a tensor of the same name and shape in
+/// another of F64, F32, F16 and BF16, each number is rounded to that once, to nearest even.
+///
+/// Memory while reading such a tensor: its bytes in both dtypes.
+public struct MatchedDTypes: TensorSource {
+  public let tensors: [TensorInfo]
+  private let source: any TensorSource
+  /// The source's infos, in the order of `tensors`.
+  private let originals: [TensorInfo]
+  /// Names of those that are converted.
+  private let converted: [String]
+
+  /// nil where nothing is to be converted.
+  public init?(_ source: any TensorSource, as other: [TensorInfo]) throws(StorageError) {
+    var converted: [String] = []
+    originals = source.tensors
+    tensors = try originals.map { info throws(StorageError) in
+      guard let index = other.index(ofTensor: info.name), other[index].dtype != info.dtype,
+        other[index].shape == info.shape, other[index].dtype.floatFormat != nil, info.dtype.floatFormat != nil
+      else { return info }
+      converted.append(info.name)
+      return other[index]
+    }
+    guard !converted.isEmpty else { return nil }
+    (self.source, self.converted) = (source, converted)
+  }
+
+  public var metadata: [String: String] { source.metadata }
+  public var typedMetadata: TypedMetadata { source.typedMetadata }
+  public var label: String { source.label }
+  public var ties: [String: String] { source.ties }
+
+  public var notes: [String] {
+    let first = tensors.index(ofTensor: converted[0])!
+    let (from, to) = (originals[first].dtype.rawValue, tensors[first].dtype.rawValue)
+    let others = converted.count > 1 ? "; so are \(converted.count - 1) more" : ""
+    return source.notes + ["\(converted[0]) is \(from), and rounded to the base's \(to)\(others)"]
+  }
+
+  public func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+    let original = original(of: info)
+    guard original.dtype != info.dtype, let from = original.dtype.floatFormat, let to = info.dtype.floatFormat else {
+      return try source.read(original, into: destination)
+    }
+    let overflows = try source.bytes(of: original).withBytes { from.convert($0, to: to, into: destination) }
+    guard overflows == 0 else {
+      throw StorageError(
+        .nonFinite,
+        "\(overflows) of its numbers are too large for \(info.dtype.rawValue), which the base has: convert the base first",
+        file: label, tensor: info.name)
+    }
+  }
+
+  public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
+    let original = original(of: info)
+    guard original.dtype != info.dtype else { return try source.bytes(of: original) }
+    return try TensorBytes(count: info.byteCount) { buffer throws(StorageError) in try read(info, into: buffer) }
+  }
+
+  public func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
+    let original = original(of: info)
+    return original.dtype == info.dtype ? try source.piece(range, of: original) : nil
+  }
+
+  public func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? {
+    let original = original(of: info)
+    return original.dtype == info.dtype ? try source.stored(original) : nil
+  }
+
+  public func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? {
+    let original = original(of: info)
+    return original.dtype == info.dtype ? try source.spanned(original) : nil
+  }
+
+  private func original(of info: TensorInfo) -> TensorInfo { originals[tensors.index(ofTensor: info.name)!] }
+}
