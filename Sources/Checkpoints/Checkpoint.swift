@@ -38,8 +38,8 @@ public struct Checkpoint: Sendable {
     self.skippedFiles = skippedFiles
   }
 
-  /// The same files, whose tensors are seen otherwise.
-  package func replacing(source: any TensorSource) -> Checkpoint {
+  /// The same with other tensors.
+  package func replacing(_ source: any TensorSource) -> Checkpoint {
     Checkpoint(
       path: path, layout: layout, source: source, weightFiles: weightFiles, carriedFiles: carriedFiles,
       skippedFiles: skippedFiles)

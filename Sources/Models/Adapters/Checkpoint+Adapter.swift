@@ -25,7 +25,16 @@ extension Checkpoint {
     }
     try Quantization(of: base).refuse("changed by an adapter")
     return Checkpoint(
-      path: path, layout: .folder, source: try AdaptedSource(adapter, on: base), weightFiles: adapter.weightFiles,
+      path: path, layout: .folder, source: try adapted(base, by: adapter), weightFiles: adapter.weightFiles,
       carriedFiles: adapter.carriedFiles, skippedFiles: adapter.skippedFiles)
+  }
+
+  /// Under the names of the base on disk, where an adapter's are those in memory.
+  private static func adapted(
+    _ base: any TensorSource, by adapter: LoRAAdapter
+  ) throws(StorageError) -> any TensorSource {
+    let names = adapter.updates.map { $0.module + AdaptableModules.weightSuffix }
+    guard let view = try base.inMemory(having: names) else { return try AdaptedSource(adapter, on: base) }
+    return try AlignedSource(undoing: view, of: AdaptedSource(adapter, on: AlignedSource(base, view)))
   }
 }

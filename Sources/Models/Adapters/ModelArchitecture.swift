@@ -1,4 +1,5 @@
 import ByteIO
+import Checkpoints
 
 /// What a model's `config.json` tells of how `transformers` names its modules.
 package struct ModelArchitecture: Sendable {
@@ -17,6 +18,22 @@ package struct ModelArchitecture: Sendable {
     }
     self.name = name
     self.modelType = modelType
+  }
+
+  /// Of a model folder.
+  package init(of checkpoint: Checkpoint) {
+    let file = checkpoint.carriedFiles.first { $0.name.text == "config.json" }
+    self.init(configuration: file.flatMap { try? $0.content.bytes() })
+  }
+
+  /// Class and type, as the table of names has them.
+  package var names: [String] { [name, modelType].filter { !$0.isEmpty } }
+
+  /// A tensor as the model in memory names it, by its name on disk or in memory; nil for one that is only a part of a tensor there.
+  package func nameInMemory(of tensor: String) -> String? {
+    guard let naming = names.lazy.compactMap({ NameTable.shared.namings[$0]?.first }).first else { return tensor }
+    guard case .whole(let name) = naming.role(of: tensor).role else { return nil }
+    return name
   }
 
   /// peft's `TaskType` for the model's head.

@@ -47,6 +47,7 @@ public struct AdapterExport: Sendable {
       case replaced = "of another shape or dtype than the shared one"
       case added = "absent from the shared model"
       case absent = "of the shared model, which the expert lacks"
+      case fused = "in memory a part of another tensor, which no module of an adapter is"
     }
     public let tensor: String
     public let reason: Reason
@@ -105,7 +106,8 @@ public struct AdapterExport: Sendable {
       globs = try AdaptableModules.usualEmbeddings.map { text throws(StorageError) in try Glob(text) }
     }
     let architecture = ModelArchitecture(configuration: try mix.configuration())
-    prefix = options.prefix ?? architecture.modulePrefix(of: shared.map(\.name))
+    prefix =
+      options.prefix ?? architecture.modulePrefix(of: shared.map { architecture.nameInMemory(of: $0.name) ?? $0.name })
     taskType = options.taskType ?? architecture.taskType
     let heads = ModelArchitecture.heads(ofTask: taskType)
     let kinds = AdaptableModules(in: shared, embeddings: globs!, heads: heads)
@@ -113,7 +115,7 @@ public struct AdapterExport: Sendable {
     var others: [LeftOut] = []
     for info in mix.tensors {
       let base = shared.index(ofTensor: info.name).map { shared[$0] }
-      switch Self.content(of: info, base, in: mix, kinds, options) {
+      switch Self.content(of: info, base, in: mix, kinds, options, architecture) {
       case .unchanged: break
       case .update(let update): updates.append(update)
       case .leftOut(let reason): others.append(LeftOut(tensor: info.name, reason: reason))
@@ -126,7 +128,7 @@ public struct AdapterExport: Sendable {
 
     let saved =
       options.savesModules
-      ? SavedModules(others, in: mix, updated: updates.map(\.module), heads: heads) : SavedModules()
+      ? SavedModules(others, in: mix, updated: updates.map(\.module), heads: heads, architecture) : SavedModules()
     leftOut = others.filter { !saved.holds($0.tensor) }
     savedModules = saved.modules.map { [prefix] in prefix + $0 }
     wholeTensors = saved.tensors
@@ -134,7 +136,7 @@ public struct AdapterExport: Sendable {
     self.updates = updates
     rank = updates.map(\.rank).max() ?? 0
     isPadded = options.isPadded || Self.patternsAreAmbiguous(updates)
-    modules = shared.compactMap { AdaptableModules.module(of: $0.name) }
+    modules = shared.compactMap { architecture.nameInMemory(of: $0.name).flatMap(AdaptableModules.module) }
     guard !updates.isEmpty else {
       let first = leftOut.first.map { " (\($0.tensor): \($0.reason.rawValue))" } ?? ""
       throw StorageError(
@@ -150,7 +152,8 @@ public struct AdapterExport: Sendable {
   }
 
   private static func content(
-    of info: TensorInfo, _ base: TensorInfo?, in mix: Mix, _ kinds: AdaptableModules, _ options: Options
+    of info: TensorInfo, _ base: TensorInfo?, in mix: Mix, _ kinds: AdaptableModules, _ options: Options,
+    _ architecture: ModelArchitecture
   ) -> Content {
     guard let base else { return .leftOut(.added) }
     guard base.matches(info) else { return .leftOut(.replaced) }
@@ -158,7 +161,8 @@ public struct AdapterExport: Sendable {
     let changes = addends?.filter { $0.entry.factor.kind != .dropped }
     if let changes, changes.isEmpty { return .unchanged }
     guard let (rows, columns) = info.shape.matrix else { return .leftOut(.vector) }
-    guard let kind = kinds.kind(of: info), let module = AdaptableModules.module(of: info.name) else {
+    guard let name = architecture.nameInMemory(of: info.name) else { return .leftOut(.fused) }
+    guard let kind = kinds.kind(of: info), let module = AdaptableModules.module(of: name) else {
       return .leftOut(.notAdaptable)
     }
     let ranks = changes?.map(\.entry.factor.productRank) ?? [nil]

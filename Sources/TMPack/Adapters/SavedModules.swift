@@ -18,20 +18,27 @@ struct SavedModules: Sendable {
   ///   - others: tensors that no update can hold.
   ///   - mix: all tensors.
   ///   - updated: modules with an update, of which peft can load no other weight.
+  ///   - architecture: names tensors as the model has them.
   ///   - heads: names of modules that are saved with the modules in them.
-  init(_ others: [AdapterExport.LeftOut], in mix: Mix, updated: [String], heads: Set<String>) {
+  init(
+    _ others: [AdapterExport.LeftOut], in mix: Mix, updated: [String], heads: Set<String>,
+    _ architecture: ModelArchitecture
+  ) {
+    func module(of tensor: String) -> String? {
+      architecture.nameInMemory(of: tensor).flatMap { Self.module(of: $0, heads) }
+    }
     let updated = Set(updated.map(ExactString.init))
     // The tensors of each module, and modules that have modules within.
     var members: [ExactString: [TensorInfo]] = [:]
     var containers: Set<ExactString> = []
     for info in mix.tensors {
-      guard let module = Self.module(of: info.name, heads) else { continue }
+      guard let module = module(of: info.name) else { continue }
       members[ExactString(module), default: []].append(info)
       for dot in module.indices where module[dot] == "." { containers.insert(ExactString(String(module[..<dot]))) }
     }
     var wanted: [ExactString: [TensorInfo]] = [:]
     for other in others where other.reason != .absent {
-      guard let info = mix.tensor(named: other.tensor), let module = Self.module(of: info.name, heads) else { continue }
+      guard let info = mix.tensor(named: other.tensor), let module = module(of: info.name) else { continue }
       wanted[ExactString(module), default: []].append(info)
     }
     for (module, infos) in wanted.sorted(by: { $0.key.text.precedesInBytes($1.key.text) }) {
@@ -43,7 +50,7 @@ struct SavedModules: Sendable {
       } else if !updated.contains(module), !containers.contains(module), all.allSatisfy({ $0.dtype.floatFormat != nil })
       {
         modules.append(module.text)
-        tensors += all.map { ($0.name, $0) }
+        tensors += all.map { (architecture.nameInMemory(of: $0.name) ?? $0.name, $0) }
       } else {
         continue
       }

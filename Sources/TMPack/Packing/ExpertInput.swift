@@ -12,6 +12,8 @@ public struct ExpertInput: Sendable {
   public let checkpoint: Checkpoint
   /// The checkpoint's tensors, if it is an adapter on a base.
   let adapted: AdaptedSource?
+  /// By which its tensors have other names than the adapter's, the outermost first.
+  private let views: [AlignedSource]
   /// What was measured of the expert on data, for the merging methods that ask for it.
   public let statistics: (any TensorSource)?
 
@@ -21,13 +23,35 @@ public struct ExpertInput: Sendable {
     self.name = name
     self.checkpoint = checkpoint
     self.statistics = statistics
-    adapted = checkpoint.source as? AdaptedSource
+    var (source, views) = (checkpoint.source, [AlignedSource]())
+    while let view = source as? AlignedSource {
+      views.append(view)
+      source = view.source
+    }
+    self.views = views
+    adapted = source as? AdaptedSource
+  }
+
+  /// The expert under the names of a model's tensors, where it has others for the same: of another version of a library, of a
+  /// wrapper, or with matrices fused that are apart there (`Spec/names.md`). What is not found there keeps its name.
+  package func aligned(
+    to tensors: [TensorInfo], architectures: [String] = []
+  ) throws(StorageError) -> ExpertInput {
+    let source = try checkpoint.source.aligned(
+      to: tensors, architectures: architectures + ModelArchitecture(of: checkpoint).names)
+    guard source is AlignedSource else { return self }
+    return try ExpertInput(name: name, checkpoint: checkpoint.replacing(source), statistics: statistics)
+  }
+
+  /// As `aligned(to:architectures:)`, to another checkpoint.
+  public func aligned(to model: Checkpoint) throws(StorageError) -> ExpertInput {
+    try aligned(to: model.source.tensors, architectures: ModelArchitecture(of: model).names)
   }
 
   /// The expert in the dtypes of the model that it is to be compared with: see `MatchedDTypes`.
   public func matchingDTypes(of tensors: [TensorInfo]) throws(StorageError) -> ExpertInput {
     guard let source = try MatchedDTypes(checkpoint.source, as: tensors) else { return self }
-    return try ExpertInput(name: name, checkpoint: checkpoint.replacing(source: source), statistics: statistics)
+    return try ExpertInput(name: name, checkpoint: checkpoint.replacing(source), statistics: statistics)
   }
 
   /// All that is read of it: what no output must replace.
@@ -36,7 +60,13 @@ public struct ExpertInput: Sendable {
   /// What the expert adds to a shared tensor as a product of few components; nil when it is not known as one, or is added to
   /// another tensor than the shared one.
   func product(of info: TensorInfo, against shared: SharedEntry) throws(StorageError) -> LowRankProduct? {
-    guard let adapted, let product = try adapted.product(of: info) else { return nil }
+    guard let adapted else { return nil }
+    var info = info
+    for view in views {
+      guard let whole = view.original(of: info) else { return nil }
+      info = whole
+    }
+    guard let product = try adapted.product(of: info) else { return nil }
     let isAddedToShared = try adapted.unadapted(info).withBytes { Digest(of: $0) == shared.digest }
     return isAddedToShared ? product : nil
   }

@@ -230,7 +230,8 @@ struct RateProbe {
     try dry.finishExpert(
       named: expert.input.name,
       ExpertManifest(
-        tensors: entries, absent: shared.manifest.namesAbsent(from: source), files: files, metadata: source.metadata,
+        tensors: entries, absent: shared.manifest.namesAbsent(from: source), files: files,
+        metadata: source.recordedMetadata,
         provenance: Provenance(standingInFor: expert.input.checkpoint, options: packer.options)))
     writer = dry
     return Outcome(

@@ -9,6 +9,8 @@ import TensorKit
 public struct Mix: TensorSource {
   public let tensors: [TensorInfo]
   public let metadata: [String: String]
+  /// What one expert alone was called before it was packed, where that was otherwise than the base.
+  package let ownNames: NameRecord?
   public let label: String
   /// The non-tensor files that go with it (TMP-7-11).
   public let files: [MixFile]
@@ -57,7 +59,11 @@ public struct Mix: TensorSource {
       // `max` keeps the last of equals; TMP-7-11 wants the first.
       (selection[first].weight, second) < (selection[second].weight, first)
     }
-    metadata = heaviest.map { manifests[$0].metadata } ?? shared.metadata
+    var metadata = heaviest.map { manifests[$0].metadata } ?? shared.metadata
+    // TMP-6-31
+    let record = metadata.removeValue(forKey: NameRecord.key)
+    self.metadata = metadata
+    ownNames = selection.count == 1 ? record.map { NameRecord($0) } : nil
     files = try MixFile.list(of: archive, expert: heaviest.map { selection[$0].position })
     let names = selection.map { archive.experts[$0.position].name }
     label = names.isEmpty ? archive.path : "\(archive.path)#\(names.joined(separator: "+"))"

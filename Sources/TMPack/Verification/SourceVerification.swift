@@ -2,6 +2,7 @@ import ArchiveFormat
 import ByteIO
 import Checkpoints
 import Digests
+import Models
 import Parallel
 import TensorKit
 
@@ -17,6 +18,7 @@ extension Verification {
     let manifest = try archive.file.expertSection(position).manifest
     let reconstructor = try Reconstructor(archive, memoryLimit: 0)
     let shared = reconstructor.shared
+    let source = try source.aligned(to: reconstructor.mix(.expert(name)).tensors)
     var findings = VerificationFindings()
     func report(_ error: StorageError) {
       findings.add(error.at(file: archive.path, expert: name), losing: ArchiveLoss(experts: [position]))

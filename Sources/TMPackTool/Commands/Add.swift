@@ -35,7 +35,7 @@ struct Add: ParsableCommand {
     let inputs = try experts.map { expert in
       let input = try expert.expertInput(work.io) { () throws(StorageError) in
         try adapterBase.source(archives, archive: opened)
-      }
+      }.aligned(to: shared)
       return factors.lossless ? input : try input.matchingDTypes(of: shared)
     }
     let sizeBefore = opened.size

@@ -38,13 +38,18 @@ struct Compare: ParsableCommand {
   func run() throws {
     let globs = try tensors.map { try Glob($0) }
     let archives = OpenArchives(work.io, detached)
-    let a = TensorSelection(of: try TensorReference(left).open(archives, adapterBase), including: globs)
-    let b = TensorSelection(of: try TensorReference(right).open(archives, adapterBase), including: globs)
+    let reference = try TensorReference(left).open(archives, adapterBase)
+    let other = try TensorReference(right).open(archives, adapterBase).aligned(to: reference.tensors)
+    let a = TensorSelection(of: reference, including: globs)
+    let b = TensorSelection(of: other, including: globs)
     if !globs.isEmpty, a.tensors.isEmpty, b.tensors.isEmpty {
       throw StorageError(.invalidArgument, "no tensor's name matches \(tensors.joined(separator: ", "))")
     }
     let comparison = try reporting.withProgress { show in
       try Comparison(a, b, pipeline: work.pipeline) { show(Progress(stage: "comparing", done: $0, total: $1)) }
+    }
+    if !reporting.json, let aligned = other as? AlignedSource {
+      for note in aligned.notes.suffix(1) { Console.talk("note: \(note)") }
     }
     if reporting.json { Console.result(json(comparison)) } else { show(comparison) }
     if requireEqual, !comparison.isEqual { throw ExitCode(StorageError.Family.format.rawValue) }

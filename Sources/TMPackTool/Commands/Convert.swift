@@ -73,6 +73,12 @@ struct Convert: ParsableCommand {
       valueName: "pattern=name"))
   var rename: [String] = []
 
+  @Option(
+    help: ArgumentHelp(
+      "Names of the tensors: its own (source), or those of transformers 5 in memory.",
+      valueName: "source|transformers-5"))
+  var naming = OutputNaming.source
+
   @Option(help: ArgumentHelp("Only tensors whose names match. Repeat for more.", valueName: "glob"))
   var tensors: [String] = []
 
@@ -84,6 +90,10 @@ struct Convert: ParsableCommand {
 
   @OptionGroup(title: "Work") var work: WorkOptions
   @OptionGroup(title: "Output") var reporting: OutputOptions
+
+  func validate() throws {
+    if naming == .base { throw ValidationError("There is no base: --naming source or transformers-5.") }
+  }
 
   func run() throws {
     // What is wrong with the arguments is said before anything is read.
@@ -104,6 +114,7 @@ struct Convert: ParsableCommand {
     let checkpoint = try Checkpoint.open(input, mode: work.io)
     if let dtype { try checkpoint.quantization().refuse("converted to \(dtype.dtype.rawValue)") }
     var source: any TensorSource = checkpoint.source
+    if naming == .transformers5 { source = try source.namedInMemory(by: checkpoint.carriedFiles.map(\.content)) }
     if !globs.isEmpty {
       source = TensorSelection(of: source, including: globs)
       guard !source.tensors.isEmpty else {

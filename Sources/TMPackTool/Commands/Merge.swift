@@ -49,6 +49,11 @@ struct Merge: ParsableCommand {
   @Flag(help: "Leave out what of an expert has no partner in the base, however much it is.")
   var allowUnmatched = false
 
+  @Option(
+    help: ArgumentHelp(
+      "Names of the tensors: the base's, or those of transformers 5 in memory.", valueName: "base|transformers-5"))
+  var naming = OutputNaming.base
+
   @Option(help: ArgumentHelp("Dtype of the floating-point tensors (default: the base's).", valueName: "dtype"))
   var dtype: ConversionFormat?
 
@@ -66,6 +71,9 @@ struct Merge: ParsableCommand {
 
   func validate() throws {
     if list { return }
+    if naming == .source {
+      throw ValidationError("What is merged has no source of its own: --naming base or transformers-5.")
+    }
     guard output != nil else { throw ValidationError("Give the -o/--output to make.") }
     if recipe != nil {
       guard method == nil, base == nil, experts.isEmpty, merging.statistics.isEmpty else {
@@ -139,6 +147,7 @@ struct Merge: ParsableCommand {
     try merging.checkNames(experts, searched: search.search.map(\.name))
     // A method that does not use the base's values needs one only to say which tensors there are.
     let origin = base ?? experts[0].checkpoint
+    let experts = try experts.map { expert throws(StorageError) in try expert.aligned(to: origin) }
     if let output {
       let read = [origin.path] + experts.flatMap(\.paths) + [recipe].compactMap { $0 }
       try FileTree.check(output.path, replacesNoneOf: read)
@@ -165,6 +174,7 @@ struct Merge: ParsableCommand {
       try SharedModelSource(inputs.sources, method: inputs.method(settings), pipeline: work.pipeline))
     var source: any TensorSource = merged
     if let dtype = inputs.dtype { source = try ConvertedSource(source, to: dtype, overflow: .error) }
+    if naming == .transformers5 { source = try source.namedInMemory(by: inputs.base.carriedFiles.map(\.content)) }
     let files = ConfigurationChanges(dtype: inputs.dtype?.dtype).applied(to: inputs.base.carriedFiles.map(\.content))
     source = try destination.format.described(source, by: files)
     try destination.write(

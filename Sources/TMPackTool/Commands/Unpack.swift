@@ -40,6 +40,12 @@ struct Unpack: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
+      "Names of the tensors: of an expert's own checkpoint (source), the base's, or those of transformers 5 in memory (default: source for one expert).",
+      valueName: "source|base|transformers-5"))
+  var naming: OutputNaming?
+
+  @Option(
+    help: ArgumentHelp(
       "Dtype of the floating-point tensors (default: their own).", valueName: "dtype"))
   var dtype: FloatFormat?
 
@@ -58,6 +64,7 @@ struct Unpack: ParsableCommand {
       throw ValidationError("--temperature, --top, --threshold and the options of the fallback need --embedding.")
     }
     if receipt?.path == output.path { throw ValidationError("--output and --receipt are one path.") }
+    if receipt != nil, naming ?? .base != .base { throw ValidationError("A --receipt is of the names of the base.") }
     if exact, dtype != nil { throw ValidationError("--exact and --dtype exclude each other.") }
   }
 
@@ -72,7 +79,8 @@ struct Unpack: ParsableCommand {
         try reconstructor.mix(weights, dtype: dtype)
       }
     let globs = try tensors.map { try Glob($0) }
-    let selected = TensorSelection(of: mix, including: globs)
+    let named = try mix.named(naming ?? (receipt == nil ? .source : .base))
+    let selected = TensorSelection(of: named, including: globs)
     let digested = receipt.map { _ in DigestedSource(selected) }
     var source: any TensorSource = digested ?? selected
     if !globs.isEmpty, source.tensors.isEmpty {

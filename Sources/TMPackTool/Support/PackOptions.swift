@@ -34,10 +34,15 @@ struct PackOptions: ParsableArguments {
 
   func open() throws -> (base: Checkpoint?, experts: [ExpertInput]) {
     let base = try paths.base.map { try Checkpoint.open($0, mode: work.io) }
-    var experts = try paths.experts.map { try $0.expertInput(work.io) { base?.source } }
+    let experts = try paths.experts.map { try $0.expertInput(work.io) { base?.source } }
+    let reference = try shared.sharedFrom.map { try Checkpoint.open($0, mode: work.io) } ?? base
+    let aligned = try experts.map { expert in try reference.map { try expert.aligned(to: $0) } ?? expert }
     // What is to be kept to the bit keeps its dtype.
-    if let base, !factors.lossless { experts = try experts.map { try $0.matchingDTypes(of: base.source.tensors) } }
-    return (base, try shared.merging.experts(experts, work.io))
+    let matched = try aligned.map { expert in
+      guard let reference, !factors.lossless else { return expert }
+      return try expert.matchingDTypes(of: reference.source.tensors)
+    }
+    return (base, try shared.merging.experts(matched, work.io))
   }
 
   func packer(_ model: Packer.SharedModel) throws -> Packer {

@@ -1,0 +1,159 @@
+import ByteIO
+import Synchronization
+import TensorKit
+
+/// A model seen under the names, and with the fusing, of another: each tensor is copied together as it is read.
+///
+/// The bytes are the model's own. Memory while reading one: its bytes, and those of one tensor that it takes a part of, where that is
+/// not mapped.
+package struct AlignedSource: TensorSource {
+  package let tensors: [TensorInfo]
+  package let ties: [String: String]
+  package let notes: [String]
+  package let source: any TensorSource
+  /// What it was called before, if it is seen under another's names.
+  package let ownNames: NameRecord?
+  private let arrangements: [TensorArrangement]
+  /// The tensor that was read last as a whole to take a part of it: the next part is likely of the same.
+  private let last = LastRead()
+
+  package init(_ source: any TensorSource, _ alignment: Alignment) {
+    self.init(source, alignment.arrangements, NameRecord(alignment.inverse), note: Self.note(alignment))
+  }
+
+  init(_ source: any TensorSource, _ arrangements: [TensorArrangement]) {
+    self.init(source, arrangements, nil, note: nil)
+  }
+
+  /// What was aligned and changed since, under its own names again. Tensors that are new keep the names that they have;
+  /// those of another shape are taken as they are where they are whole.
+  ///
+  /// - Throws: `shapeMismatch` for another shape of a tensor of which others are parts.
+  package init(undoing alignment: Alignment, of changed: any TensorSource) throws(StorageError) {
+    var arrangements: [TensorArrangement] = []
+    var used: Set<ExactString> = []
+    for arrangement in alignment.inverse {
+      for copy in arrangement.copies { used.insert(ExactString(copy.source.name)) }
+      if let whole = arrangement.whole {
+        guard let own = changed.tensor(named: whole.name) else { continue }
+        arrangements.append(try TensorArrangement(own, named: arrangement.info.name))
+        continue
+      }
+      for copy in arrangement.copies where changed.tensor(named: copy.source.name) != copy.source {
+        throw StorageError(
+          .shapeMismatch, "has another shape or dtype than \(arrangement.info.name) needs, which is a part of it",
+          file: changed.label, tensor: copy.source.name)
+      }
+      arrangements.append(arrangement)
+    }
+    var names = Set(arrangements.map { ExactString($0.info.name) })
+    for info in changed.tensors where !used.contains(ExactString(info.name)) {
+      guard names.insert(ExactString(info.name)).inserted else {
+        throw StorageError(
+          .shapeMismatch, "is new, and the model on disk has one of that name", file: changed.label, tensor: info.name)
+      }
+      arrangements.append(try TensorArrangement(info, named: info.name))
+    }
+    arrangements.sort { $0.info.name.precedesInBytes($1.info.name) }
+    self.init(changed, arrangements, nil, note: nil)
+  }
+
+  private init(
+    _ source: any TensorSource, _ arrangements: [TensorArrangement], _ ownNames: NameRecord?, note: String?
+  ) {
+    self.source = source
+    self.ownNames = ownNames
+    self.arrangements = arrangements
+    tensors = arrangements.map(\.info)
+    notes = source.notes + [note].compactMap { $0 }
+    var names: [ExactString: String] = [:]
+    for arrangement in arrangements {
+      if let whole = arrangement.whole { names[ExactString(whole.name)] = arrangement.info.name }
+    }
+    ties = source.ties.reduce(into: [:]) { ties, tie in
+      if let key = names[ExactString(tie.key)], let value = names[ExactString(tie.value)] { ties[key] = value }
+    }
+  }
+
+  private static func note(_ alignment: Alignment) -> String? {
+    guard alignment.renamedCount + alignment.fusedCount > 0 else { return nil }
+    var parts: [String] = []
+    if alignment.renamedCount > 0 { parts.append("\(alignment.renamedCount) tensors are named otherwise") }
+    if alignment.fusedCount > 0 { parts.append("\(alignment.fusedCount) are parts of others or made of them") }
+    return "\(parts.joined(separator: ", ")) than in the base; matched by \(alignment.summary)"
+  }
+
+  package var metadata: [String: String] { source.metadata }
+  package var typedMetadata: TypedMetadata { source.typedMetadata }
+  package var label: String { source.label }
+
+  /// The source's tensor that this one is all of.
+  package func original(of info: TensorInfo) -> TensorInfo? { arrangement(of: info).whole }
+
+  private func arrangement(of info: TensorInfo) -> TensorArrangement {
+    arrangements[tensors.index(ofTensor: info.name)!]
+  }
+
+  package func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+    let arrangement = arrangement(of: info)
+    if let whole = arrangement.whole { return try source.read(whole, into: destination) }
+    for copy in arrangement.copies {
+      try bytes(for: copy).withBytes { raw in
+        for index in 0..<copy.count {
+          let from = copy.sourceStart + index * copy.sourceStride
+          let to = copy.start + index * copy.stride
+          UnsafeMutableRawBufferPointer(rebasing: destination[to..<to + copy.run]).copyMemory(
+            from: UnsafeRawBufferPointer(rebasing: raw[from..<from + copy.run]))
+        }
+      }
+    }
+  }
+
+  private func bytes(for copy: TensorArrangement.Copy) throws(StorageError) -> TensorBytes {
+    if copy.count * copy.run == copy.source.byteCount { return try source.bytes(of: copy.source) }
+    if let kept = last.bytes(of: copy.source.name) { return kept }
+    let bytes = try source.bytes(of: copy.source)
+    last.keep(bytes, of: copy.source.name)
+    return bytes
+  }
+
+  package func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
+    if let whole = original(of: info) { return try source.bytes(of: whole) }
+    return try TensorBytes(count: info.byteCount) { buffer throws(StorageError) in try read(info, into: buffer) }
+  }
+
+  package func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
+    guard let whole = original(of: info) else { return nil }
+    return try source.piece(range, of: whole)
+  }
+
+  package func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? {
+    guard let whole = original(of: info) else { return nil }
+    return try source.stored(whole)
+  }
+
+  package func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? {
+    guard let whole = original(of: info) else { return nil }
+    return try source.spanned(whole)
+  }
+
+  private final class LastRead: Sendable {
+    private let state = Mutex<(name: String, bytes: TensorBytes)?>(nil)
+
+    func bytes(of name: String) -> TensorBytes? {
+      state.withLock { $0.flatMap { $0.name.hasSameBytes(as: name) ? $0.bytes : nil } }
+    }
+
+    func keep(_ bytes: TensorBytes, of name: String) { state.withLock { $0 = (name, bytes) } }
+  }
+}
+
+extension TensorSource {
+  /// The model under another's names; itself where they are the same, or nobody can tell.
+  package func aligned(
+    to model: [TensorInfo], architectures: [String] = []
+  ) throws(StorageError) -> any TensorSource {
+    guard let alignment = try Alignment.find(of: tensors, to: model, architectures: architectures) else { return self }
+    return AlignedSource(self, alignment)
+  }
+}

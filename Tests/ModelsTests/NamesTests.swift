@@ -1,0 +1,109 @@
+import ByteIO
+@testable import Models
+import TensorKit
+import TestSupport
+import Testing
+
+/// `Spec/names.md`
+@Suite struct NamesTests {
+  @Test func theTableIsThatOfTheSpecification() throws {
+    #expect(try String(decoding: contents("\(packageRoot)/Spec/names.txt"), as: UTF8.self) == NameTable.text + "\n")
+    #expect(NameTable.shared.families.count > 200)
+    #expect(NameTable.shared.all.count > 100)
+  }
+
+  @Test(arguments: [
+    ("a.b", "x.a.b.c", "x.<>.c"), ("a.b", "x.a.bc", nil), ("^a.", "b.a.", nil),
+    ("layers.#.w", "m.layers.12.w", "m.<12>"),
+    ("^m.*", "m.a.b", "<a.b>"), ("^model{!.language_model|.visual}", "model.layers", "<>.layers"),
+    ("^model{!.language_model|.visual}", "model.visual.x", nil), ("{<_|layer}norm.", "x.norm.w", "x.<>w"),
+    ("{<_|layer}norm.", "layernorm.w", nil),
+  ])
+  func patterns(_ pattern: String, _ name: String, _ result: String?) throws {
+    let text = pattern.contains("#") ? "<#>" : pattern.contains("*") ? "<*>" : "<>"
+    let bytes = Array(name.utf8)
+    let match = NamePattern(pattern[...]).firstMatch(in: bytes)
+    let replaced = match.map { String(decoding: NameReplacement(text[...]).replace($0, in: bytes), as: UTF8.self) }
+    #expect(replaced == result)
+  }
+
+  private func info(_ name: String, _ shape: [Int]) throws -> TensorInfo {
+    try TensorInfo(name: name, dtype: .f32, shape: Shape(shape))
+  }
+
+  /// Three experts of gate and up [2, 3] and down [3, 2], each by itself, with the numbers from 0 on, so that each is another.
+  private func experts() throws -> [SampleTensor] {
+    var tensors: [SampleTensor] = []
+    var next = 0.0
+    for number in 0..<3 {
+      for (part, shape) in [("w1", [2, 3]), ("w2", [3, 2]), ("w3", [2, 3])] {
+        let values = (0..<6).map { _ in
+          next += 1
+          return next
+        }
+        tensors.append(
+          try tensor("model.layers.0.block_sparse_moe.experts.\(number).\(part).weight", .f32, shape, values))
+      }
+    }
+    tensors.append(try tensor("model.norm.weight", .f32, [3], [7, 8, 9]))
+    return tensors
+  }
+
+  private func stacks() throws -> [TensorInfo] {
+    try [
+      info("model.layers.0.mlp.experts.down_proj", [3, 3, 2]),
+      info("model.layers.0.mlp.experts.gate_up_proj", [3, 4, 3]),
+      info("model.norm.weight", [3]),
+    ]
+  }
+
+  @Test func matricesOfExpertsAreAStack() throws {
+    let source = MemoryTensorSource(try experts())
+    let stacked = try #require(try source.aligned(to: stacks()) as? AlignedSource)
+    #expect(stacked.tensors.map(\.name) == (try stacks()).map(\.name))
+    let values = try stacked.bytes(of: stacked.tensors[1]).withElements(of: Float.self) { Array($0) }
+    // Gate, then up, of expert 1.
+    #expect(Array(values[12..<24]) == [19, 20, 21, 22, 23, 24, 31, 32, 33, 34, 35, 36])
+    let back = try #require(try stacked.aligned(to: source.tensors) as? AlignedSource)
+    for info in source.tensors {
+      let (a, b) = (try source.bytes(of: info), try back.bytes(of: try #require(back.tensor(named: info.name))))
+      #expect(try a.withBytes { x throws(StorageError) in try b.withBytes { x.elementsEqual($0) } })
+    }
+  }
+
+  @Test func aStackWithAMissingMatrixHasNoPartner() throws {
+    let source = MemoryTensorSource(Array(try experts().dropFirst()))
+    let aligned = try source.aligned(to: stacks())
+    #expect(aligned.tensor(named: "model.layers.0.mlp.experts.gate_up_proj") == nil)
+  }
+
+  @Test func sameNamesAreLeftAlone() throws {
+    let source = MemoryTensorSource(try experts())
+    #expect(!(try source.aligned(to: source.tensors) is AlignedSource))
+  }
+
+  @Test(arguments: ["module.", "_orig_mod.", "module._orig_mod.", "base_model.model.", "transformer."])
+  func wrappersAreTakenAway(_ wrapper: String) throws {
+    let own = try experts()
+    let source = MemoryTensorSource(
+      try own.map { (try info(wrapper + $0.info.name, $0.info.shape.dimensions), $0.bytes) })
+    let aligned = try source.aligned(to: own.map(\.info).sortedByName())
+    #expect(aligned.tensors.map(\.name) == own.map(\.info).sortedByName().map(\.name))
+  }
+
+  @Test func adaptersMeanNamesInMemory() throws {
+    let source = MemoryTensorSource([
+      try tensor("language_model.model.layers.0.self_attn.q_proj.weight", .f32, [2, 2], [1, 2, 3, 4]),
+      try tensor("vision_tower.vision_model.encoder.layers.0.self_attn.q_proj.weight", .f32, [2, 2], [5, 6, 7, 8]),
+    ])
+    let names = [
+      "model.language_model.layers.0.self_attn.q_proj.weight",
+      "model.vision_tower.encoder.layers.0.self_attn.q_proj.weight",
+    ]
+    let alignment = try #require(try source.inMemory(having: names))
+    let view = AlignedSource(source, alignment)
+    #expect(view.tensors.map(\.name) == names)
+    let back = try AlignedSource(undoing: alignment, of: view)
+    #expect(back.tensors.map(\.name) == source.tensors.map(\.name))
+  }
+}
