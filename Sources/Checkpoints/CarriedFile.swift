@@ -4,9 +4,20 @@ import ByteIO
 public struct CarriedFile: Sendable, Hashable {
   /// Its path in the folder.
   public let name: CarriedFileName
-  /// Where it is now.
+  /// Where it is now, or the file that it was made from.
   public let path: String
   public let size: UInt64
+  /// What it is to be where it is not as it lies in the folder.
+  private let changed: [UInt8]?
+
+  init(name: CarriedFileName, path: String, size: UInt64) {
+    (self.name, self.path, self.size, changed) = (name, path, size, nil)
+  }
+
+  /// - Parameter path: of the file that the bytes were made from.
+  package init(name: CarriedFileName, path: String, changedTo bytes: [UInt8]) {
+    (self.name, self.path, size, changed) = (name, path, UInt64(bytes.count), bytes)
+  }
 }
 
 /// A file of a model folder that stays behind.
@@ -50,9 +61,10 @@ public struct CarriedContent: Sendable {
 }
 
 extension CarriedFile {
-  /// The file itself, read when asked.
+  /// The file's bytes, read when asked.
   public var content: CarriedContent {
-    CarriedContent(name) { [path, size] () throws(StorageError) in
+    CarriedContent(name) { [path, size, changed] () throws(StorageError) in
+      if let changed { return changed }
       let file = try ReadableFile(path, mode: .read)
       guard file.size == size else {
         throw StorageError(.inputOutput, "changed while it was in use", file: path)

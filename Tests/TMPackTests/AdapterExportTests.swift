@@ -14,7 +14,7 @@ import Testing
   /// What the exported adapter makes of the shared model, by our own reader.
   private func merged(_ archive: Archive) throws -> any TensorSource {
     let shared = try Reconstructor(archive).mix(.shared)
-    return try Checkpoint.open(folder("lora"), onBase: shared).source
+    return try Checkpoint.open(folder("lora"), onBase: AdapterBase(shared)).source
   }
 
   private func configuration() throws -> JSONObject {

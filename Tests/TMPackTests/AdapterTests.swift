@@ -17,7 +17,7 @@ enum PEFTFixture: String, CaseIterable, Sendable {
   func base() throws(StorageError) -> Checkpoint { try Checkpoint.open(path("base")) }
 
   func adapter() throws(StorageError) -> Checkpoint {
-    try Checkpoint.open(path("adapter"), onBase: try base().source)
+    try Checkpoint.open(path("adapter"), onBase: try AdapterBase(base()))
   }
 
   /// Of what the largest element is: float32's accuracy, or that of a base in bfloat16, where peft also rounds B · A.
@@ -116,7 +116,7 @@ func worstDifference(_ a: any TensorSource, _ b: any TensorSource) throws -> Dou
       try put(contents(fixture.path("adapter/\(name)")), at: folder("a/\(name)"))
     }
     try put(Array("mine".utf8), at: folder("a/tokenizer.json"))
-    let checkpoint = try Checkpoint.open(folder("a"), onBase: fixture.base().source)
+    let checkpoint = try Checkpoint.open(folder("a"), onBase: AdapterBase(fixture.base()))
     let packer = Packer(sharedModel: .merged(BaseModel()), rules: TensorRules(.exact))
     _ = try packer.pack(
       base: fixture.base(), experts: [ExpertInput(name: "x", checkpoint: checkpoint)], to: folder("x.tmpack"))

@@ -2,8 +2,8 @@ import ByteIO
 
 /// What `adapter_config.json` says of a LoRA adapter, as far as it bears on the weights.
 ///
-/// Source: peft's `LoraConfig`, 0.4 to 0.17. What would change the result and is not implemented is refused; what only
-/// concerns training is passed over.
+/// Source: peft's `LoraConfig`, 0.4 to 0.21.2. What would change the result and is not implemented is refused, and so is
+/// what is not known; what only concerns training is passed over.
 public struct AdapterConfiguration: Sendable {
   public static let fileName = "adapter_config.json"
 
@@ -15,10 +15,26 @@ public struct AdapterConfiguration: Sendable {
   /// Whether the scaling is α / √r instead of α / r (Kalajdzievski, 2023, arXiv 2312.03732).
   let isRankStabilized: Bool
   /// Whether weights are [in, out], as GPT-2's `Conv1D` has them.
-  let isTransposed: Bool
+  package let isTransposed: Bool
   /// Whether columns are scaled to a magnitude (Liu et al., 2024, arXiv 2402.09353).
   let isDecomposed: Bool
+  /// Whether updates have biases, in `lora_B.bias`.
+  let hasBiases: Bool
   public let baseModelName: String?
+  /// Which rows of embeddings are replaced.
+  let trainableTokens: TrainableTokens
+  /// Modules that are trained whole: names, or ends of names behind a dot.
+  private let modulesToSave: [String]
+  /// Whether tied modules stay tied when one of them is trained whole.
+  package let keepsTies: Bool
+
+  /// Rows of embeddings that are trained, as `trainable_token_indices` has them.
+  enum TrainableTokens: Sendable {
+    /// Of the only module that has any.
+    case rows([Int])
+    /// By a module's name, or its end behind a dot.
+    case byModule([(module: String, rows: [Int])])
+  }
 
   /// - Throws: `malformed`; `unsupportedFeature` for another kind of adapter, or one that is not simply added to the base.
   init(parsing text: UnsafeRawBufferPointer) throws(StorageError) {
@@ -46,6 +62,15 @@ public struct AdapterConfiguration: Sendable {
     isRankStabilized = try flag("use_rslora")
     isTransposed = try flag("fan_in_fan_out")
     isDecomposed = try flag("use_dora")
+    hasBiases = try flag("lora_bias")
+    keepsTies = try flag("ensure_weight_tying")
+    trainableTokens = try Self.trainableTokens(object["trainable_token_indices"])
+    modulesToSave =
+      if let names = object["modules_to_save"], names != .null {
+        try names.asArray("\"modules_to_save\"").map { name throws(StorageError) in
+          try name.asString("a name in \"modules_to_save\"")
+        }
+      } else { [] }
     if case .string(let name) = object["base_model_name_or_path"] { baseModelName = name } else { baseModelName = nil }
   }
 
@@ -57,6 +82,28 @@ public struct AdapterConfiguration: Sendable {
     let alpha = alphaPatterns.first { $0.pattern.matches(module) }?.alpha ?? alpha
     let rank = Double(rank(of: module))
     return Float(alpha / (isRankStabilized ? rank.squareRoot() : rank))
+  }
+
+  /// Whether a module is trained whole, by itself or in a module around it.
+  package func isSaved(_ module: String) -> Bool {
+    modulesToSave.contains { name in Self.names(of: module).contains { Self.ends($0, with: name) } }
+  }
+
+  /// A module's name and those of the modules around it.
+  private static func names(of module: String) -> [String] {
+    module.indices.filter { module[$0] == "." }.map { String(module[..<$0]) } + [module]
+  }
+
+  private static func ends(_ module: String, with name: String) -> Bool {
+    module.hasSameBytes(as: name) || module.hasSuffix("." + name)
+  }
+
+  /// The rows of a module's weight that the adapter replaces; nil if it has none of that module.
+  func trainedRows(of module: String) -> [Int]? {
+    switch trainableTokens {
+    case .rows(let rows): rows
+    case .byModule(let entries): entries.first { Self.ends(module, with: $0.module) }?.rows
+    }
   }
 
   private static func rank(_ value: JSONValue, _ what: String) throws(StorageError) -> Int {
@@ -77,41 +124,27 @@ public struct AdapterConfiguration: Sendable {
     return alpha
   }
 
+  private static func trainableTokens(_ value: JSONValue?) throws(StorageError) -> TrainableTokens {
+    let what = "\"trainable_token_indices\""
+    func rows(_ value: JSONValue) throws(StorageError) -> [Int] {
+      try value.asArray(what).map { row throws(StorageError) in try row.asCount("a row in \(what)") }
+    }
+    switch value {
+    case nil, .null: return .byModule([])
+    case .array(_)?: return .rows(try rows(value!))
+    case .object(let object)?:
+      return .byModule(
+        try object.members.map { member throws(StorageError) in (member.name, try rows(member.value)) })
+    default: throw StorageError(.malformed, "\(what) must be an array or an object")
+    }
+  }
+
   private static func patterns(
     _ object: JSONObject, _ name: String
   ) throws(StorageError) -> [(pattern: ModulePattern, value: JSONValue)] {
     guard let value = object[name], value != .null else { return [] }
     return try value.asObject("\"\(name)\"").members.map { member throws(StorageError) in
       (try ModulePattern(member.name), member.value)
-    }
-  }
-
-  private static func refuseUnsupported(_ object: JSONObject) throws(StorageError) {
-    func isSet(_ name: String) -> Bool {
-      switch object[name] {
-      case nil, .null, .bool(false): false
-      case .array(let values): !values.isEmpty
-      case .object(let object): !object.members.isEmpty
-      default: true
-      }
-    }
-    let unsupported = [
-      ("layer_replication", "repeats layers of the base"), ("lora_bias", "has biases of its own"),
-      ("target_parameters", "adapts parameters instead of modules"),
-      ("trainable_token_indices", "trains single tokens"), ("alora_invocation_tokens", "depends on the tokens"),
-      ("use_qalora", "pools the inputs"), ("use_bdlora", "is made of blocks"), ("arrow_config", "has a router"),
-    ]
-    for (name, what) in unsupported where isSet(name) {
-      throw StorageError(.unsupportedFeature, "\"\(name)\": an adapter that \(what) cannot be merged")
-    }
-    // These initialisations change the base's weights.
-    if case .string(let name) = object["init_lora_weights"],
-      ["pissa", "olora", "corda", "loftq"].contains(where: { name.lowercased().hasPrefix($0) })
-    {
-      throw StorageError(
-        .unsupportedFeature,
-        "\"init_lora_weights\" is \(name), which changes the base: save it with path_initial_model_for_weight_conversion"
-      )
     }
   }
 }

@@ -9,10 +9,16 @@ enum AdapterTensorName {
   case side(module: String, Side)
   /// What DoRA scales the module's outputs to.
   case magnitude(module: String)
+  /// What is added to the module's bias, but for the scale.
+  case bias(module: String)
+  /// Rows in place of some of an embedding's.
+  case rows(module: String)
   /// A whole tensor of the model; `isWrapped` if the name has `modules_to_save`, as a copy of another tensor may.
   case whole(tensor: String, isWrapped: Bool)
   /// A copy of the base's own.
   case original
+  /// What only training needs.
+  case trainingState
 
   enum Side: Hashable {
     case a
@@ -26,6 +32,9 @@ enum AdapterTensorName {
     ("lora_embedding_B", .embeddingB, ""),
   ]
 
+  /// Of VeLoRA and MonteCLoRA.
+  private static let trainingStates = ["lora_velora_embed", "lora_monteclora_sampler"]
+
   /// - Throws: `unsupportedFeature` for a part of LoRA that is not known.
   init(_ name: String) throws(StorageError) {
     var components = name.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
@@ -33,21 +42,41 @@ enum AdapterTensorName {
     func joined(_ components: some Sequence<String>) -> String { components.joined(separator: ".") }
 
     if let place = components.firstIndex(where: { $0.hasPrefix("lora_") }) {
-      let module = joined(components[..<place])
+      if Self.trainingStates.contains(components[place]) {
+        self = .trainingState
+        return
+      }
+      // A module within one that is wrapped, as the output of an attention is.
+      let module = joined(
+        (0..<place).filter { components[$0] != "base_layer" || $0 == place - 1 }.map { components[$0] })
       var rest = Array(components[(place + 1)...])
-      let isWeight = rest.last == "weight"
-      if isWeight { rest.removeLast() }
+      let last = rest.last
+      let isWeight = last == "weight"
+      if isWeight || last == "bias" { rest.removeLast() }
       if rest.count <= 1 {
         if components[place] == "lora_magnitude_vector" {
           self = .magnitude(module: module)
           return
         }
-        if let known = Self.sides.first(where: { $0.marker == components[place] }), isWeight == !known.suffix.isEmpty {
+        if last == "bias", components[place] == "lora_B" {
+          self = .bias(module: module)
+          return
+        }
+        if let known = Self.sides.first(where: { $0.marker == components[place] }), last != "bias",
+          isWeight == !known.suffix.isEmpty
+        {
           self = .side(module: module, known.side)
           return
         }
       }
       throw StorageError(.unsupportedFeature, "is a part of an adapter that cannot be merged")
+    }
+    if let place = components.firstIndex(of: "token_adapter") {
+      guard components.count > place + 1, components[place + 1] == "trainable_tokens_delta",
+        components.count <= place + 3
+      else { throw StorageError(.unsupportedFeature, "is a part of an adapter that cannot be merged") }
+      self = .rows(module: joined(components[..<place]))
+      return
     }
     if components.contains("original_module") {
       self = .original

@@ -21,9 +21,31 @@ public struct LoRAAdapter: Sendable {
     package let isEmbedding: Bool
     /// Of DoRA: a number for each output.
     package let magnitude: TensorInfo?
+    /// What is added to the module's bias, times `scale`: a number for each output.
+    package let bias: TensorInfo?
 
     package var outputs: Int { b.shape.dimensions[0] }
     package var inputs: Int { a.shape.elementCount / rank }
+  }
+
+  /// A tensor that stands in for the base's.
+  package struct WholeTensor: Sendable {
+    /// As the adapter names the base's tensor.
+    package let name: String
+    package let info: TensorInfo
+    /// Whether its module was trained as a copy, so that what was tied to it is so no longer; else the tensor was put
+    /// where the base has its own.
+    package let isCopy: Bool
+  }
+
+  /// Rows that stand in for some of an embedding's.
+  package struct Rows: Sendable {
+    /// As the adapter names it.
+    package let module: String
+    /// Which; in order, so that the last of two equal ones holds.
+    package let indexes: [Int]
+    /// [indexes, width].
+    package let info: TensorInfo
   }
 
   public let path: String
@@ -33,7 +55,9 @@ public struct LoRAAdapter: Sendable {
   /// Sorted by module.
   package let updates: [Update]
   /// Tensors in place of the base's, by the adapter's name for the base's tensor; sorted.
-  package let wholeTensors: [(name: String, info: TensorInfo)]
+  package let wholeTensors: [WholeTensor]
+  /// Sorted by module.
+  package let rows: [Rows]
   public let weightFiles: [String]
   public let carriedFiles: [CarriedFile]
   public let skippedFiles: [SkippedFile]
@@ -72,13 +96,22 @@ public struct LoRAAdapter: Sendable {
     (carriedFiles, skippedFiles) = try ModelFolder.otherFiles(
       in: path, used: Set(Self.weightFileNames + [AdapterConfiguration.fileName]))
     let parts = try Parts(source)
-    wholeTensors = parts.whole.map { ($0.key.text, $0.value) }
-      .sorted { $0.0.precedesInBytes($1.0) }
+    wholeTensors = parts.whole.sorted { $0.key.text.precedesInBytes($1.key.text) }
+      .map { [configuration] entry in
+        let name = entry.key.text
+        let module = name.lastIndex(of: ".").map { String(name[..<$0]) } ?? name
+        return WholeTensor(
+          name: name, info: entry.value, isCopy: parts.wrapped.contains(entry.key) || configuration.isSaved(module))
+      }
+    rows = try located(file: weightsPath) { [configuration] () throws(StorageError) in
+      try parts.rows.sorted { $0.key.text.precedesInBytes($1.key.text) }
+        .map { entry throws(StorageError) in try Rows(module: entry.key.text, entry.value, configuration) }
+    }
     updates = try located(file: weightsPath) { [configuration] () throws(StorageError) in
       try parts.updates.sorted { $0.key.text.precedesInBytes($1.key.text) }
         .map { entry throws(StorageError) in try Update(module: entry.key.text, entry.value, configuration) }
     }
-    guard !updates.isEmpty || !wholeTensors.isEmpty else {
+    guard !updates.isEmpty || !wholeTensors.isEmpty || !rows.isEmpty else {
       throw StorageError(.malformed, "holds no tensor of an adapter", file: weightsPath)
     }
   }
@@ -97,9 +130,13 @@ public struct LoRAAdapter: Sendable {
     struct Sides {
       var tensors: [AdapterTensorName.Side: TensorInfo] = [:]
       var magnitude: TensorInfo?
+      var bias: TensorInfo?
     }
     var updates: [ExactString: Sides] = [:]
     var whole: [ExactString: TensorInfo] = [:]
+    /// Those of `whole` whose names have `modules_to_save`.
+    var wrapped: Set<ExactString> = []
+    var rows: [ExactString: TensorInfo] = [:]
 
     init(_ source: any TensorSource) throws(StorageError) {
       var wrapped: [ExactString: TensorInfo] = [:]
@@ -112,12 +149,15 @@ public struct LoRAAdapter: Sendable {
             try Self.put(info, in: &updates[ExactString(module), default: Sides()].magnitude)
           case .whole(let tensor, isWrapped: false): try Self.put(info, in: &whole[ExactString(tensor)])
           case .whole(let tensor, isWrapped: true): try Self.put(info, in: &wrapped[ExactString(tensor)])
-          case .original: break
+          case .bias(let module): try Self.put(info, in: &updates[ExactString(module), default: Sides()].bias)
+          case .rows(let module): try Self.put(info, in: &rows[ExactString(module)])
+          case .original, .trainingState: break
           }
         }
       }
       // peft, too, takes the one without the wrapper's name where there are both.
       whole.merge(wrapped) { plain, _ in plain }
+      self.wrapped = Set(wrapped.keys)
     }
 
     private static func put(_ info: TensorInfo, in place: inout TensorInfo?) throws(StorageError) {
@@ -157,7 +197,7 @@ extension LoRAAdapter.Update {
     guard a.shape.dimensions[0] == rank else {
       throw refusal(a, "is not of rank \(rank), as \(AdapterConfiguration.fileName) says")
     }
-    for info in [a, b, sides.magnitude].compactMap({ $0 }) where info.dtype.floatFormat == nil {
+    for info in [a, b, sides.magnitude, sides.bias].compactMap({ $0 }) where info.dtype.floatFormat == nil {
       throw StorageError(.unsupportedFeature, "is of dtype \(info.dtype.rawValue)", tensor: info.name)
     }
     guard configuration.isDecomposed == (sides.magnitude != nil) else {
@@ -167,12 +207,18 @@ extension LoRAAdapter.Update {
         tensor: (sides.magnitude ?? a).name)
     }
     if let magnitude = sides.magnitude {
-      guard !isEmbedding else {
-        throw StorageError(.unsupportedFeature, "is of DoRA on an embedding", tensor: magnitude.name)
-      }
       guard magnitude.shape.elementCount == b.shape.dimensions[0] else {
         throw refusal(magnitude, "is not one number for each of \(b.shape.dimensions[0]) outputs")
       }
+    }
+    guard configuration.hasBiases == (sides.bias != nil) else {
+      throw StorageError(
+        .malformed,
+        sides.bias == nil ? "has no bias, though \"lora_bias\" is set" : "is a bias, and \"lora_bias\" is not set",
+        tensor: (sides.bias ?? b).name)
+    }
+    if let bias = sides.bias, bias.shape.dimensions != [b.shape.dimensions[0]] {
+      throw refusal(bias, "is not one number for each of \(b.shape.dimensions[0]) outputs")
     }
     self.module = module
     self.a = a
@@ -181,6 +227,29 @@ extension LoRAAdapter.Update {
     scale = configuration.scale(of: module)
     self.isEmbedding = isEmbedding
     magnitude = sides.magnitude
+    bias = sides.bias
     guard scale.isFinite else { throw refusal(a, "has a scaling that is not finite") }
+  }
+}
+
+extension LoRAAdapter.Rows {
+  fileprivate init(
+    module: String, _ info: TensorInfo, _ configuration: AdapterConfiguration
+  ) throws(StorageError) {
+    guard let indexes = configuration.trainedRows(of: module) else {
+      throw StorageError(
+        .malformed, "replaces rows, and \"trainable_token_indices\" does not say which", tensor: info.name)
+    }
+    guard info.dtype.floatFormat != nil else {
+      throw StorageError(.unsupportedFeature, "is of dtype \(info.dtype.rawValue)", tensor: info.name)
+    }
+    guard info.shape.dimensions.count == 2, info.shape.dimensions[0] == indexes.count, info.shape.elementCount > 0
+    else {
+      throw StorageError(
+        .malformed, "is not one row for each of \(indexes.count) tokens; its shape is \(info.shape)", tensor: info.name)
+    }
+    self.module = module
+    self.indexes = indexes
+    self.info = info
   }
 }

@@ -20,85 +20,105 @@ public struct AdaptedSource: TensorSource {
   public let notes: [String]
   private let base: any TensorSource
   private let adapter: LoRAAdapter
-  private let changes: [ExactString: Change]
-
-  /// How a tensor comes about that is not the base's.
-  private struct Change: Sendable {
-    /// A tensor of the adapter's that stands in for the base's.
-    var whole: TensorInfo?
-    var update: AdapterTargets.Update?
-  }
+  private let changes: [ExactString: AdaptedTensor]
+  /// What the adapted model's `config.json` says otherwise than the base's.
+  package let configurationChanges: [(name: String, value: JSONValue)]
 
   /// - Throws: `shapeMismatch` for an adapter of another base; what `AdapterTargets` throws.
-  public init(_ adapter: LoRAAdapter, on base: any TensorSource) throws(StorageError) {
+  public init(_ adapter: LoRAAdapter, on base: AdapterBase) throws(StorageError) {
     let targets = try AdapterTargets(of: adapter, in: base)
-    var changes: [ExactString: Change] = [:]
     var infos: [ExactString: TensorInfo] = [:]
-    for info in base.tensors { infos[ExactString(info.name)] = info }
-    for (name, update) in targets.updates { changes[ExactString(name), default: Change()].update = update }
-    for (name, whole, own) in targets.wholeTensors {
-      // As when peft loads it: in the dtype of the model.
-      let isConverted = own?.dtype.floatFormat != nil && whole.dtype.floatFormat != nil
-      let info = try TensorInfo(name: name, dtype: isConverted ? own!.dtype : whole.dtype, shape: whole.shape)
-      if let update = changes[ExactString(name)]?.update, !info.matches(update.base) {
-        throw StorageError(
-          .shapeMismatch,
-          "is \(info.dtype.rawValue) \(info.shape), and the update of its module is for \(update.base.shape)",
-          file: adapter.source.label, tensor: whole.name)
-      }
-      changes[ExactString(name), default: Change()].whole = whole
-      infos[ExactString(name)] = info
-    }
+    for info in base.source.tensors { infos[ExactString(info.name)] = info }
+    for (name, tensor) in targets.tensors { infos[name] = tensor.info }
     tensors = Array(infos.values).sortedByName()
     label = adapter.path
+    changes = targets.tensors
+    configurationChanges = try Self.configurationChanges(targets, base, adapter)
     notes = Self.notes(adapter, targets)
-    self.base = base
+    self.base = base.source
     self.adapter = adapter
-    self.changes = changes
   }
 
   public var metadata: [String: String] { base.metadata }
   public var typedMetadata: TypedMetadata { base.typedMetadata }
 
   private static func notes(_ adapter: LoRAAdapter, _ targets: AdapterTargets) -> [String] {
-    var notes = ["LoRA updates: \(targets.updates.count), whole tensors: \(targets.wholeTensors.count)"]
+    var notes = ["LoRA updates: \(adapter.updates.count), whole tensors: \(adapter.wholeTensors.count)"]
+    if !adapter.rows.isEmpty {
+      notes.append("single tokens: \(adapter.rows.reduce(0) { $0 + $1.indexes.count })")
+    }
     switch targets.prefix {
     case .same: break
     case .added(let prefix): notes.append("the base's names begin with \"\(prefix)\", the adapter's do not")
     case .removed(let prefix): notes.append("the adapter's names begin with \"\(prefix)\", the base's do not")
     }
-    let added = targets.wholeTensors.filter { $0.base == nil }
-    if let first = added.first {
-      notes.append("\(added.count) of the whole tensors are not in the base (\(first.name))")
+    if let ties = targets.untied {
+      notes.append("\(ties.head) and \(ties.embedding) are no longer tied, and the configuration says so")
+    }
+    if let ties = targets.updatedTie {
+      notes.append(
+        "\(ties.head) and \(ties.embedding) are tied: both change, as when PEFT merges; before merging, only the adapted module did"
+      )
+    }
+    let added = targets.tensors.values.filter { $0.origin == nil }.map(\.info.name).min { $0.precedesInBytes($1) }
+    if let added {
+      notes.append(
+        "\(targets.tensors.values.count { $0.origin == nil }) of the whole tensors are not in the base (\(added))")
     }
     return notes
   }
 
+  /// As peft's merge leaves them: ties that are no more, and a vocabulary of another size.
+  private static func configurationChanges(
+    _ targets: AdapterTargets, _ base: AdapterBase, _ adapter: LoRAAdapter
+  ) throws(StorageError) -> [(name: String, value: JSONValue)] {
+    guard let configuration = base.configuration else { return [] }
+    var changes: [(name: String, value: JSONValue)] = []
+    if targets.untied != nil { changes.append(("tie_word_embeddings", false)) }
+    guard case .integer(let size)? = configuration.member("vocab_size") else { return changes }
+    // Tensors that had a row for each token, and have others now.
+    let resized = targets.tensors.values.filter { tensor in
+      guard let old = tensor.origin?.shape.dimensions, tensor.whole != nil, old.count == 2 else { return false }
+      let new = tensor.info.shape.dimensions
+      return old[0] == size && new.count == 2 && new[0] != old[0] && new[1] == old[1]
+    }.sorted { $0.info.name.precedesInBytes($1.info.name) }
+    guard let first = resized.first else { return changes }
+    let count = first.info.shape.dimensions[0]
+    if let other = resized.first(where: { $0.info.shape.dimensions[0] != count }) {
+      throw StorageError(
+        .shapeMismatch,
+        "has \(other.info.shape.dimensions[0]) rows for the vocabulary, and \(first.info.name) \(count)",
+        file: adapter.source.label, tensor: other.whole!.info.name)
+    }
+    changes.append(("vocab_size", JSONValue(count)))
+    return changes
+  }
+
   public func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
-    let unadapted = try unadapted(info)
-    guard let update = changes[ExactString(info.name)]?.update, let format = info.dtype.floatFormat else {
-      return try unadapted.withBytes { destination.copyMemory(from: $0) }
+    let begun = try unadapted(info)
+    guard let change = changes[ExactString(info.name)], let format = info.dtype.floatFormat else {
+      return try begun.withBytes { destination.copyMemory(from: $0) }
     }
-    let product = try product(update)
-    let magnitude = try update.update.magnitude.map { info throws(StorageError) in try floats(info) }
-    try unadapted.withBytes { raw in
-      if format == .f64 {
-        Self.merge(raw, product, magnitude, update, format, as: Double.self, into: destination)
-      } else {
-        Self.merge(raw, product, magnitude, update, format, as: Float.self, into: destination)
-      }
+    if change.updates.isEmpty && change.biases.isEmpty {
+      try begun.withBytes { destination.copyMemory(from: $0) }
+    } else if format == .f64 {
+      try merge(begun, change, format, as: Double.self, into: destination)
+    } else {
+      try merge(begun, change, format, as: Float.self, into: destination)
     }
+    for rows in change.rows { try replace(rows, of: info, format, in: destination) }
   }
 
   public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
-    guard changes[ExactString(info.name)]?.update != nil else { return try unadapted(info) }
+    guard let change = changes[ExactString(info.name)], change.isComputed else { return try unadapted(info) }
     return try TensorBytes(count: info.byteCount) { buffer throws(StorageError) in try read(info, into: buffer) }
   }
 
-  /// What the update is added to: the base's tensor, or the adapter's in its place.
+  /// What the updates are added to: the base's tensor, or the adapter's in its place.
   package func unadapted(_ info: TensorInfo) throws(StorageError) -> TensorBytes {
-    guard let whole = changes[ExactString(info.name)]?.whole else {
-      return try base.bytes(of: base.tensor(named: info.name)!)
+    let change = changes[ExactString(info.name)]
+    guard let whole = change?.whole?.info else {
+      return try base.bytes(of: change?.origin ?? base.tensor(named: info.name)!)
     }
     let bytes = try adapter.source.bytes(of: whole)
     guard whole.dtype != info.dtype, let from = whole.dtype.floatFormat, let to = info.dtype.floatFormat else {
@@ -107,13 +127,16 @@ public struct AdaptedSource: TensorSource {
     return try bytes.withBytes { raw in TensorBytes(count: info.byteCount) { from.convert(raw, to: to, into: $0) } }
   }
 
-  /// What is added to `unadapted`; nil where nothing is, or where DoRA scales the sum.
+  /// What is added to `unadapted`; nil where nothing is, or where the sum is no more than a part of it.
   package func product(of info: TensorInfo) throws(StorageError) -> LowRankProduct? {
-    guard let update = changes[ExactString(info.name)]?.update, update.update.magnitude == nil else { return nil }
-    return try product(update)
+    guard let change = changes[ExactString(info.name)], !change.updates.isEmpty, change.rows.isEmpty,
+      change.updates.allSatisfy({ $0.update.magnitude == nil })
+    else { return nil }
+    let products = try change.updates.map { update throws(StorageError) in try product(update) }
+    return products.count == 1 ? products[0] : LowRankProduct(sumOf: products)
   }
 
-  private func product(_ target: AdapterTargets.Update) throws(StorageError) -> LowRankProduct {
+  private func product(_ target: AdaptedTensor.Update) throws(StorageError) -> LowRankProduct {
     let update = target.update
     let (a, b) = (try floats(update.a), try floats(update.b))
     let (rank, outputs, inputs) = (update.rank, update.outputs, update.inputs)
@@ -135,17 +158,41 @@ public struct AdaptedSource: TensorSource {
     }
   }
 
-  private static func merge<Scalar: Accumulator>(
-    _ raw: UnsafeRawBufferPointer, _ product: LowRankProduct, _ magnitude: [Float]?, _ target: AdapterTargets.Update,
-    _ format: FloatFormat, as _: Scalar.Type, into destination: UnsafeMutableRawBufferPointer
-  ) {
-    let delta = product.elements()
-    var sum = [Scalar](repeating: 0, count: delta.count)
-    sum.withUnsafeMutableBufferPointer { sum in
-      format.widen(raw, into: sum)
+  private func merge<Scalar: Accumulator>(
+    _ begun: TensorBytes, _ change: AdaptedTensor, _ format: FloatFormat, as _: Scalar.Type,
+    into destination: UnsafeMutableRawBufferPointer
+  ) throws(StorageError) {
+    var sum = [Scalar](repeating: 0, count: change.info.shape.elementCount)
+    try begun.withBytes { raw in sum.withUnsafeMutableBufferPointer { format.widen(raw, into: $0) } }
+    for update in change.updates {
+      let delta = try product(update).elements()
       for i in 0..<sum.count { sum[i] += Scalar(delta[i]) }
-      if let magnitude { scale(sum, to: magnitude, isTransposed: target.isTransposed) }
-      format.round(UnsafeBufferPointer(sum), into: destination)
+      if let magnitude = update.update.magnitude {
+        let norms = try floats(magnitude)
+        sum.withUnsafeMutableBufferPointer { Self.scale($0, to: norms, isTransposed: update.isTransposed) }
+      }
+    }
+    for (info, scale) in change.biases {
+      let bias = try floats(info)
+      for i in 0..<sum.count { sum[i] += Scalar(bias[i] * scale) }
+    }
+    sum.withUnsafeBufferPointer { format.round($0, into: destination) }
+  }
+
+  private func replace(
+    _ rows: LoRAAdapter.Rows, of info: TensorInfo, _ format: FloatFormat,
+    in destination: UnsafeMutableRawBufferPointer
+  ) throws(StorageError) {
+    let width = info.shape.dimensions[1] * info.dtype.bitWidth / 8
+    let count = rows.indexes.count * width
+    try adapter.source.bytes(of: rows.info).withBytes { raw throws(StorageError) in
+      let converted = TensorBytes(count: count) { rows.info.dtype.floatFormat!.convert(raw, to: format, into: $0) }
+      try converted.withBytes { bytes in
+        for (number, row) in rows.indexes.enumerated() {
+          UnsafeMutableRawBufferPointer(rebasing: destination[row * width..<(row + 1) * width])
+            .copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[number * width..<(number + 1) * width]))
+        }
+      }
     }
   }
 

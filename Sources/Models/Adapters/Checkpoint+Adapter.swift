@@ -7,13 +7,13 @@ extension Checkpoint {
   ///
   /// ```swift
   /// let base = try Checkpoint.open("llama")
-  /// let math = try Checkpoint.open("math-lora", onBase: base.source)  // the merged model
+  /// let math = try Checkpoint.open("math-lora", onBase: AdapterBase(base))  // the merged model
   /// ```
   ///
   /// - Parameter base: asked for only if `path` is a folder with an adapter and nothing else; nil if there is none.
   /// - Throws: `invalidArgument` for an adapter without a base; what `LoRAAdapter`, `AdaptedSource` and `open` throw.
   public static func open(
-    _ path: String, onBase base: @autoclosure () throws(StorageError) -> (any TensorSource)?,
+    _ path: String, onBase base: @autoclosure () throws(StorageError) -> AdapterBase?,
     mode: InputMode = .automatic
   ) throws(StorageError) -> Checkpoint {
     guard LoRAAdapter.isAdapter(path) else { return try open(path, mode: mode) }
@@ -23,18 +23,39 @@ extension Checkpoint {
       throw StorageError(
         .invalidArgument, "is an adapter; give the model that it is for\(hint) with --base", file: path)
     }
-    try Quantization(of: base).refuse("changed by an adapter")
+    try Quantization(of: base.source).refuse("changed by an adapter")
+    let (source, adapted) = try adapted(base, by: adapter)
     return Checkpoint(
-      path: path, layout: .folder, source: try adapted(base, by: adapter), weightFiles: adapter.weightFiles,
-      carriedFiles: adapter.carriedFiles, skippedFiles: adapter.skippedFiles)
+      path: path, layout: .folder, source: source, weightFiles: adapter.weightFiles,
+      carriedFiles: try carriedFiles(of: adapter, adapted, base), skippedFiles: adapter.skippedFiles)
   }
 
-  /// Under the names of the base on disk, where an adapter's are those in memory.
+  /// The adapter's, and the model's configuration where merging changes it.
+  private static func carriedFiles(
+    of adapter: LoRAAdapter, _ adapted: AdaptedSource, _ base: AdapterBase
+  ) throws(StorageError) -> [CarriedFile] {
+    let name = ModelConfigurationFile.name
+    let own = adapter.carriedFiles.first { $0.name.text == name }
+    let begun =
+      try own.map { file throws(StorageError) in try ModelConfigurationFile(file.content.bytes()) }
+      ?? base.configuration
+    guard var configuration = begun, !adapted.configurationChanges.isEmpty else { return adapter.carriedFiles }
+    for (name, value) in adapted.configurationChanges { configuration.set(name, to: value) }
+    let changed = CarriedFile(
+      name: try CarriedFileName(name), path: own?.path ?? adapter.weightFiles[0], changedTo: configuration.bytes)
+    return (adapter.carriedFiles.filter { $0.name.text != name } + [changed]).sorted { $0.name < $1.name }
+  }
+
+  /// The base with the adapter, and that under the names of the base on disk, where the adapter's are those in memory.
   private static func adapted(
-    _ base: any TensorSource, by adapter: LoRAAdapter
-  ) throws(StorageError) -> any TensorSource {
+    _ base: AdapterBase, by adapter: LoRAAdapter
+  ) throws(StorageError) -> (source: any TensorSource, adapted: AdaptedSource) {
     let names = adapter.updates.map { $0.module + AdaptableModules.weightSuffix }
-    guard let view = try base.inMemory(having: names) else { return try AdaptedSource(adapter, on: base) }
-    return try AlignedSource(undoing: view, of: AdaptedSource(adapter, on: AlignedSource(base, view)))
+    guard let view = try base.source.inMemory(having: names) else {
+      let adapted = try AdaptedSource(adapter, on: base)
+      return (adapted, adapted)
+    }
+    let adapted = try AdaptedSource(adapter, on: base.replacing(AlignedSource(base.source, view)))
+    return (try AlignedSource(undoing: view, of: adapted), adapted)
   }
 }

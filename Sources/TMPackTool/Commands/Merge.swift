@@ -126,7 +126,7 @@ struct Merge: ParsableCommand {
       let origin = try read.base.map { try Checkpoint.open($0, mode: work.io) }
       let experts = try read.models.map { model in
         try NamedPath(name: model.name, path: model.path).expertInput(
-          work.io, statistics: model.statistics, base: { origin?.source })
+          work.io, statistics: model.statistics, base: { () throws(StorageError) in try AdapterBase(origin) })
       }
       return try inputs(origin, experts, dtype: dtype ?? read.dtype) { settings throws(StorageError) in
         try read.method(overriding: merging.values.merging(settings) { $1 })
@@ -134,8 +134,9 @@ struct Merge: ParsableCommand {
     }
     guard let method else { preconditionFailure("validated") }
     let origin = try base.map { try Checkpoint.open($0, mode: work.io) }
-    let experts = try merging.experts(experts.map { try $0.expertInput(work.io) { origin?.source } }, work.io)
-    return try inputs(origin, experts, dtype: dtype) { settings throws(StorageError) in
+    let inputs = try experts.map { try $0.expertInput(work.io) { () throws(StorageError) in try AdapterBase(origin) } }
+    let experts = try merging.experts(inputs, work.io)
+    return try self.inputs(origin, experts, dtype: dtype) { settings throws(StorageError) in
       try MergingMethodKind.named(method).method(merging.values.merging(settings) { $1 })
     }
   }

@@ -14,9 +14,9 @@ struct AdapterBaseOptions: ParsableArguments {
   /// - Parameter archive: whose shared model is used if it is the base.
   func source(
     _ archives: OpenArchives, archive: Archive? = nil
-  ) throws(StorageError) -> (any TensorSource)? {
-    if let base { return try TensorReference(base).open(archives) }
+  ) throws(StorageError) -> AdapterBase? {
+    if let base { return try TensorReference(base).openAdapterBase(archives) }
     guard let archive, archive.method.name == .base else { return nil }
-    return try Reconstructor(archive, memoryLimit: 0).mix(.shared)
+    return try AdapterBase(Reconstructor(archive, memoryLimit: 0).mix(.shared))
   }
 }

@@ -71,7 +71,7 @@ struct NamedPath: ExpressibleByArgument {
 
   /// - Parameter base: the model that an adapter is for, asked for if `path` is one.
   func expertInput(
-    _ io: InputMode, statistics: String? = nil, base: () throws(StorageError) -> (any TensorSource)?
+    _ io: InputMode, statistics: String? = nil, base: () throws(StorageError) -> AdapterBase?
   ) throws -> ExpertInput {
     do { try ExpertName.check(name) } catch {
       // In an archive such a name would be the file's fault.

@@ -34,7 +34,9 @@ struct PackOptions: ParsableArguments {
 
   func open() throws -> (base: Checkpoint?, experts: [ExpertInput]) {
     let base = try paths.base.map { try Checkpoint.open($0, mode: work.io) }
-    let experts = try paths.experts.map { try $0.expertInput(work.io) { base?.source } }
+    let experts = try paths.experts.map {
+      try $0.expertInput(work.io) { () throws(StorageError) in try AdapterBase(base) }
+    }
     let reference = try shared.sharedFrom.map { try Checkpoint.open($0, mode: work.io) } ?? base
     let aligned = try experts.map { expert in try reference.map { try expert.aligned(to: $0) } ?? expert }
     // What is to be kept to the bit keeps its dtype.

@@ -27,6 +27,14 @@ struct TensorReference {
     return try Reconstructor(archive, memoryLimit: 0).mix(weights)
   }
 
+  /// The model as one that an adapter is for.
+  func openAdapterBase(_ archives: OpenArchives) throws(StorageError) -> AdapterBase {
+    guard let (archive, weights) = try openSelection(archives) else {
+      return try AdapterBase(Checkpoint.open(path, mode: archives.io))
+    }
+    return try AdapterBase(Reconstructor(archive, memoryLimit: 0).mix(weights))
+  }
+
   /// The archive and what is selected of it; nil for a mere path.
   func openSelection(_ archives: OpenArchives) throws(StorageError) -> (archive: Archive, weights: RouterWeights)? {
     guard let selection else { return nil }

@@ -1,5 +1,6 @@
 import ByteIO
 import Checkpoints
+import Models
 import TensorKit
 import TestSupport
 import Testing
@@ -26,7 +27,7 @@ import Testing
 
   /// With a base of `l.weight` [3, 4].
   private func open(_ path: String) throws {
-    _ = try AdapterTargets(of: LoRAAdapter(path), in: source([info("l.weight", .f32, [3, 4])]))
+    _ = try AdapterTargets(of: LoRAAdapter(path), in: AdapterBase(source([info("l.weight", .f32, [3, 4])])))
   }
 
   @Test func acceptsASoundOne() throws { try open(adapter()) }
@@ -57,7 +58,21 @@ import Testing
       #"{"peft_type": "LORA", "r": 2, "lora_alpha": 4, "init_lora_weights": "pissa_niter_4"}"#, .unsupportedFeature,
       "pissa"
     ),
-    (#"{"peft_type": "LORA", "r": 2, "lora_alpha": 4, "lora_bias": true}"#, .unsupportedFeature, "lora_bias"),
+    (#"{"peft_type": "LORA", "r": 2, "lora_alpha": 4, "some_future_thing": 1}"#, .unsupportedFeature, "some_future"),
+    (
+      #"{"peft_type": "LORA", "r": 2, "lora_alpha": 4, "init_lora_weights": "lora_ga"}"#, .unsupportedFeature,
+      "path_initial_model_for_weight_conversion"
+    ),
+    (#"{"peft_type": "LORA", "r": 2, "lora_alpha": 4, "init_lora_weights": "OLoRA"}"#, .unsupportedFeature, "OLoRA"),
+    (#"{"peft_type": "LORA", "r": 2, "lora_alpha": 4, "init_lora_weights": "new"}"#, .unsupportedFeature, "new"),
+    (#"{"peft_type": "LORA", "r": 2, "lora_alpha": 4, "kasa_config": {"beta": 1}}"#, .unsupportedFeature, "KaSA"),
+    (
+      #"{"peft_type": "LORA", "r": 2, "lora_alpha": 4, "alora_invocation_tokens": [1]}"#, .unsupportedFeature, "alora"
+    ),
+    (
+      #"{"peft_type": "LORA", "r": 2, "lora_alpha": 4, "trainable_token_indices": "1"}"#, .malformed,
+      "trainable_token_indices"
+    ),
   ]) func refusesConfigurations(_ text: String, _ code: StorageError.Code, _ word: String) throws {
     let path = try adapter(configuration: text)
     let error = try #require(failure { try open(path) })
@@ -110,8 +125,29 @@ import Testing
       testDescription: "an embedding's and a linear one",
       shapes: [(a, [2, 4]), (b, [3, 2]), ("l.lora_embedding_A", [2, 4]), ("l.lora_embedding_B", [3, 2])], tensor: a),
     Case(
-      testDescription: "an unknown part", shapes: [(a, [2, 4]), (b, [3, 2]), ("l.lora_B.bias", [3])],
-      code: .unsupportedFeature, tensor: "l.lora_B.bias"),
+      testDescription: "an unknown part", shapes: [(a, [2, 4]), (b, [3, 2]), ("l.lora_diag", [2])],
+      code: .unsupportedFeature, tensor: "l.lora_diag"),
+    Case(
+      testDescription: "a bias that is not said", shapes: [(a, [2, 4]), (b, [3, 2]), ("l.lora_B.bias", [3])],
+      tensor: "l.lora_B.bias"),
+    Case(
+      testDescription: "no bias, which is said", shapes: [(a, [2, 4]), (b, [3, 2])], tensor: b,
+      configuration: #"{"peft_type": "LORA", "r": 2, "lora_alpha": 4, "lora_bias": true}"#),
+    Case(
+      testDescription: "a bias that the base has not", shapes: [(a, [2, 4]), (b, [3, 2]), ("l.lora_B.bias", [3])],
+      code: .shapeMismatch, tensor: "l.lora_B.bias",
+      configuration: #"{"peft_type": "LORA", "r": 2, "lora_alpha": 4, "lora_bias": true}"#),
+    Case(
+      testDescription: "rows that are not said", shapes: [("l.token_adapter.trainable_tokens_delta", [1, 4])],
+      tensor: "l.token_adapter.trainable_tokens_delta"),
+    Case(
+      testDescription: "rows beyond the base", shapes: [("l.token_adapter.trainable_tokens_delta", [1, 4])],
+      code: .shapeMismatch, tensor: "l.token_adapter.trainable_tokens_delta",
+      configuration: #"{"peft_type": "LORA", "r": 2, "lora_alpha": 4, "trainable_token_indices": [3]}"#),
+    Case(
+      testDescription: "fewer rows than said", shapes: [("l.token_adapter.trainable_tokens_delta", [1, 4])],
+      tensor: "l.token_adapter.trainable_tokens_delta",
+      configuration: #"{"peft_type": "LORA", "r": 2, "lora_alpha": 4, "trainable_token_indices": {"l": [0, 1]}}"#),
     Case(
       testDescription: "a magnitude without DoRA",
       shapes: [(a, [2, 4]), (b, [3, 2]), ("l.lora_magnitude_vector", [3])],
@@ -172,7 +208,7 @@ import Testing
         [("base_model.model.\($0).lora_A.weight", [2, 4]), ("base_model.model.\($0).lora_B.weight", [3, 2])]
       })
     let targets = try AdapterTargets(
-      of: LoRAAdapter(path), in: source(tensors.map { try info($0, .f32, [3, 4]) }))
-    #expect(targets.updates.map(\.name).sorted() == tensors)
+      of: LoRAAdapter(path), in: AdapterBase(source(tensors.map { try info($0, .f32, [3, 4]) })))
+    #expect(targets.tensors.keys.map(\.text).sorted() == tensors)
   }
 }

@@ -1,0 +1,269 @@
+import ByteIO
+import Checkpoints
+import TensorKit
+
+/// Which tensors of a base an adapter means, and what becomes of each.
+///
+/// Names are the same, but for a prefix that one of both may have: a head's model calls `h.0.attn` of the bare one
+/// `transformer.h.0.attn`. One prefix, put in front of all names or taken away from all, must do for every update.
+///
+/// An output layer that is tied to the input embedding is one tensor with it, as in peft's model: what an adapter does
+/// to either, it does to both, and `merge_and_unload` adds both updates where there are two. Only `modules_to_save` makes
+/// a copy, which unties them, unless `ensure_weight_tying` gives both modules the same.
+package struct AdapterTargets: Sendable {
+  package enum Prefix: Sendable, Hashable {
+    case same
+    /// The base's names have it, the adapter's not.
+    case added(String)
+    /// The adapter's names have it, the base's not.
+    case removed(String)
+  }
+
+  package let prefix: Prefix
+  /// By name: the tensors that are not as the base has them.
+  package private(set) var tensors: [ExactString: AdaptedTensor] = [:]
+  /// What was tied in the base and is not any more.
+  package private(set) var untied: TiedEmbeddings?
+  /// What stays tied and is changed as one, though the adapter has an update for a module of it.
+  package private(set) var updatedTie: TiedEmbeddings?
+
+  private let adapter: LoRAAdapter
+  private let base: AdapterBase
+  private var ties: TiedEmbeddings?
+
+  /// - Throws: `shapeMismatch` for an update of a tensor that the base lacks, or has in another shape;
+  ///   `unsupportedFeature` when it cannot be told whether a square weight is transposed.
+  package init(of adapter: LoRAAdapter, in base: AdapterBase) throws(StorageError) {
+    self.adapter = adapter
+    self.base = base
+    let wanted =
+      adapter.updates.map { $0.module + AdaptableModules.weightSuffix }
+      + adapter.rows.map { $0.module + AdaptableModules.weightSuffix }
+    prefix = Self.prefix(wanted.isEmpty ? adapter.wholeTensors.map(\.name) : wanted, in: base.source)
+    ties = try TiedEmbeddings(of: base)
+    try addWholeTensors()
+    try addUpdates()
+    try addRows()
+    try keepTies()
+  }
+
+  // MARK: The parts of an adapter
+
+  private mutating func addWholeTensors() throws(StorageError) {
+    let names = adapter.wholeTensors.map { (whole: $0, name: find($0.name)?.name ?? tiedName($0.name) ?? $0.name) }
+    if let ties, !adapter.configuration.keepsTies,
+      names.contains(where: { $0.whole.isCopy && ($0.name == ties.embedding || $0.name == ties.head) })
+    {
+      untied = ties
+      self.ties = nil
+    }
+    var seen: Set<ExactString> = []
+    for (whole, name) in names {
+      guard seen.insert(ExactString(name)).inserted else {
+        throw StorageError(.malformed, "is meant twice", file: adapter.source.label, tensor: name)
+      }
+      let key = canonical(name)
+      let own = base.source.tensor(named: key)
+      // As when peft loads it: in the dtype of the model.
+      let isConverted = own?.dtype.floatFormat != nil && whole.info.dtype.floatFormat != nil
+      let info = try TensorInfo(
+        name: key, dtype: isConverted ? own!.dtype : whole.info.dtype, shape: whole.info.shape)
+      if let other = tensors[ExactString(key)]?.whole { try checkSame(whole, other) }
+      tensors[ExactString(key)] = AdaptedTensor(info: info, origin: own, whole: whole)
+    }
+    try addUntiedHead()
+  }
+
+  /// Two tensors for one that is tied must be equal.
+  private func checkSame(
+    _ a: LoRAAdapter.WholeTensor, _ b: LoRAAdapter.WholeTensor
+  ) throws(StorageError) {
+    let (first, second) = (try adapter.source.bytes(of: a.info), try adapter.source.bytes(of: b.info))
+    let isSame = try first.withBytes { bytes throws(StorageError) in try second.withBytes { bytes.elementsEqual($0) } }
+    guard a.info.matches(b.info), isSame else {
+      throw StorageError(
+        .malformed, "differs from \(b.info.name), to which the base ties it", file: adapter.source.label,
+        tensor: a.info.name)
+    }
+  }
+
+  /// What the base kept once is two tensors now: the one that the adapter does not have stays what it was.
+  private mutating func addUntiedHead() throws(StorageError) {
+    guard let untied, let embedding = base.source.tensor(named: untied.embedding) else { return }
+    if base.source.tensor(named: untied.head) == nil, tensors[ExactString(untied.head)] == nil {
+      let info = try TensorInfo(name: untied.head, dtype: embedding.dtype, shape: embedding.shape)
+      tensors[ExactString(untied.head)] = AdaptedTensor(info: info, origin: embedding)
+    }
+    func rows(_ name: String) -> Int? {
+      (tensors[ExactString(name)]?.info ?? base.source.tensor(named: name))?.shape.dimensions.first
+    }
+    guard rows(untied.head) == rows(untied.embedding) else {
+      throw StorageError(
+        .shapeMismatch,
+        "unties \(untied.embedding) and \(untied.head), one with more rows, and does not have the other",
+        file: adapter.source.label)
+    }
+  }
+
+  private mutating func addUpdates() throws(StorageError) {
+    var targets: [(name: String, update: LoRAAdapter.Update, isTransposed: Bool?)] = []
+    for update in adapter.updates {
+      try located(file: adapter.source.label, tensor: update.a.name) { () throws(StorageError) in
+        let info = try target(update.module)
+        targets.append((info.name, update, try Self.isTransposed(update, on: info)))
+      }
+    }
+    let told = targets.filter { !$0.update.isEmbedding }
+      .compactMap { target in target.isTransposed.map { (target.update.module, $0) } }
+    let orientations = WeightOrientations(in: base, updates: told, assumed: adapter.configuration.isTransposed)
+    for (name, update, isTransposed) in targets {
+      guard let isTransposed = isTransposed ?? orientations.isTransposed(update.module) else {
+        throw StorageError(
+          .unsupportedFeature,
+          "is of a square weight, and neither the architecture nor \"fan_in_fan_out\" nor other shapes tell whether it is transposed",
+          file: adapter.source.label, tensor: update.a.name)
+      }
+      let key = ExactString(name)
+      let others = tensors[key]?.updates ?? []
+      guard others.isEmpty || ties.map({ name == $0.embedding }) ?? false else {
+        throw StorageError(.malformed, "is meant twice", file: adapter.source.label, tensor: name)
+      }
+      guard others.isEmpty || update.magnitude == nil && others.allSatisfy({ $0.update.magnitude == nil }) else {
+        throw StorageError(
+          .unsupportedFeature, "is of DoRA on a weight that is tied and has two updates", file: adapter.source.label,
+          tensor: update.a.name)
+      }
+      if let ties, name == ties.embedding { updatedTie = ties }
+      var tensor = tensors[key] ?? AdaptedTensor(of: base.source.tensor(named: name)!)
+      tensor.updates.append(AdaptedTensor.Update(update: update, isTransposed: isTransposed))
+      tensors[key] = tensor
+      if let bias = update.bias { try add(bias, of: update, toBiasOf: name) }
+    }
+  }
+
+  private mutating func add(
+    _ bias: TensorInfo, of update: LoRAAdapter.Update, toBiasOf weight: String
+  ) throws(StorageError) {
+    let name = String(weight.dropLast(AdaptableModules.weightSuffix.count)) + ".bias"
+    guard let own = tensors[ExactString(name)]?.info ?? base.source.tensor(named: name),
+      own.shape.dimensions == bias.shape.dimensions, own.dtype.floatFormat != nil
+    else {
+      throw StorageError(
+        .shapeMismatch, "is added to \(name), which \(base.source.label) has not in that shape",
+        file: adapter.source.label, tensor: bias.name)
+    }
+    tensors[ExactString(name), default: AdaptedTensor(of: own)].biases.append((bias, update.scale))
+  }
+
+  private mutating func addRows() throws(StorageError) {
+    // The embedding's come before those of an output layer that is tied to it.
+    for rows in adapter.rows.sorted(by: { own($0) && !own($1) }) {
+      try located(file: adapter.source.label, tensor: rows.info.name) { () throws(StorageError) in
+        let info = try target(rows.module)
+        let dimensions = info.shape.dimensions
+        guard dimensions.count == 2, dimensions[1] == rows.info.shape.dimensions[1], info.dtype.floatFormat != nil
+        else {
+          throw StorageError(.shapeMismatch, "its rows do not fit \(info.name) \(info.shape)")
+        }
+        if let row = rows.indexes.first(where: { $0 >= dimensions[0] }) {
+          throw StorageError(.shapeMismatch, "replaces row \(row) of \(info.name) \(info.shape)")
+        }
+        tensors[ExactString(info.name), default: AdaptedTensor(of: info)].rows.append(rows)
+      }
+    }
+  }
+
+  private func own(_ rows: LoRAAdapter.Rows) -> Bool {
+    find(rows.module + AdaptableModules.weightSuffix)?.name == ties?.embedding
+  }
+
+  /// Where the base's file has both tensors of a tie, both change.
+  private mutating func keepTies() throws(StorageError) {
+    guard let ties, base.source.tensor(named: ties.head) != nil,
+      var tensor = tensors[ExactString(ties.embedding)]
+    else { return }
+    tensor.info = try TensorInfo(name: ties.head, dtype: tensor.info.dtype, shape: tensor.info.shape)
+    tensors[ExactString(ties.head)] = tensor
+  }
+
+  /// The weight of a module as it is before updates: the base's, or what the adapter has in its place.
+  private func target(_ module: String) throws(StorageError) -> TensorInfo {
+    let wanted = module + AdaptableModules.weightSuffix
+    let name = find(wanted)?.name ?? tiedName(wanted) ?? wanted
+    guard let info = tensors[ExactString(canonical(name))]?.info ?? base.source.tensor(named: canonical(name)) else {
+      throw StorageError(.shapeMismatch, "changes \(wanted), which is not in \(base.source.label)")
+    }
+    return info
+  }
+
+  // MARK: Names
+
+  /// The tensor in whose place a tied one is kept.
+  private func canonical(_ name: String) -> String { name == ties?.head ? ties!.embedding : name }
+
+  /// The name of an output layer that the base's file lacks, being tied.
+  private func tiedName(_ name: String) -> String? {
+    guard let head = (ties ?? untied)?.head else { return nil }
+    return switch prefix {
+    case .removed(let prefix) where name == prefix + head: head
+    default: name == head ? head : nil
+    }
+  }
+
+  private func find(_ name: String) -> TensorInfo? { Self.find(name, prefix, in: base.source) }
+
+  /// A model has its layers behind one prefix, or a few.
+  private static let mostPrefixes = 64
+
+  /// How the names differ, judged by all of them.
+  private static func prefix(_ names: [String], in base: any TensorSource) -> Prefix {
+    guard let stray = names.first(where: { base.tensor(named: $0) == nil }) else { return .same }
+    // What would make the one name fit; the one that makes the most names fit is meant.
+    let shorter = stray.indices.filter { stray[$0] == "." }.map { Prefix.removed(String(stray[...$0])) }
+    let longer = base.tensors.lazy.map(\.name).filter { $0.hasSuffix("." + stray) }.map {
+      Prefix.added(String($0.dropLast(stray.count)))
+    }
+    func count(_ prefix: Prefix) -> Int { names.count { find($0, prefix, in: base) != nil } }
+    let best = (shorter + longer.prefix(mostPrefixes)).map { (prefix: $0, count: count($0)) }
+      .max { $0.count < $1.count }
+    guard let best, best.count > count(.same) else { return .same }
+    return best.prefix
+  }
+
+  private static func find(_ name: String, _ prefix: Prefix, in base: any TensorSource) -> TensorInfo? {
+    switch prefix {
+    case .same: base.tensor(named: name)
+    case .added(let prefix): base.tensor(named: prefix + name) ?? base.tensor(named: name)
+    case .removed(let prefix):
+      (name.hasPrefix(prefix) ? base.tensor(named: String(name.dropFirst(prefix.count))) : nil)
+        ?? base.tensor(named: name)
+    }
+  }
+
+  /// Whether `info` is transposed; nil where both would fit.
+  private static func isTransposed(_ update: LoRAAdapter.Update, on info: TensorInfo) throws(StorageError) -> Bool? {
+    guard info.dtype.floatFormat != nil else {
+      throw StorageError(.unsupportedFeature, "changes \(info.name) of dtype \(info.dtype.rawValue)")
+    }
+    let dimensions = info.shape.dimensions
+    let fits = dimensions == [update.outputs] + update.a.shape.dimensions.dropFirst()
+    let fitsTransposed = dimensions == [update.inputs, update.outputs] && update.a.shape.dimensions.count == 2
+    switch (fits && !update.isEmbedding, fitsTransposed) {
+    case (true, true): return nil
+    case (true, false): return false
+    case (false, true): return true
+    case (false, false):
+      throw StorageError(
+        .shapeMismatch,
+        "B · A is [\(update.outputs), \(update.inputs)]\(update.isEmbedding ? ", transposed," : "") and does not fit \(info.name) \(info.shape)"
+      )
+    }
+  }
+}
+
+extension AdaptedTensor {
+  /// The base's as it is, so far.
+  fileprivate init(of info: TensorInfo) {
+    self.init(info: info, origin: info)
+  }
+}
