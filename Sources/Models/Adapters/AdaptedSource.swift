@@ -22,7 +22,7 @@ public struct AdaptedSource: TensorSource {
   private let adapter: LoRAAdapter
   private let changes: [ExactString: AdaptedTensor]
   /// What the adapted model's `config.json` says otherwise than the base's.
-  package let configurationChanges: [(name: String, value: JSONValue)]
+  package let configurationChanges: ConfigurationChanges
 
   /// - Throws: `shapeMismatch` for an adapter of another base; what `AdapterTargets` throws.
   public init(_ adapter: LoRAAdapter, on base: AdapterBase) throws(StorageError) {
@@ -71,11 +71,10 @@ public struct AdaptedSource: TensorSource {
   /// As peft's merge leaves them: ties that are no more, and a vocabulary of another size.
   private static func configurationChanges(
     _ targets: AdapterTargets, _ base: AdapterBase, _ adapter: LoRAAdapter
-  ) throws(StorageError) -> [(name: String, value: JSONValue)] {
-    guard let configuration = base.configuration else { return [] }
-    var changes: [(name: String, value: JSONValue)] = []
-    if targets.untied != nil { changes.append(("tie_word_embeddings", false)) }
-    guard case .integer(let size)? = configuration.member("vocab_size") else { return changes }
+  ) throws(StorageError) -> ConfigurationChanges {
+    var changes = ConfigurationChanges()
+    if targets.untied != nil { changes.tiesEmbeddings = false }
+    guard case .integer(let size)? = base.member("vocab_size") else { return changes }
     // Tensors that had a row for each token, and have others now.
     let resized = targets.tensors.values.filter { tensor in
       guard let old = tensor.origin?.shape.dimensions, tensor.whole != nil, old.count == 2 else { return false }
@@ -90,7 +89,7 @@ public struct AdaptedSource: TensorSource {
         "has \(other.info.shape.dimensions[0]) rows for the vocabulary, and \(first.info.name) \(count)",
         file: adapter.source.label, tensor: other.whole!.info.name)
     }
-    changes.append(("vocab_size", JSONValue(count)))
+    changes.vocabularySize = count
     return changes
   }
 

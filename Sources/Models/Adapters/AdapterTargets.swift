@@ -78,9 +78,8 @@ package struct AdapterTargets: Sendable {
   private func checkSame(
     _ a: LoRAAdapter.WholeTensor, _ b: LoRAAdapter.WholeTensor
   ) throws(StorageError) {
-    let (first, second) = (try adapter.source.bytes(of: a.info), try adapter.source.bytes(of: b.info))
-    let isSame = try first.withBytes { bytes throws(StorageError) in try second.withBytes { bytes.elementsEqual($0) } }
-    guard a.info.matches(b.info), isSame else {
+    let source = adapter.source
+    guard a.info.matches(b.info), try source.bytes(of: a.info).hasSameBytes(as: source.bytes(of: b.info)) else {
       throw StorageError(
         .malformed, "differs from \(b.info.name), to which the base ties it", file: adapter.source.label,
         tensor: a.info.name)

@@ -23,7 +23,7 @@ extension Checkpoint {
       throw StorageError(
         .invalidArgument, "is an adapter; give the model that it is for\(hint) with --base", file: path)
     }
-    try Quantization(of: base.source).refuse("changed by an adapter")
+    try Quantization(of: base.source, files: base.files).refuse("changed by an adapter")
     let (source, adapted) = try adapted(base, by: adapter)
     return Checkpoint(
       path: path, layout: .folder, source: source, weightFiles: adapter.weightFiles,
@@ -34,15 +34,14 @@ extension Checkpoint {
   private static func carriedFiles(
     of adapter: LoRAAdapter, _ adapted: AdaptedSource, _ base: AdapterBase
   ) throws(StorageError) -> [CarriedFile] {
-    let name = ModelConfigurationFile.name
+    let changes = adapted.configurationChanges
+    let name = ConfigurationChanges.fileName
     let own = adapter.carriedFiles.first { $0.name.text == name }
-    let begun =
-      try own.map { file throws(StorageError) in try ModelConfigurationFile(file.content.bytes()) }
-      ?? base.configuration
-    guard var configuration = begun, !adapted.configurationChanges.isEmpty else { return adapter.carriedFiles }
-    for (name, value) in adapted.configurationChanges { configuration.set(name, to: value) }
+    guard !changes.isEmpty, let begun = own?.content ?? base.files.first(where: { $0.name.text == name }) else {
+      return adapter.carriedFiles
+    }
     let changed = CarriedFile(
-      name: try CarriedFileName(name), path: own?.path ?? adapter.weightFiles[0], changedTo: configuration.bytes)
+      name: begun.name, path: own?.path ?? adapter.weightFiles[0], changedTo: changes.applied(to: try begun.bytes()))
     return (adapter.carriedFiles.filter { $0.name.text != name } + [changed]).sorted { $0.name < $1.name }
   }
 

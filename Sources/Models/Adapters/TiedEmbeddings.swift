@@ -48,24 +48,20 @@ package struct TiedEmbeddings: Sendable, Equatable {
   ///
   /// Reads both tensors where the file has both.
   package init?(of base: AdapterBase) throws(StorageError) {
-    guard let configuration = base.configuration, let architecture = configuration.architecture,
-      Self.generating.contains(where: architecture.hasSuffix)
-    else { return nil }
+    guard let architecture = base.architecture, Self.generating.contains(where: architecture.hasSuffix) else {
+      return nil
+    }
     let isTied =
-      if case .bool(let value)? = configuration.member("tie_word_embeddings") { value } else {
-        configuration.modelType.map(Self.tiedByDefault.contains) ?? false
+      if case .bool(let value)? = base.member("tie_word_embeddings") { value } else {
+        base.modelType.map(Self.tiedByDefault.contains) ?? false
       }
     // A head that is there tells which of the names it has.
     let candidates = Self.pairs.filter { base.source.tensor(named: $0.embedding) != nil }
     let present = candidates.first { base.source.tensor(named: $0.head) != nil }
     guard isTied, let pair = present ?? Self.usual(candidates, architecture) else { return nil }
     if let head = base.source.tensor(named: pair.head), let embedding = base.source.tensor(named: pair.embedding) {
-      guard head.matches(embedding) else { return nil }
-      let other = try base.source.bytes(of: head)
-      let isSame = try base.source.bytes(of: embedding).withBytes { bytes throws(StorageError) in
-        try other.withBytes { bytes.elementsEqual($0) }
-      }
-      if !isSame { return nil }
+      guard head.matches(embedding), try base.source.bytes(of: head).hasSameBytes(as: base.source.bytes(of: embedding))
+      else { return nil }
     }
     (embedding, head) = (pair.embedding, pair.head)
   }

@@ -21,7 +21,7 @@ struct WeightOrientations {
   ///   - updates: modules whose weights' shapes tell.
   ///   - assumed: what the adapter's configuration says.
   init(in base: AdapterBase, updates: [(module: String, isTransposed: Bool)], assumed: Bool) {
-    isOfConv1DModel = base.configuration?.modelType.map(Self.conv1DModels.contains) ?? false
+    isOfConv1DModel = base.modelType.map(Self.conv1DModels.contains) ?? false
     var told: [String: Set<Bool>] = [:]
     for update in updates {
       told[AdaptableModules.lastComponent(update.module), default: []].insert(update.isTransposed)
