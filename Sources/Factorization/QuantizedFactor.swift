@@ -43,6 +43,31 @@ extension QuantizedFactor {
     package let squaredError: Double
 
     package var byteCount: Int { factor?.payload.count ?? 0 }
+
+    fileprivate init(factor: QuantizedFactor?, squaredError: Double) {
+      self.factor = factor
+      self.squaredError = squaredError
+    }
+
+    /// A low-rank factor made of `vectors`.
+    ///
+    /// - Parameter values: called only for triplets that do not say it.
+    fileprivate init(
+      _ factor: QuantizedLowRankFactor, of vectors: SingularVectors, energy: Double,
+      values: (_ body: (UnsafeBufferPointer<Float>) -> Void) throws(StorageError) -> Void
+    ) throws(StorageError) {
+      self.factor = .lowRank(factor)
+      guard vectors.weighting != nil else {
+        squaredError = factor.squaredError(against: vectors, energy: energy)
+        return
+      }
+      var error = energy
+      try values {
+        error = factor.squaredError(
+          against: MatrixView($0, rows: factor.rows, columns: factor.columns), energy: energy)
+      }
+      squaredError = error
+    }
   }
 
   /// The codecs to choose between.
@@ -85,8 +110,7 @@ extension QuantizedFactor {
         quantizing: vectors, rank: point.rank, step: point.step, leastGain: point.mayBeLeftOut ? point.price : 0)
     {
       lowRankSymbols = factor.rank * (rows + columns)
-      consider(
-        Encoding(factor: .lowRank(factor), squaredError: factor.squaredError(against: vectors, energy: energy)))
+      consider(try Encoding(factor, of: vectors, energy: energy, values: values))
     }
     // At equal step the entry-wise quantiser wins only where low rank has to code about as many numbers.
     if codecs.contains(.layered) {
@@ -141,8 +165,7 @@ extension QuantizedFactor {
     case nil: break
     case .lowRank(let rank, let quantizer):
       if let vectors, let factor = lowRank(rank, quantizer) {
-        result = Encoding(
-          factor: .lowRank(factor), squaredError: factor.squaredError(against: vectors, energy: energy))
+        result = try Encoding(factor, of: vectors, energy: energy, values: values)
       }
     case .dense:
       try values { values in
@@ -152,7 +175,7 @@ extension QuantizedFactor {
       }
     case .layered(let rank, let quantizer):
       guard let vectors, let base = lowRank(rank, quantizer) else { break }
-      result = Encoding(factor: .lowRank(base), squaredError: base.squaredError(against: vectors, energy: energy))
+      result = try Encoding(base, of: vectors, energy: energy, values: values)
       try values { values in
         if let layered = QuantizedLayeredFactor.encode(values, over: base, step: step) {
           result = Encoding(factor: .layered(layered.factor), squaredError: layered.squaredError)
@@ -187,8 +210,10 @@ extension QuantizedFactor {
       encodings.append(Encoding(factor: .layered(layered.factor), squaredError: layered.squaredError))
     }
     if encodings.isEmpty {
+      let matrix = MatrixView(values, rows: rows, columns: columns)
       encodings.append(
-        Encoding(factor: .lowRank(whole), squaredError: whole.squaredError(against: vectors, energy: energy)))
+        Encoding(
+          factor: .lowRank(whole), squaredError: whole.squaredError(of: vectors, energy: energy, against: matrix)))
     }
     return encodings
   }

@@ -19,6 +19,7 @@ extension Packer {
       ],
     ]
     object["rate"] = rate?.json
+    if weighsDirections { object["decomposition"] = "weighted" }
     object["experts"] = .array(
       try inputs.experts.map { expert throws(StorageError) in
         var object: JSONObject = [

@@ -95,7 +95,8 @@ struct QuantizableTensor: Sendable {
       return
     }
     vectors = try SingularVectors(
-      of: MatrixView(vector.values, rows: rows, columns: columns), rank: min(rank, rows, columns))
+      of: MatrixView(vector.values, rows: rows, columns: columns), rank: min(rank, rows, columns),
+      under: vector.metric)
   }
 
   /// As many triplets as a setting can make use of.

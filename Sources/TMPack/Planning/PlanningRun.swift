@@ -8,7 +8,7 @@ import TensorKit
 /// One plan in the making.
 struct PlanningRun {
   let planner: Planner
-  var packer: Packer { planner.packer }
+  let packer: Packer
   /// The base or the given shared model.
   let reference: Checkpoint
   let shared: any TensorSource
@@ -44,7 +44,8 @@ struct PlanningRun {
     self.reference = reference
     self.experts = experts
     self.output = output
-    let packer = planner.packer
+    let packer = try planner.packer.weighing(experts, besides: output ?? "tmpack-plan")
+    self.packer = packer
     switch packer.sharedModel {
     case .merged(let method):
       shared = try SharedModelSource(
