@@ -150,16 +150,15 @@ struct Merge: ParsableCommand {
     try merging.checkNames(experts, searched: search.search.map(\.name))
     // A method that does not use the base's values needs one only to say which tensors there are.
     let origin = base ?? experts[0].checkpoint
-    let experts = try experts.map { expert throws(StorageError) in try expert.aligned(to: origin) }
+    let experts = try experts.map { expert throws(StorageError) in
+      try expert.aligned(to: origin).matchingDTypes(of: origin.source.tensors)
+    }
     if let output {
       let read = [origin.path] + experts.flatMap(\.paths) + [recipe].compactMap { $0 }
       try FileTree.check(output.path, replacesNoneOf: read)
     }
     try origin.quantization().refuse("merged")
     for expert in experts { try expert.checkpoint.quantization().refuse("merged") }
-    let experts = try experts.map { expert throws(StorageError) in
-      try expert.matchingDTypes(of: origin.source.tensors)
-    }
     let sources = MergeSources(base: origin, experts: experts)
     try sources.checkArchitectures(allowingUnmatched: allowUnmatched)
     return Inputs(
