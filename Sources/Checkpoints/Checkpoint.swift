@@ -40,9 +40,11 @@ public struct Checkpoint: Sendable {
 
   /// Opens a file or a folder. What it is depends on its content, never on its name.
   ///
+  /// - Parameter text: a path; or the name of a model that is in Hugging Face's cache, where there is no such path.
   /// - Throws: `notFound`; what `ModelFolder.init` throws; `unknownFormat` or `unsupportedFeature`, saying what the
   ///   file looks like; what the reader of its format throws.
-  public static func open(_ path: String, mode: InputMode = .automatic) throws(StorageError) -> Checkpoint {
+  public static func open(_ text: String, mode: InputMode = .automatic) throws(StorageError) -> Checkpoint {
+    let path = try HubCache.path(of: text)
     if FileTree.kind(of: path) == .folder {
       let folder = try ModelFolder(path, mode: mode)
       return Checkpoint(

@@ -8,9 +8,11 @@ struct Fusion: Sendable {
   let election: SignElection?
   /// Whether sums are divided by the sum of the weights that are in them.
   let isNormalized: Bool
+  private let convention: MergeConvention
 
-  /// - Parameter settings: of a kind with `lambda`, `weight` and `normalize`.
+  /// - Parameter settings: of a kind with `lambda`, `weight`, `normalize` and `convention`.
   init(_ settings: MergeSettings, election: SignElection?) {
+    convention = settings.convention
     scale = settings.number("lambda")
     weights = settings.numbers("weight")
     self.election = election
@@ -22,11 +24,14 @@ struct Fusion: Sendable {
   /// Sets `result` to elements of the merged model. The chunk's members are task vectors.
   func setResult(of chunk: TensorGroup.Chunk, _ weights: [Double]) {
     if let election {
-      chunk.setResultToDisjointMerge(weights, election: election, isNormalized: isNormalized)
+      chunk.setResultToDisjointMerge(
+        weights, election: election, tiesArePositive: convention == .mergekit, isNormalized: isNormalized)
     } else {
       chunk.result.setToWeightedSum(of: chunk.members, weights)
       let total = weights.reduce(0, +)
-      if isNormalized, total != 0 { for i in 0..<chunk.count { chunk.result[i] /= total } }
+      if isNormalized, total.magnitude > (convention == .mergekit ? 1e-8 : 0) {
+        for i in 0..<chunk.count { chunk.result[i] /= total }
+      }
     }
     chunk.addBase(scaledBy: scale)
   }

@@ -20,6 +20,11 @@ public struct LayerPositions: Sendable {
   /// Blocks of each stack.
   private let counts: [String: Int]
 
+  /// By name.
+  var stacks: [(name: String, count: Int)] {
+    counts.map { ($0.key, $0.value) }.sorted { $0.0.precedesInBytes($1.0) }
+  }
+
   public init(names: some Sequence<String>) {
     var blocks: [String: Set<Int>] = [:]
     for name in names {

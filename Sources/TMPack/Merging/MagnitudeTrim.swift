@@ -14,18 +14,21 @@ enum TrimScope: String, Sendable, CaseIterable {
 struct MagnitudeTrim: Sendable {
   let densities: PerExpert<Double>
   let scope: TrimScope
+  /// How many elements of a tensor or model stay at least, where any do.
+  private let least: Int
   /// The least magnitude that stays, for each expert, where that holds for the whole model.
   private var thresholds: [Double]?
 
-  init(densities: PerExpert<Double>, scope: TrimScope) {
+  init(densities: PerExpert<Double>, scope: TrimScope, convention: MergeConvention = .paper) {
     self.densities = densities
+    least = convention == .mergekit ? 1 : 0
     self.scope = scope
   }
 
   func prepared(for sources: MergeSources, pipeline: OrderedPipeline) throws(StorageError) -> MagnitudeTrim {
     guard scope == .model else { return self }
     let counts = try sources.elementCounts()
-    var ranks = Ranks(zip(sources.experts, counts).map { ($1, densities[$0.name]) })
+    var ranks = Ranks(zip(sources.experts, counts).map { ($1, kept(of: $1, $0.name)) })
     try sources.find(&ranks.statistics, pipeline) { group, tally throws(StorageError) in
       try group.addMagnitudes(to: &tally) { _, member in member.index }
     }
@@ -40,11 +43,16 @@ struct MagnitudeTrim: Sendable {
       guard let thresholds else { preconditionFailure("prepared first") }
       return group.members.map { thresholds[$0.index] }
     }
-    var ranks = Ranks(group.members.map { (group.count, densities[$0.name]) })
+    var ranks = Ranks(group.members.map { (group.count, kept(of: group.count, $0.name)) })
     try group.find(&ranks.statistics) { tally throws(StorageError) in
       try group.addMagnitudes(to: &tally) { position, _ in position }
     }
     return ranks.thresholds
+  }
+
+  private func kept(of count: Int, _ expert: String) -> Int {
+    let density = densities[expert]
+    return density > 0 ? max(least, Int(density * Double(count))) : 0
   }
 
   /// The queries for thresholds.
@@ -58,10 +66,10 @@ struct MagnitudeTrim: Sendable {
       case query(Int)
     }
 
-    init(_ sequences: [(count: Int, density: Double)]) {
+    init(_ sequences: [(count: Int, kept: Int)]) {
       var queries: [OrderStatistics.Query] = []
       places = sequences.enumerated().map { index, sequence in
-        let kept = Int(sequence.density * Double(sequence.count))
+        let kept = sequence.kept
         if kept >= sequence.count { return .known(0) }
         if kept == 0 { return .known(.infinity) }
         queries.append(.init(sequence: index, rank: sequence.count - kept, count: sequence.count))

@@ -50,11 +50,16 @@ public struct MergingMethodKind: Sendable {
     return usesBase || given.contains { readsBase.contains($0.setting) }
   }
 
-  /// The method of that name.
+  /// The method of that name. `_` counts as `-`, and mergekit's `linear` is `average`.
   ///
   /// - Throws: `unknownName`, with the nearest name.
   public static func named(_ name: String) throws(StorageError) -> MergingMethodKind {
-    guard let kind = all.first(where: { $0.name == name }) else {
+    let words = String(name.map { $0 == "_" ? "-" : $0 })
+    let own = words == "linear" ? AverageModel.kind.name : words
+    guard let kind = all.first(where: { $0.name == own }) else {
+      if let why = MergekitMethod.unsupported[name] {
+        throw StorageError(.unsupportedFeature, "mergekit's method '\(name)' is not supported: \(why)")
+      }
       throw StorageError(
         .unknownName, "there is no merging method '\(name)'" + name.suggestion(among: all.map(\.name)))
     }

@@ -1,6 +1,7 @@
 /// How the sign of an element of the merged task vector is found (Yadav et al. 2023, section 3, step 2).
 enum SignElection: String, Sendable, CaseIterable {
-  /// The sign of the sum, as in the paper; where the sum is zero, no sign is elected and no expert agrees.
+  /// The sign of the sum, as in the paper; where the sum is zero, no sign is elected and no expert agrees. By mergekit's
+  /// convention plus is elected then.
   case sum
   /// The sign that more experts have; plus, if as many have either.
   case count
@@ -11,7 +12,9 @@ extension TensorGroup.Chunk {
   /// divided by the sum of their weights if `isNormalized`: with weights of 1, the disjoint mean of TIES (step 3).
   ///
   /// Weights that add up to 0 are not divided by.
-  func setResultToDisjointMerge(_ weights: [Double], election: SignElection, isNormalized: Bool) {
+  func setResultToDisjointMerge(
+    _ weights: [Double], election: SignElection, tiesArePositive: Bool = false, isNormalized: Bool
+  ) {
     members.withUnsafeBufferPointer { members in
       weights.withUnsafeBufferPointer { weights in
         for i in 0..<count {
@@ -19,6 +22,7 @@ extension TensorGroup.Chunk {
           switch election {
           case .sum:
             for k in members.indices { elected += weights[k] * members[k][i] }
+            if elected == 0, tiesArePositive { elected = 1 }
           case .count:
             for k in members.indices { elected += (weights[k] * members[k][i]).signum }
             elected = elected >= 0 ? 1 : -1

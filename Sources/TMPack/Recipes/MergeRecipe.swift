@@ -23,31 +23,42 @@ import YAML
 /// dtype: bfloat16
 /// ```
 ///
-/// Whatever is not understood is an error.
+/// Where a setting is left out, it is what it is in mergekit, for the methods that mergekit has; what was filled in or
+/// passed over is in `notes`. Whatever is not understood is an error.
 public struct MergeRecipe: Sendable {
   /// A checkpoint to merge.
   public struct Model: Sendable {
-    /// As settings and messages name it: `name`, or the last component of the path without a file's suffix.
+    /// As settings and messages name it: `name`, or what `Checkpoint.defaultName` makes of the path.
     public let name: String
+    /// As `Checkpoint.open(_:onBase:)` takes it.
     public let path: String
     /// What was measured of it, for the methods that ask for it.
     public let statistics: String?
-    let settings: [String: RecipeValue]
   }
 
   public let kind: MergingMethodKind
   /// The path of the base; nil where the file names none and the method needs none.
   public let base: String?
   public let models: [Model]
-  let settings: [String: RecipeValue]
+  /// For all models and layers.
+  let settings: RecipeSettings
+  /// What holds where no setting is given, other than the method's own defaults.
+  let defaults: [String: String]
+  /// At least one; in the order of their layers.
+  let slices: [RecipeSlice]
   /// Of the merged tensors; nil for the base's.
   public let dtype: ConversionFormat?
+  /// Whether the models' tokenizers must be the base's: `tokenizer_source: base`.
+  public let needsOneTokenizer: Bool
+  /// What a person should know of how the file was understood.
+  public let notes: [String]
 }
 
 extension MergeRecipe {
   /// Reads a file.
   ///
-  /// - Throws: `malformed` or `unknownName` with the file and the line; `limitExceeded`; what the system says.
+  /// - Throws: `malformed` or `unknownName` with the file and the line; `unsupportedFeature` for what mergekit has and we
+  ///   do not; `limitExceeded`; what the system says.
   public init(path: String) throws(StorageError) {
     self = try located(file: path) { () throws(StorageError) in
       let file = try ReadableFile(path)
@@ -60,89 +71,72 @@ extension MergeRecipe {
   public init(parsing text: [UInt8]) throws(StorageError) {
     let root = try RecipeMapping(
       YAMLNode(parsing: text), "a recipe",
-      keys: ["merge_method", "base_model", "models", "parameters", "dtype", "out_dtype"],
+      keys: [
+        "merge_method", "base_model", "models", "slices", "parameters", "dtype", "out_dtype", "tokenizer_source",
+        "tokenizer",
+      ],
       refusing: [
-        "slices": "layers cannot be put together from several models",
         "modules": "parts of a model cannot be merged by themselves; use filters",
-        "tokenizer_source": "the base's tokenizer is kept", "tokenizer": "the base's tokenizer is kept",
-        "chat_template": "the base's files are kept",
-      ])
+        "chat_template": "the base's files are kept; leave it out, and edit the tokenizer of what was merged",
+      ], alsoKnown: MergekitMethod.hints)
     let method = try root.required("merge_method").text("the name of a merging method")
     let kind = try located(line: root.line(of: "merge_method")) { () throws(StorageError) in
-      try MergingMethodKind.named(Self.ownName(of: method))
+      try MergingMethodKind.named(method)
     }
-    settings =
-      try root["parameters"].map { node throws(StorageError) in
-        try Self.settings(node, of: kind, perExpert: false)
-      } ?? [:]
-    dtype = try (root["out_dtype"] ?? root["dtype"]).map { node throws(StorageError) in try Self.dtype(node) }
-
+    let mergekit = MergekitMethod.named(method)
+    settings = try RecipeSettings(root["parameters"], of: kind, mergekit: mergekit, perExpert: false)
     base = try root["base_model"].map { node throws(StorageError) in try node.text("a path") }
-    let origin = base
-    let needsBase = kind.needsBase(with: settings.keys.map { MergeSettings.Name($0) })
-    var models: [Model] = []
-    for node in try root.required("models").list("the models") {
-      let model = try Self.model(node, of: kind)
-      // mergekit's files list the base among the models, where it has no task vector; of a mean it is a part.
-      if needsBase, model.path == origin, model.settings.isEmpty { continue }
-      guard !models.contains(where: { $0.name.hasSameBytes(as: model.name) }) else {
-        throw StorageError(
-          .malformed, "line \(node.line): two models have the name '\(model.name)'; give one another with name:")
-      }
-      models.append(model)
-    }
-    guard !models.isEmpty else {
-      throw StorageError(.malformed, "line \(root.line(of: "models")): no model is given")
-    }
-    guard base != nil || !needsBase else {
-      throw StorageError(.malformed, "the method '\(kind.name)' needs a base_model")
-    }
-    self.models = models
+    dtype = try (root["out_dtype"] ?? root["dtype"]).map { node throws(StorageError) in try Self.dtype(node) }
+    needsOneTokenizer = try Self.needsOneTokenizer(root)
+
+    let listed = try RecipeModels(root, of: kind, mergekit: mergekit)
+    let asked = MergekitDefaults(mergekit, kind, settings: settings, base: base)
+    (models, slices) = try listed.counted(base: base, kind: kind, asked: asked, settings: settings)
+    defaults = asked.values
     self.kind = kind
+    notes =
+      root.members.map(\.key).filter(MergekitMethod.hints.contains).map {
+        RecipeSettings.passedOver($0, by: method)
+      } + settings.notes + listed.notes + asked.notes(models: models, slices: slices, settings: settings)
+      + (try Self.notesOnPrecision(root, mergekit: mergekit))
   }
 
-  /// Our name for a method of mergekit's files.
-  private static func ownName(of method: String) -> String {
-    let words = method.split(separator: "_", omittingEmptySubsequences: false).joined(separator: "-")
-    return ["linear": "average"][words] ?? words
-  }
-
-  private static func model(_ node: YAMLNode, of kind: MergingMethodKind) throws(StorageError) -> Model {
-    let mapping = try RecipeMapping(node, "a model", keys: ["model", "name", "statistics", "parameters"])
-    let path = try mapping.required("model").text("a path")
-    let name = try mapping["name"].map { node throws(StorageError) in try node.text("a name") } ?? defaultName(of: path)
-    return Model(
-      name: name, path: path,
-      statistics: try mapping["statistics"].map { node throws(StorageError) in try node.text("a path") },
-      settings: try mapping["parameters"].map { node throws(StorageError) in
-        try settings(node, of: kind, perExpert: true)
-      } ?? [:])
-  }
-
-  /// A folder's last component; a file's, too, without its suffix.
-  public static func defaultName(of path: String) -> String {
-    let last = FileTree.lastComponent(path)
-    if FileTree.kind(of: path) == .folder { return last }
-    return last.lastIndex(of: ".").map { String(last[..<$0]) } ?? last
-  }
-
-  private static func settings(
-    _ node: YAMLNode, of kind: MergingMethodKind, perExpert: Bool
-  ) throws(StorageError) -> [String: RecipeValue] {
-    if case .null = node.content { return [:] }
-    let mapping = try RecipeMapping(
-      node, "the parameters of '\(kind.name)'", keys: kind.settings.map(\.name))
-    var values: [String: RecipeValue] = [:]
-    for member in mapping.members {
-      guard let setting = kind.settings.first(where: { $0.name == member.key }) else { continue }
-      guard setting.isPerExpert || !perExpert else {
-        throw StorageError(
-          .malformed,
-          "line \(member.line): '\(setting.name)' is the same for all models: it belongs to the recipe's parameters")
-      }
-      values[setting.name] = try RecipeValue(member.value, for: setting)
+  private static func needsOneTokenizer(_ root: RecipeMapping) throws(StorageError) -> Bool {
+    let source: YAMLNode
+    let key: String
+    if let node = root["tokenizer_source"] {
+      (source, key) = (node, "tokenizer_source")
+    } else if let node = root["tokenizer"] {
+      let mapping = try RecipeMapping(
+        node, "the tokenizer", keys: ["source"],
+        refusing: [
+          "tokens": "tokens cannot be mapped from model to model",
+          "pad_to_multiple_of": "embeddings keep the base's rows",
+        ])
+      (source, key) = (try mapping.required("source"), "tokenizer: source")
+    } else {
+      return false
     }
-    return values
+    let text = try source.text("base")
+    guard text == "base" else {
+      throw StorageError(
+        .unsupportedFeature,
+        "line \(source.line): '\(key): \(text)' is not supported: tokens cannot be mapped from model to model; only 'base', the base's tokenizer for models that share it"
+      )
+    }
+    return true
+  }
+
+  private static func notesOnPrecision(
+    _ root: RecipeMapping, mergekit: MergekitMethod?
+  ) throws(StorageError) -> [String] {
+    guard mergekit != nil, let node = root["dtype"], ![ConversionFormat.f32, .f64].contains(try dtype(node)) else {
+      return []
+    }
+    let text = try node.text("a dtype")
+    return [
+      "mergekit computes in dtype \(text) and rounds at every step; here it is computed in 64 bits and rounded once, as by its 'dtype: float32' with 'out_dtype: \(text)'"
+    ]
   }
 
   private static func dtype(_ node: YAMLNode) throws(StorageError) -> ConversionFormat {
@@ -151,7 +145,7 @@ extension MergeRecipe {
       "float64": .f64, "float32": .f32, "float16": .f16, "bfloat16": .bf16, "f64": .f64, "f32": .f32, "f16": .f16,
       "bf16": .bf16,
     ]
-    guard let format = names[text] else {
+    guard let format = names[text.hasPrefix("torch.") ? String(text.dropFirst(6)) : text] else {
       throw StorageError(
         .malformed, "line \(node.line): there is no dtype '\(text)'" + text.suggestion(among: names.keys.sorted()))
     }

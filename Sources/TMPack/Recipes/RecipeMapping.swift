@@ -7,15 +7,18 @@ struct RecipeMapping {
   private let what: String
   private let line: Int
 
-  /// - Parameter refused: keys of other programs' recipes, with why they are not for this one.
+  /// - Parameters:
+  ///   - refused: keys of other programs' recipes, with why they are not for this one.
+  ///   - others: keys that may be there, and are not proposed.
   /// - Throws: `unknownName` for any other key, with the nearest that there is; `malformed` for no mapping.
   init(
-    _ node: YAMLNode, _ what: String, keys: [String], refusing refused: [String: String] = [:]
+    _ node: YAMLNode, _ what: String, keys: [String], refusing refused: [String: String] = [:],
+    alsoKnown others: Set<String> = []
   ) throws(StorageError) {
     guard case .mapping(let members) = node.content else {
       throw StorageError(.malformed, "line \(node.line): \(what) must be a mapping; found \(node.kindName)")
     }
-    for member in members where !keys.contains(member.key) {
+    for member in members where !keys.contains(member.key) && !others.contains(member.key) {
       if let why = refused[member.key] {
         throw StorageError(.unsupportedFeature, "line \(member.line): '\(member.key)' is not supported: \(why)")
       }

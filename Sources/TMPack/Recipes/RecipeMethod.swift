@@ -23,24 +23,35 @@ private struct RecipeMethod: MergingMethod {
   let overrides: [MergeSettings.Name: String]
 
   var record: SharedMethod {
-    var parameters: [String: String] = [:]
-    for (name, value) in recipe.settings { parameters[name] = value.summary }
-    for model in recipe.models {
-      for (name, value) in model.settings {
-        parameters[MergeSettings.Name(name, expert: model.name).description] = value.summary
+    var parameters: [String: String] = recipe.defaults
+    for (name, value) in recipe.settings.values { parameters[name] = value.summary }
+    for name in recipe.kind.settings.map(\.name) {
+      if let text = summary({ $0.settings[name] }) { parameters[name] = text }
+      for (place, model) in recipe.models.enumerated() {
+        guard let text = summary({ $0.models[place][name] }) else { continue }
+        parameters[MergeSettings.Name(name, expert: model.name).description] = text
       }
     }
     for (name, value) in overrides { parameters[name.description] = value }
     return SharedMethod(SharedMethod.Name(recipe.kind.name), parameters: parameters)
   }
 
+  /// What a setting is in the slices that have it.
+  private func summary(_ value: (RecipeSlice) -> RecipeValue?) -> String? {
+    let texts = recipe.slices.compactMap { slice in
+      value(slice).map { (slice.layers.map { "layers \($0.lowerBound)..<\($0.upperBound): " } ?? "") + $0.summary }
+    }
+    return texts.isEmpty ? nil : texts.joined(separator: "; ")
+  }
+
   /// One method for all tensors that have the same settings. A method that looks at the whole model sees those.
   func prepared(for sources: MergeSources, pipeline: OrderedPipeline) throws(StorageError) -> any MergingMethod {
+    try recipe.slices.check(coverLayersOf: sources.layers)
     var names: [[MergeSettings.Name: String]: Set<ExactString>] = [:]
     for info in sources.base.tensors {
-      // Outside of the layers, embeddings come before them, and heads after.
-      let depth = sources.layers[info.name]?.depth ?? (info.name.contains("emb") ? 0 : 1)
-      names[settings(for: info.name, depth: depth), default: []].insert(ExactString(info.name))
+      let (slice, depth) = recipe.slices.place(of: info.name, in: sources.layers)
+      let settings = settings(for: info.name, in: recipe.slices[slice], depth: depth)
+      names[settings, default: []].insert(ExactString(info.name))
     }
     var methods: [ExactString: any MergingMethod] = [:]
     for (settings, tensors) in names {
@@ -56,11 +67,19 @@ private struct RecipeMethod: MergingMethod {
     preconditionFailure("a recipe is prepared first")
   }
 
-  private func settings(for tensor: String, depth: Double) -> [MergeSettings.Name: String] {
+  private func settings(
+    for tensor: String, in slice: RecipeSlice, depth: Double
+  ) -> [MergeSettings.Name: String] {
     var values: [MergeSettings.Name: String] = [:]
-    for (name, value) in recipe.settings { values[MergeSettings.Name(name)] = value.text(for: tensor, depth: depth) }
-    for model in recipe.models {
-      for (name, value) in model.settings {
+    for (name, value) in recipe.defaults { values[MergeSettings.Name(name)] = value }
+    for (name, value) in recipe.settings.values {
+      if let text = value.text(for: tensor, depth: depth) { values[MergeSettings.Name(name)] = text }
+    }
+    for (name, value) in slice.settings.values {
+      if let text = value.text(for: tensor, depth: depth) { values[MergeSettings.Name(name)] = text }
+    }
+    for (model, settings) in zip(recipe.models, slice.models) {
+      for (name, value) in settings.values {
         values[MergeSettings.Name(name, expert: model.name)] = value.text(for: tensor, depth: depth)
       }
     }

@@ -115,12 +115,14 @@ struct Merge: ParsableCommand {
   private func open() throws -> Inputs {
     if let recipe {
       let read = try MergeRecipe(path: recipe)
-      let origin = try read.base.map { try Checkpoint.open($0, mode: work.io) }
+      let origin = try read.base.map { try Checkpoint.open($0, onBase: nil, mode: work.io) }
       let experts = try read.models.map { model in
         try NamedPath(name: model.name, path: model.path).expertInput(
           work.io, statistics: model.statistics, base: { origin?.source })
       }
-      return try inputs(origin, experts, dtype: dtype ?? read.dtype) { settings throws(StorageError) in
+      let dtype = dtype ?? read.dtype
+      let models = try read.inputs(base: origin, experts: experts, dtype: dtype)
+      return try inputs(models.base, models.experts, dtype: dtype, notes: read.notes) { settings throws(StorageError) in
         try read.method(overriding: merging.values.merging(settings) { $1 })
       }
     }
@@ -133,7 +135,7 @@ struct Merge: ParsableCommand {
   }
 
   private func inputs(
-    _ base: Checkpoint?, _ experts: [ExpertInput], dtype: ConversionFormat?,
+    _ base: Checkpoint?, _ experts: [ExpertInput], dtype: ConversionFormat?, notes: [String] = [],
     method: @escaping ([MergeSettings.Name: String]) throws(StorageError) -> any MergingMethod
   ) throws(StorageError) -> Inputs {
     try merging.checkNames(experts, searched: search.search.map(\.name))
@@ -149,7 +151,8 @@ struct Merge: ParsableCommand {
     try sources.checkArchitectures(allowingUnmatched: allowUnmatched)
     return Inputs(
       base: origin, sources: sources, method: method, dtype: dtype,
-      notes: origin.notes + sources.notes + experts.flatMap { e in e.checkpoint.notes.map { "\(e.name): \($0)" } })
+      notes: notes + origin.notes + sources.notes
+        + experts.flatMap { e in e.checkpoint.notes.map { "\(e.name): \($0)" } })
   }
 
   @discardableResult

@@ -64,7 +64,7 @@ struct NamedPath: ExpressibleByArgument {
       path = String(argument[argument.index(after: equals)...])
     } else {
       path = argument
-      name = MergeRecipe.defaultName(of: argument)
+      name = Checkpoint.defaultName(of: argument)
     }
     if name.isEmpty || path.isEmpty { return nil }
   }

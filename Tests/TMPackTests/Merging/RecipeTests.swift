@@ -54,7 +54,8 @@ import Testing
     #expect(values["embed.weight"] == 16.0)
   }
 
-  @Test func putsTensorsOutsideOfLayersAtTheEnds() throws {
+  /// As mergekit does: embeddings, norms and heads are where the first layer is.
+  @Test func putsTensorsOutsideOfLayersAtTheBeginning() throws {
     let values = try merged(
       """
       merge_method: task_arithmetic
@@ -62,7 +63,7 @@ import Testing
       models: [{model: a, parameters: {weight: [1, 9]}}, {model: b, parameters: {weight: 0}}]
       parameters: {lambda: 1}
       """)
-    #expect(values["embed.weight"] == 1 && values["head.weight"] == 9)
+    #expect(values["embed.weight"] == 1 && values["head.weight"] == 1)
   }
 
   /// Layers are those of the whole model, though every one has settings of its own here.
@@ -105,14 +106,88 @@ import Testing
     #expect(read.kind.name == "task-arithmetic" && read.base == "models/base" && read.dtype == .f16)
     #expect(read.models.map(\.name) == ["math", "code"])
     let record = try read.method().record
-    #expect(record.parameters == ["weight@math": "0.5", "weight@code": "[0.0, 0.3, 0.7, 1.0]"])
+    #expect(
+      record.parameters == [
+        "weight@math": "0.5", "weight@code": "[0.0, 0.3, 0.7, 1.0]", "lambda": "1.0", "normalize": "false",
+      ])
+    #expect(read.notes.contains { $0.contains("lambda = 1.0") && $0.contains("task-arithmetic has lambda = 0.3") })
   }
 
   // The base has no task vector, but it is as good a part of a mean as any model.
   @Test(arguments: [("average", ["base", "math"]), ("slerp", ["math"]), ("ties", ["math"]), ("magmax", ["math"])])
   func leavesTheBaseOutWhereItIsUsed(_ method: String, _ names: [String]) throws {
+    // mergekit's own needs a weight for the base, too: see `countsTheBaseInAMean`.
     let read = try recipe("merge_method: \(method)\nbase_model: base\nmodels: [{model: base}, {model: math}]")
     #expect(read.models.map(\.name) == names)
+  }
+
+  @Test func countsTheBaseInAMean() throws {
+    let read = try recipe("merge_method: linear\nbase_model: base\nmodels: [{model: a}]\nparameters: {weight: 1}")
+    #expect(read.models.map(\.name) == ["a", "base"])
+    #expect(throws: StorageError(.malformed, "")) {
+      try recipe("merge_method: linear\nbase_model: base\nmodels: [{model: a, parameters: {weight: 1}}]")
+    }
+    #expect(try recipe("merge_method: average\nbase_model: base\nmodels: [{model: a}]").models.map(\.name) == ["a"])
+  }
+
+  /// A method that is ours alone has our defaults, and no note.
+  @Test func hasOurDefaultsForOurMethods() throws {
+    let read = try recipe("merge_method: magmax\nbase_model: base\nmodels: [{model: a}]")
+    #expect(read.notes.isEmpty && read.defaults.isEmpty)
+  }
+
+  @Test func readsSlices() throws {
+    let values = try merged(
+      """
+      merge_method: task_arithmetic
+      base_model: base
+      parameters: {weight: 0}
+      slices:
+        - sources:
+            - {model: base, layer_range: [0, 1]}
+            - {model: a, layer_range: [0, 1], parameters: {weight: [3, 5]}}
+            - {model: b, layer_range: [0, 1]}
+        - sources:
+            - {model: base, layer_range: [1, 4]}
+            - {model: a, layer_range: [1, 4], parameters: {weight: [1, 2]}}
+            - {model: b, layer_range: [1, 4]}
+          parameters: {lambda: 10}
+      """)
+    // A slice of one layer is at its end; what is before the layers at the beginning of the first slice, and so on.
+    #expect(values["layers.0.mlp.w"] == 5 && values["layers.1.mlp.w"] == 10 && values["layers.2.attn.w"] == 15)
+    #expect(values["layers.3.mlp.w"] == 20 && values["embed.weight"] == 3 && values["head.weight"] == 10)
+  }
+
+  @Test(arguments: [
+    ("[0, 2]", "the base has 4 layers"), ("[1, 4]", "come where layer 0 is due"), ("[4, 0]", "layer_range"),
+    ("[0]", "layer_range"),
+  ])
+  func refusesSlicesThatAreNotOfAllLayers(_ range: String, _ message: String) throws {
+    let text = "merge_method: linear\nparameters: {weight: 1}\nslices: [{sources: ["
+    do {
+      _ = try merged(text + "{model: a, layer_range: \(range)}, {model: b, layer_range: \(range)}]}]")
+      Issue.record("\(range) was taken")
+    } catch let error as StorageError {
+      #expect(error.message.contains(message), "\(error)")
+    }
+  }
+
+  @Test func passesOverWhatChangesNoNumber() throws {
+    let read = try recipe(
+      "merge_method: ties\nbase_model: x\nmodels: [{model: a}]\nlazy_unpickle: true\n"
+        + "parameters: {int8_mask: true, select_topk: 0.1}")
+    for word in ["'lazy_unpickle'", "'int8_mask'", "'select_topk'"] {
+      #expect(read.notes.contains { $0.hasPrefix(word) }, "\(read.notes)")
+    }
+  }
+
+  /// As YAML 1.1 has them, which mergekit reads.
+  @Test func readsFlagsOfOldYAML() throws {
+    for (text, value) in [("yes", "true"), ("Off", "false"), ("True", "true"), ("0", "false")] {
+      let read = try recipe(
+        "merge_method: ties\nbase_model: x\nmodels: [{model: a}]\nparameters: {normalize: \(text)}")
+      #expect(try read.method().record.parameters["normalize"] == value)
+    }
   }
 
   /// Two spellings of a name are two models.
@@ -140,9 +215,23 @@ import Testing
     ("merge_method: average\nmodels:\n- {model: a, parameters: {normalize: true}}", .malformed, "same for all"),
     ("merge_method: average\nmodels: [{model: a}]\nparameters: {normalize: [true]}", .malformed, "layer"),
     ("merge_method: average\nmodels: [{model: a}]\nparameters: {weight: [{filter: x}]}", .malformed, "value"),
+    ("merge_method: average\nmodels: [{model: a}]\nparameters: {weight: 010}", .malformed, "octal"),
+    (
+      "merge_method: linear\nmodels: [{model: a}]\nparameters: {weight: [{pattern: x, value: 1}]}", .unsupportedFeature,
+      "say filter"
+    ),
+    ("merge_method: nuslerp\nmodels: [{model: a}]", .unsupportedFeature, "slerp is what comes nearest"),
+    (
+      "merge_method: slerp\nbase_model: x\nmodels: [{model: a}, {model: b}]\nparameters: {t: 0.5}", .malformed,
+      "found 2 others"
+    ),
+    (
+      "merge_method: linear\nmodels: [{model: a}]\ntokenizer_source: union", .unsupportedFeature, "tokenizer_source"
+    ),
     ("merge_method: average\nmodels: [{model: a}]\ndtype: float61", .malformed, "did you mean 'float64'"),
     ("merge_method: average\nmodels: [{model: a}]\ndtype: float8_e4m3fn", .malformed, "no dtype"),
-    ("merge_method: average\nslices: []\nmodels: [{model: a}]", .unsupportedFeature, "slices"),
+    ("merge_method: average\nslices: []\nmodels: [{model: a}]", .malformed, "not both"),
+    ("merge_method: average\nmodules: {}\nmodels: [{model: a}]", .unsupportedFeature, "modules"),
     ("- 1", .malformed, "mapping"),
   ])
   func refuses(_ text: String, _ code: StorageError.Code, _ message: String) throws {

@@ -6,7 +6,7 @@ import ByteIO
 ///
 /// Of n elements, ordered by magnitude, the ⌊gamma · n⌋ largest are left out, and the ⌊density · n⌋ next stay; where there
 /// are not as many, fewer large ones are left out. Elements as large as the largest or the smallest that stays stay too.
-/// A tensor without dimensions stays as it is, as in the authors' code.
+/// A tensor without dimensions stays as it is, as in the authors' code; by mergekit's convention it is as any of one element.
 struct Breadcrumbs: MergingMethod {
   private static let paper = "Davari and Belilovsky 2023, arXiv 2312.06795"
   private static let settings: [MergeSetting] = [
@@ -14,7 +14,7 @@ struct Breadcrumbs: MergingMethod {
     MergeSetting(
       "gamma", MergeSetting.fraction, default: "0.006", perExpert: true,
       "share of a tensor's elements, the largest, that are left out"),
-    .normalize(default: false),
+    .normalize(default: false), .rescaleToLength, .convention,
   ]
 
   static let kind = MergingMethodKind(
@@ -29,12 +29,16 @@ struct Breadcrumbs: MergingMethod {
 
   private let densities: PerExpert<Double>
   private let outliers: PerExpert<Double>
+  private let rescales: Bool
+  private let keepsScalars: Bool
   private let fusion: Fusion
   let record: SharedMethod
 
   private init(_ settings: MergeSettings, election: SignElection?) {
     densities = settings.numbers("density")
     outliers = settings.numbers("gamma")
+    rescales = settings.flag("rescale")
+    keepsScalars = settings.convention == .paper
     fusion = Fusion(settings, election: election)
     record = settings.record
   }
@@ -42,14 +46,10 @@ struct Breadcrumbs: MergingMethod {
   func merge(_ group: TensorGroup, into merged: MergedTensor) throws(StorageError) {
     let weights = fusion.weights(of: group)
     let bounds = try bounds(of: group)
+    let ratios = rescales ? try group.lengthRatios { $0.keep(bounds) } : []
     try group.forEachFiniteTaskVectorChunk { chunk throws(StorageError) in
-      for (part, bounds) in zip(chunk.members, bounds) {
-        guard let bounds else {
-          part.update(repeating: 0)
-          continue
-        }
-        for i in part.indices where !bounds.contains(part[i].magnitude) { part[i] = 0 }
-      }
+      chunk.keep(bounds)
+      chunk.scale(ratios)
       fusion.setResult(of: chunk, weights)
       try merged.writeResult(of: chunk)
     }
@@ -58,7 +58,7 @@ struct Breadcrumbs: MergingMethod {
   /// The magnitudes that stay, for each member; nil for none.
   private func bounds(of group: TensorGroup) throws(StorageError) -> [ClosedRange<Double>?] {
     let count = group.count
-    if group.info.shape.dimensions.isEmpty { return group.members.map { _ in 0...(.infinity) } }
+    if keepsScalars, group.info.shape.dimensions.isEmpty { return group.members.map { _ in 0...(.infinity) } }
     let kept = group.members.map { Int(densities[$0.name] * Double(count)) }
     let above = zip(group.members, kept).map { min(Int(outliers[$0.name] * Double(count)), count - $1) }
     var statistics = OrderStatistics(
@@ -75,6 +75,19 @@ struct Breadcrumbs: MergingMethod {
       guard kept > 0 else { return nil }
       defer { query += 2 }
       return statistics[query]...statistics[query + 1]
+    }
+  }
+}
+
+extension TensorGroup.Chunk {
+  /// Sets to zero what is not within the member's bounds; everything where it has none.
+  fileprivate func keep(_ bounds: [ClosedRange<Double>?]) {
+    for (part, bounds) in zip(members, bounds) {
+      guard let bounds else {
+        part.update(repeating: 0)
+        continue
+      }
+      for i in part.indices where !bounds.contains(part[i].magnitude) { part[i] = 0 }
     }
   }
 }

@@ -8,7 +8,7 @@ import ByteIO
 struct DARE: MergingMethod {
   private static let paper = "Yu et al. 2024, arXiv 2311.03099"
   private static let settings: [MergeSetting] = [
-    .weight, .density(default: 0.8, "probability that an element stays"), .rescale, .seed,
+    .weight, .density(default: 0.8, "probability that an element stays"), .rescale, .seed, .convention,
   ]
 
   static let linearKind = MergingMethodKind(
@@ -22,14 +22,14 @@ struct DARE: MergingMethod {
   ) { settings throws(StorageError) in DARE(settings, election: settings.value("sign")) }
 
   private let densities: PerExpert<Double>
-  private let rescales: Bool
+  private let rescaling: Rescaling
   private let seed: UInt64
   private let fusion: Fusion
   let record: SharedMethod
 
   private init(_ settings: MergeSettings, election: SignElection?) {
     densities = settings.numbers("density")
-    rescales = settings.flag("rescale")
+    rescaling = Rescaling(settings)
     seed = UInt64(settings.integer("seed"))
     fusion = Fusion(settings, election: election)
     record = settings.record
@@ -38,15 +38,20 @@ struct DARE: MergingMethod {
   func merge(_ group: TensorGroup, into merged: MergedTensor) throws(StorageError) {
     let weights = fusion.weights(of: group)
     let random = group.members.map { ElementRandomness(seed: seed, tensor: group.info.name, expert: $0.index) }
-    try group.forEachFiniteTaskVectorChunk { chunk throws(StorageError) in
+    let drop = { (chunk: TensorGroup.Chunk) in
       for (position, part) in chunk.members.enumerated() {
         let density = densities[group.members[position].name]
-        let divisor = rescales ? density : 1
+        let divisor = rescaling == .byProbability ? density : 1
         let own = random[position]
         for i in part.indices {
           part[i] = own[chunk.range.lowerBound + i] < density ? part[i] / divisor : 0
         }
       }
+    }
+    let ratios = rescaling == .toLength ? try group.lengthRatios(drop) : []
+    try group.forEachFiniteTaskVectorChunk { chunk throws(StorageError) in
+      drop(chunk)
+      chunk.scale(ratios)
       fusion.setResult(of: chunk, weights)
       try merged.writeResult(of: chunk)
     }

@@ -15,7 +15,7 @@ struct DELLA: MergingMethod {
     MergeSetting(
       "epsilon", .number(0...0.5), default: "0.07", perExpert: true,
       "how far the probabilities are from the density, at most"),
-    .rescale, .seed,
+    .rescale, .seed, .convention,
   ]
 
   static let kind = MergingMethodKind(
@@ -30,7 +30,7 @@ struct DELLA: MergingMethod {
 
   private let densities: PerExpert<Double>
   private let windows: PerExpert<Double>
-  private let rescales: Bool
+  private let rescaling: Rescaling
   private let seed: UInt64
   private let fusion: Fusion
   let record: SharedMethod
@@ -38,7 +38,7 @@ struct DELLA: MergingMethod {
   private init(_ settings: MergeSettings, election: SignElection?) throws(StorageError) {
     densities = settings.numbers("density")
     windows = settings.numbers("epsilon")
-    rescales = settings.flag("rescale")
+    rescaling = Rescaling(settings)
     seed = UInt64(settings.integer("seed"))
     fusion = Fusion(settings, election: election)
     record = settings.record
@@ -62,7 +62,7 @@ struct DELLA: MergingMethod {
     let columns = group.matrix?.columns ?? group.count
     let random = group.members.map { ElementRandomness(seed: seed, tensor: group.info.name, expert: $0.index) }
     var ranking = MagnitudeRanking()
-    try group.forEachFiniteTaskVectorChunk(ofMultiple: columns) { chunk throws(StorageError) in
+    let drop = { (chunk: TensorGroup.Chunk) in
       for (position, part) in chunk.members.enumerated() {
         let name = group.members[position].name
         for start in stride(from: 0, to: chunk.count, by: columns) {
@@ -72,6 +72,11 @@ struct DELLA: MergingMethod {
           ) { random[position][chunk.range.lowerBound + start + $0] }
         }
       }
+    }
+    let ratios = rescaling == .toLength ? try group.lengthRatios(ofMultiple: columns, drop) : []
+    try group.forEachFiniteTaskVectorChunk(ofMultiple: columns) { chunk throws(StorageError) in
+      drop(chunk)
+      chunk.scale(ratios)
       fusion.setResult(of: chunk, weights)
       try merged.writeResult(of: chunk)
     }
@@ -86,7 +91,7 @@ struct DELLA: MergingMethod {
     for (rank, i) in ranking.ascending(UnsafeBufferPointer(row)).enumerated() {
       let place = row.count == 1 ? 0.5 : Double(rank) / Double(row.count - 1)
       let probability = density - window + place * (2 * window)
-      row[i] = random(i) < probability ? (rescales ? row[i] / probability : row[i]) : 0
+      row[i] = random(i) < probability ? (rescaling == .byProbability ? row[i] / probability : row[i]) : 0
     }
   }
 }

@@ -9,16 +9,22 @@ import Parallel
 /// of a matrix `[d₀, rest]`, where cos Θ is the mean over pairs of the N experts that hold it. The paper's geometry has
 /// Θ ≤ 90°; where the mean cosine is negative, t is 0. An unchanged tensor of an expert has a cosine of 0 to any other;
 /// a tensor that one expert alone holds is that expert's. Vectors and scalars are treated as matrices of one row.
+///
+/// By mergekit's convention t may be negative, away from the experts; is 0 where its denominator is below 10⁻⁶; a product
+/// of two lengths counts as 10⁻⁶ at least, and the rows are those of the last dimension.
 struct ModelStock: MergingMethod {
   static let kind = MergingMethodKind(
     "model-stock", "Between the base and the mean of the experts, by the angle between their task vectors.",
     paper: "Jang et al. 2024, arXiv 2403.19522",
-    settings: [MergeSetting("filter_wise", .flag, default: "false", "an angle for each row, not for each tensor")]
+    settings: [
+      MergeSetting("filter_wise", .flag, default: "false", "an angle for each row, not for each tensor"), .convention,
+    ]
   ) { settings throws(StorageError) in
-    ModelStock(isByRow: settings.flag("filter_wise"), record: settings.record)
+    ModelStock(isByRow: settings.flag("filter_wise"), convention: settings.convention, record: settings.record)
   }
 
   let isByRow: Bool
+  let convention: MergeConvention
   let record: SharedMethod
 
   /// - Throws: `invalidArgument` for a single expert, which is at no angle to another.
@@ -30,7 +36,7 @@ struct ModelStock: MergingMethod {
   }
 
   func merge(_ group: TensorGroup, into merged: MergedTensor) throws(StorageError) {
-    guard isByRow, let columns = group.matrix?.columns else {
+    guard isByRow, let columns = columns(of: group) else {
       let weights = weights(try group.innerProducts(from: .base))
       return try group.write(sumWeightedBy: weights, from: .base, into: merged)
     }
@@ -48,15 +54,27 @@ struct ModelStock: MergingMethod {
     }
   }
 
+  private func columns(of group: TensorGroup) -> Int? {
+    guard let matrix = group.matrix else { return nil }
+    return convention == .mergekit ? group.info.shape.dimensions.last : matrix.columns
+  }
+
   /// Of each task vector: t / N.
   private func weights(_ products: InnerProducts) -> [Double] {
     let count = Double(products.count)
     guard products.count > 1 else { return [1] }
     var cosine = 0.0
     for i in 0..<products.count {
-      for j in i + 1..<products.count { cosine += products.cosine(i, j) }
+      for j in i + 1..<products.count { cosine += self.cosine(products, i, j) }
     }
-    cosine = max(0, cosine / (count * (count - 1) / 2))
+    cosine /= count * (count - 1) / 2
+    if convention == .paper { cosine = max(0, cosine) }
+    if (1 + (count - 1) * cosine).magnitude < 1e-6 { cosine = 0 }
     return [Double](repeating: cosine / (1 + (count - 1) * cosine), count: products.count)
+  }
+
+  private func cosine(_ products: InnerProducts, _ i: Int, _ j: Int) -> Double {
+    guard convention == .mergekit else { return products.cosine(i, j) }
+    return max(-1, min(1, products[i, j] / max(products.norm(i) * products.norm(j), 1e-6)))
   }
 }

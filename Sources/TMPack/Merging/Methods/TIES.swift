@@ -13,20 +13,24 @@ struct TIES: MergingMethod {
     paper: "Yadav et al. 2023, arXiv 2306.01708",
     settings: [
       .lambda(default: 1), .weight, .density(default: 0.2, "share of a task vector's elements that stay"),
-      .sign, .scope, .normalize(default: true),
+      .sign, .scope, .normalize(default: true), .rescaleToLength, .convention,
     ]
   ) { settings throws(StorageError) in
     TIES(
-      trim: MagnitudeTrim(densities: settings.numbers("density"), scope: settings.value("scope")),
-      fusion: Fusion(settings, election: settings.value("sign")), record: settings.record)
+      trim: MagnitudeTrim(
+        densities: settings.numbers("density"), scope: settings.value("scope"), convention: settings.convention),
+      rescales: settings.flag("rescale"), fusion: Fusion(settings, election: settings.value("sign")),
+      record: settings.record)
   }
 
   private var trim: MagnitudeTrim
+  private let rescales: Bool
   private let fusion: Fusion
   let record: SharedMethod
 
-  private init(trim: MagnitudeTrim, fusion: Fusion, record: SharedMethod) {
+  private init(trim: MagnitudeTrim, rescales: Bool, fusion: Fusion, record: SharedMethod) {
     self.trim = trim
+    self.rescales = rescales
     self.fusion = fusion
     self.record = record
   }
@@ -40,8 +44,10 @@ struct TIES: MergingMethod {
   func merge(_ group: TensorGroup, into merged: MergedTensor) throws(StorageError) {
     let thresholds = try trim.thresholds(of: group)
     let weights = fusion.weights(of: group)
+    let ratios = rescales ? try group.lengthRatios { $0.trim(below: thresholds) } : []
     try group.forEachFiniteTaskVectorChunk { chunk throws(StorageError) in
       chunk.trim(below: thresholds)
+      chunk.scale(ratios)
       fusion.setResult(of: chunk, weights)
       try merged.writeResult(of: chunk)
     }

@@ -8,32 +8,38 @@ public struct TaskArithmetic: MergingMethod {
   static let kind = MergingMethodKind(
     "task-arithmetic", "The base plus the scaled sum of the task vectors.",
     paper: "Ilharco et al. 2023, arXiv 2212.04089",
-    settings: [.lambda(default: defaultScale), .weight]
+    settings: [.lambda(default: defaultScale), .weight, .normalize(default: false)]
   ) { settings throws(StorageError) in
     TaskArithmetic(
-      scale: settings.number("lambda"), weights: settings.numbers("weight"), record: settings.record)
+      scale: settings.number("lambda"), weights: settings.numbers("weight"),
+      isNormalized: settings.flag("normalize"), record: settings.record)
   }
 
   /// λ
   public let scale: Double
   /// w
   public let weights: PerExpert<Double>
+  /// Whether the sum is divided by that of the weights, unless that is below 10⁻⁸, which counts as 0.
+  public let isNormalized: Bool
   public let record: SharedMethod
 
   public init(scale: Double = defaultScale) {
     self.init(
-      scale: scale, weights: PerExpert(1),
+      scale: scale, weights: PerExpert(1), isNormalized: false,
       record: SharedMethod(.taskArithmetic, parameters: ["lambda": String(describing: scale)]))
   }
 
-  private init(scale: Double, weights: PerExpert<Double>, record: SharedMethod) {
+  private init(scale: Double, weights: PerExpert<Double>, isNormalized: Bool, record: SharedMethod) {
     self.scale = scale
     self.weights = weights
+    self.isNormalized = isNormalized
     self.record = record
   }
 
   public func merge(_ group: TensorGroup, into merged: MergedTensor) throws(StorageError) {
     let weights = group.names.map { self.weights[$0] }
+    let total = weights.reduce(0, +)
+    let scale = isNormalized && total.magnitude > 1e-8 ? self.scale / total : self.scale
     try group.forEachTaskVectorChunk { chunk throws(StorageError) in
       chunk.result.setToWeightedSum(of: chunk.members, weights)
       chunk.addBase(scaledBy: scale)
