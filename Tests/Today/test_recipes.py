@@ -236,9 +236,12 @@ def test_an_example_of_mergekit(models, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_an_example_as_it_is_to_the_precision_of_its_dtype(models, tmp_path, name):
+def test_an_example_as_it_is_to_the_rounding_of_mergekit(models, tmp_path, name):
+    """In float16 mergekit is as far from tmpack as from itself in float32: signs and trims turn on the last bits."""
     theirs, ours, notes = both(EXAMPLES[name], tmp_path, cwd=models)
-    assert differ(theirs, ours) < 2e-2
+    exact = mergekit(EXAMPLES[name].replace("dtype: float16", "dtype: float32\nout_dtype: float16"), f"{tmp_path}/exact")
+    assert differ(exact, ours) < 1e-3
+    assert differ(theirs, ours) < 1.01 * differ(theirs, exact) + 1e-3
     assert "rounded once" in notes
 
 
@@ -320,7 +323,7 @@ def test_names_in_the_cache(models, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     recipe = of("task_arithmetic", m("toy/a", weight=0.5), base="toy/base")
     run = tmpack(recipe, tmp_path / "ours", "--json")
-    assert run.returncode == 0 and '"experts":["a"]' in run.stdout.replace(" ", ""), run.stderr
+    assert run.returncode == 0 and '"experts":["a"]' in "".join(run.stdout.split()), run.stderr
     here = tmpack(recipe.replace("toy/", ""), tmp_path / "here", cwd=models)
     assert here.returncode == 0
     assert differ(load_all(tmp_path / "here/merged"), load_all(tmp_path / "ours/merged")) == 0
