@@ -43,8 +43,8 @@ import Testing
     try source.bytes(of: source.tensor(named: name)!).withElements(of: Float.self) { $0.map(Double.init) }
   }
 
-  private func covariance(_ name: String, side: Int, _ element: (Int, Int) -> Double) -> SampleTensor {
-    tensor(name, .f32, [side, side], (0..<side * side).map { element($0 / side, $0 % side) })
+  private func covariance(_ name: String, side: Int, _ element: (Int, Int) -> Double) throws -> SampleTensor {
+    try tensor(name, .f32, [side, side], (0..<side * side).map { element($0 / side, $0 % side) })
   }
 
   private func statistics(_ tensors: [SampleTensor], _ name: String = "s") throws -> Checkpoint {
@@ -110,15 +110,15 @@ import Testing
   @Test func statisticsThatCannotBeOfTheTensorAreRefused() throws {
     let side = Self.columns
     let cases: [(SampleTensor, StorageError.Code)] = [
-      (covariance("w.gram", side: side - 1) { $0 == $1 ? 1 : 0 }, .shapeMismatch),
-      (covariance("w.gram", side: side) { $0 == $1 ? ($0 == 3 ? -1 : 1) : 0 }, .malformed),
-      (covariance("w.gram", side: side) { $0 == $1 ? 1 : $0 == 1 && $1 == 0 ? 0.5 : 0 }, .malformed),
-      (covariance("w.gram", side: side) { $0 == $1 ? 1 : 5 }, .malformed),
-      (covariance("w.gram", side: side) { _, _ in 0 }, .malformed),
-      (covariance("w.gram", side: side) { $0 == $1 ? ($0 == 2 ? .nan : 1) : 0 }, .nonFinite),
-      (covariance("w.grad.gram", side: side) { $0 == $1 ? 1 : 0 }, .shapeMismatch),
-      (covariance("v.gram", side: side) { $0 == $1 ? 1 : 0 }, .unknownName),
-      (tensor("w.gram", .i32, [side, side], [Double](repeating: 1, count: side * side)), .malformed),
+      (try covariance("w.gram", side: side - 1) { $0 == $1 ? 1 : 0 }, .shapeMismatch),
+      (try covariance("w.gram", side: side) { $0 == $1 ? ($0 == 3 ? -1 : 1) : 0 }, .malformed),
+      (try covariance("w.gram", side: side) { $0 == $1 ? 1 : $0 == 1 && $1 == 0 ? 0.5 : 0 }, .malformed),
+      (try covariance("w.gram", side: side) { $0 == $1 ? 1 : 5 }, .malformed),
+      (try covariance("w.gram", side: side) { _, _ in 0 }, .malformed),
+      (try covariance("w.gram", side: side) { $0 == $1 ? ($0 == 2 ? .nan : 1) : 0 }, .nonFinite),
+      (try covariance("w.grad.gram", side: side) { $0 == $1 ? 1 : 0 }, .shapeMismatch),
+      (try covariance("v.gram", side: side) { $0 == $1 ? 1 : 0 }, .unknownName),
+      (try tensor("w.gram", .i32, [side, side], [Double](repeating: 1, count: side * side)), .malformed),
     ]
     for (number, (sample, code)) in cases.enumerated() {
       let measured = try statistics([sample], "bad\(number)")
