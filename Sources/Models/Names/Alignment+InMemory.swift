@@ -86,16 +86,15 @@ extension TensorSource {
   package func inMemory(
     having names: [String], architectures: [String] = []
   ) throws(StorageError) -> Alignment? {
-    func count(_ tensors: [TensorInfo]) -> Int { Self.count(names, in: tensors) }
-    var best: (count: Int, alignment: Alignment?) = (count(tensors), nil)
-    guard best.count < names.count else { return nil }
+    var best = (count: Self.count(names, in: tensors), alignment: Alignment?.none)
+    guard best.count.all < names.count else { return nil }
     let table = NameTable.shared
     var seen: Set<String> = []
     var isAmbiguous = false
     for naming in architectures.flatMap({ table.namings[$0] ?? [] }) + table.all where seen.insert(naming.key).inserted
     {
       guard let alignment = try Alignment.inMemory(tensors, by: naming) else { continue }
-      let found = count(alignment.arrangements.map(\.info))
+      let found = Self.count(names, in: alignment.arrangements.map(\.info))
       if found > best.count {
         best = (found, alignment)
         isAmbiguous = false
@@ -103,7 +102,7 @@ extension TensorSource {
         isAmbiguous = true
       }
       // The configuration says which it is.
-      if best.count == names.count,
+      if best.count.direct == names.count,
         architectures.contains(where: { table.namings[$0]?.contains { $0.key == naming.key } == true })
       {
         break
@@ -130,28 +129,27 @@ extension TensorSource {
     return AlignedSource(self, alignment.arrangements)
   }
 
-  private static func count(_ names: [String], in tensors: [TensorInfo]) -> Int {
+  /// How many names are tensors', whatever stands in front of them, and how many as they are.
+  private static func count(_ names: [String], in tensors: [TensorInfo]) -> (all: Int, direct: Int) {
     let there = Set(tensors.map { ExactString($0.name) })
     let direct = names.count { there.contains(ExactString($0)) }
-    guard direct < names.count, let stray = names.first(where: { !there.contains(ExactString($0)) }) else {
-      return direct
-    }
+    guard let stray = names.first(where: { !there.contains(ExactString($0)) }) else { return (direct, direct) }
     // A prefix that one of both has.
-    var best = direct
+    var all = direct
     for info in tensors where info.name.hasSuffix("." + stray) {
       let prefix = info.name.dropLast(stray.count)
-      best = max(best, names.count { there.contains(ExactString(prefix + $0)) || there.contains(ExactString($0)) })
+      all = max(all, names.count { there.contains(ExactString(prefix + $0)) || there.contains(ExactString($0)) })
     }
     for dot in stray.indices where stray[dot] == "." {
       let prefix = stray[...dot]
-      best = max(
-        best,
+      all = max(
+        all,
         names.count {
           there.contains(ExactString($0))
             || $0.hasPrefix(prefix) && there.contains(ExactString(String($0.dropFirst(prefix.count))))
         })
     }
-    return best
+    return (all, direct)
   }
 }
 
