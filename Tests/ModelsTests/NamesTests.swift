@@ -91,6 +91,25 @@ import Testing
     #expect(aligned.tensors.map(\.name) == own.map(\.info).sortedByName().map(\.name))
   }
 
+  /// TMP-6-31: a record is read as any other part of a file is, with distrust.
+  @Test(arguments: [
+    "", "{}", "[1]", #"[["x"]]"#, #"[["x","absent"]]"#, #"[["b","a"]]"#, #"[["x",[4],["a",1,4,1,4,0,4]]]"#,
+    #"[["x",[4],["a",2,2,0,1,0,2]]]"#, #"[["x",[8],["a",1,4,0,4,0,4]]]"#,
+    #"[["x",[4],["a",1,4,0,4,0,4]],["x",[4],["a",1,4,0,4,0,4]]]"#,
+    #"[["x",[4],["a",4,1,0,9223372036854775807,0,1]]]"#, #"[["x",[-4],["a",1,4,0,4,0,4]]]"#, #"[["x",[4]]]"#,
+  ])
+  func recordsOfOtherTensorsAreRefused(_ text: String) throws {
+    let tensors = try [info("a", [4]), info("b", [2])]
+    #expect { try NameRecord(text).arrangements(of: tensors) } throws: { ($0 as? StorageError)?.code == .malformed }
+  }
+
+  @Test func aRecordGivesBackTheNames() throws {
+    let source = MemoryTensorSource(try experts())
+    let stacked = try #require(try source.aligned(to: stacks()) as? AlignedSource)
+    let record = NameRecord(try #require(stacked.recordedMetadata[NameRecord.key]))
+    #expect(try stacked.renamed(by: record).tensors == source.tensors)
+  }
+
   @Test func adaptersMeanNamesInMemory() throws {
     let source = MemoryTensorSource([
       try tensor("language_model.model.layers.0.self_attn.q_proj.weight", .f32, [2, 2], [1, 2, 3, 4]),

@@ -87,6 +87,30 @@ package struct AlignedSource: TensorSource {
   package var typedMetadata: TypedMetadata { source.typedMetadata }
   package var label: String { source.label }
 
+  /// What was measured of the tensors on data, under the names that they have here: each is named as its tensor, maybe with more behind
+  /// a dot.
+  ///
+  /// - Throws: `unsupportedFeature` where tensors are fused otherwise: what was measured of one says nothing of its parts.
+  package func renamed(statistics: any TensorSource) throws(StorageError) -> any TensorSource {
+    var names: [ExactString: String] = [:]
+    for arrangement in arrangements {
+      guard let whole = arrangement.whole else {
+        throw StorageError(
+          .unsupportedFeature,
+          "is of an expert whose tensors are fused otherwise than the base's; convert --naming transformers-5 gives both the same names",
+          file: statistics.label, tensor: arrangement.info.name)
+      }
+      names[ExactString(whole.name)] = arrangement.info.name
+    }
+    return try RenamedSource(statistics) { name in
+      if let new = names[ExactString(name)] { return new }
+      for dot in name.indices.reversed() where name[dot] == "." {
+        if let new = names[ExactString(String(name[..<dot]))] { return new + name[dot...] }
+      }
+      return name
+    }
+  }
+
   /// The source's tensor that this one is all of.
   package func original(of info: TensorInfo) -> TensorInfo? { arrangement(of: info).whole }
 

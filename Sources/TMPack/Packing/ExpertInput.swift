@@ -39,8 +39,12 @@ public struct ExpertInput: Sendable {
   ) throws(StorageError) -> ExpertInput {
     let source = try checkpoint.source.aligned(
       to: tensors, architectures: architectures + ModelArchitecture(of: checkpoint).names)
-    guard source is AlignedSource else { return self }
-    return try ExpertInput(name: name, checkpoint: checkpoint.replacing(source), statistics: statistics)
+    guard let view = source as? AlignedSource else { return self }
+    return try ExpertInput(
+      name: name, checkpoint: checkpoint.replacing(source),
+      statistics: statistics.map { measured throws(StorageError) in
+        try located(expert: name) { () throws(StorageError) in try view.renamed(statistics: measured) }
+      })
   }
 
   /// As `aligned(to:architectures:)`, to another checkpoint.

@@ -34,17 +34,17 @@ struct PackOptions: ParsableArguments {
 
   func open() throws -> (base: Checkpoint?, experts: [ExpertInput]) {
     let base = try paths.base.map { try Checkpoint.open($0, mode: work.io) }
-    let experts = try paths.experts.map {
-      try $0.expertInput(work.io) { () throws(StorageError) in try AdapterBase(base) }
+    let experts = try shared.merging.experts(
+      try paths.experts.map {
+        try $0.expertInput(work.io) { () throws(StorageError) in try AdapterBase(base) }
+      }, work.io)
+    guard let reference = try shared.sharedFrom.map({ try Checkpoint.open($0, mode: work.io) }) ?? base else {
+      return (base, experts)
     }
-    let reference = try shared.sharedFrom.map { try Checkpoint.open($0, mode: work.io) } ?? base
-    let aligned = try experts.map { expert in try reference.map { try expert.aligned(to: $0) } ?? expert }
+    let aligned = try experts.map { try $0.aligned(to: reference) }
     // What is to be kept to the bit keeps its dtype.
-    let matched = try aligned.map { expert in
-      guard let reference, !factors.lossless else { return expert }
-      return try expert.matchingDTypes(of: reference.source.tensors)
-    }
-    return (base, try shared.merging.experts(matched, work.io))
+    if factors.lossless { return (base, aligned) }
+    return (base, try aligned.map { try $0.matchingDTypes(of: reference.source.tensors) })
   }
 
   func packer(_ model: Packer.SharedModel) throws -> Packer {
