@@ -39,7 +39,7 @@ let package = Package(
     .target(
       name: "Factorization",
       dependencies: ["COpenBLAS", "CLAPACKE", "CKernels", "ByteIO", "TensorKit"]),
-    .target(name: "Checkpoints", dependencies: ["ByteIO", "Parallel", "Digests", "TensorKit"]),
+    .target(name: "Checkpoints", dependencies: ["ByteIO", "Parallel", "Digests", "TensorKit", "Zstandard"]),
     .target(name: "Models", dependencies: ["ByteIO", "TensorKit", "Factorization", "Checkpoints"]),
     .target(name: "ArchiveFormat", dependencies: ["ByteIO", "Parallel", "Digests", "Zstandard", "TensorKit"]),
     .target(

@@ -149,13 +149,16 @@ def refuse(path, word):
 
 for name, call, word in [
     ("system", Call(os.system, "true"), "posix.system"), ("eval", Call(eval, "1"), "builtins.eval"),
-    ("getattr", Call(getattr, "a", "upper"), "builtins.getattr"), ("module", torch.nn.Linear(1, 1), "Linear"),
 ]:
     for version in (2, 4):
         path = f"refused-{name}-{version}.pt"
         torch.save({"a": torch.ones(1), "b": call}, path, pickle_protocol=version)
         word = word.replace("builtins", "__builtin__") if version == 2 else word.replace("__builtin__", "builtins")
         refuse(path, word)
+# What is only left out.
+for name, call in [("getattr", Call(getattr, "a", "upper")), ("module", torch.nn.Linear(1, 1))]:
+    for version in (2, 4):
+        save(f"object-{name}-{version}.pt", {"a": torch.ones(1), "b": call}, {"a": torch.ones(1)}, pickle_protocol=version)
 torch.save({"a": torch.ones(2, 2).to_sparse()}, "refused-sparse.pt")
 refuse("refused-sparse.pt", "_rebuild_sparse_tensor")
 torch.save({"a": torch.ones(2, dtype=torch.complex128)}, "refused-complex128.pt")

@@ -111,6 +111,14 @@ public enum Limits {
   public static let sharedStorageFactor = 256
   public static let sharedStorageFloor = 256 << 20
 
+  // Tensors in pieces
+  /// Cells that the faces of pieces cut a tensor into: as many as pieces for every way in which trainings shard.
+  public static func cellsOfPieces(_ count: Int) -> Int { 1024 + 16 * count }
+  /// What torch.save adds to a piece: its pickle, and padding.
+  public static let segmentOverhead = 16 << 20
+  /// Values of a distributed checkpoint that are no tensors, and are looked into for some.
+  public static let examinedObjects = 1024
+
   // Decompositions
   /// The shorter side of a matrix of which all singular vectors are computed: hours of work, and 32-bit workspaces.
   public static let decomposedSide = 16_384

@@ -22,6 +22,10 @@ public final class ReadableFile: Sendable {
   public let size: UInt64
   let descriptor: Int32
   nonisolated(unsafe) private let mapping: UnsafeRawBufferPointer?
+  /// Where the bytes begin in what is open: not at its start in a part of a file.
+  private let base: UInt64
+  /// What owns the descriptor and the mapping, where this is a part of it.
+  nonisolated(unsafe) private let whole: AnyObject?
 
   /// - Throws: `notFound` or `inputOutput`; `invalidArgument` for anything that is not a regular file.
   public init(_ path: String, mode: InputMode = .automatic) throws(StorageError) {
@@ -40,6 +44,7 @@ public final class ReadableFile: Sendable {
     }
     self.path = path
     size = UInt64(status.st_size)
+    (base, whole) = (0, nil)
     let maps = mode == .mmap || (mode == .automatic && !isOnNetwork(descriptor))
     guard maps, size > 0, let count = Int(exactly: size) else {
       mapping = nil
@@ -54,7 +59,36 @@ public final class ReadableFile: Sendable {
     mapping = UnsafeRawBufferPointer(start: start, count: count)
   }
 
+  /// A part of `file`, as if it were a file: its first byte is byte 0.
+  ///
+  /// - Throws: `truncated` when the file ends before.
+  package init(part range: (offset: UInt64, count: UInt64), of file: ReadableFile) throws(StorageError) {
+    guard let count = Int(exactly: range.count) else {
+      throw StorageError(.truncated, "the file ends before", file: file.path, offset: file.size)
+    }
+    try file.checkRange(range.offset, count)
+    path = file.path
+    size = range.count
+    descriptor = file.descriptor
+    base = file.base + range.offset
+    whole = file
+    mapping = file.mapping.map { UnsafeRawBufferPointer(rebasing: $0[Int(range.offset)..<Int(range.offset) + count]) }
+  }
+
+  /// Bytes in memory, as if they were a file.
+  ///
+  /// - Parameter path: of the file that they come from.
+  package init(_ bytes: UnsafeRawBufferPointer, keeping owner: AnyObject, path: String) {
+    self.path = path
+    size = UInt64(bytes.count)
+    descriptor = -1
+    base = 0
+    whole = owner
+    mapping = bytes
+  }
+
   deinit {
+    guard whole == nil else { return }
     if let mapping { munmap(UnsafeMutableRawPointer(mutating: mapping.baseAddress), mapping.count) }
     close(descriptor)
   }
@@ -77,7 +111,8 @@ public final class ReadableFile: Sendable {
   /// `read` without the mapping.
   func copy(at offset: UInt64, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     try checkRange(offset, destination.count)
-    try readAll(into: destination, from: descriptor, at: offset, path)
+    if descriptor < 0 { return try read(at: offset, into: destination) }
+    try readAll(into: destination, from: descriptor, at: base + offset, path)
   }
 
   /// Calls `body` with `count` bytes from `offset` on: a view of the mapping, or a copy that lives for the call.

@@ -85,6 +85,11 @@ extension CheckpointFormat: CustomStringConvertible {
   ///   `unsupportedFeature` for a format that cannot be read; what the reader of the format throws.
   static func open(_ path: String, mode: InputMode) throws(StorageError) -> any TensorSource {
     let file = try ReadableFile(path, mode: mode)
+    // Whatever it begins with: its pieces mean nothing without the folder's metadata.
+    guard !path.hasSuffix(DistributedCheckpoint.suffix) else {
+      throw StorageError(
+        .unsupportedFeature, "is a part of a distributed checkpoint of PyTorch; name its folder", file: path)
+    }
     let prefix = try file.bytes(at: 0, count: Int(min(UInt64(prefixBytes), file.size)))
     guard !prefix.isEmpty else { throw StorageError(.unknownFormat, "is empty", file: path) }
     guard let format = CheckpointFormat(sniffing: prefix) else {
@@ -92,7 +97,9 @@ extension CheckpointFormat: CustomStringConvertible {
     }
     switch format {
     case .safetensors:
-      return try SafetensorsFile(file)
+      let safetensors = try SafetensorsFile(file)
+      try SafetensorsPieces.refuse(safetensors)
+      return safetensors
     case .gguf:
       return try GGUFFile(file)
     case .zip:

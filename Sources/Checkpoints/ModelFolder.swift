@@ -12,8 +12,15 @@ import TensorKit
 /// 4. Otherwise the same for PyTorch (`pytorch_model.bin`; the state of a training beside it does not count), and
 ///    then for NumPy (`model.npz`) and GGUF (`model.gguf`).
 ///
+/// 5. Otherwise a checkpoint that `torch.distributed.checkpoint` wrote: see `DistributedCheckpoint`.
+///
+/// A folder of DeepSpeed's ZeRO, or one whose `latest` names such a folder in it, is what `ZeROCheckpoint` makes of it.
+/// Safetensors files with pieces of tensors are one checkpoint: see `SafetensorsPieces`.
+///
 /// With a `model_index.json`, as `diffusers` writes it, these rules hold in the folder of each component that has
-/// weights, and the tensors are those of all: see `PipelineSource`. Weights beside the index are left then.
+/// weights, and the tensors are those of all: see `PipelineSource`. Weights beside the index are left then. With a
+/// `modules.json` of sentence-transformers they hold in the folder itself and in those of its modules, and the tensors
+/// of the folder itself keep their names.
 ///
 /// A choice that two files would do for is an error rather than a guess. An adapter of PEFT is no checkpoint.
 public struct ModelFolder: Sendable {
@@ -48,11 +55,11 @@ public struct ModelFolder: Sendable {
     var files: [String] = []
     var used: [String] = []
     for component in components {
-      let folder = FileTree.join(path, component)
+      let folder = component.isEmpty ? path : FileTree.join(path, component)
       let weights = try OpenedWeights(in: folder, FileTree.names(in: folder), mode)
       sources.append((component, weights.source))
       files += weights.files.map { FileTree.join(folder, $0) }
-      used += weights.used.map { FileTree.join(component, $0) }
+      used += weights.used.map { component.isEmpty ? $0 : FileTree.join(component, $0) }
     }
     source = try PipelineSource(sources, label: path)
     weightFiles = files
@@ -60,19 +67,37 @@ public struct ModelFolder: Sendable {
     (carriedFiles, skippedFiles) = try Self.otherFiles(in: path, used: tensorFiles)
   }
 
-  /// The folders of a pipeline that hold weights, sorted by name; none unless there is an index of a pipeline.
+  /// The folders of a pipeline, or of modules, that hold weights, sorted by name; none unless there is an index of
+  /// either.
   private static func components(in folder: String, _ names: [String]) throws(StorageError) -> [String] {
-    guard names.contains(PipelineIndex.fileName) else { return [] }
-    let index = try PipelineIndex(contentsOf: FileTree.join(folder, PipelineIndex.fileName))
-    var components: [String] = []
-    for name in index.components.map(\.name) where names.contains(name) {
-      let component = FileTree.join(folder, name)
-      guard FileTree.kind(of: component, followingLinks: false) == .folder,
-        try FileTree.names(in: component).contains(where: { !$0.hasPrefix(".") && WeightFileName.isWeights($0) })
-      else { continue }
-      components.append(name)
+    func areWeights(_ name: String) -> Bool { !name.hasPrefix(".") && WeightFileName.isWeights(name) }
+    func hasWeights(_ path: String) throws(StorageError) -> Bool {
+      guard FileTree.kind(of: path, followingLinks: false) == .folder else { return false }
+      return try FileTree.names(in: path).contains { areWeights($0) }
     }
-    return components.sorted { $0.precedesInBytes($1) }
+    var components: [String] = []
+    if names.contains(PipelineIndex.fileName) {
+      let index = try PipelineIndex(contentsOf: FileTree.join(folder, PipelineIndex.fileName))
+      for name in index.components.map(\.name) where names.contains(name) {
+        if try hasWeights(FileTree.join(folder, name)) { components.append(name) }
+      }
+    } else if names.contains(ModuleList.fileName),
+      let list = try ModuleList(contentsOf: FileTree.join(folder, ModuleList.fileName))
+    {
+      for module in list.folders { try addFolders(of: module) }
+      if !components.isEmpty, names.contains(where: { areWeights($0) }) { components.append("") }
+    }
+    /// A module may have modules of its own in sub-folders.
+    func addFolders(of module: String) throws(StorageError) {
+      let path = FileTree.join(folder, module)
+      guard FileTree.kind(of: path, followingLinks: false) == .folder else { return }
+      if try hasWeights(path) { components.append(module) }
+      guard module.utf8.count(where: { $0 == UInt8(ascii: "/") }) + 2 < Limits.carriedFileDepth else { return }
+      for name in try FileTree.names(in: path) where !name.hasPrefix(".") {
+        if (try? CarriedFileName(name)) != nil { try addFolders(of: FileTree.join(module, name)) }
+      }
+    }
+    return Set(components.map { ExactString($0) }).map(\.text).sorted { $0.precedesInBytes($1) }
   }
 
   /// The weights of one folder.
@@ -84,6 +109,25 @@ public struct ModelFolder: Sendable {
     let used: [String]
 
     init(in folder: String, _ names: [String], _ mode: InputMode) throws(StorageError) {
+      let pieces = SafetensorsPieces.files(amongst: names)
+      if !pieces.isEmpty, let put = try SafetensorsPieces.open(pieces, in: folder, mode) {
+        (source, files, used) = (put, pieces, pieces)
+        return
+      }
+      if ZeROCheckpoint.isOne(names) {
+        let checkpoint = try ZeROCheckpoint(folder, names, mode)
+        source = checkpoint.source
+        (files, used) = (checkpoint.files, checkpoint.files)
+        return
+      }
+      if let step = try ZeROCheckpoint.latest(in: folder, names) {
+        let steps = FileTree.join(folder, step)
+        let checkpoint = try ZeROCheckpoint(steps, FileTree.names(in: steps), mode)
+        source = checkpoint.source
+        files = checkpoint.files.map { FileTree.join(step, $0) }
+        used = files
+        return
+      }
       switch try located(file: folder, { () throws(StorageError) in try Weights(amongst: names) }) {
       case .file(let name):
         source = try CheckpointFormat.open(FileTree.join(folder, name), mode: mode)
@@ -99,6 +143,10 @@ public struct ModelFolder: Sendable {
         }
         source = try ShardedSource(index, at: indexPath, mode: mode)
         (files, used) = (index.shards, [name] + index.shards)
+      case .distributed:
+        let checkpoint = try DistributedCheckpoint(folder, mode)
+        source = checkpoint.source
+        (files, used) = (checkpoint.files, checkpoint.files)
       }
     }
   }
@@ -108,14 +156,24 @@ public struct ModelFolder: Sendable {
     case file(String)
     /// An index of shards, as `WeightFileName.whole(ofIndex:)` knows them.
     case index(String)
+    case distributed
 
     init(amongst names: [String]) throws(StorageError) {
       let visible = names.filter { !$0.hasPrefix(".") }
       for format in WritableFormat.allCases {
         if let found = try Self.weights(of: format, amongst: visible) {
+          guard !DistributedCheckpoint.isOne(names) else {
+            throw StorageError(
+              .invalidArgument,
+              "holds both \(found.fileName) and a distributed checkpoint; move one of them elsewhere, or name the file")
+          }
           self = found
           return
         }
+      }
+      if DistributedCheckpoint.isOne(names) {
+        self = .distributed
+        return
       }
       let weights = visible.filter(WeightFileName.isWeights)
       if let adapter = weights.first(where: Self.isAdapter) {
@@ -126,6 +184,13 @@ public struct ModelFolder: Sendable {
         let isCache = names.contains("snapshots") && names.contains("blobs")
         let advice = isCache ? "; it is a model in the hub's cache: name one of the folders in its snapshots" : ""
         throw StorageError(.unknownFormat, "holds no weights\(advice)")
+      }
+    }
+
+    private var fileName: String {
+      switch self {
+      case .file(let name), .index(let name): name
+      case .distributed: DistributedMetadata.fileName
       }
     }
 

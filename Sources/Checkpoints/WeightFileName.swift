@@ -7,7 +7,7 @@ enum WeightFileName {
 
   private static let suffixes: Set<String> = [
     "safetensors", "tmpack",
-    "bin", "pt", "pth", "ckpt", "pkl", "pickle", "joblib",  // PyTorch and other pickles
+    "bin", "pt", "pth", "ckpt", "pkl", "pickle", "joblib", "distcp",  // PyTorch and other pickles
     "h5", "hdf5", "keras", "pb", "tflite", "msgpack", "npz", "npy",  // TensorFlow, JAX, NumPy
     "onnx", "onnx_data", "gguf", "ggml", "ot", "mlmodel",
   ]

@@ -24,13 +24,15 @@ public struct ConvertedSource: TensorSource {
   /// The source's infos, in the order of `tensors`.
   private let originals: [TensorInfo]
 
+  /// - Parameter isConverted: whether a tensor is converted at all.
   public init(
-    _ source: any TensorSource, to format: ConversionFormat, overflow: Overflow = .infinity
+    _ source: any TensorSource, to format: ConversionFormat, overflow: Overflow = .infinity,
+    where isConverted: (TensorInfo) -> Bool = { _ in true }
   ) throws(StorageError) {
     self.overflow = overflow
     originals = source.tensors
     tensors = try originals.map { info throws(StorageError) in
-      guard info.dtype.conversionFormat != nil else { return info }
+      guard info.dtype.conversionFormat != nil, isConverted(info) else { return info }
       return try TensorInfo(name: info.name, dtype: format.dtype, shape: info.shape)
     }
     self.source = source
@@ -48,7 +50,7 @@ public struct ConvertedSource: TensorSource {
 
   public func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     let original = originals[tensors.index(ofTensor: info.name)!]
-    guard let from = original.dtype.conversionFormat, from != format else {
+    guard let from = original.dtype.conversionFormat, original.dtype != info.dtype else {
       return try source.read(original, into: destination)
     }
     let count = try source.bytes(of: original).withBytes { bytes in

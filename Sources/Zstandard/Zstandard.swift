@@ -121,6 +121,39 @@ public enum Zstandard {
     try body(UnsafeRawBufferPointer(room))
   }
 
+  /// Decompresses frames that others made, whatever they say of their size.
+  ///
+  /// - Parameter limit: bytes that may come out.
+  /// - Throws: `limitExceeded` for more; `malformed`, `digestMismatch`.
+  /// - Complexity: memory for what comes out, twice while it grows.
+  package static func decompress(
+    foreign stored: UnsafeRawBufferPointer, atMost limit: Int
+  ) throws(StorageError) -> [UInt8] {
+    let context = ZSTD_createDCtx()!
+    defer { ZSTD_freeDCtx(context) }
+    var raw: [UInt8] = []
+    var part = [UInt8](repeating: 0, count: ZSTD_DStreamOutSize())
+    var input = ZSTD_inBuffer(src: stored.baseAddress, size: stored.count, pos: 0)
+    var isWhole = false
+    while true {
+      let (code, count) = part.withUnsafeMutableBytes { memory in
+        var output = ZSTD_outBuffer(dst: memory.baseAddress, size: memory.count, pos: 0)
+        return (ZSTD_decompressStream(context, &output, &input), output.pos)
+      }
+      guard ZSTD_isError(code) == 0 else {
+        let isChecksum = ZSTD_getErrorCode(code) == ZSTD_error_checksum_wrong
+        throw StorageError(
+          isChecksum ? .digestMismatch : .malformed, "zstd: \(String(cString: ZSTD_getErrorName(code)))")
+      }
+      raw += part[..<count]
+      try Limits.check(raw.count, atMost: limit, "the size of what is decompressed")
+      isWhole = code == 0
+      if input.pos == input.size, count < part.count { break }
+    }
+    guard isWhole else { throw StorageError(.truncated, "zstd: the frame ends too early") }
+    return raw
+  }
+
   private static func check(_ stored: UnsafeRawBufferPointer, rawSize: Int) throws(StorageError) {
     try ZstandardFrameHeader(parsing: stored).check(rawSize: rawSize)
     let frameSize = ZSTD_findFrameCompressedSize(stored.baseAddress, stored.count)

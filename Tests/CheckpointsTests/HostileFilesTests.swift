@@ -405,6 +405,30 @@ struct ZipBuilder {
     #expect(try code(one) == .limitExceeded)
   }
 
+  /// Objects of unknown classes keep what they are given, however deep, and may hold themselves.
+  @Test func looksIntoObjectsWithoutRecursion() throws {
+    let deep = Array("}U\u{1}acm\nC\n)".utf8) + [UInt8](repeating: 0x85, count: 100_000) + Array("Rs".utf8)
+    #expect(try code(deep) == nil)
+    #expect(try code("}U\u{1}acm\nC\n)Rq\u{0}h\u{0}bs") == nil)
+    #expect(try code("}U\u{1}acm\nC\n)Rq\u{0}h\u{0}as") == nil)
+    // What such an object makes is one, too; what is none of them makes nothing.
+    #expect(try code("}U\u{1}acm\nC\n)R)Rs") == nil)
+    #expect(try code("}U\u{1}a})Rs") == .malformed)
+    #expect(try code("}U\u{1}actorch\nTensor\n)Rs") == .malformed)
+    #expect(
+      try code("}U\u{1}actorch._tensor\n_rebuild_from_type_v2\n(ctorch._utils\n_rebuild_wrapper_subclass\ncm\nC\n)}tRs")
+        == .malformed)
+  }
+
+  /// As Python 2 wrote numbers and strings.
+  @Test func readsTextOperations() throws {
+    #expect(try code("}U\u{1}aI5\nsU\u{1}bL123456789012345678901L\nsU\u{1}cF1.5\nsS'd'\nI01\nsV\u{e9}\nI00\ns") == nil)
+    #expect(try code("}p0\n0g0\n") == nil)
+    for text in ["}U\u{1}aIx\ns", "}U\u{1}aL-\ns", "}U\u{1}aFx\ns", "}px\n", "g7\n", "}p-1\n"] {
+      #expect(try code(text) == .malformed, "\(text)")
+    }
+  }
+
   @Test func boundsTheStackTheMemoAndTheObjects() throws {
     let limit = 4_000_000
     #expect(try code([UInt8](repeating: UInt8(ascii: "N"), count: limit)) == .limitExceeded)

@@ -12,26 +12,55 @@ struct FolderPart: Sendable {
 
   static func whole(_ source: any TensorSource) -> FolderPart { FolderPart(folder: "", stem: nil, source: source) }
 
-  /// The components, if `files` have the index of a pipeline and every tensor is of one of its components; otherwise
-  /// the whole. So what `PipelineSource` made one is taken apart again.
+  /// The components, if `files` have the index of a pipeline and every tensor is of one of its components, or a list of
+  /// modules; otherwise the whole. So what `PipelineSource` made one is taken apart again.
   static func parts(of source: any TensorSource, beside files: [CarriedContent]) throws(StorageError) -> [FolderPart] {
-    guard let file = files.first(where: { $0.name.text == PipelineIndex.fileName }) else { return [whole(source)] }
     // One that is none belongs to something else.
-    let text = try file.bytes()
-    guard let index = try? text.withBytes({ raw throws(StorageError) in try PipelineIndex(parsing: raw) }) else {
-      return [whole(source)]
+    if let text = try content(PipelineIndex.fileName, of: files) {
+      guard let index = try? text.withBytes({ raw throws(StorageError) in try PipelineIndex(parsing: raw) }) else {
+        return [whole(source)]
+      }
+      let (parts, rest) = try split(source, index.components.map { ($0.name, $0.weightStem) })
+      return rest.tensors.isEmpty && !parts.isEmpty ? parts : [whole(source)]
     }
-    var remaining = source.tensors.count
+    if let text = try content(ModuleList.fileName, of: files),
+      let list = try? text.withBytes({ raw throws(StorageError) in try ModuleList(parsing: raw) }) ?? nil
+    {
+      // A module may have modules of its own: the folder of a tensor is what stands before its last separator.
+      let folders = Set(
+        source.tensors.compactMap { info -> ExactString? in
+          guard let end = info.name.lastIndex(of: Character(PipelineSource.separator)) else { return nil }
+          let folder = String(info.name[..<end])
+          let isOfModule = list.folders.contains { (folder + "/").utf8.starts(with: ($0 + "/").utf8) }
+          return isOfModule && (try? CarriedFileName(folder + "/x")) != nil ? ExactString(folder) : nil
+        })
+      // The innermost first.
+      let (parts, rest) = try split(
+        source, folders.map { ($0.text, nil) }.sorted { $1.0.precedesInBytes($0.0) })
+      return (rest.tensors.isEmpty ? [] : [whole(rest)]) + parts.reversed()
+    }
+    return [whole(source)]
+  }
+
+  private static func content(_ name: String, of files: [CarriedContent]) throws(StorageError) -> [UInt8]? {
+    guard let file = files.first(where: { $0.name.text == name }) else { return nil }
+    return try file.bytes()
+  }
+
+  /// The tensors of each of `folders` that has any, by their names there, and the others.
+  private static func split(
+    _ source: any TensorSource, _ folders: [(name: String, stem: String?)]
+  ) throws(StorageError) -> (parts: [FolderPart], rest: any TensorSource) {
+    var rest = source
     var parts: [FolderPart] = []
-    for component in index.components {
-      let prefix = Array((component.name + PipelineSource.separator).utf8)
-      let own = TensorSelection(of: source) { $0.name.utf8.starts(with: prefix) }
+    for (name, stem) in folders {
+      let prefix = Array((name + PipelineSource.separator).utf8)
+      let own = TensorSelection(of: rest) { $0.name.utf8.starts(with: prefix) }
       guard !own.tensors.isEmpty else { continue }
-      remaining -= own.tensors.count
+      rest = TensorSelection(of: rest) { !$0.name.utf8.starts(with: prefix) }
       let named = try RenamedSource(own) { String(decoding: $0.utf8.dropFirst(prefix.count), as: UTF8.self) }
-      parts.append(
-        FolderPart(folder: component.name + PipelineSource.separator, stem: component.weightStem, source: named))
+      parts.append(FolderPart(folder: name + PipelineSource.separator, stem: stem, source: named))
     }
-    return remaining == 0 && !parts.isEmpty ? parts : [whole(source)]
+    return (parts, rest)
   }
 }

@@ -2,7 +2,8 @@ import ByteIO
 import TensorKit
 
 /// The models of a pipeline as one source: a tensor is called by its component, a slash, and its name there
-/// (`unet/conv_in.weight`). A component has no slash in its name, so the first one tells them apart.
+/// (`unet/conv_in.weight`). The component without a name, if there is one, is the model that the others belong to; its
+/// tensors are called as there.
 struct PipelineSource: TensorSource {
   static let separator = "/"
 
@@ -22,7 +23,7 @@ struct PipelineSource: TensorSource {
     var metadata = TypedMetadata()
     var notes: [String] = []
     for (index, (name, source)) in components.enumerated() {
-      let prefix = name + Self.separator
+      let prefix = name.isEmpty ? "" : name + Self.separator
       for info in source.tensors {
         let full = try located(file: source.label) { () throws(StorageError) in
           try TensorInfo(name: prefix + info.name, dtype: info.dtype, shape: info.shape)
@@ -31,9 +32,12 @@ struct PipelineSource: TensorSource {
       }
       for (tied, first) in source.ties { ties[prefix + tied] = prefix + first }
       for entry in source.typedMetadata.entries where metadata[entry.key] == nil { metadata[entry.key] = entry.value }
-      notes += source.notes.map { "\(name): \($0)" }
+      notes += source.notes.map { name.isEmpty ? $0 : "\(name): \($0)" }
     }
     named.sort { $0.info.name.precedesInBytes($1.info.name) }
+    for (left, right) in zip(named, named.dropFirst()) where left.info.name.hasSameBytes(as: right.info.name) {
+      throw StorageError(.malformed, "is the name of tensors of two components", file: label, tensor: left.info.name)
+    }
     tensors = named.map(\.info)
     origins = named.map { ($0.component, $0.original) }
     sources = components.map(\.source)

@@ -11,6 +11,14 @@ enum PickleValue: Sendable, Hashable {
   case object(Int)
 }
 
+/// What a pickle holds.
+struct Pickle: Sendable {
+  let root: PickleValue
+  let objects: [PickleObject]
+  /// What was set on dictionaries beside their members (`_metadata` of a `state_dict`), by their numbers.
+  let attributes: [Int: PickleValue]
+}
+
 enum PickleObject: Sendable {
   case string(String)
   case bytes
@@ -22,8 +30,22 @@ enum PickleObject: Sendable {
   case dictionary(Growing<PickleEntry>)
   case storage(TorchStorage)
   case tensor(TorchTensor)
-  /// Something that holds no tensor.
-  case inert(String)
+  case unreadable(UnreadableTensor)
+  /// What some class or function of Python would make; it is never asked.
+  case opaque(OpaqueValue)
+}
+
+/// What a pickle says of an object whose class is unknown.
+final class OpaqueValue: Sendable {
+  /// Of its class, or of the function that makes it.
+  let name: String
+  /// Arguments, attributes and items.
+  let parts: Growing<PickleValue>
+
+  init(name: String, parts: [PickleValue]) {
+    self.name = name
+    self.parts = Growing(parts)
+  }
 }
 
 /// An array that grows in place wherever it is referred to: in an enumeration's payload it would be copied at every

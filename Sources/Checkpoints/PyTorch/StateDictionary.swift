@@ -7,6 +7,7 @@ import TensorKit
 /// 2. A dictionary without tensors of its own that keeps the model beside the state of its training, under
 ///    `state_dict`, `model_state_dict`, `model` or `module`, stands for that member alone.
 /// 3. Names stay as they are, `module.` of `DataParallel` included.
+/// 4. An object of a class that is not known is left out, and the tensors that are in it alone.
 ///
 /// All that is left out is said in `notes`.
 struct StateDictionary {
@@ -14,6 +15,8 @@ struct StateDictionary {
   private(set) var notes: [String] = []
 
   private let objects: [PickleObject]
+  /// Values that are left out and may hold tensors, and where they were.
+  private var leftBehind: [(path: String, object: Int)] = []
   private var steps = 0
   /// Numbers of the objects that are `tensors`.
   private var seen: Set<Int> = []
@@ -23,7 +26,7 @@ struct StateDictionary {
   /// What of a checkpoint beside its model is left out.
   private var leftOut = Names()
 
-  private static let wrappers = ["state_dict", "model_state_dict", "model", "module"]
+  fileprivate static let wrappers = ["state_dict", "model_state_dict", "model", "module"]
   /// What a tensor that was saved by itself is called.
   private static let namelessTensor = "tensor"
 
@@ -41,10 +44,11 @@ struct StateDictionary {
   }
 
   /// - Throws: `malformed` for two tensors of one name; `limitExceeded` for containers that are nested too deeply,
-  ///   or in themselves; `unknownFormat` for a value that is no tensor.
-  init(_ root: PickleValue, _ objects: [PickleObject]) throws(StorageError) {
-    self.objects = objects
-    var root = root
+  ///   or in themselves; `unknownFormat` for a value that is no tensor; `unsupportedFeature` for a tensor that is more
+  ///   than a view of a storage, or a model that is an object.
+  init(_ pickle: Pickle) throws(StorageError) {
+    objects = pickle.objects
+    var root = pickle.root
     var path: [String] = []
     while path.count < Self.wrappers.count, let (wrapper, value) = try wrapped(root) {
       try reportSiblings(of: wrapper, in: root, path)
@@ -52,17 +56,25 @@ struct StateDictionary {
       root = value
     }
     try start(root)
+    try ZeROCheckpoint.refuseParts(tensors, of: pickle)
     var names = Set<ExactString>(minimumCapacity: tensors.count)
     for (name, _) in tensors where !names.insert(ExactString(name)).inserted {
       throw StorageError(.malformed, "two tensors have this name", tensor: name)
     }
     if !path.isEmpty { notes.append("its tensors are those of \"\(path.joined(separator: "."))\"") }
-    if leftOut.count > 0 { notes.append("\(leftOut.count) members beside them are left out: \(leftOut.text)") }
-    if others.count > 0 { notes.append("\(others.count) values that are no tensors are left out: \(others.text)") }
+    if leftOut.count > 0 { notes.append("\(counted(leftOut.count, "member")) beside them left out: \(leftOut.text)") }
+    try reportHiddenTensors()
+    if others.count > 0 { notes.append("\(counted(others.count, "value")) not a tensor left out: \(others.text)") }
     let prefix = "module."
     if !tensors.isEmpty, tensors.allSatisfy({ $0.name.hasPrefix(prefix) }) {
       notes.append("every name begins with \"\(prefix)\"; --rename '\(prefix)*=*' takes it away")
     }
+  }
+
+  /// Tensors of a pickle that were found elsewhere in it.
+  init(_ tensors: [(name: String, tensor: TorchTensor)]) {
+    objects = []
+    self.tensors = tensors
   }
 
   private mutating func start(_ root: PickleValue) throws(StorageError) {
@@ -72,12 +84,22 @@ struct StateDictionary {
       tensors.append((Self.namelessTensor, tensor))
       notes.append("its tensor has no name; it is called \(Self.namelessTensor)")
     case .dictionary, .list, .tuple: try visit(root, prefix: "", depth: 1)
+    case .unreadable(let tensor): throw tensor.error
+    case .opaque(let value): throw isObject(value.name)
+    case .global(.opaque(let name)): throw isObject(name)
+    case .global(.unreadableTensor(let tensor)): throw tensor.error
     default: throw noTensors
     }
   }
 
   private var noTensors: StorageError {
     StorageError(.unknownFormat, "holds a value of Python that is neither a tensor nor a dictionary of tensors")
+  }
+
+  private func isObject(_ name: String, _ place: String = "") -> StorageError {
+    StorageError(
+      .unsupportedFeature,
+      "\(place)holds an object of the Python class \(name), not a state_dict; save its state_dict()")
   }
 
   // MARK: Rule 2
@@ -88,6 +110,11 @@ struct StateDictionary {
     for wrapper in Self.wrappers {
       for member in members where key(member.key).map({ $0.hasSameBytes(as: wrapper) }) ?? false {
         if dictionary(member.value) != nil, try holdsTensor(member.value, depth: 1) { return (wrapper, member.value) }
+        // What else has tensors here is not the model.
+        if case .object(let index) = member.value, case .opaque(let value) = objects[index] {
+          var search = HiddenTensors(objects, except: [])
+          if search.count(from: index) > 0 { throw isObject(value.name, "under \"\(wrapper)\" ") }
+        }
       }
     }
     return nil
@@ -96,17 +123,25 @@ struct StateDictionary {
   private mutating func reportSiblings(
     of wrapper: String, in value: PickleValue, _ path: [String]
   ) throws(StorageError) {
+    var siblings: [(name: String, tensors: Int)] = []
+    var search = HiddenTensors(objects, except: [])
     for member in dictionary(value) ?? [] {
       let name = key(member.key) ?? "a key that is no name"
-      if !name.hasSameBytes(as: wrapper) { leftOut.add((path + [name]).joined(separator: ".")) }
+      guard !name.hasSameBytes(as: wrapper) else { continue }
+      var count = 0
+      if case .object(let index) = member.value { count = search.count(from: index) }
+      siblings.append(((path + [name]).joined(separator: "."), count))
     }
+    // Those with tensors are missed most.
+    for (name, count) in siblings where count > 0 { leftOut.add("\(name) (\(counted(count, "tensor")))") }
+    for (name, count) in siblings where count == 0 { leftOut.add(name) }
   }
 
   private mutating func holdsTensor(_ value: PickleValue, depth: Int) throws(StorageError) -> Bool {
     try step(depth)
     guard case .object(let index) = value else { return false }
     switch objects[index] {
-    case .tensor: return true
+    case .tensor, .unreadable: return true
     case .dictionary(let members):
       for member in members.values where try holdsTensor(member.value, depth: depth + 1) { return true }
     default:
@@ -142,12 +177,34 @@ struct StateDictionary {
       }
     case .list, .tuple:
       // A list of numbers is one value; a list with a tensor in it is a dictionary by indexes.
-      guard try holdsTensor(value, depth: depth) else { return others.add(prefix) }
+      guard try holdsTensor(value, depth: depth) else {
+        others.add(prefix)
+        return leftBehind.append((prefix, index))
+      }
       for (index, part) in (parts(objects[index]) ?? []).enumerated() {
         try visit(part, prefix: try join(prefix, String(index), depth), depth: depth + 1)
       }
-    case .string, .bytes, .long, .global, .storage, .inert: others.add(prefix)
+    case .unreadable(let tensor): throw tensor.error.at(tensor: prefix)
+    case .opaque(let value):
+      others.add("\(prefix) (\(value.name))")
+      leftBehind.append((prefix, index))
+    case .string, .bytes, .long, .global, .storage: others.add(prefix)
     }
+  }
+
+  // MARK: Rule 4
+
+  /// - Throws: `unsupportedFeature` where all tensors are in objects.
+  private mutating func reportHiddenTensors() throws(StorageError) {
+    var search = HiddenTensors(objects, except: seen)
+    var names = Names()
+    for (path, object) in leftBehind { search.visit(object, path) { names.add($0) } }
+    guard names.count > 0 else { return }
+    guard !tensors.isEmpty else {
+      throw StorageError(
+        .unsupportedFeature, "its tensors are inside of objects (\(others.text)); save a state_dict of them")
+    }
+    notes.append("\(counted(names.count, "tensor")) inside of objects, which are not made, left out: \(names.text)")
   }
 
   private func join(_ prefix: String, _ key: String, _ depth: Int) throws(StorageError) -> String {
@@ -190,5 +247,55 @@ struct StateDictionary {
       return nil
     default: return nil
     }
+  }
+}
+
+extension StateDictionary {
+  /// Rule 2 for tensors of which only the paths are known.
+  struct Wrapping {
+    let notes: [String]
+    private let path: [String]
+
+    /// - Parameters:
+    ///   - tensors: their paths.
+    ///   - others: those of values that are no tensors.
+    init(_ tensors: [[String]], others: [[String]]) {
+      var path: [String] = []
+      while path.count < StateDictionary.wrappers.count {
+        let inside = tensors.filter { $0.starts(with: path) }
+        guard !inside.contains(where: { $0.count == path.count + 1 }) else { break }
+        guard
+          let wrapper = StateDictionary.wrappers.first(where: { name in
+            inside.contains { $0.count > path.count && $0[path.count] == name }
+          })
+        else { break }
+        path.append(wrapper)
+      }
+      self.path = path
+      guard !path.isEmpty else {
+        notes = []
+        return
+      }
+      var counts: [String: Int] = [:]
+      var siblings: [String] = []
+      for (paths, isTensor) in [(tensors, true), (others, false)] {
+        for other in paths where !other.starts(with: path) {
+          let common = zip(other, path).prefix { $0 == $1 }.count
+          let name = other.prefix(common + 1).joined(separator: ".")
+          if counts[name] == nil { siblings.append(name) }
+          counts[name, default: 0] += isTensor ? 1 : 0
+        }
+      }
+      var notes = ["its tensors are those of \"\(path.joined(separator: "."))\""]
+      if !siblings.isEmpty {
+        let named = siblings.map { counts[$0]! > 0 ? "\($0) (\(counted(counts[$0]!, "tensor")))" : $0 }
+        notes.append("\(counted(siblings.count, "member")) beside them left out: \(WritableFormat.listed(named))")
+      }
+      self.notes = notes
+    }
+
+    func keeps(_ other: [String]) -> Bool { other.starts(with: path) }
+
+    func name(_ other: [String]) -> String { other.dropFirst(path.count).joined(separator: ".") }
   }
 }

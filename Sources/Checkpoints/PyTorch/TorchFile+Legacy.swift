@@ -16,29 +16,41 @@ extension TorchFile {
   static let legacyMagic: [UInt8] = [
     0x80, 2, 0x8A, 10, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19, UInt8(ascii: "."),
   ]
+
+  init(legacy file: ReadableFile) throws(StorageError) {
+    let contents = try TorchContents(legacy: file)
+    try self.init(
+      contents,
+      located(file: file.path) { () throws(StorageError) in
+        try StateDictionary(contents.pickle)
+      })
+  }
+}
+
+extension TorchContents {
   private static let legacyVersion = 1001
 
   init(legacy file: ReadableFile) throws(StorageError) {
     let count = Int(min(file.size, UInt64(Limits.pickleBytes)))
-    let (dictionary, records) = try located(file: file.path) { () throws(StorageError) in
+    let (pickle, records) = try located(file: file.path) { () throws(StorageError) in
       try file.withBytes(at: 0, count: count) { raw throws(StorageError) in
         var input = ByteReader(raw)
-        _ = try input.take(Self.legacyMagic.count)
+        _ = try input.take(TorchFile.legacyMagic.count)
         guard try Unpickler.load(&input).root == .integer(Self.legacyVersion) else {
           throw StorageError(.unsupportedVersion, "is of an unknown version of PyTorch's old format")
         }
         _ = try Unpickler.load(&input)
-        let (root, objects) = try Unpickler.load(&input)
-        let dictionary = try StateDictionary(root, objects)
+        let pickle = try Unpickler.load(&input)
         let keys = try Self.keys(Unpickler.load(&input))
-        return (dictionary, try Self.records(keys, objects, in: file, from: input.offset))
+        return (pickle, try Self.records(keys, pickle.objects, in: file, from: input.offset))
       }
     }
-    try self.init(file, dictionary, records: records, archive: nil)
+    (self.file, self.pickle, self.records) = (file, pickle, records)
+    (archive, isBigEndian) = (nil, false)
   }
 
   private static func keys(
-    _ pickle: (root: PickleValue, objects: [PickleObject])
+    _ pickle: Pickle
   ) throws(StorageError) -> [ExactString] {
     let fault = StorageError(.malformed, "the keys of the storages are no list of strings")
     guard case .object(let index) = pickle.root, case .list(let list) = pickle.objects[index] else { throw fault }
@@ -71,7 +83,7 @@ extension TorchFile {
         throw StorageError(.malformed, "a storage has \(count) elements, not \(storage.count)", offset: position)
       }
       position += UInt64(countBytes)
-      let byteCount = UInt64(storage.count * (dtype.bitWidth / 8))
+      let byteCount = UInt64(storage.count * dtype.torchWidth)
       guard byteCount <= file.size - position else {
         throw StorageError(
           .truncated, "the file ends \(byteCount - (file.size - position)) bytes too early", offset: file.size)

@@ -21,8 +21,21 @@ extension TorchFile {
 
   /// The ZIP format, since PyTorch 1.6.
   ///
-  /// - Throws: `unsupportedFeature` for TorchScript, or an object that is more than tensors; `malformed`,
-  ///   `truncated`, `limitExceeded`, `digestMismatch`.
+  /// - Throws: what `TorchContents` throws, and `StateDictionary`.
+  init(_ archive: ZipArchive, pickle: ZipEntry) throws(StorageError) {
+    let contents = try TorchContents(archive, pickle: pickle)
+    try self.init(
+      contents,
+      located(file: archive.file.path) { () throws(StorageError) in
+        try StateDictionary(contents.pickle)
+      })
+  }
+}
+
+extension TorchContents {
+  /// The ZIP format, since PyTorch 1.6.
+  ///
+  /// - Throws: `unsupportedFeature` for TorchScript; `malformed`, `truncated`, `limitExceeded`, `digestMismatch`.
   init(_ archive: ZipArchive, pickle: ZipEntry) throws(StorageError) {
     let file = archive.file
     let folder = String(pickle.name.dropLast(TorchRecordName.pickle.count))
@@ -39,15 +52,15 @@ extension TorchFile {
       }
     }
     let bytes = try archive.bytes(of: pickle, atMost: Limits.pickleBytes)
-    let dictionary = try located(file: file.path) { () throws(StorageError) in
+    self.pickle = try located(file: file.path) { () throws(StorageError) in
       try bytes.withBytes { raw throws(StorageError) in
         // Offsets of errors count from the start of the file.
         var input = ByteReader(raw, at: pickle.method == ZipFormat.stored ? pickle.dataOffset : 0)
-        let (root, objects) = try Unpickler.load(&input)
+        let pickle = try Unpickler.load(&input)
         guard input.remaining == 0 else {
           throw StorageError(.malformed, "bytes follow the end of the pickle", offset: input.offset)
         }
-        return try StateDictionary(root, objects)
+        return pickle
       }
     }
     var records: [ExactString: TorchRecord] = [:]
@@ -56,6 +69,6 @@ extension TorchFile {
       let key = ExactString(String(decoding: entry.name.utf8.dropFirst(prefix.utf8.count), as: UTF8.self))
       records[key] = TorchRecord(offset: entry.dataOffset, byteCount: entry.size, entry: entry)
     }
-    try self.init(file, dictionary, records: records, archive: archive, isBigEndian: isBigEndian)
+    (self.file, self.archive, self.records, self.isBigEndian) = (file, archive, records, isBigEndian)
   }
 }

@@ -3,6 +3,33 @@ import Digests
 import Synchronization
 import TensorKit
 
+/// What `torch.save` wrote: a pickle, and where the storages are that its tensors are views of.
+struct TorchContents: Sendable {
+  let file: ReadableFile
+  let pickle: Pickle
+  /// By the keys of the storages.
+  let records: [ExactString: TorchRecord]
+  /// In the ZIP format.
+  let archive: ZipArchive?
+  let isBigEndian: Bool
+}
+
+extension TorchContents {
+  /// - Throws: `unknownFormat` for a file that is none of PyTorch; what the readers of its formats throw.
+  static func open(_ path: String, mode: InputMode) throws(StorageError) -> TorchContents {
+    let file = try ReadableFile(path, mode: mode)
+    let prefix = try file.bytes(at: 0, count: Int(min(UInt64(CheckpointFormat.prefixBytes), file.size)))
+    switch CheckpointFormat(sniffing: prefix) {
+    case .zip?:
+      let archive = try ZipArchive(file)
+      if let pickle = TorchFile.pickle(in: archive) { return try TorchContents(archive, pickle: pickle) }
+    case .legacyTorch?: return try TorchContents(legacy: file)
+    default: break
+    }
+    throw StorageError(.unknownFormat, "is no file of torch.save", file: path)
+  }
+}
+
 /// A file that `torch.save` wrote: the tensors of its pickle, read when asked for. No code in it is ever run.
 ///
 /// Tensors may be any views of their storages; they are given row-major. Those that are the same view of the same
@@ -26,14 +53,10 @@ struct TorchFile: TensorSource {
     let dtype: DType
   }
 
-  /// - Parameters:
-  ///   - records: by the keys of the storages.
-  init(
-    _ file: ReadableFile, _ dictionary: StateDictionary, records: [ExactString: TorchRecord], archive: ZipArchive?,
-    isBigEndian: Bool = false
-  ) throws(StorageError) {
+  init(_ contents: TorchContents, _ dictionary: StateDictionary) throws(StorageError) {
+    let (file, records) = (contents.file, contents.records)
     self.file = file
-    self.isBigEndian = isBigEndian
+    isBigEndian = contents.isBigEndian
     notes = dictionary.notes
     var recordNumbers: [ExactString: Int] = [:]
     var usedRecords: [TorchRecord] = []
@@ -57,7 +80,7 @@ struct TorchFile: TensorSource {
         guard let record = records[storage.key] else {
           throw StorageError(.malformed, "its storage \(storage.key.text.debugDescription) is not in the file")
         }
-        guard record.byteCount >= UInt64(storage.count * (unit.bitWidth / 8)) else {
+        guard record.byteCount >= UInt64(storage.count * unit.torchWidth) else {
           throw StorageError(
             .truncated,
             "its storage has \(record.byteCount) bytes, \(storage.count) elements of \(storage.typeName) need more",
@@ -80,7 +103,7 @@ struct TorchFile: TensorSource {
     tensors = infos
     self.places = places
     self.ties = ties
-    checked = CheckedRecords(usedRecords, archive: archive, file: file)
+    checked = CheckedRecords(usedRecords, archive: contents.archive, file: file)
   }
 
   /// Many views of one storage are many tensors when they are written elsewhere.
@@ -103,7 +126,7 @@ struct TorchFile: TensorSource {
   func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
     let place = places[tensors.index(ofTensor: info.name)!]
     return try located(file: label, tensor: info.name) { () throws(StorageError) in
-      let width = info.dtype.bitWidth / 8
+      let width = info.dtype.torchWidth
       let extent = place.view.extent
       let swaps = isBigEndian && info.dtype.planeWidth > 1
       let raw = try checked.bytes(

@@ -52,6 +52,12 @@ struct TorchPlan: CheckpointFilePlan {
     guard let element else {
       throw StorageError(.unsupportedFeature, "PyTorch has no \(info.dtype.rawValue) elements", tensor: info.name)
     }
+    // Two floats of four bits are one element.
+    guard let shape = info.dtype == .f4 ? info.shape.packedInPairs : info.shape else {
+      throw StorageError(
+        .unsupportedFeature, "PyTorch keeps F4 elements in pairs, the last dimension of \(info.shape) has none",
+        tensor: info.name)
+    }
     // Elements that came after typed storages were given up need the third version.
     pickle.global(typed == nil ? "torch._utils _rebuild_tensor_v3" : "torch._utils _rebuild_tensor_v2")
     pickle.mark()
@@ -64,8 +70,8 @@ struct TorchPlan: CheckpointFilePlan {
     pickle.tuple()
     pickle.persistentID()
     pickle.integer(0)
-    pickle.integers(info.shape.dimensions)
-    pickle.integers(StridedView.rowMajor(info.shape))
+    pickle.integers(shape.dimensions)
+    pickle.integers(StridedView.rowMajor(shape))
     // requires_grad, and no hooks.
     pickle.no()
     pickle.global("collections OrderedDict")

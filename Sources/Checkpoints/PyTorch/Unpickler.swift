@@ -3,7 +3,8 @@ import ByteIO
 /// Reads a pickle (Lib/pickletools.py; protocols 2 to 5, and what of 0 and 1 they kept) that holds tensors.
 ///
 /// An interpreter of a stack machine that can make lists, dictionaries, numbers and descriptions of tensors, and
-/// nothing else: no name of Python leads to code. Depth is no danger, because containers hold numbers of objects
+/// nothing else: no name of Python leads to code. What a class or function that is not known would make is an opaque
+/// value, which only keeps what it was given. Depth is no danger, because containers hold numbers of objects
 /// rather than objects; the sizes are bounded by `Limits`.
 struct Unpickler: ~Copyable {
   private var stack: [PickleValue] = []
@@ -12,6 +13,8 @@ struct Unpickler: ~Copyable {
   private var memo: [PickleValue?] = []
   private var memoCount = 0
   private(set) var objects: [PickleObject] = []
+  /// What was set on dictionaries beside their members, by their numbers.
+  private var attributes: [Int: PickleValue] = [:]
   private var globalCount = 0
   private var tensorCount = 0
   /// Values in containers.
@@ -22,13 +25,13 @@ struct Unpickler: ~Copyable {
 
   /// Reads one pickle and leaves `input` behind it.
   ///
-  /// - Throws: `unsupportedFeature` for a name of Python that is not allowed; `malformed`, `truncated`,
+  /// - Throws: `unsupportedFeature` for a name of Python that only an attack needs; `malformed`, `truncated`,
   ///   `limitExceeded`. The offset is that of the operation at fault.
-  static func load(_ input: inout ByteReader) throws(StorageError) -> (root: PickleValue, objects: [PickleObject]) {
+  static func load(_ input: inout ByteReader) throws(StorageError) -> Pickle {
     var unpickler = Unpickler(input)
     let root = try unpickler.run()
     input = unpickler.input
-    return (root, unpickler.objects)
+    return Pickle(root: root, objects: unpickler.objects, attributes: unpickler.attributes)
   }
 
   private mutating func run() throws(StorageError) -> PickleValue {
@@ -123,8 +126,26 @@ struct Unpickler: ~Copyable {
     case 0x94: try remember(top(), at: UInt32(memoCount))
     case UInt8(ascii: "h"): try recall(UInt32(input.integer(UInt8.self)))
     case UInt8(ascii: "j"): try recall(input.integer())
+    // What Python 2 writes as text.
+    case UInt8(ascii: "I"), UInt8(ascii: "L"): try pushNumber(line())
+    case UInt8(ascii: "F"):
+      let text = try line()
+      guard let number = Double(text) else { throw StorageError(.malformed, "the pickle has a number that is none") }
+      try push(.float(number))
+    case UInt8(ascii: "S"), UInt8(ascii: "V"): try pushQuoted(line(atMost: Limits.pickleBytes))
+    case UInt8(ascii: "p"): try remember(top(), at: place(line()))
+    case UInt8(ascii: "g"): try recall(place(line()))
     // Names and calls.
     case UInt8(ascii: "c"): try pushGlobal(module: line(), name: line())
+    case UInt8(ascii: "i"):
+      try pushGlobal(module: line(), name: line())
+      let type = try pop()
+      let arguments = try popToMark()
+      try push(call(type, arguments))
+    case UInt8(ascii: "o"):
+      let parts = try popToMark()
+      guard let type = parts.first else { throw underflow }
+      try push(call(type, Array(parts.dropFirst())))
     case 0x93:
       let name = try string(pop(), "the name of a global")
       let module = try string(pop(), "the module of a global")
@@ -133,14 +154,15 @@ struct Unpickler: ~Copyable {
       let arguments = try tuple(pop(), "the arguments of a call")
       try push(call(pop(), arguments))
     case 0x92:
-      _ = try pop()
+      let named = try pop()
       let arguments = try tuple(pop(), "the arguments of a call")
-      try push(call(pop(), arguments))
+      let value = try call(pop(), arguments)
+      try setAttributes(named, of: value)
+      try push(value)
     case UInt8(ascii: "b"):
-      _ = try pop()
-      // Attributes of a dictionary or a tensor, such as `_metadata`; they hold no tensors.
-      guard case .object = try top() else { throw StorageError(.malformed, "attributes are set on what has none") }
-    case UInt8(ascii: "Q"): try pushStorage(pop())
+      let state = try pop()
+      try setAttributes(state, of: top())
+    case UInt8(ascii: "Q"): try pushPersistent(pop())
     default:
       throw StorageError(
         .unsupportedFeature, "the pickle has the operation 0x\(String(code, radix: 16)), which files of tensors do not")
@@ -151,7 +173,7 @@ struct Unpickler: ~Copyable {
 
   private var underflow: StorageError { StorageError(.malformed, "the pickle takes more values than it has made") }
 
-  private mutating func push(_ value: PickleValue) throws(StorageError) {
+  mutating func push(_ value: PickleValue) throws(StorageError) {
     try Limits.check(stack.count + 1, atMost: Limits.pickleValues, "the number of values on the stack")
     stack.append(value)
   }
@@ -215,7 +237,7 @@ struct Unpickler: ~Copyable {
     guard case .object(let index) = target else { throw notAContainer }
     switch objects[index] {
     case .list(let list): list.append(values)
-    case .inert: break
+    case .opaque(let value): value.parts.append(values)
     default: throw notAContainer
     }
   }
@@ -227,8 +249,21 @@ struct Unpickler: ~Copyable {
     case .dictionary(let entries):
       entries.append(
         stride(from: 0, to: parts.count, by: 2).map { PickleEntry(key: parts[$0], value: parts[$0 + 1]) })
-    case .inert: break
+    case .opaque(let value): value.parts.append(parts)
     default: throw notAContainer
+    }
+  }
+
+  /// What is set on a dictionary, or on an opaque value, is kept; a tensor's own attributes hold no elements.
+  private mutating func setAttributes(_ state: PickleValue, of target: PickleValue) throws(StorageError) {
+    guard case .object(let index) = target else {
+      throw StorageError(.malformed, "attributes are set on what has none")
+    }
+    try hold(1)
+    switch objects[index] {
+    case .dictionary: attributes[index] = state
+    case .opaque(let value): value.parts.append([state])
+    default: break
     }
   }
 
@@ -281,13 +316,39 @@ struct Unpickler: ~Copyable {
     try push(.integer(value))
   }
 
-  private mutating func line() throws(StorageError) -> String {
+  /// `I` has `00` and `01` for truth; `L` ends with an L.
+  private mutating func pushNumber(_ text: String) throws(StorageError) {
+    if text == "00" || text == "01" { return try push(.bool(text == "01")) }
+    let digits = text.hasSuffix("L") ? text.dropLast() : text[...]
+    if let number = Int(digits) { return try push(.integer(number)) }
+    let magnitude = digits.drop { $0 == "-" }
+    guard !magnitude.isEmpty, magnitude.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else {
+      throw StorageError(.malformed, "the pickle has a number that is none")
+    }
+    try make(.long)
+  }
+
+  /// A string in Python's notation: text if there is nothing in it to interpret.
+  private mutating func pushQuoted(_ text: String) throws(StorageError) {
+    var inner = text[...]
+    if let quote = inner.first, quote == "'" || quote == "\"", inner.count >= 2, inner.last == quote {
+      inner = inner.dropFirst().dropLast()
+    }
+    if inner.contains("\\") { try make(.bytes) } else { try make(.string(String(inner))) }
+  }
+
+  private func place(_ text: String) throws(StorageError) -> UInt32 {
+    guard let place = UInt32(text) else { throw StorageError(.malformed, "a place in the memo is no number") }
+    return place
+  }
+
+  private mutating func line(atMost limit: Int = Limits.nameBytes) throws(StorageError) -> String {
     var bytes: [UInt8] = []
     while true {
       let byte = try input.integer(UInt8.self)
       if byte == UInt8(ascii: "\n") { return String(decoding: bytes, as: UTF8.self) }
       bytes.append(byte)
-      try Limits.check(bytes.count, atMost: Limits.nameBytes, "the length of the name of a global")
+      try Limits.check(bytes.count, atMost: limit, "the length of a line in the pickle")
     }
   }
 }

@@ -53,6 +53,8 @@ struct SafetensorsOutline {
   private mutating func readMetadata(_ reader: inout JSONReader) throws(StorageError) {
     var nameBytes = 0
     var valueBytes = 0
+    // MLX writes so when there are none.
+    if try reader.kind() == .null { return try reader.skipValue() }
     try reader.beginObject(SafetensorsKey.metadata)
     while let key = try reader.nextMember() {
       let place = reader.offset
