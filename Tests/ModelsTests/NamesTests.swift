@@ -58,7 +58,7 @@ import Testing
   }
 
   @Test func matricesOfExpertsAreAStack() throws {
-    let source = MemoryTensorSource(try experts())
+    let source = try MemoryTensorSource(try experts())
     let stacked = try #require(try source.aligned(to: stacks()) as? AlignedSource)
     #expect(stacked.tensors.map(\.name) == (try stacks()).map(\.name))
     let values = try stacked.bytes(of: stacked.tensors[1]).withElements(of: Float.self) { Array($0) }
@@ -72,20 +72,20 @@ import Testing
   }
 
   @Test func aStackWithAMissingMatrixHasNoPartner() throws {
-    let source = MemoryTensorSource(Array(try experts().dropFirst()))
+    let source = try MemoryTensorSource(Array(try experts().dropFirst()))
     let aligned = try source.aligned(to: stacks())
     #expect(aligned.tensor(named: "model.layers.0.mlp.experts.gate_up_proj") == nil)
   }
 
   @Test func sameNamesAreLeftAlone() throws {
-    let source = MemoryTensorSource(try experts())
+    let source = try MemoryTensorSource(try experts())
     #expect(!(try source.aligned(to: source.tensors) is AlignedSource))
   }
 
   @Test(arguments: ["module.", "_orig_mod.", "module._orig_mod.", "base_model.model.", "transformer."])
   func wrappersAreTakenAway(_ wrapper: String) throws {
     let own = try experts()
-    let source = MemoryTensorSource(
+    let source = try MemoryTensorSource(
       try own.map { (try info(wrapper + $0.info.name, $0.info.shape.dimensions), $0.bytes) })
     let aligned = try source.aligned(to: own.map(\.info).sortedByName())
     #expect(aligned.tensors.map(\.name) == own.map(\.info).sortedByName().map(\.name))
@@ -104,14 +104,14 @@ import Testing
   }
 
   @Test func aRecordGivesBackTheNames() throws {
-    let source = MemoryTensorSource(try experts())
+    let source = try MemoryTensorSource(try experts())
     let stacked = try #require(try source.aligned(to: stacks()) as? AlignedSource)
     let record = NameRecord(try #require(stacked.recordedMetadata[NameRecord.key]))
     #expect(try stacked.renamed(by: record).tensors == source.tensors)
   }
 
   @Test func adaptersMeanNamesInMemory() throws {
-    let source = MemoryTensorSource([
+    let source = try MemoryTensorSource([
       try tensor("language_model.model.layers.0.self_attn.q_proj.weight", .f32, [2, 2], [1, 2, 3, 4]),
       try tensor("vision_tower.vision_model.encoder.layers.0.self_attn.q_proj.weight", .f32, [2, 2], [5, 6, 7, 8]),
     ])
