@@ -185,7 +185,7 @@ private struct OrthonormalFactor {
 }
 
 extension SingularVectors {
-  /// The first of them; of plain ones.
+  /// The first of them.
   package func leading(_ count: Int) -> SingularVectors {
     guard count < rank else { return self }
     return SingularVectors(

@@ -43,31 +43,6 @@ extension QuantizedFactor {
     package let squaredError: Double
 
     package var byteCount: Int { factor?.payload.count ?? 0 }
-
-    fileprivate init(factor: QuantizedFactor?, squaredError: Double) {
-      self.factor = factor
-      self.squaredError = squaredError
-    }
-
-    /// A low-rank factor made of `vectors`.
-    ///
-    /// - Parameter values: called only for triplets that do not say it.
-    fileprivate init(
-      _ factor: QuantizedLowRankFactor, of vectors: SingularVectors, energy: Double,
-      values: (_ body: (UnsafeBufferPointer<Float>) -> Void) throws(StorageError) -> Void
-    ) throws(StorageError) {
-      self.factor = .lowRank(factor)
-      guard vectors.weighting != nil else {
-        squaredError = factor.squaredError(against: vectors, energy: energy)
-        return
-      }
-      var error = energy
-      try values {
-        error = factor.squaredError(
-          against: MatrixView($0, rows: factor.rows, columns: factor.columns), energy: energy)
-      }
-      squaredError = error
-    }
   }
 
   /// The codecs to choose between.
@@ -110,7 +85,8 @@ extension QuantizedFactor {
         quantizing: vectors, rank: point.rank, step: point.step, leastGain: point.mayBeLeftOut ? point.price : 0)
     {
       lowRankSymbols = factor.rank * (rows + columns)
-      consider(try Encoding(factor, of: vectors, energy: energy, values: values))
+      consider(
+        Encoding(factor: .lowRank(factor), squaredError: factor.squaredError(against: vectors, energy: energy)))
     }
     // At equal step the entry-wise quantiser wins only where low rank has to code about as many numbers.
     if codecs.contains(.layered) {
@@ -165,7 +141,8 @@ extension QuantizedFactor {
     case nil: break
     case .lowRank(let rank, let quantizer):
       if let vectors, let factor = lowRank(rank, quantizer) {
-        result = try Encoding(factor, of: vectors, energy: energy, values: values)
+        result = Encoding(
+          factor: .lowRank(factor), squaredError: factor.squaredError(against: vectors, energy: energy))
       }
     case .dense:
       try values { values in
@@ -175,7 +152,7 @@ extension QuantizedFactor {
       }
     case .layered(let rank, let quantizer):
       guard let vectors, let base = lowRank(rank, quantizer) else { break }
-      result = try Encoding(base, of: vectors, energy: energy, values: values)
+      result = Encoding(factor: .lowRank(base), squaredError: base.squaredError(against: vectors, energy: energy))
       try values { values in
         if let layered = QuantizedLayeredFactor.encode(values, over: base, step: step) {
           result = Encoding(factor: .layered(layered.factor), squaredError: layered.squaredError)
@@ -210,10 +187,8 @@ extension QuantizedFactor {
       encodings.append(Encoding(factor: .layered(layered.factor), squaredError: layered.squaredError))
     }
     if encodings.isEmpty {
-      let matrix = MatrixView(values, rows: rows, columns: columns)
       encodings.append(
-        Encoding(
-          factor: .lowRank(whole), squaredError: whole.squaredError(of: vectors, energy: energy, against: matrix)))
+        Encoding(factor: .lowRank(whole), squaredError: whole.squaredError(against: vectors, energy: energy)))
     }
     return encodings
   }

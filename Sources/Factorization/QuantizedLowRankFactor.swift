@@ -191,12 +191,8 @@ extension QuantizedLowRankFactor {
   ) {
     let (rows, columns) = (vectors.rows, vectors.columns)
     guard vectors.singularValues[0] > 0, vectors.singularValues[0].isFinite, step > 0 else { return nil }
-    let leftLengths = vectors.weighting?.leftLengths ?? vectors.singularValues
-    let rightLengths = vectors.weighting?.rightLengths ?? vectors.singularValues
-    let amplitudes = vectors.weighting?.amplitudes ?? vectors.singularValues
-    let longest = max(leftLengths.max() ?? 0, rightLengths.max() ?? 0)
     // What an integer stands for. No finer than symbols can be.
-    let unit = max(step * quantizer.relativeUnit, longest / Double(SymbolModels.largest - 2))
+    let unit = max(step * quantizer.relativeUnit, vectors.singularValues[0] / Double(SymbolModels.largest - 2))
     let price = slope * step * step
     let slope = Float(price / (unit * unit))
     var left: [Int16] = []
@@ -207,12 +203,12 @@ extension QuantizedLowRankFactor {
     vectors.left.withUnsafeBufferPointer { lefts in
       vectors.right.withUnsafeBufferPointer { rights in
         for k in 0..<min(rank, vectors.rank) {
-          let value = amplitudes[k]
-          let (leftFactor, rightFactor) = (Float(leftLengths[k] / unit), Float(rightLengths[k] / unit))
-          guard min(leftFactor, rightFactor) > 0.5, leftFactor.isFinite, rightFactor.isFinite else { continue }
+          let value = vectors.singularValues[k]
+          let factor = Float(value / unit)
+          guard factor > 0.5, factor.isFinite else { continue }
           var tried = models
-          guard let one = QuantizedUnitVector(lefts.run(k, of: rows), leftFactor, slope: slope, &tried.left),
-            let other = QuantizedUnitVector(rights.run(k, of: columns), rightFactor, slope: slope, &tried.right),
+          guard let one = QuantizedUnitVector(lefts.run(k, of: rows), factor, slope: slope, &tried.left),
+            let other = QuantizedUnitVector(rights.run(k, of: columns), factor, slope: slope, &tried.right),
             let scale = Float(scaleNearest: value * one.gain * other.gain)
           else { continue }
           if value * value * one.likeness * other.likeness < leastGain * (one.bits + other.bits) {
@@ -233,22 +229,6 @@ extension QuantizedLowRankFactor {
     self.init(left: left, right: right, scales: scales, rows: rows, columns: columns, quantizer: quantizer)
   }
 
-  /// ‖A − decoded‖².
-  ///
-  /// - Complexity: O(rank · elements).
-  package func squaredError(against matrix: MatrixView, energy: Double) -> Double {
-    BLAS.prepare()
-    let rights = right.map(Float.init)
-    // Aᵀ is not needed: a row of `images` for each component, A · rightₖ.
-    var images = [Float](repeating: 0, count: rank * rows)
-    cblas_sgemm(
-      CblasRowMajor, CblasNoTrans, CblasTrans, Int32(rank), Int32(rows), Int32(columns), 1, rights, Int32(columns),
-      matrix.base, Int32(columns), 0, &images, Int32(rows))
-    return squaredError(energy: energy) { k in
-      (0..<rows).reduce(0.0) { $0 + Double(left[k * rows + $1]) * Double(images[k * rows + $1]) }
-    }
-  }
-
   /// ‖A − decoded‖² for the matrix of these triplets and whatever is orthogonal to them.
   ///
   /// Exact, but for rounding, where the triplets are all that the matrix has. The part of it that they leave out is taken to be
@@ -259,45 +239,32 @@ extension QuantizedLowRankFactor {
     BLAS.prepare()
     let lefts = left.map(Float.init)
     let rights = right.map(Float.init)
-    let r = vectors.rank
-    let leftAlong = Self.products(lefts, rank, vectors.left, r, rows)
-    let rightAlong = Self.products(rights, rank, vectors.right, r, columns)
-    return squaredError(energy: energy) { k in
-      (0..<r).reduce(0.0) {
-        $0 + Double(leftAlong[k * r + $1]) * vectors.singularValues[$1] * Double(rightAlong[k * r + $1])
-      }
+    func products(_ a: [Float], _ countA: Int, _ b: [Float], _ countB: Int, _ length: Int) -> [Float] {
+      var c = [Float](repeating: 0, count: countA * countB)
+      cblas_sgemm(
+        CblasRowMajor, CblasNoTrans, CblasTrans, Int32(countA), Int32(countB), Int32(length), 1, a, Int32(length), b,
+        Int32(length), 0, &c, Int32(countB))
+      return c
     }
-  }
-
-  /// ‖A − decoded‖² of a factor made of `vectors`, from what of the two says it exactly.
-  func squaredError(of vectors: SingularVectors, energy: Double, against matrix: MatrixView) -> Double {
-    vectors.weighting == nil
-      ? squaredError(against: vectors, energy: energy) : squaredError(against: matrix, energy: energy)
-  }
-
-  /// - Parameter along: leftₖᵀ · A · rightₖ.
-  private func squaredError(energy: Double, along: (Int) -> Double) -> Double {
-    let lefts = left.map(Float.init)
-    let rights = right.map(Float.init)
-    let leftGram = Self.products(lefts, rank, lefts, rank, rows)
-    let rightGram = Self.products(rights, rank, rights, rank, columns)
+    let r = vectors.rank
+    let leftAlong = products(lefts, rank, vectors.left, r, rows)
+    let rightAlong = products(rights, rank, vectors.right, r, columns)
+    let leftGram = products(lefts, rank, lefts, rank, rows)
+    let rightGram = products(rights, rank, rights, rank, columns)
     var error = energy
     for k in 0..<rank {
+      let scale = Double(scales[k])
+      var along = 0.0
+      for j in 0..<r {
+        along += Double(leftAlong[k * r + j]) * vectors.singularValues[j] * Double(rightAlong[k * r + j])
+      }
       var square = 0.0
       for l in 0..<rank {
         square += Double(leftGram[k * rank + l]) * Double(rightGram[k * rank + l]) * Double(scales[l])
       }
-      error += Double(scales[k]) * (square - 2 * along(k))
+      error += scale * (square - 2 * along)
     }
     return max(0, error)
-  }
-
-  private static func products(_ a: [Float], _ countA: Int, _ b: [Float], _ countB: Int, _ length: Int) -> [Float] {
-    var c = [Float](repeating: 0, count: countA * countB)
-    cblas_sgemm(
-      CblasRowMajor, CblasNoTrans, CblasTrans, Int32(countA), Int32(countB), Int32(length), 1, a, Int32(length), b,
-      Int32(length), 0, &c, Int32(countB))
-    return c
   }
 }
 

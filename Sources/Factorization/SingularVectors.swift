@@ -10,16 +10,10 @@ package struct SingularVectors: Sendable, Hashable {
   package let left: [Float]
   /// Unit vectors of length `columns`, one after another.
   package let right: [Float]
-  /// Of triplets of a weighted matrix; nil for plain ones.
-  package let weighting: Weighting?
 
   /// Triplets that are known already.
-  package init(
-    rows: Int, columns: Int, singularValues: [Double], left: [Float], right: [Float], weighting: Weighting? = nil
-  ) {
+  package init(rows: Int, columns: Int, singularValues: [Double], left: [Float], right: [Float]) {
     precondition(left.count == rows * singularValues.count && right.count == columns * singularValues.count)
-    precondition(weighting.map { $0.amplitudes.count == singularValues.count } ?? true)
-    self.weighting = weighting
     self.rows = rows
     self.columns = columns
     self.singularValues = singularValues

@@ -146,14 +146,9 @@ extension AnalysedTensor: JobResult {
       else { throw StorageError(.malformed, "an analysis is not of its tensor", offset: reader.offset) }
       var vectors: SingularVectors?
       if rank > 0 {
-        let weighting = try reader.optional { reader throws(StorageError) in
-          SingularVectors.Weighting(
-            leftLengths: try reader.numbers(rank), rightLengths: try reader.numbers(rank),
-            amplitudes: try reader.numbers(rank))
-        }
         vectors = SingularVectors(
           rows: rows, columns: columns, singularValues: try reader.numbers(rank), left: try reader.numbers(rank * rows),
-          right: try reader.numbers(rank * columns), weighting: weighting)
+          right: try reader.numbers(rank * columns))
       }
       guard vectors?.areUnitVectors ?? true else {
         throw StorageError(.malformed, "an analysis has no singular vectors", offset: reader.offset)
@@ -179,11 +174,6 @@ extension AnalysedTensor: JobResult {
       writer.integer(UInt32(tensor.vectors?.rank ?? 0))
       // The vectors come last, left and right, as `PreparedTensor` reads them.
       if let vectors = tensor.vectors {
-        writer.optional(vectors.weighting) { writer, weighting in
-          writer.numbers(weighting.leftLengths)
-          writer.numbers(weighting.rightLengths)
-          writer.numbers(weighting.amplitudes)
-        }
         writer.numbers(vectors.singularValues)
         writer.numbers(vectors.left)
         writer.numbers(vectors.right)
@@ -196,10 +186,7 @@ extension SingularVectors {
   /// Whether nothing is beyond what a decomposition gives.
   fileprivate var areUnitVectors: Bool {
     func areSmall(_ values: [Float]) -> Bool { values.reduce(true) { $0 && $1.magnitude < 2 } }
-    func areLengths(_ values: [Double]) -> Bool { values.allSatisfy { $0.isFinite && $0 >= 0 } }
-    let areWeights =
-      weighting.map { areLengths($0.leftLengths) && areLengths($0.rightLengths) && areLengths($0.amplitudes) } ?? true
-    return areWeights && areLengths(singularValues) && areSmall(left) && areSmall(right)
+    return singularValues.allSatisfy { $0.isFinite && $0 >= 0 } && areSmall(left) && areSmall(right)
   }
 }
 

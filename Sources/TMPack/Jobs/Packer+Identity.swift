@@ -19,7 +19,6 @@ extension Packer {
       ],
     ]
     object["rate"] = rate?.json
-    if weighsDirections { object["decomposition"] = "weighted" }
     object["experts"] = .array(
       try inputs.experts.map { expert throws(StorageError) in
         var object: JSONObject = [

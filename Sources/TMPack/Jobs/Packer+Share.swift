@@ -54,7 +54,7 @@ extension Packer {
       return try finished()
     }
 
-    let worker = ShareWorker(try weighing(experts, besides: path), inputs, jobs, journal)
+    let worker = ShareWorker(self, inputs, jobs, journal)
     let bytes = try jobs.map { job throws(StorageError) in try worker.inputBytes(of: job.key) }
     var meter = ProgressMeter(total: bytes.reduce(0, +), report: progress)
     meter.stage = "share \(share)"

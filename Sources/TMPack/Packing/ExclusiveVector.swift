@@ -8,8 +8,6 @@ struct ExclusiveVector: ~Copyable {
   private let storage: UnsafeMutableBufferPointer<Float>
   /// What the vector is, but for the rounding of the expert's tensor, if it came as a product.
   var product: LowRankProduct?
-  /// Which of its directions matter, where a decomposition is to weigh them.
-  var metric: MatrixMetric?
 
   /// - Parameters:
   ///   - own, base: tensors of the same float dtype and shape.

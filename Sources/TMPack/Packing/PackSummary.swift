@@ -11,7 +11,6 @@ public struct PackSummary: Sendable {
       case otherShape = "of another shape, stored whole"
       case otherDType = "of another dtype, stored whole"
       case integer = "not floating-point, stored exactly"
-      case unmeasured = "not among its statistics, weighed by what the experts changed"
       case absentFromExpert = "of the shared model that the expert lacks"
     }
     public let expert: String

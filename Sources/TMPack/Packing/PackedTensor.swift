@@ -34,14 +34,12 @@ struct PackedTensor: Sendable {
   ///   - base: the shared tensor of that name as it is stored; nil when there is none. Its bytes are asked for at most once.
   ///   - makeFactor: approximates the tensor, if its dtype is float; nil keeps it exactly.
   ///   - product: what the expert adds to the shared tensor, if that is known; asked for at most once.
-  ///   - metric: which directions matter, given the shared tensor; asked for at most once.
   ///   - isCorrected: whether a factor goes with what makes it exact (TMP-6-17).
   /// - Throws: `nonFinite` for a NaN or an infinity in a tensor that is to be approximated.
   init(
     _ info: TensorInfo, _ bytes: UnsafeRawBufferPointer, base: SharedEntry?,
     baseBytes: () throws(StorageError) -> TensorBytes, makeFactor: FactorMaker?,
-    product: () throws(StorageError) -> LowRankProduct? = { nil },
-    metric: (TensorBytes) throws(StorageError) -> MatrixMetric? = { _ in nil }, isCorrected: Bool = false, level: Int
+    product: () throws(StorageError) -> LowRankProduct? = { nil }, isCorrected: Bool = false, level: Int
   ) throws(StorageError) {
     name = info.name
     source = Digest(of: bytes)
@@ -57,7 +55,7 @@ struct PackedTensor: Sendable {
     if let makeFactor, let format = info.dtype.floatFormat {
       try Self.refuseNonFinite(bytes, format)
       content = try Self.lossy(
-        makeFactor, base.info, format, bytes, try baseBytes(), product, metric, isCorrected, level: level)
+        makeFactor, base.info, format, bytes, try baseBytes(), product, isCorrected, level: level)
       return
     }
     content = .difference(
@@ -66,11 +64,8 @@ struct PackedTensor: Sendable {
 
   private static func lossy(
     _ makeFactor: FactorMaker, _ info: TensorInfo, _ format: FloatFormat, _ bytes: UnsafeRawBufferPointer,
-    _ base: TensorBytes, _ product: () throws(StorageError) -> LowRankProduct?,
-    _ metric: (TensorBytes) throws(StorageError) -> MatrixMetric?, _ isCorrected: Bool, level: Int
+    _ base: TensorBytes, _ product: () throws(StorageError) -> LowRankProduct?, _ isCorrected: Bool, level: Int
   ) throws(StorageError) -> Content {
-    // Before the vector, since it needs those of other experts.
-    let metric = try metric(base)
     var vector = try ExclusiveVector(of: bytes, against: base, format)
     guard let index = vector.firstNonFinite else {
       if vector.isZero {
@@ -79,7 +74,6 @@ struct PackedTensor: Sendable {
         return .difference(try EncodedPayload(differenceOf: bytes, against: base, dtype: info.dtype, level: level))
       }
       vector.product = try product()
-      vector.metric = metric
       let factor = try makeFactor(vector, info.shape)
       let correction =
         isCorrected ? try ExactUpgrade(info).correction(of: bytes, shared: base, factor, level: level) : nil

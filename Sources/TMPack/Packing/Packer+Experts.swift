@@ -46,7 +46,6 @@ extension Packer {
       if let reason = noteReason(packed, infos[index], manifest.entry(named: packed.name)?.info) {
         notes.add(reason, packed.name)
       }
-      if isUnmeasured(packed, infos[index], of: expert) { notes.add(.unmeasured, packed.name) }
       meter.advance(UInt64(infos[index].byteCount))
     }
     let absent = manifest.namesAbsent(from: source)
@@ -73,7 +72,6 @@ extension Packer {
         try PackedTensor(
           info, raw, base: base, baseBytes: baseBytes, makeFactor: makeFactor(info.name),
           product: { () throws(StorageError) in try expert.product(of: info, against: base!) },
-          metric: { shared throws(StorageError) in try metric(of: info, for: expert, shared) },
           isCorrected: storesCorrections, level: level)
       }
     }
@@ -105,15 +103,6 @@ extension Packer {
     case .difference: return info.dtype.floatFormat == nil ? .integer : nil
     case .unchanged, .lossy: return nil
     }
-  }
-
-  /// Whether an expert has statistics, but none of a matrix that they could have weighed.
-  private func isUnmeasured(_ packed: PackedTensor, _ info: TensorInfo, of expert: ExpertInput) -> Bool {
-    guard metrics != nil, expert.statistics != nil, case .lossy = packed.content, let matrix = info.shape.matrix else {
-      return false
-    }
-    return min(matrix.rows, matrix.columns) > 1 && rules.treatment(of: info.name) == .controlled
-      && !expert.isMeasured(info)
   }
 
   func place(_ files: [CarriedFile], in writer: ArchiveWriter) throws(StorageError) -> [CarriedFileEntry] {

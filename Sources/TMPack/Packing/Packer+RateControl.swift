@@ -11,33 +11,6 @@ extension Packer {
   /// Whether a rate has to be found before anything is packed.
   var searchesRate: Bool { rate != nil && rate?.fixedQuality == nil }
 
-  /// Whether bytes are spent for scores: an error that is asked for is the plain one.
-  var weighsDirections: Bool {
-    guard let rate, rate.objective == .balanced else { return false }
-    if case .error = rate.target { return false }
-    return true
-  }
-
-  /// This packer, with what matters to these experts where its rate control spends the bytes for scores.
-  ///
-  /// - Parameter path: scratch space is taken beside it.
-  func weighing(_ experts: [ExpertInput], besides path: String) throws(StorageError) -> Packer {
-    guard weighsDirections else { return self }
-    var packer = self
-    packer.metrics = try ExpertMetrics(of: experts, besides: path)
-    return packer
-  }
-
-  /// Which directions of a tensor that rate control decides on matter.
-  func metric(
-    of info: TensorInfo, for expert: ExpertInput, _ shared: TensorBytes
-  ) throws(StorageError) -> MatrixMetric? {
-    guard let metrics, case .controlled = rules.treatment(of: info.name) else { return nil }
-    // An adapter's update is its own few components.
-    guard expert.adapted == nil else { return nil }
-    return try metrics.metric(of: info, for: expert, base: shared)
-  }
-
   /// How each expert's tensors are approximated. With a budget or an error target, finds out first what it allows.
   func factorMakers(
     _ experts: [ExpertInput], _ shared: SharedTensors, _ writer: ArchiveWriter, _ path: String,
@@ -184,11 +157,8 @@ extension Packer {
         {
           if info.byteCount == 0 || Digest(of: raw) == base.digest { return .large(0) }
           try PackedTensor.refuseNonFinite(raw, format)
-          let shared = try baseBytes()
-          let metric = try metric(of: info, for: expert, shared)
-          var vector = try ExclusiveVector(of: raw, against: shared, format)
+          var vector = try ExclusiveVector(of: raw, against: try baseBytes(), format)
           if vector.isZero || vector.firstNonFinite != nil { return .large(0) }
-          vector.metric = metric
           vector.product = try expert.product(of: info, against: base)
           return .controlled(try QuantizableTensor(vector, shape: info.shape, demand))
         }

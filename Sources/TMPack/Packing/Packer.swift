@@ -34,8 +34,6 @@ public struct Packer: Sendable {
   public let options: [String: String]
   /// What has been done already, and where to keep what is done now.
   var journal: JobJournal?
-  /// Which directions matter to the experts that are being packed; nil where decompositions do not weigh them.
-  var metrics: ExpertMetrics?
 
   public init(
     sharedModel: SharedModel = .merged(TaskArithmetic()), rules: TensorRules, rate: RateControl? = nil,
@@ -76,8 +74,7 @@ public struct Packer: Sendable {
 
     meter.stage = "merging the shared model"
     let overflows = try writeShared(shared, experts, digests, to: writer, &meter)
-    let notes = try weighing(experts, besides: path).writeExperts(
-      experts, digests, to: writer, shared: shared.source, path, &meter)
+    let notes = try writeExperts(experts, digests, to: writer, shared: shared.source, path, &meter)
     return try finish(writer, experts: experts, notes: notes, overflows: overflows)
   }
 
@@ -108,8 +105,7 @@ public struct Packer: Sendable {
     var meter = ProgressMeter(
       total: try checkpoints.weightBytes() + expertBytes * expertPasses, report: progress)
     let digests = try digest(checkpoints, &meter)
-    let notes = try weighing(experts, besides: archive.path).writeExperts(
-      experts, digests, to: writer, shared: archive.givenSharedModel, archive.path, &meter)
+    let notes = try writeExperts(experts, digests, to: writer, shared: archive.givenSharedModel, archive.path, &meter)
     return try finish(writer, experts: experts, notes: notes)
   }
 

@@ -47,7 +47,6 @@ struct PreparedTensor: Sendable {
 
   private struct StoredVectors: Sendable {
     let singularValues: [Double]
-    let weighting: SingularVectors.Weighting?
     /// The left vectors and then the right ones.
     let vectors: KeptNumbers<Float>
   }
@@ -59,7 +58,7 @@ struct PreparedTensor: Sendable {
     energy = tensor.energy
     stored = try tensor.vectors.map { vectors throws(StorageError) in
       StoredVectors(
-        singularValues: vectors.singularValues, weighting: vectors.weighting,
+        singularValues: vectors.singularValues,
         vectors: try KeptNumbers([vectors.left, vectors.right], in: record, or: scratch))
     }
   }
@@ -91,7 +90,7 @@ struct PreparedTensor: Sendable {
     let both = try stored.vectors.loaded()
     let vectors = SingularVectors(
       rows: rows, columns: columns, singularValues: stored.singularValues, left: Array(both[..<(rank * rows)]),
-      right: Array(both[(rank * rows)...]), weighting: stored.weighting)
+      right: Array(both[(rank * rows)...]))
     return QuantizableTensor(rows: rows, columns: columns, energy: energy, vectors: vectors)
   }
 }

@@ -95,8 +95,7 @@ struct QuantizableTensor: Sendable {
       return
     }
     vectors = try SingularVectors(
-      of: MatrixView(vector.values, rows: rows, columns: columns), rank: min(rank, rows, columns),
-      under: vector.metric)
+      of: MatrixView(vector.values, rows: rows, columns: columns), rank: min(rank, rows, columns))
   }
 
   /// As many triplets as a setting can make use of.

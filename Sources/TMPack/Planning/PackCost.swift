@@ -44,8 +44,7 @@ struct MemoryModel {
   ///
   /// - Parameters:
   ///   - rank: components to compute; nil for what is kept exactly.
-  ///   - isWeighed: whether directions are weighed. Other experts' vectors are looked at before there is this one.
-  func packing(_ info: TensorInfo, rank: Int?, isWeighed: Bool = false, isCorrected: Bool) -> Job {
+  func packing(_ info: TensorInfo, rank: Int?, isCorrected: Bool) -> Job {
     let bytes = Double(info.byteCount)
     let values = 4 * Double(info.shape.elementCount)
     let own = isMapped ? 0 : bytes
@@ -63,8 +62,7 @@ struct MemoryModel {
       // Gram: s² doubles and a workspace of twice as many. Otherwise 4 l (m + n) floats. Then, when these are gone, both sides
       // in float64 and in float32.
       let decomposing = isGram ? 24 * short * short : 16 * subspace * (Double(rows) + Double(columns))
-      // What is decomposed is a weighted copy, made by way of another.
-      making = max(decomposing, 3 * vectors) + (isWeighed ? 2 * values : 0)
+      making = max(decomposing, 3 * vectors)
       result = min(vectors, values)
     }
     // The factor is measured a panel at a time.

@@ -20,8 +20,7 @@ extension PlanningRun {
     let packing = experts.map { expert in
       memory.peak(
         expert.checkpoint.source.tensors.map {
-          memory.packing(
-            $0, rank: rank(of: $0), isWeighed: packer.metrics != nil, isCorrected: packer.storesCorrections)
+          memory.packing($0, rank: rank(of: $0), isCorrected: packer.storesCorrections)
         })
     }
     // Files are mapped while they are digested, whatever the mode.

@@ -8,7 +8,7 @@ import TensorKit
 /// One plan in the making.
 struct PlanningRun {
   let planner: Planner
-  let packer: Packer
+  var packer: Packer { planner.packer }
   /// The base or the given shared model.
   let reference: Checkpoint
   let shared: any TensorSource
@@ -44,8 +44,7 @@ struct PlanningRun {
     self.reference = reference
     self.experts = experts
     self.output = output
-    let packer = try planner.packer.weighing(experts, besides: output ?? "tmpack-plan")
-    self.packer = packer
+    let packer = planner.packer
     switch packer.sharedModel {
     case .merged(let method):
       shared = try SharedModelSource(

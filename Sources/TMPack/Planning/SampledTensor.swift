@@ -89,9 +89,7 @@ struct ExpertSampler: Sendable {
     func pack(_ maker: FactorMaker?, isCorrected: Bool) throws(StorageError) -> PackedTensor {
       try PackedTensor(
         info, raw, base: base?.entry, baseBytes: { () throws(StorageError) in base!.bytes }, makeFactor: maker,
-        product: { () throws(StorageError) in try product(base!.entry) },
-        metric: { shared throws(StorageError) in try packer.metric(of: info, for: expert, shared) },
-        isCorrected: isCorrected, level: packer.level)
+        product: { () throws(StorageError) in try product(base!.entry) }, isCorrected: isCorrected, level: packer.level)
     }
     let isStandard =
       base != nil && info.dtype.floatFormat != nil && packer.rules.exception(for: info.name) == nil
@@ -122,9 +120,7 @@ struct ExpertSampler: Sendable {
         seconds: seconds)
     }
     let lossless = packer.rules.standard == .exact ? packed! : try pack(nil, isCorrected: false)
-    let metric = try packer.metric(of: info, for: expert, base.bytes)
     var vector = try ExclusiveVector(of: raw, against: base.bytes, format)
-    vector.metric = metric
     if lossless.content.isUnchanged || vector.isZero || vector.firstNonFinite != nil {
       let packed = packed ?? lossless
       return SampledTensor(

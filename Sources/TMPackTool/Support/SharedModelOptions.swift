@@ -16,8 +16,7 @@ struct MergingOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "What was measured of an expert on data, as safetensors: for fisher and regmean, and for pack to keep what matters.",
-      valueName: "expert=path"))
+      "What was measured of an expert on data, as safetensors, for fisher and regmean.", valueName: "expert=path"))
   var statistics: [StatisticsPath] = []
 
   func validate() throws {
