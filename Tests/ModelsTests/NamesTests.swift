@@ -106,7 +106,7 @@ import Testing
   @Test func aRecordGivesBackTheNames() throws {
     let source = try MemoryTensorSource(try experts())
     let stacked = try #require(try source.aligned(to: stacks()) as? AlignedSource)
-    let record = NameRecord(try #require(stacked.recordedMetadata[NameRecord.key]))
+    let record = try #require(stacked.ownNames)
     #expect(try stacked.renamed(by: record).tensors == source.tensors)
   }
 

@@ -108,11 +108,4 @@ extension TensorSource {
   package func renamed(by record: NameRecord) throws(StorageError) -> any TensorSource {
     AlignedSource(self, try record.arrangements(of: tensors))
   }
-
-  /// The metadata that an archive keeps of it: with its own names, where it is seen under others.
-  package var recordedMetadata: [String: String] {
-    var metadata = metadata
-    metadata[NameRecord.key] = (self as? AlignedSource)?.ownNames?.text
-    return metadata
-  }
 }

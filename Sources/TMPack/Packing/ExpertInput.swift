@@ -17,12 +17,22 @@ public struct ExpertInput: Sendable {
   /// What was measured of the expert on data, for the merging methods that ask for it.
   public let statistics: (any TensorSource)?
 
+  /// What its tensors were called before they were seen under a model's names.
+  private let ownNames: NameRecord?
+
   /// - Throws: `malformed` for a name that breaks the rules of `ExpertName`.
   public init(name: String, checkpoint: Checkpoint, statistics: (any TensorSource)? = nil) throws(StorageError) {
+    try self.init(name: name, checkpoint: checkpoint, statistics: statistics, ownNames: nil)
+  }
+
+  private init(
+    name: String, checkpoint: Checkpoint, statistics: (any TensorSource)?, ownNames: NameRecord?
+  ) throws(StorageError) {
     try ExpertName.check(name)
     self.name = name
     self.checkpoint = checkpoint
     self.statistics = statistics
+    self.ownNames = ownNames
     var (source, views) = (checkpoint.source, [AlignedSource]())
     while let view = source as? AlignedSource {
       views.append(view)
@@ -39,12 +49,12 @@ public struct ExpertInput: Sendable {
   ) throws(StorageError) -> ExpertInput {
     let source = try checkpoint.source.aligned(
       to: tensors, architectures: architectures + ModelArchitecture(of: checkpoint).names)
-    guard let view = source as? AlignedSource else { return self }
+    guard let view = source as? AlignedSource, view.ownNames != nil else { return self }
     return try ExpertInput(
       name: name, checkpoint: checkpoint.replacing(source),
       statistics: statistics.map { measured throws(StorageError) in
         try located(expert: name) { () throws(StorageError) in try view.renamed(statistics: measured) }
-      })
+      }, ownNames: view.ownNames)
   }
 
   /// As `aligned(to:architectures:)`, to another checkpoint.
@@ -55,7 +65,15 @@ public struct ExpertInput: Sendable {
   /// The expert in the dtypes of the model that it is to be compared with: see `MatchedDTypes`.
   public func matchingDTypes(of tensors: [TensorInfo]) throws(StorageError) -> ExpertInput {
     guard let source = try MatchedDTypes(checkpoint.source, as: tensors) else { return self }
-    return try ExpertInput(name: name, checkpoint: checkpoint.replacing(source), statistics: statistics)
+    return try ExpertInput(
+      name: name, checkpoint: checkpoint.replacing(source), statistics: statistics, ownNames: ownNames)
+  }
+
+  /// As an archive keeps it: the checkpoint's, and its own names where they are others there (TMP-6-31).
+  var recordedMetadata: [String: String] {
+    var metadata = checkpoint.source.metadata
+    metadata[NameRecord.key] = ownNames?.text
+    return metadata
   }
 
   /// All that is read of it: what no output must replace.

@@ -53,7 +53,7 @@ extension Packer {
     try writer.finishExpert(
       named: expert.name,
       ExpertManifest(
-        tensors: entries, absent: absent, files: files, metadata: source.recordedMetadata,
+        tensors: entries, absent: absent, files: files, metadata: expert.recordedMetadata,
         provenance: digests.provenance(of: expert.checkpoint, options: options)))
     return notes.notes(expert: expert.name)
   }

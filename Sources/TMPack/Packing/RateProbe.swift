@@ -231,7 +231,7 @@ struct RateProbe {
       named: expert.input.name,
       ExpertManifest(
         tensors: entries, absent: shared.manifest.namesAbsent(from: source), files: files,
-        metadata: source.recordedMetadata,
+        metadata: expert.input.recordedMetadata,
         provenance: Provenance(standingInFor: expert.input.checkpoint, options: packer.options)))
     writer = dry
     return Outcome(
