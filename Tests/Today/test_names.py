@@ -240,8 +240,9 @@ def test_adapters_in_and_out(made, name, tmp_path):
         got = type(model(name)).from_pretrained(tmp_path / f"{form}-merged").state_dict()
         assert_same(want, {k: got[k] for k in want}, 1e-6)
         run("export", "--peft", f"{tmp_path}/{form}.tmpack#x", "-o", tmp_path / f"{form}-lora", "--shared-out", tmp_path / f"{form}-shared")
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
             base = type(model(name)).from_pretrained(tmp_path / f"{form}-shared")
             again = PeftModel.from_pretrained(base, tmp_path / f"{form}-lora").merge_and_unload().state_dict()
+        assert not [w for w in said if "adapter keys" in str(w.message)], [str(w.message)[:200] for w in said]
         assert_same(want, {k: again[k] for k in want}, 1e-6)
