@@ -140,7 +140,8 @@ def test_modules_of_sentence_transformers(tmp_path):
     config = BertConfig(
         vocab_size=15, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
         max_position_embeddings=32)
-    models = sentence_transformers.models
+    from sentence_transformers import models
+
     for seed in (1, 2):
         torch.manual_seed(seed)
         BertModel(config).save_pretrained(tmp_path / "bert")
