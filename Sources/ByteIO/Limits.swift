@@ -69,6 +69,7 @@ public enum Limits {
   // PEFT's adapter_config.json
   public static let adapterConfigurationBytes: UInt64 = 1 << 20
   public static let adapterRank = 16_384
+  public static let adapterExperts = 4096
 
   // GGUF
   public static let ggufHeaderBytes = 64 << 20

@@ -6,6 +6,7 @@ Environment: TMPACK, the path of the tool (default: the debug build).
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import warnings
@@ -63,6 +64,29 @@ def qwen2():
     return transformers.Qwen2ForCausalLM(transformers.Qwen2Config(
         vocab_size=24, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=4,
         num_key_value_heads=2, tie_word_embeddings=False))
+
+
+def mixtral():
+    torch.manual_seed(0)
+    return transformers.MixtralForCausalLM(transformers.MixtralConfig(
+        vocab_size=24, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=4, num_local_experts=3, num_experts_per_tok=2))
+
+
+def qwen3_moe():
+    torch.manual_seed(0)
+    return transformers.Qwen3MoeForCausalLM(transformers.Qwen3MoeConfig(
+        vocab_size=24, hidden_size=16, intermediate_size=24, moe_intermediate_size=8, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=4, num_experts=3, num_experts_per_tok=2, head_dim=4))
+
+
+def gpt_oss():
+    """Its experts' matrices are [inputs, outputs], and `down_proj` is square."""
+    torch.manual_seed(0)
+    return transformers.GptOssForCausalLM(transformers.GptOssConfig(
+        vocab_size=24, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=4,
+        num_key_value_heads=4, num_local_experts=3, num_experts_per_tok=2, head_dim=4,
+        layer_types=["full_attention"]))
 
 
 def train(model, seed=5):
@@ -167,6 +191,35 @@ CASES = {
 def test_is_what_peft_merges(name, tmp_path):
     build, config = CASES[name]
     make(tmp_path, build, **config)
+    compare(unpacked(tmp_path), tmp_path / "merged")
+
+
+BOTH = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
+EXPERTS = {
+    "mixtral, all": (mixtral, dict(target_modules="all-linear")),
+    "mixtral, by old names": (mixtral, dict(target_modules=["q_proj", "w1", "w2", "w3"], use_rslora=True)),
+    "mixtral, one parameter": (mixtral, dict(target_modules=[], target_parameters=["experts.down_proj"])),
+    "qwen3, all": (qwen3_moe, dict(target_modules="all-linear")),
+    "qwen3, other ranks": (qwen3_moe, dict(
+        target_modules=["q_proj"], target_parameters=BOTH, rank_pattern={"model.layers.0.mlp.experts.down_proj": 3},
+        alpha_pattern={".*gate_up_proj": 5})),
+    "gpt-oss": (gpt_oss, dict(target_modules=["q_proj"], target_parameters=BOTH)),
+    "gpt-oss, square only": (gpt_oss, dict(target_modules=[], target_parameters=BOTH[1:])),
+}
+
+
+@pytest.mark.parametrize("layout", ["fused", "as saved"])
+@pytest.mark.parametrize("name", EXPERTS)
+def test_experts_are_what_peft_merges(name, layout, tmp_path):
+    """On a base with stacks as in memory, and as the model is saved by default: a matrix for each expert of most."""
+    build, config = EXPERTS[name]
+    make(tmp_path, build, **config)
+    if layout == "fused":
+        for folder in ("base", "merged"):
+            model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / folder)
+            model.save_pretrained(tmp_path / f"fused-{folder}", save_original_format=False)
+            shutil.rmtree(tmp_path / folder)
+            (tmp_path / f"fused-{folder}").rename(tmp_path / folder)
     compare(unpacked(tmp_path), tmp_path / "merged")
 
 

@@ -24,8 +24,7 @@ extension AdapterConfiguration {
 
   private static let unmergeable = [
     ("layer_replication", "repeats layers of the base"), ("alora_invocation_tokens", "depends on the tokens"),
-    ("target_parameters", "adapts parameters instead of modules"), ("use_bdlora", "is made of blocks"),
-    ("arrow_config", "has a router"), ("enable_lora", "updates parts of a weight"),
+    ("use_bdlora", "is made of blocks"), ("arrow_config", "has a router"), ("enable_lora", "updates parts of a weight"),
   ]
 
   /// Beside those that are read: what bears on training only, on loading, or on what another member says.
@@ -36,7 +35,8 @@ extension AdapterConfiguration {
   private static let known: Set<String> = [
     "peft_type", "task_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision", "inference_mode",
     "r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora", "use_dora", "lora_bias", "fan_in_fan_out",
-    "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "modules_to_save", "bias",
+    "target_modules", "target_parameters", "exclude_modules", "layers_to_transform", "layers_pattern",
+    "modules_to_save", "bias",
     "lora_dropout", "init_lora_weights", "megatron_config", "megatron_core", "trainable_token_indices",
     "ensure_weight_tying", "loftq_config", "eva_config", "corda_config", "lora_ga_config", "velora_config",
     "monteclora_config", "use_qalora", "qalora_group_size", "runtime_config", "merge_weights",

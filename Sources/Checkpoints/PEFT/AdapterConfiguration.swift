@@ -10,6 +10,8 @@ public struct AdapterConfiguration: Sendable {
   /// r and α of modules that no pattern names.
   let rank: Int
   let alpha: Double
+  /// Of modules by their whole names, before any pattern.
+  private var ofModules: [ExactString: (rank: Int, alpha: Double)] = [:]
   private let rankPatterns: [(pattern: ModulePattern, rank: Int)]
   private let alphaPatterns: [(pattern: ModulePattern, alpha: Double)]
   /// Whether the scaling is α / √r instead of α / r (Kalajdzievski, 2023, arXiv 2312.03732).
@@ -25,6 +27,8 @@ public struct AdapterConfiguration: Sendable {
   let trainableTokens: TrainableTokens
   /// Modules that are trained whole: names, or ends of names behind a dot.
   private let modulesToSave: [String]
+  /// Parameters that are adapted instead of modules: names, or ends of names behind a dot.
+  private let targetParameters: [String]
   /// Whether tied modules stay tied when one of them is trained whole.
   package let keepsTies: Bool
 
@@ -38,7 +42,24 @@ public struct AdapterConfiguration: Sendable {
 
   /// - Throws: `malformed`; `unsupportedFeature` for another kind of adapter, or one that is not simply added to the base.
   init(parsing text: UnsafeRawBufferPointer) throws(StorageError) {
-    let object = try JSONValue(parsing: text).asObject("the adapter's configuration")
+    try self.init(JSONValue(parsing: text).asObject("the adapter's configuration"))
+  }
+
+  /// Of an adapter that says for each module what its rank and α are; see `set`.
+  init(isDecomposed: Bool) {
+    (rank, alpha) = (1, 1)
+    (rankPatterns, alphaPatterns) = ([], [])
+    (isRankStabilized, isTransposed, hasBiases) = (false, false, false)
+    self.isDecomposed = isDecomposed
+    baseModelName = nil
+    trainableTokens = .byModule([])
+    (modulesToSave, targetParameters) = ([], [])
+    keepsTies = false
+  }
+
+  mutating func set(_ module: String, rank: Int, alpha: Double) { ofModules[ExactString(module)] = (rank, alpha) }
+
+  init(_ object: JSONObject) throws(StorageError) {
     func flag(_ name: String) throws(StorageError) -> Bool {
       switch object[name] {
       case nil, .null: return false
@@ -65,23 +86,24 @@ public struct AdapterConfiguration: Sendable {
     hasBiases = try flag("lora_bias")
     keepsTies = try flag("ensure_weight_tying")
     trainableTokens = try Self.trainableTokens(object["trainable_token_indices"])
-    modulesToSave =
-      if let names = object["modules_to_save"], names != .null {
-        try names.asArray("\"modules_to_save\"").map { name throws(StorageError) in
-          try name.asString("a name in \"modules_to_save\"")
-        }
-      } else { [] }
+    modulesToSave = try Self.names(object, "modules_to_save")
+    targetParameters = try Self.names(object, "target_parameters")
     if case .string(let name) = object["base_model_name_or_path"] { baseModelName = name } else { baseModelName = nil }
   }
 
   /// r of a module, by peft's rules: the first pattern that fits.
-  func rank(of module: String) -> Int { rankPatterns.first { $0.pattern.matches(module) }?.rank ?? rank }
+  package func rank(of module: String) -> Int {
+    ofModules[ExactString(module)]?.rank ?? rankPatterns.first { $0.pattern.matches(module) }?.rank ?? rank
+  }
 
   /// What B · A is multiplied by: α / r, or α / √r.
-  func scale(of module: String) -> Float {
-    let alpha = alphaPatterns.first { $0.pattern.matches(module) }?.alpha ?? alpha
-    let rank = Double(rank(of: module))
-    return Float(alpha / (isRankStabilized ? rank.squareRoot() : rank))
+  package func scale(of module: String) -> Float { Float(scaling(of: module, rank: rank(of: module))) }
+
+  /// The same of a module of that rank.
+  func scaling(of module: String, rank: Int) -> Double {
+    let alpha =
+      ofModules[ExactString(module)]?.alpha ?? alphaPatterns.first { $0.pattern.matches(module) }?.alpha ?? alpha
+    return alpha / (isRankStabilized ? Double(rank).squareRoot() : Double(rank))
   }
 
   /// Whether a module is trained whole, by itself or in a module around it.
@@ -96,6 +118,22 @@ public struct AdapterConfiguration: Sendable {
 
   private static func ends(_ module: String, with name: String) -> Bool {
     module.hasSameBytes(as: name) || module.hasSuffix("." + name)
+  }
+
+  /// Parameters of a module that are adapted by themselves, if the module has them: their own names, sorted.
+  package func parameters(of module: String) -> [String] {
+    let names = targetParameters.compactMap { target -> String? in
+      guard let dot = target.lastIndex(of: ".") else { return target }
+      return Self.ends(module, with: String(target[..<dot])) ? String(target[target.index(after: dot)...]) : nil
+    }
+    return Set(names).sorted { $0.precedesInBytes($1) }
+  }
+
+  private static func names(_ object: JSONObject, _ member: String) throws(StorageError) -> [String] {
+    guard let value = object[member], value != .null else { return [] }
+    return try value.asArray("\"\(member)\"").map { name throws(StorageError) in
+      try name.asString("a name in \"\(member)\"")
+    }
   }
 
   /// The rows of a module's weight that the adapter replaces; nil if it has none of that module.
@@ -113,7 +151,7 @@ public struct AdapterConfiguration: Sendable {
     return rank
   }
 
-  private static func alpha(_ value: JSONValue, _ what: String) throws(StorageError) -> Double {
+  static func alpha(_ value: JSONValue, _ what: String) throws(StorageError) -> Double {
     let alpha: Double
     switch value {
     case .integer(let integer): alpha = Double(integer)

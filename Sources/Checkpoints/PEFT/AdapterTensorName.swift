@@ -32,6 +32,7 @@ enum AdapterTensorName {
     ("lora_embedding_B", .embeddingB, ""),
   ]
 
+  private static let magnitude = "lora_magnitude_vector"
   /// Of VeLoRA and MonteCLoRA.
   private static let trainingStates = ["lora_velora_embed", "lora_monteclora_sampler"]
 
@@ -41,20 +42,26 @@ enum AdapterTensorName {
     if components.starts(with: ["base_model", "model"]) { components.removeFirst(2) }
     func joined(_ components: some Sequence<String>) -> String { components.joined(separator: ".") }
 
-    if let place = components.firstIndex(where: { $0.hasPrefix("lora_") }) {
+    // Modules of other libraries begin with "lora_" too.
+    let place =
+      components.firstIndex { component in
+        Self.magnitude == component || Self.trainingStates.contains(component)
+          || Self.sides.contains { $0.marker == component }
+      } ?? components.lastIndex { $0.hasPrefix("lora_") }
+    if let place {
       if Self.trainingStates.contains(components[place]) {
         self = .trainingState
         return
       }
-      // A module within one that is wrapped, as the output of an attention is.
-      let module = joined(
-        (0..<place).filter { components[$0] != "base_layer" || $0 == place - 1 }.map { components[$0] })
+      // A module within one that is wrapped, as the output of an attention is; behind it, wrappers of parameters.
+      let end = components[..<place].lastIndex { $0 != "base_layer" }.map { $0 + 1 } ?? 0
+      let module = joined(components[..<end].filter { $0 != "base_layer" } + components[end..<place])
       var rest = Array(components[(place + 1)...])
       let last = rest.last
       let isWeight = last == "weight"
       if isWeight || last == "bias" { rest.removeLast() }
       if rest.count <= 1 {
-        if components[place] == "lora_magnitude_vector" {
+        if components[place] == Self.magnitude {
           self = .magnitude(module: module)
           return
         }

@@ -8,16 +8,21 @@ import TensorKit
 ///
 /// Source: Hu et al., LoRA, 2021, arXiv 2106.09685; `peft/tuners/lora` and `peft/utils/save_and_load.py`.
 public struct LoRAAdapter: Sendable {
-  /// What is added to one module's weight: scale · B · A, of `rank`.
+  /// What is added to one module's weight, or to another of its parameters: scale · B · A, of `rank`.
   package struct Update: Sendable {
     /// As the adapter names it.
     package let module: String
-    /// [rank, inputs…].
+    /// Wrappers around this one: peft has one inside another for the parameters of a module.
+    package let depth: Int
+    /// [rank, inputs…]; of a stack [matrices · rank, inputs], one matrix's rows after another's.
     package let a: TensorInfo
-    /// [outputs, rank], and ones.
+    /// [outputs, rank], and ones; of a stack [outputs, rank · matrices], the first component's columns first.
     package let b: TensorInfo
-    package let rank: Int
-    package let scale: Float
+    /// Of what may be a stack, as long as that is not known, the components of all its matrices.
+    package private(set) var rank: Int
+    /// How many matrices the parameter is a stack of; nil where it is one.
+    package private(set) var stackHeight: Int?
+    package private(set) var scale: Float
     package let isEmbedding: Bool
     /// Of DoRA: a number for each output.
     package let magnitude: TensorInfo?
@@ -25,7 +30,7 @@ public struct LoRAAdapter: Sendable {
     package let bias: TensorInfo?
 
     package var outputs: Int { b.shape.dimensions[0] }
-    package var inputs: Int { a.shape.elementCount / rank }
+    package var inputs: Int { a.shape.elementCount / a.shape.dimensions[0] }
   }
 
   /// A tensor that stands in for the base's.
@@ -64,26 +69,26 @@ public struct LoRAAdapter: Sendable {
 
   /// As peft writes it by default.
   package static let weightFileName = "adapter_model.safetensors"
-  private static let weightFileNames = [weightFileName, "adapter_model.bin"]
+  static let weightFileNames = [weightFileName, "adapter_model.bin"]
 
-  /// Whether `path` is a folder with an adapter, and no whole checkpoint beside it.
-  public static func isAdapter(_ path: String) -> Bool {
-    func has(_ name: String) -> Bool { FileTree.kind(of: FileTree.join(path, name)) == .file }
-    return FileTree.kind(of: path) == .folder && has(AdapterConfiguration.fileName)
-      && weightFileNames.contains(where: has)
-  }
+  /// Whether `path` is a folder with an adapter and no whole checkpoint beside it, or a file with nothing but updates.
+  public static func isAdapter(_ path: String) -> Bool { AdapterLayout(of: path) != nil }
 
   /// - Throws: `malformed` for a configuration or tensors that do not belong together; `unsupportedFeature`;
   ///   `limitExceeded`; what the readers throw. Each names the file, and the tensor if it is one's.
   public init(_ path: String, mode: InputMode = .automatic) throws(StorageError) {
-    self.path = path
-    let configurationPath = FileTree.join(path, AdapterConfiguration.fileName)
-    configuration = try located(file: configurationPath) { () throws(StorageError) in
-      let file = try ReadableFile(configurationPath, mode: .read)
-      try Limits.check(file.size, atMost: Limits.adapterConfigurationBytes, "the size of the configuration")
-      return try file.bytes(at: 0, count: Int(file.size)).withBytes { raw throws(StorageError) in
-        try AdapterConfiguration(parsing: raw)
-      }
+    switch AdapterLayout(of: path) ?? .peft {
+    case .peft: try self.init(peft: path, mode)
+    case .mlx: try self.init(mlx: path, mode)
+    case .diffusers: try self.init(file: FileTree.join(path, LoRAFile.diffusersName), in: path, mode)
+    case .file: try self.init(file: path, in: nil, mode)
+    }
+  }
+
+  private init(peft path: String, _ mode: InputMode) throws(StorageError) {
+    let (configurationPath, text) = try Self.configuration(in: path)
+    let configuration = try located(file: configurationPath) { () throws(StorageError) in
+      try text.withBytes { raw throws(StorageError) in try AdapterConfiguration(parsing: raw) }
     }
     let names = Set(try FileTree.names(in: path))
     try Self.refuseWholeCheckpoint(amongst: names, path)
@@ -91,10 +96,54 @@ public struct LoRAAdapter: Sendable {
       throw StorageError(.unknownFormat, "holds no \(Self.weightFileNames.joined(separator: " or "))", file: path)
     }
     let weightsPath = FileTree.join(path, weights)
-    weightFiles = [weightsPath, configurationPath]
-    source = try CheckpointFormat.open(weightsPath, mode: mode)
-    (carriedFiles, skippedFiles) = try ModelFolder.otherFiles(
-      in: path, used: Set(Self.weightFileNames + [AdapterConfiguration.fileName]))
+    try self.init(
+      path, configuration, CheckpointFormat.open(weightsPath, mode: mode),
+      weightFiles: [weightsPath, configurationPath],
+      others: ModelFolder.otherFiles(in: path, used: Set(Self.weightFileNames + [AdapterConfiguration.fileName])))
+  }
+
+  private init(mlx path: String, _ mode: InputMode) throws(StorageError) {
+    let (configurationPath, text) = try Self.configuration(in: path)
+    let weightsPath = FileTree.join(path, MLXAdapter.weightFileName)
+    let source = try CheckpointFormat.open(weightsPath, mode: mode)
+    let (view, configuration) = try text.withBytes { raw throws(StorageError) in
+      try MLXAdapter.view(source, configuration: raw, configurationPath: configurationPath)
+    }
+    try self.init(
+      path, configuration, view, weightFiles: [weightsPath, configurationPath],
+      others: ModelFolder.otherFiles(in: path, used: [MLXAdapter.weightFileName, AdapterConfiguration.fileName]))
+  }
+
+  /// - Parameter folder: which the file is in with others that travel with it; nil for a lone file.
+  private init(file: String, in folder: String?, _ mode: InputMode) throws(StorageError) {
+    let (view, configuration) = try LoRAFile.view(CheckpointFormat.open(file, mode: mode))
+    try self.init(
+      folder ?? file, configuration, view, weightFiles: [file],
+      others: folder.map { path throws(StorageError) in
+        try ModelFolder.otherFiles(in: path, used: [LoRAFile.diffusersName])
+      } ?? ([], []))
+  }
+
+  private static func configuration(in folder: String) throws(StorageError) -> (path: String, [UInt8]) {
+    let path = FileTree.join(folder, AdapterConfiguration.fileName)
+    return try located(file: path) { () throws(StorageError) in
+      let file = try ReadableFile(path, mode: .read)
+      try Limits.check(file.size, atMost: Limits.adapterConfigurationBytes, "the size of the configuration")
+      return (path, try file.bytes(at: 0, count: Int(file.size)))
+    }
+  }
+
+  /// - Parameter source: with peft's names and layout.
+  private init(
+    _ path: String, _ configuration: AdapterConfiguration, _ source: any TensorSource, weightFiles: [String],
+    others: (carried: [CarriedFile], skipped: [SkippedFile])
+  ) throws(StorageError) {
+    self.path = path
+    self.configuration = configuration
+    self.source = source
+    self.weightFiles = weightFiles
+    (carriedFiles, skippedFiles) = others
+    let weightsPath = weightFiles[0]
     let parts = try Parts(source)
     wholeTensors = parts.whole.sorted { $0.key.text.precedesInBytes($1.key.text) }
       .map { [configuration] entry in
@@ -186,7 +235,13 @@ extension LoRAAdapter.Update {
     func refusal(_ info: TensorInfo, _ why: String) -> StorageError {
       StorageError(.malformed, "\(why); its shape is \(info.shape)", tensor: info.name)
     }
-    let rank = configuration.rank(of: module)
+    var name = module
+    var depth = 0
+    while name.hasSuffix(Self.wrapper) {
+      name.removeLast(Self.wrapper.count)
+      depth += 1
+    }
+    let mayBeOfParameter = !configuration.parameters(of: name).isEmpty
     guard a.shape.dimensions.count >= 2, a.shape.elementCount > 0 else { throw refusal(a, "is not [rank, inputs]") }
     guard b.shape.dimensions.count >= 2, b.shape.elementCount > 0,
       b.shape.dimensions.dropFirst(2).allSatisfy({ $0 == 1 })
@@ -194,8 +249,11 @@ extension LoRAAdapter.Update {
     guard a.shape.dimensions[0] == b.shape.dimensions[1] else {
       throw refusal(b, "does not fit \(a.name), whose shape is \(a.shape)")
     }
-    guard a.shape.dimensions[0] == rank else {
-      throw refusal(a, "is not of rank \(rank), as \(AdapterConfiguration.fileName) says")
+    let rank = mayBeOfParameter ? a.shape.dimensions[0] : configuration.rank(of: name)
+    guard a.shape.dimensions[0] == rank else { throw Self.otherRank(a, rank) }
+    guard depth == 0 || mayBeOfParameter else {
+      throw StorageError(
+        .unsupportedFeature, "is of a wrapped module, of which no parameter is adapted", tensor: a.name)
     }
     for info in [a, b, sides.magnitude, sides.bias].compactMap({ $0 }) where info.dtype.floatFormat == nil {
       throw StorageError(.unsupportedFeature, "is of dtype \(info.dtype.rawValue)", tensor: info.name)
@@ -220,15 +278,57 @@ extension LoRAAdapter.Update {
     if let bias = sides.bias, bias.shape.dimensions != [b.shape.dimensions[0]] {
       throw refusal(bias, "is not one number for each of \(b.shape.dimensions[0]) outputs")
     }
-    self.module = module
+    self.module = name
+    self.depth = depth
     self.a = a
     self.b = b
     self.rank = rank
-    scale = configuration.scale(of: module)
+    scale = configuration.scale(of: name)
     self.isEmbedding = isEmbedding
     magnitude = sides.magnitude
     bias = sides.bias
     guard scale.isFinite else { throw refusal(a, "has a scaling that is not finite") }
+  }
+}
+
+extension LoRAAdapter.Update {
+  private static let wrapper = ".base_layer"
+
+  private static func otherRank(_ a: TensorInfo, _ rank: Int) -> StorageError {
+    StorageError(
+      .malformed, "is not of rank \(rank), as \(AdapterConfiguration.fileName) says; its shape is \(a.shape)",
+      tensor: a.name)
+  }
+
+  /// The update of a module's weight, as it is unless the module has a parameter that is adapted.
+  ///
+  /// - Throws: `malformed` for another rank than the configuration's.
+  package func ofModule(_ configuration: AdapterConfiguration) throws(StorageError) -> Self {
+    guard rank == configuration.rank(of: module) else { throw Self.otherRank(a, configuration.rank(of: module)) }
+    guard depth == 0 else {
+      throw StorageError(.shapeMismatch, "is of a parameter that the base does not have", tensor: a.name)
+    }
+    return self
+  }
+
+  /// The update of one of a module's parameters, whose patterns are matched against its whole name; nil if it does not fit.
+  package func ofParameter(
+    _ name: String, _ shape: Shape, _ configuration: AdapterConfiguration
+  ) -> Self? {
+    let parameter = "\(module).\(name)"
+    let isStack = shape.dimensions.count == 3
+    let (components, overflows) = configuration.rank(of: parameter)
+      .multipliedReportingOverflow(by: isStack ? shape.dimensions[0] : 1)
+    guard !overflows, components == a.shape.dimensions[0], a.shape.dimensions.count == 2, b.shape.dimensions.count == 2,
+      isStack || shape.dimensions.count == 2, magnitude == nil, bias == nil, !isEmbedding
+    else { return nil }
+    let matrix = shape.dimensions.suffix(2)
+    guard matrix == [outputs, inputs] || isStack && matrix == [inputs, outputs] else { return nil }
+    var update = self
+    update.rank = configuration.rank(of: parameter)
+    update.scale = configuration.scale(of: parameter)
+    update.stackHeight = isStack ? shape.dimensions[0] : nil
+    return update
   }
 }
 

@@ -129,22 +129,37 @@ public struct AdaptedSource: TensorSource {
   /// What is added to `unadapted`; nil where nothing is, or where the sum is no more than a part of it.
   package func product(of info: TensorInfo) throws(StorageError) -> LowRankProduct? {
     guard let change = changes[ExactString(info.name)], !change.updates.isEmpty, change.rows.isEmpty,
-      change.updates.allSatisfy({ $0.update.magnitude == nil })
+      change.updates.allSatisfy({ $0.update.magnitude == nil && $0.update.stackHeight == nil })
     else { return nil }
-    let products = try change.updates.map { update throws(StorageError) in try product(update) }
-    return products.count == 1 ? products[0] : LowRankProduct(sumOf: products)
+    let all = try change.updates.map { update throws(StorageError) in try products(update)[0] }
+    return all.count == 1 ? all[0] : LowRankProduct(sumOf: all)
   }
 
-  private func product(_ target: AdaptedTensor.Update) throws(StorageError) -> LowRankProduct {
+  /// One of the tensor, or one of each of its matrices, made as they are asked for.
+  private func products(
+    _ target: AdaptedTensor.Update
+  ) throws(StorageError) -> LazyMapCollection<Range<Int>, LowRankProduct> {
     let update = target.update
     let (a, b) = (try floats(update.a), try floats(update.b))
     let (rank, outputs, inputs) = (update.rank, update.outputs, update.inputs)
-    if target.isTransposed {
+    let height = update.stackHeight ?? 1
+    return (0..<height).lazy.map { number in
+      let right = height == 1 ? a : Array(a[number * rank * inputs..<(number + 1) * rank * inputs])
+      var left = b
+      if height > 1 {
+        left = [Float](unsafeUninitializedCapacity: outputs * rank) { values, count in
+          for i in 0..<outputs * rank { values[i] = b[i * height + number] }
+          count = outputs * rank
+        }
+      }
+      if target.isTransposed {
+        return LowRankProduct(
+          rows: inputs, columns: outputs, rank: rank, left: right.transposed(rows: rank, columns: inputs),
+          right: left.transposed(rows: outputs, columns: rank), scale: update.scale)
+      }
       return LowRankProduct(
-        rows: inputs, columns: outputs, rank: rank, left: a.transposed(rows: rank, columns: inputs),
-        right: b.transposed(rows: outputs, columns: rank), scale: update.scale)
+        rows: outputs, columns: inputs, rank: rank, left: left, right: right, scale: update.scale)
     }
-    return LowRankProduct(rows: outputs, columns: inputs, rank: rank, left: b, right: a, scale: update.scale)
   }
 
   private func floats(_ info: TensorInfo) throws(StorageError) -> [Float] {
@@ -164,8 +179,12 @@ public struct AdaptedSource: TensorSource {
     var sum = [Scalar](repeating: 0, count: change.info.shape.elementCount)
     try begun.withBytes { raw in sum.withUnsafeMutableBufferPointer { format.widen(raw, into: $0) } }
     for update in change.updates {
-      let delta = try product(update).elements()
-      for i in 0..<sum.count { sum[i] += Scalar(delta[i]) }
+      var start = 0
+      for product in try products(update) {
+        let delta = product.elements()
+        for i in 0..<delta.count { sum[start + i] += Scalar(delta[i]) }
+        start += delta.count
+      }
       if let magnitude = update.update.magnitude {
         let norms = try floats(magnitude)
         sum.withUnsafeMutableBufferPointer { Self.scale($0, to: norms, isTransposed: update.isTransposed) }

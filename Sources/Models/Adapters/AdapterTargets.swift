@@ -30,15 +30,16 @@ package struct AdapterTargets: Sendable {
   private let adapter: LoRAAdapter
   private let base: AdapterBase
   private var ties: TiedEmbeddings?
+  private let underscored: UnderscoredNames?
 
   /// - Throws: `shapeMismatch` for an update of a tensor that the base lacks, or has in another shape;
   ///   `unsupportedFeature` when it cannot be told whether a square weight is transposed.
   package init(of adapter: LoRAAdapter, in base: AdapterBase) throws(StorageError) {
     self.adapter = adapter
     self.base = base
-    let wanted =
-      adapter.updates.map { $0.module + AdaptableModules.weightSuffix }
-      + adapter.rows.map { $0.module + AdaptableModules.weightSuffix }
+    underscored =
+      UnderscoredNames.areUsed(by: adapter.updates.map(\.module)) ? UnderscoredNames(of: base.source) : nil
+    let wanted = adapter.names
     prefix = Self.prefix(wanted.isEmpty ? adapter.wholeTensors.map(\.name) : wanted, in: base.source)
     ties = try TiedEmbeddings(of: base)
     try addWholeTensors()
@@ -106,17 +107,32 @@ package struct AdapterTargets: Sendable {
 
   private mutating func addUpdates() throws(StorageError) {
     var targets: [(name: String, update: LoRAAdapter.Update, isTransposed: Bool?)] = []
+    var ofParameters: [String: [LoRAAdapter.Update]] = [:]
     for update in adapter.updates {
       try located(file: adapter.source.label, tensor: update.a.name) { () throws(StorageError) in
-        let info = try target(update.module)
+        if !parameters(of: update.module).isEmpty {
+          ofParameters[update.module, default: []].append(update)
+          return
+        }
+        let update = try update.ofModule(adapter.configuration)
+        let info = try target(update.module + AdaptableModules.weightSuffix)
         targets.append((info.name, update, try Self.isTransposed(update, on: info)))
       }
     }
-    let told = targets.filter { !$0.update.isEmbedding }
+    for (module, updates) in ofParameters.sorted(by: { $0.key.precedesInBytes($1.key) }) {
+      try located(file: adapter.source.label, tensor: updates[0].a.name) { () throws(StorageError) in
+        targets += try parameterTargets(of: module, updates)
+      }
+    }
+    let told = targets.filter { !$0.update.isEmbedding && $0.update.stackHeight == nil }
       .compactMap { target in target.isTransposed.map { (target.update.module, $0) } }
-    let orientations = WeightOrientations(in: base, updates: told, assumed: adapter.configuration.isTransposed)
+    let toldOfStacks = Set(targets.filter { $0.update.stackHeight != nil }.compactMap(\.isTransposed))
+    let orientations = WeightOrientations(
+      in: base, updates: told, stacks: toldOfStacks, assumed: adapter.configuration.isTransposed)
     for (name, update, isTransposed) in targets {
-      guard let isTransposed = isTransposed ?? orientations.isTransposed(update.module) else {
+      let guess =
+        update.stackHeight == nil ? orientations.isTransposed(update.module) : orientations.areStacksTransposed
+      guard let isTransposed = isTransposed ?? guess else {
         throw StorageError(
           .unsupportedFeature,
           "is of a square weight, and neither the architecture nor \"fan_in_fan_out\" nor other shapes tell whether it is transposed",
@@ -140,6 +156,55 @@ package struct AdapterTargets: Sendable {
     }
   }
 
+  /// Those of a module's parameters that are adapted, as the base has them.
+  private func parameters(of module: String) -> [(name: String, info: TensorInfo)] {
+    adapter.configuration.parameters(of: module).compactMap { name in
+      (try? target("\(module).\(name)")).map { (name, $0) }
+    }
+  }
+
+  /// peft wraps a module once for each parameter, in the order in which the module has them, which no file tells: shapes
+  /// and ranks do, or else it is that of the experts' modules of transformers.
+  private func parameterTargets(
+    of module: String, _ updates: [LoRAAdapter.Update]
+  ) throws(StorageError) -> [(name: String, update: LoRAAdapter.Update, isTransposed: Bool?)] {
+    let parameters = parameters(of: module)
+    // The innermost wrapper is the first parameter's.
+    let inward = updates.sorted { $0.depth > $1.depth }
+    guard parameters.count == updates.count, Set(updates.map(\.depth)).count == updates.count, parameters.count <= 2
+    else {
+      throw StorageError(
+        .unsupportedFeature,
+        "\(updates.count) updates of \(module), and parameters \(parameters.map(\.name).joined(separator: ", ")) to adapt"
+      )
+    }
+    let orders = parameters.count == 1 ? [parameters] : [parameters.reversed(), parameters]
+    let fitting = orders.compactMap { order -> [(String, LoRAAdapter.Update, Bool?)]? in
+      var targets: [(String, LoRAAdapter.Update, Bool?)] = []
+      for (parameter, update) in zip(order, inward) {
+        guard parameter.info.dtype.floatFormat != nil,
+          let update = update.ofParameter(parameter.name, parameter.info.shape, adapter.configuration)
+        else { return nil }
+        let matrix = parameter.info.shape.dimensions.suffix(2)
+        let fits = matrix == [update.outputs, update.inputs]
+        let isOpen = fits && matrix == [update.inputs, update.outputs] && update.stackHeight != nil
+        targets.append((parameter.info.name, update, isOpen ? nil : !fits))
+      }
+      return targets
+    }
+    guard let first = fitting.first else {
+      throw StorageError(
+        .shapeMismatch,
+        "does not fit \(parameters.map { "\($0.info.name) \($0.info.shape)" }.joined(separator: ", ")) with the ranks that \(AdapterConfiguration.fileName) says"
+      )
+    }
+    // Sorted by name, and turned round: gate_up_proj before down_proj.
+    guard fitting.count == 1 || parameters.map(\.name) == ["down_proj", "gate_up_proj"] else {
+      throw StorageError(.unsupportedFeature, "fits several parameters of \(module)")
+    }
+    return first
+  }
+
   private mutating func add(
     _ bias: TensorInfo, of update: LoRAAdapter.Update, toBiasOf weight: String
   ) throws(StorageError) {
@@ -158,7 +223,7 @@ package struct AdapterTargets: Sendable {
     // The embedding's come before those of an output layer that is tied to it.
     for rows in adapter.rows.sorted(by: { own($0) && !own($1) }) {
       try located(file: adapter.source.label, tensor: rows.info.name) { () throws(StorageError) in
-        let info = try target(rows.module)
+        let info = try target(rows.module + AdaptableModules.weightSuffix)
         let dimensions = info.shape.dimensions
         guard dimensions.count == 2, dimensions[1] == rows.info.shape.dimensions[1], info.dtype.floatFormat != nil
         else {
@@ -185,9 +250,8 @@ package struct AdapterTargets: Sendable {
     tensors[ExactString(ties.head)] = tensor
   }
 
-  /// The weight of a module as it is before updates: the base's, or what the adapter has in its place.
-  private func target(_ module: String) throws(StorageError) -> TensorInfo {
-    let wanted = module + AdaptableModules.weightSuffix
+  /// A tensor as it is before updates: the base's, or what the adapter has in its place.
+  private func target(_ wanted: String) throws(StorageError) -> TensorInfo {
     let name = find(wanted)?.name ?? tiedName(wanted) ?? wanted
     guard let info = tensors[ExactString(canonical(name))]?.info ?? base.source.tensor(named: canonical(name)) else {
       throw StorageError(.shapeMismatch, "changes \(wanted), which is not in \(base.source.label)")
@@ -209,14 +273,16 @@ package struct AdapterTargets: Sendable {
     }
   }
 
-  private func find(_ name: String) -> TensorInfo? { Self.find(name, prefix, in: base.source) }
+  private func find(_ name: String) -> TensorInfo? {
+    Self.find(name, prefix, in: base.source) ?? underscored?.tensor(named: name)
+  }
 
   /// A model has its layers behind one prefix, or a few.
   private static let mostPrefixes = 64
 
   /// How the names differ, judged by all of them.
   private static func prefix(_ names: [String], in base: any TensorSource) -> Prefix {
-    guard let stray = names.first(where: { base.tensor(named: $0) == nil }) else { return .same }
+    guard let stray = names.first(where: { find($0, .same, in: base) == nil }) else { return .same }
     // What would make the one name fit; the one that makes the most names fit is meant.
     let shorter = stray.indices.filter { stray[$0] == "." }.map { Prefix.removed(String(stray[...$0])) }
     let longer = base.tensors.lazy.map(\.name).filter { $0.hasSuffix("." + stray) }.map {
@@ -231,12 +297,18 @@ package struct AdapterTargets: Sendable {
 
   private static func find(_ name: String, _ prefix: Prefix, in base: any TensorSource) -> TensorInfo? {
     switch prefix {
-    case .same: base.tensor(named: name)
+    case .same: base.tensor(named: name) ?? inComponent(name, of: base)
     case .added(let prefix): base.tensor(named: prefix + name) ?? base.tensor(named: name)
     case .removed(let prefix):
       (name.hasPrefix(prefix) ? base.tensor(named: String(name.dropFirst(prefix.count))) : nil)
         ?? base.tensor(named: name)
     }
+  }
+
+  /// A tensor of a pipeline: an adapter has a dot behind the component's name.
+  private static func inComponent(_ name: String, of base: any TensorSource) -> TensorInfo? {
+    guard let dot = name.firstIndex(of: ".") else { return nil }
+    return base.tensor(named: "\(name[..<dot])/\(name[name.index(after: dot)...])")
   }
 
   /// Whether `info` is transposed; nil where both would fit.
@@ -264,5 +336,20 @@ extension AdaptedTensor {
   /// The base's as it is, so far.
   fileprivate init(of info: TensorInfo) {
     self.init(info: info, origin: info)
+  }
+}
+
+extension LoRAAdapter {
+  /// What the adapter's names say that the base's tensors are called in memory: of weights, rows, and parameters.
+  package var names: [String] {
+    var names: [String] = []
+    for update in updates {
+      let parameters = configuration.parameters(of: update.module)
+      let isOfWeight = parameters.isEmpty || (update.depth == 0 && update.rank == configuration.rank(of: update.module))
+      names +=
+        isOfWeight
+        ? [update.module + AdaptableModules.weightSuffix] : parameters.map { "\(update.module).\($0)" }
+    }
+    return names + rows.map { $0.module + AdaptableModules.weightSuffix }
   }
 }

@@ -31,8 +31,11 @@ extension Checkpoint {
     }
     let path = try HubCache.path(of: text)
     guard LoRAAdapter.isAdapter(path) else { return try open(path, mode: mode) }
+    let base = try base()
+    // A lone file is one of tensors, too.
+    if base == nil, FileTree.kind(of: path) == .file { return try open(path, mode: mode) }
     let adapter = try LoRAAdapter(path, mode: mode)
-    guard let base = try base() else {
+    guard let base else {
       let hint = adapter.configuration.baseModelName.map { " (\($0))" } ?? ""
       throw StorageError(
         .invalidArgument, "is an adapter; give the model that it is for\(hint) with --base", file: path)
@@ -63,8 +66,10 @@ extension Checkpoint {
   private static func adapted(
     _ base: AdapterBase, by adapter: LoRAAdapter
   ) throws(StorageError) -> (source: any TensorSource, adapted: AdaptedSource) {
-    let names = adapter.updates.map { $0.module + AdaptableModules.weightSuffix }
-    guard let view = try base.source.inMemory(having: names) else {
+    let architectures = [base.architecture, base.modelType].compactMap { $0 }
+    guard !UnderscoredNames.areUsed(by: adapter.updates.map(\.module)),
+      let view = try base.source.inMemory(having: adapter.names, architectures: architectures)
+    else {
       let adapted = try AdaptedSource(adapter, on: base)
       return (adapted, adapted)
     }

@@ -12,15 +12,22 @@ struct WeightOrientations {
   private let told: [String: Set<Bool>]
   private let assumed: Bool
   private let isAssumptionSound: Bool
+  /// Whether the matrices of stacks, the experts' of a model, are [inputs, outputs]; nil where nothing tells.
+  let areStacksTransposed: Bool?
 
   /// Models with `Conv1D`, of transformers 5.24, and what their modules of that class are called.
   private static let conv1DModels: Set<String> = ["gpt2", "openai-gpt", "imagegpt", "decision_transformer", "clvp"]
   private static let conv1DNames: Set<String> = ["c_attn", "q_attn", "c_proj", "c_fc"]
 
+  /// Models whose experts' matrices are transposed (`is_transposed`), of transformers 5.24.
+  private static let transposedExperts: Set<String> = ["gpt_oss", "aria", "aria_text", "openai_privacy_filter"]
+
   /// - Parameters:
   ///   - updates: modules whose weights' shapes tell.
+  ///   - stacks: what the shapes of stacks tell.
   ///   - assumed: what the adapter's configuration says.
-  init(in base: AdapterBase, updates: [(module: String, isTransposed: Bool)], assumed: Bool) {
+  init(in base: AdapterBase, updates: [(module: String, isTransposed: Bool)], stacks: Set<Bool>, assumed: Bool) {
+    areStacksTransposed = stacks.count == 1 ? stacks.first : base.modelType.map(Self.transposedExperts.contains)
     isOfConv1DModel = base.modelType.map(Self.conv1DModels.contains) ?? false
     var told: [String: Set<Bool>] = [:]
     for update in updates {
