@@ -149,10 +149,11 @@ struct Merge: ParsableCommand {
   ) throws(StorageError) -> Inputs {
     try merging.checkNames(experts, searched: search.search.map(\.name))
     // A method that does not use the base's values needs one only to say which tensors there are.
-    let origin = base ?? experts[0].checkpoint
+    let model = base ?? experts[0].checkpoint
     let experts = try experts.map { expert throws(StorageError) in
-      try expert.aligned(to: origin).matchingDTypes(of: origin.source.tensors)
+      try expert.aligned(to: model).matchingDTypes(of: model.source.tensors)
     }
+    let origin = try model.untied(asIn: experts.map(\.checkpoint.source))
     if let output {
       let read = [origin.path] + experts.flatMap(\.paths) + [recipe].compactMap { $0 }
       try FileTree.check(output.path, replacesNoneOf: read)
