@@ -55,6 +55,10 @@ public enum Limits {
   /// Of `config.json`: a quantisation's groups nest in a part of a model's in the model's.
   public static let configurationDepth = 32
 
+  // Weights that are kept as codes
+  /// A tensor that says how others are to be read.
+  public static let quantizationDescriptionBytes = 1 << 16
+
   // Recipes
   public static let yamlBytes = 1 << 20
   public static let yamlDepth = 32

@@ -62,4 +62,83 @@ import Testing
     let run = try tmpack("merge", "average", "--expert", folder("model"), "-o", folder("out"))
     #expect(run.code == 3 && run.talk.contains("novel"), "\(run)")
   }
+
+  /// F8 without scales and complex numbers are numbers as any others.
+  @Test func smallAndComplexFloatsAreMergedAsNumbers() throws {
+    let folder = TemporaryFolder()
+    func model(_ name: String, _ codes: [UInt8], _ parts: [Float]) throws {
+      try writeModel(
+        [
+          tensor("f.weight", .f8e4m3, [4], bytes: codes),
+          tensor("c.weight", .c64, [2], bytes: lanes(parts.map(\.bitPattern))),
+        ], to: folder(name))
+    }
+    // 1, 2, −4, 448 and 2, 4, −4, 448
+    try model("a.safetensors", [0x38, 0x40, 0xC8, 0x7E], [1, 2, 3, 4])
+    try model("b.safetensors", [0x40, 0x48, 0xC8, 0x7E], [3, 2, 1, 0])
+    let experts = ["--expert", folder("a.safetensors"), "--expert", folder("b.safetensors")]
+    let out = folder("out.safetensors")
+    let merged = try Child(toolPath, ["merge", "average"] + experts + ["-o", out]).wait()
+    #expect(merged.code == 0, "\(merged.talk)")
+    let source = try Checkpoint.open(out).source
+    let (f, c) = (source.tensors[1], source.tensors[0])
+    #expect(f.dtype == .f8e4m3 && c.dtype == .c64 && c.shape.dimensions == [2])
+    // 1.5, 3, −4, 448
+    #expect(try source.bytes(of: f).withBytes { [UInt8]($0) } == [0x3C, 0x44, 0xC8, 0x7E])
+    #expect(try source.bytes(of: c).withBytes { [UInt8]($0) } == lanes([2, 2, 2, 2].map { Float($0).bitPattern }))
+    let wide = try Child(
+      toolPath, ["merge", "average"] + experts + ["-o", folder("wide.safetensors"), "--dtype", "f32"]
+    ).wait()
+    #expect(wide.code == 0, "\(wide.talk)")
+    let floats = try Checkpoint.open(folder("wide.safetensors")).source
+    let widened = try #require(floats.tensor(named: "f.weight"))
+    let bits = try floats.bytes(of: widened).withBytes { [UInt8]($0) }
+    #expect(bits == lanes([1.5, 3, -4, 448].map { Float($0).bitPattern }))
+    // 1 + 900 is too large.
+    let large = try Child(
+      toolPath,
+      ["merge", "task-arithmetic", "--base", folder("a.safetensors"), "--expert", folder("b.safetensors")]
+        + ["--lambda", "900", "-o", folder("large.safetensors")]
+    ).wait()
+    #expect(large.code == 1 && large.talk.contains("f.weight"), "\(large)")
+  }
+
+  @Test func floatsThatCannotBeMergedMustBeTheSame() throws {
+    let folder = TemporaryFolder()
+    for (name, last) in [("a", UInt8(1)), ("b", 1), ("c", 2)] {
+      try writeModel(
+        [tensor("w.weight", .f32, [2], [1, 2]), tensor("e.weight", .f8e8m0, [2], bytes: [1, last])],
+        to: folder("\(name).safetensors"))
+    }
+    func merge(_ other: String) throws -> Run {
+      try tmpack(
+        "merge", "average", "--expert", folder("a.safetensors"), "--expert", folder("\(other).safetensors"), "-o",
+        folder("out.safetensors"), "--force")
+    }
+    #expect(try merge("b").code == 0)
+    let refused = try merge("c")
+    #expect(refused.code == 3 && refused.talk.contains("e.weight"), "\(refused)")
+  }
+
+  /// Packed with loss, a quantised model is one of numbers; what was quantised can be compared with it.
+  @Test func quantizedModelsArePackedAsNumbers() throws {
+    let folder = TemporaryFolder()
+    func fixture(_ name: String) -> String { "\(packageRoot)/Fixtures/foreign/quantized/\(name)" }
+    let (base, zoo, out) = (fixture("gptq-4"), folder("zoo.tmpack"), folder("out"))
+    let packed = try tmpack(
+      "pack", "--base", base, "--expert", "v2=\(fixture("gptq-4-v2"))", "--rank", "40", "--factor-dtype", "f32", "-o",
+      zoo)
+    #expect(packed.code == 0 && packed.talk.contains("GPTQ"), "\(packed)")
+    #expect(try tmpack("unpack", zoo, "--expert", "v2", "-o", out).code == 0)
+    let config = String(decoding: try contents(FileTree.join(out, "config.json")), as: UTF8.self)
+    #expect(!config.contains("quantization_config"))
+    let compared = try tmpack("compare", fixture("gptq-4-v2"), out, "--json")
+    switch try compared.json()["relative_error"] {
+    case .number(let error): #expect(error < 1e-3)
+    case let other: #expect(other == .integer(0), "\(compared)")
+    }
+    #expect(try tmpack("verify", zoo, "--source", "v2=\(fixture("gptq-4-v2"))").code == 0)
+    let half = try tmpack("unpack", zoo, "--weights", "v2=0.5", "-o", folder("half"))
+    #expect(half.code == 0, "\(half)")
+  }
 }

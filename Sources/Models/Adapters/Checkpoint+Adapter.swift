@@ -19,7 +19,7 @@ extension Checkpoint {
     mode: InputMode = .automatic
   ) throws(StorageError) -> Checkpoint {
     if FileTree.kind(of: text) == nil, let sides = baseAndAdapter(text) {
-      let base = try open(sides.base, mode: mode)
+      let base = try open(sides.base, mode: mode).dequantized()
       let adapted = try open(sides.adapter, onBase: AdapterBase(base), mode: mode)
       // The base's files, but for a configuration that the adapter has changed.
       let changed = adapted.carriedFiles.filter { $0.name.text == ConfigurationChanges.fileName }
@@ -35,12 +35,11 @@ extension Checkpoint {
     // A lone file is one of tensors, too.
     if base == nil, FileTree.kind(of: path) == .file { return try open(path, mode: mode) }
     let adapter = try LoRAAdapter(path, mode: mode)
-    guard let base else {
+    guard let base = try base?.dequantized() else {
       let hint = adapter.configuration.baseModelName.map { " (\($0))" } ?? ""
       throw StorageError(
         .invalidArgument, "is an adapter; give the model that it is for\(hint) with --base", file: path)
     }
-    try Quantization(of: base.source, files: base.files).refuse("changed by an adapter")
     let (source, adapted) = try adapted(base, by: adapter)
     return Checkpoint(
       path: path, layout: .folder, source: source, weightFiles: adapter.weightFiles,

@@ -7,17 +7,36 @@ import TensorKit
 /// Codes are no numbers: they are never averaged, added to, or converted. What works on numbers asks here first.
 package struct Quantization: Sendable {
   package let weights: CodedWeights
-  package let configuration: QuantizationConfiguration?
+  /// By the folder of the component in a pipeline; of other models, by the empty name.
+  private let configurations: [String: QuantizationConfiguration]
   private let label: String
 
   /// - Parameter files: those that travel with the tensors.
   /// - Throws: what `QuantizationConfiguration` throws.
   package init(of source: any TensorSource, files: [CarriedContent] = []) throws(StorageError) {
     weights = CodedWeights(in: source.tensors)
-    configuration = try located(file: source.label) { () throws(StorageError) in
-      try QuantizationConfiguration(in: files)
+    var configurations: [String: QuantizationConfiguration] = [:]
+    for folder in Set(files.map { Self.folder($0.name.text) }) {
+      configurations[folder] = try located(file: source.label) { () throws(StorageError) in
+        try QuantizationConfiguration(in: files, folder: folder)
+      }
     }
+    self.configurations = configurations
     label = source.label
+  }
+
+  /// What the files say of a tensor's component.
+  package func configuration(of tensor: String) -> QuantizationConfiguration? {
+    configurations[Self.folder(tensor)] ?? configurations[""]
+  }
+
+  private static func folder(_ name: String) -> String {
+    name.utf8.firstIndex(of: UInt8(ascii: "/")).map { String(name[..<$0]) } ?? ""
+  }
+
+  /// What the files say, if it is of no method that is known.
+  private var unknown: QuantizationConfiguration? {
+    configurations.sorted { $0.key.precedesInBytes($1.key) }.map(\.value).first { !$0.isKnown }
   }
 
   /// Refuses a model with codes where only numbers will do.
@@ -40,7 +59,7 @@ package struct Quantization: Sendable {
         \(purpose): \(advice)
         """, file: label, tensor: first.name)
     }
-    if let configuration, !configuration.isKnown {
+    if let configuration = unknown {
       throw StorageError(
         .unsupportedFeature,
         """
@@ -57,5 +76,54 @@ extension Checkpoint {
   /// - Throws: what `Quantization` throws.
   package func quantization() throws(StorageError) -> Quantization {
     try Quantization(of: source, files: carriedFiles.map(\.content))
+  }
+  /// The model with numbers in place of codes, and a configuration that says so.
+  ///
+  /// Each weight is decoded when it is read, to the dtype that the library of its scheme gives. `quantization_config` and its
+  /// like are taken out of `config.json`, and files that speak of nothing else stay behind. A model without codes is given as
+  /// it is.
+  ///
+  /// ```swift
+  /// let model = try Checkpoint.open("llama-fp8").dequantized()
+  /// ```
+  ///
+  /// - Throws: `unsupportedFeature`, naming scheme and tensor, for codes that are not decoded here; `malformed` where codes,
+  ///   scales and configuration do not fit each other; what reading the files throws.
+  public func dequantized() throws(StorageError) -> Checkpoint {
+    let quantization = try quantization()
+    guard !quantization.weights.isEmpty else {
+      try quantization.refuse("decoded")
+      return self
+    }
+    var changes = ConfigurationChanges()
+    changes.isDequantized = true
+    var files: [CarriedFile] = []
+    for file in carriedFiles where QuantizationConfiguration.otherFiles[lastPart(of: file.name.text)] == nil {
+      let isConfiguration = lastPart(of: file.name.text) == "config.json"
+      guard isConfiguration else {
+        files.append(file)
+        continue
+      }
+      let text = try changes.applied(to: [file.content])[0].bytes()
+      files.append(CarriedFile(name: file.name, path: file.path, changedTo: text))
+    }
+    return Checkpoint(
+      path: path, layout: layout, source: try DequantizedSource(source, quantization), weightFiles: weightFiles,
+      carriedFiles: files, skippedFiles: skippedFiles)
+  }
+
+  private func lastPart(of name: String) -> String {
+    name.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(name[name.utf8.index(after: $0)...]) } ?? name
+  }
+}
+
+extension AdapterBase {
+  /// The same model with numbers in place of codes: an adapter is added to nothing else.
+  ///
+  /// - Throws: what `Checkpoint.dequantized` throws.
+  func dequantized() throws(StorageError) -> AdapterBase {
+    let quantization = try Quantization(of: source, files: files)
+    guard !quantization.weights.isEmpty else { return self }
+    return try replacing(DequantizedSource(source, quantization))
   }
 }

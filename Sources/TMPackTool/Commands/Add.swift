@@ -33,7 +33,7 @@ struct Add: ParsableCommand {
     let archives = OpenArchives(work.io, detached, [opened])
     let shared = try opened.sharedManifest().tensors.map(\.info)
     let inputs = try experts.map { expert in
-      let input = try expert.expertInput(work.io) { () throws(StorageError) in
+      let input = try expert.expertInput(work.io, decoding: !factors.lossless) { () throws(StorageError) in
         try adapterBase.source(archives, archive: opened)
       }.aligned(to: shared)
       return factors.lossless ? input : try input.matchingDTypes(of: shared)

@@ -12,7 +12,7 @@ struct Compare: ParsableCommand {
         tmpack compare zoo.tmpack#math=0.5,code=0.5 mix.safetensors --top 10
 
       ARCHIVE#NAME is an expert, ARCHIVE#NAME=WEIGHT,… a mix, and ARCHIVE# the shared model. A PEFT adapter is compared \
-      as merged into --base.
+      as merged into --base. Where one of two models keeps weights as codes, its numbers are compared.
       """)
 
   @Argument(help: ArgumentHelp("A checkpoint or ARCHIVE#SELECTION: the reference.", valueName: "a"))
@@ -38,8 +38,8 @@ struct Compare: ParsableCommand {
   func run() throws {
     let globs = try tensors.map { try Glob($0) }
     let archives = OpenArchives(work.io, detached)
-    let reference = try TensorReference(left).open(archives, adapterBase)
-    let other = try TensorReference(right).open(archives, adapterBase).aligned(to: reference.tensors)
+    let (reference, second) = try opened(archives)
+    let other = try second.aligned(to: reference.tensors)
     let a = TensorSelection(of: reference, including: globs)
     let b = TensorSelection(of: other, including: globs)
     if !globs.isEmpty, a.tensors.isEmpty, b.tensors.isEmpty {
@@ -53,6 +53,18 @@ struct Compare: ParsableCommand {
     }
     if reporting.json { Console.result(json(comparison)) } else { show(comparison) }
     if requireEqual, !comparison.isEqual { throw ExitCode(StorageError.Family.format.rawValue) }
+  }
+
+  /// Both as they are, unless only one of them keeps weights as codes: then as numbers.
+  private func opened(_ archives: OpenArchives) throws -> (left: any TensorSource, right: any TensorSource) {
+    let models = try [left, right].map { try TensorReference($0).open(archives, adapterBase) }
+    let areCodes = try models.map { try !Quantization(of: $0).weights.isEmpty }
+    guard areCodes[0] != areCodes[1] else { return (models[0], models[1]) }
+    Console.talk("note: the weights of \(areCodes[0] ? left : right) are decoded, to be compared as numbers")
+    return (
+      areCodes[0] ? try TensorReference(left).open(archives, adapterBase, decoding: true) : models[0],
+      areCodes[1] ? try TensorReference(right).open(archives, adapterBase, decoding: true) : models[1]
+    )
   }
 
   /// The worst first, if only some are wanted.

@@ -111,8 +111,9 @@ struct Convert: ParsableCommand {
         """, file: input)
     }
     try FileTree.check(output, replacesNoneOf: [input])
-    let checkpoint = try Checkpoint.open(input, mode: work.io)
-    if let dtype { try checkpoint.quantization().refuse("converted to \(dtype.dtype.rawValue)") }
+    var checkpoint = try Checkpoint.open(input, mode: work.io)
+    // Codes have no dtype that could become another.
+    if dtype != nil || quantize != nil { checkpoint = try checkpoint.dequantized() }
     var source: any TensorSource = checkpoint.source
     if naming == .transformers5 { source = try source.namedInMemory(by: checkpoint.carriedFiles.map(\.content)) }
     if !globs.isEmpty {

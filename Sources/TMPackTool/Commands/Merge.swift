@@ -123,10 +123,11 @@ struct Merge: ParsableCommand {
   private func open() throws -> Inputs {
     if let recipe {
       let read = try MergeRecipe(path: recipe)
-      let origin = try read.base.map { try Checkpoint.open($0, onBase: nil, mode: work.io) }
+      let origin = try read.base.map { try Checkpoint.open($0, onBase: nil, mode: work.io).dequantized() }
       let experts = try read.models.map { model in
         try NamedPath(name: model.name, path: model.path).expertInput(
-          work.io, statistics: model.statistics, base: { () throws(StorageError) in try AdapterBase(origin) })
+          work.io, statistics: model.statistics, decoding: true,
+          base: { () throws(StorageError) in try AdapterBase(origin) })
       }
       let dtype = dtype ?? read.dtype
       let models = try read.inputs(base: origin, experts: experts, dtype: dtype)
@@ -135,8 +136,10 @@ struct Merge: ParsableCommand {
       }
     }
     guard let method else { preconditionFailure("validated") }
-    let origin = try base.map { try Checkpoint.open($0, mode: work.io) }
-    let inputs = try experts.map { try $0.expertInput(work.io) { () throws(StorageError) in try AdapterBase(origin) } }
+    let origin = try base.map { try Checkpoint.open($0, mode: work.io).dequantized() }
+    let inputs = try experts.map {
+      try $0.expertInput(work.io, decoding: true) { () throws(StorageError) in try AdapterBase(origin) }
+    }
     let experts = try merging.experts(inputs, work.io)
     return try self.inputs(origin, experts, dtype: dtype) { settings throws(StorageError) in
       try MergingMethodKind.named(method).method(merging.values.merging(settings) { $1 })
@@ -158,9 +161,7 @@ struct Merge: ParsableCommand {
       let read = [origin.path] + experts.flatMap(\.paths) + [recipe].compactMap { $0 }
       try FileTree.check(output.path, replacesNoneOf: read)
     }
-    try origin.quantization().refuse("merged")
-    for expert in experts { try expert.checkpoint.quantization().refuse("merged") }
-    let sources = MergeSources(base: origin, experts: experts)
+    let sources = try MergeSources(base: origin, experts: experts).widened()
     try sources.checkArchitectures(allowingUnmatched: allowUnmatched)
     return Inputs(
       base: origin, sources: sources, method: method, dtype: dtype,
@@ -176,7 +177,8 @@ struct Merge: ParsableCommand {
     progress(Progress(stage: "looking at the models", done: 0, total: 1))
     let merged = CountedMerge(
       try SharedModelSource(inputs.sources, method: inputs.method(settings), pipeline: work.pipeline))
-    var source: any TensorSource = merged
+    var source: any TensorSource = NarrowedSource(
+      merged, as: inputs.base.source, keepsWide: inputs.dtype != nil)
     if let dtype = inputs.dtype { source = try ConvertedSource(source, to: dtype, overflow: .error) }
     if naming == .transformers5 { source = try source.namedInMemory(by: inputs.base.carriedFiles.map(\.content)) }
     let files = ConfigurationChanges(dtype: inputs.dtype?.dtype).applied(to: inputs.base.carriedFiles.map(\.content))

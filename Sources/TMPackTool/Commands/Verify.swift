@@ -60,13 +60,13 @@ struct Verify: ParsableCommand {
       var report = try verification.run(level, progress: show)
       guard report.isSound else { return report }
       for named in source {
-        let original = try Checkpoint.open(
-          named.path, onBase: try adapterBase.source(archives, archive: opened), mode: work.io
-        ).source
-        // As it was when it was packed.
-        let dtypes = try Reconstructor(opened, memoryLimit: 0).mix(.expert(named.name)).tensors
+        let model = try Checkpoint.open(
+          named.path, onBase: try adapterBase.source(archives, archive: opened), mode: work.io)
+        // As it was when it was packed: in an archive with loss, what were codes are numbers.
+        let expert = try Reconstructor(opened, memoryLimit: 0).mix(.expert(named.name))
+        let original = try Quantization(of: expert).weights.isEmpty ? model.dequantized().source : model.source
         let findings = try verification.proveSource(
-          ofExpert: named.name, try MatchedDTypes(original, as: dtypes) ?? original, progress: show)
+          ofExpert: named.name, try MatchedDTypes(original, as: expert.tensors) ?? original, progress: show)
         if findings.isEmpty { provedSources.append(named.name) }
         report.add(findings)
       }

@@ -69,16 +69,19 @@ struct NamedPath: ExpressibleByArgument {
     if name.isEmpty || path.isEmpty { return nil }
   }
 
-  /// - Parameter base: the model that an adapter is for, asked for if `path` is one.
+  /// - Parameters:
+  ///   - decoding: whether weights that are kept as codes are to be numbers.
+  ///   - base: the model that an adapter is for, asked for if `path` is one.
   func expertInput(
-    _ io: InputMode, statistics: String? = nil, base: () throws(StorageError) -> AdapterBase?
+    _ io: InputMode, statistics: String? = nil, decoding: Bool, base: () throws(StorageError) -> AdapterBase?
   ) throws -> ExpertInput {
     do { try ExpertName.check(name) } catch {
       // In an archive such a name would be the file's fault.
       throw error.code == .malformed ? StorageError(.invalidArgument, "\(error)") : error
     }
+    let checkpoint = try Checkpoint.open(path, onBase: base(), mode: io)
     return try ExpertInput(
-      name: name, checkpoint: Checkpoint.open(path, onBase: base(), mode: io),
+      name: name, checkpoint: decoding ? checkpoint.dequantized() : checkpoint,
       statistics: statistics.map { path throws(StorageError) in try Checkpoint.open(path, mode: io).source })
   }
 }

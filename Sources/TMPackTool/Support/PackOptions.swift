@@ -33,10 +33,16 @@ struct PackOptions: ParsableArguments {
   }
 
   func open() throws -> (base: Checkpoint?, experts: [ExpertInput]) {
-    let base = try paths.base.map { try Checkpoint.open($0, mode: work.io) }
+    // Only numbers can be approximated; what is kept bit for bit stays what it is.
+    let decoding = !factors.lossless
+    let base = try paths.base.map { path in
+      let base = try Checkpoint.open(path, mode: work.io)
+      // The shared model that an archive is bound to is what is on disk.
+      return decoding && !(shared.detached && shared.sharedOut == nil) ? try base.dequantized() : base
+    }
     let experts = try shared.merging.experts(
       try paths.experts.map {
-        try $0.expertInput(work.io) { () throws(StorageError) in try AdapterBase(base) }
+        try $0.expertInput(work.io, decoding: decoding) { () throws(StorageError) in try AdapterBase(base) }
       }, work.io)
     guard let reference = try shared.sharedFrom.map({ try Checkpoint.open($0, mode: work.io) }) ?? base else {
       return (base, experts)

@@ -17,14 +17,18 @@ struct TensorReference {
     }
   }
 
-  /// - Parameter adapterBase: what an adapter is merged into.
+  /// - Parameters:
+  ///   - adapterBase: what an adapter is merged into.
+  ///   - decoding: whether weights that are kept as codes are to be numbers.
   func open(
-    _ archives: OpenArchives, _ adapterBase: AdapterBaseOptions? = nil
+    _ archives: OpenArchives, _ adapterBase: AdapterBaseOptions? = nil, decoding: Bool = false
   ) throws(StorageError) -> any TensorSource {
     guard let (archive, weights) = try openSelection(archives) else {
-      return try Checkpoint.open(path, onBase: try adapterBase?.source(archives), mode: archives.io).source
+      let model = try Checkpoint.open(path, onBase: try adapterBase?.source(archives), mode: archives.io)
+      return decoding ? try model.dequantized().source : model.source
     }
-    return try Reconstructor(archive, memoryLimit: 0).mix(weights)
+    let mix = try Reconstructor(archive, memoryLimit: 0).mix(weights)
+    return decoding ? try DequantizedSource(mix, Quantization(of: mix, files: mix.files.map(\.content))) : mix
   }
 
   /// The model as one that an adapter is for.

@@ -1,0 +1,174 @@
+"""Quantised models as today's libraries write them: decoded to the libraries' own numbers, merged as numbers, loaded again."""
+
+import json
+import os
+import subprocess
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, GptOssConfig, GptOssForCausalLM, LlamaConfig
+from transformers import LlamaForCausalLM
+
+torch.set_num_threads(1)
+TOOL = os.environ["TMPACK"]
+
+
+def tmpack(*arguments, code=0):
+    run = subprocess.run([TOOL, *map(str, arguments)], capture_output=True, text=True)
+    assert run.returncode == code, run.stderr
+    return run.stderr
+
+
+def llama(seed):
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=96, hidden_size=64, intermediate_size=160, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, tie_word_embeddings=False)
+    return LlamaForCausalLM(config).to(torch.bfloat16)
+
+
+def is_linear(name):
+    return name.endswith("proj.weight")
+
+
+def edit_config(folder, quantization):
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    config["quantization_config"] = quantization
+    path.write_text(json.dumps(config))
+
+
+def fp8(folder, seed):
+    """transformers quantises to FP8 on graphics cards only: by its layout, blocks of 32 × 32 (the library reads them)."""
+    llama(seed).save_pretrained(folder)
+    tensors = {}
+    for name, tensor in load_file(folder / "model.safetensors").items():
+        if is_linear(name):
+            rows, columns = tensor.shape
+            blocks = tensor.float().reshape(rows // 32, 32, columns // 32, 32)
+            scale = blocks.abs().amax((1, 3)) / 448
+            codes = (blocks / scale[:, None, :, None]).reshape(rows, columns).to(torch.float8_e4m3fn)
+            tensors |= {name: codes, f"{name}_scale_inv": scale}
+        else:
+            tensors[name] = tensor
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    edit_config(folder, {"quant_method": "fp8", "weight_block_size": [32, 32], "activation_scheme": "dynamic"})
+
+
+def bitsandbytes(folder, seed):
+    plain = folder.parent / f"{folder.name}-unquantized"
+    llama(seed).save_pretrained(plain)
+    config = BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16)
+    AutoModelForCausalLM.from_pretrained(plain, quantization_config=config, dtype=torch.bfloat16).save_pretrained(folder)
+
+
+def compressed_tensors(folder, seed):
+    from compressed_tensors.compressors.base import BaseCompressor
+    from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme
+
+    llama(seed).save_pretrained(folder)
+    weights = QuantizationArgs(num_bits=4, type="int", strategy="group", group_size=32, symmetric=True)
+    scheme = QuantizationScheme(targets=["Linear"], weights=weights)
+    compressor = BaseCompressor.get_value_from_registry("pack-quantized")
+    tensors = {}
+    for name, tensor in load_file(folder / "model.safetensors").items():
+        if is_linear(name):
+            groups = tensor.reshape(tensor.shape[0], -1, 32)
+            state = {"weight": tensor, "weight_scale": groups.abs().amax(-1) / 7.5,
+                     "weight_zero_point": torch.zeros(groups.shape[:2], dtype=torch.int8)}
+            packed = compressor.compress(state, scheme)
+            packed.pop("weight_zero_point", None)
+            tensors |= {f"{name.removesuffix('weight')}{key}": value for key, value in packed.items()}
+        else:
+            tensors[name] = tensor
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    edit_config(folder, {
+        "quant_method": "compressed-tensors", "format": "pack-quantized", "ignore": ["lm_head"],
+        "quantization_status": "compressed",
+        "config_groups": {"group_0": {"targets": ["Linear"], "weights": json.loads(weights.model_dump_json())}}})
+
+
+def gpt_oss(folder, seed):
+    """Random codes and exponents, as no library here makes them on a CPU; transformers decodes them."""
+    torch.manual_seed(seed)
+    config = GptOssConfig(
+        vocab_size=96, hidden_size=64, intermediate_size=64, num_hidden_layers=1, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=16, num_local_experts=4, num_experts_per_tok=2, layer_types=["full_attention"])
+    GptOssForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+    tensors = load_file(folder / "model.safetensors")
+    for name in list(tensors):
+        if name.endswith(("gate_up_proj", "down_proj")):
+            experts, inputs, outputs = tensors.pop(name).shape
+            tensors[f"{name}_blocks"] = torch.randint(0, 256, (experts, outputs, inputs // 32, 16), dtype=torch.uint8)
+            tensors[f"{name}_scales"] = torch.randint(118, 123, (experts, outputs, inputs // 32), dtype=torch.uint8)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    edit_config(folder, {"quant_method": "mxfp4", "modules_to_not_convert": ["lm_head", "model.layers.*.self_attn"]})
+
+
+MAKERS = {"fp8": fp8, "bitsandbytes": bitsandbytes, "compressed_tensors": compressed_tensors, "gpt_oss": gpt_oss}
+
+
+@pytest.fixture(params=MAKERS)
+def models(request, tmp_path):
+    for seed, name in enumerate("ab"):
+        (tmp_path / name).mkdir()
+        MAKERS[request.param](tmp_path / name, seed)
+    return tmp_path
+
+
+def library_model(folder):
+    """As the library of the scheme decodes it."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
+    return model.dequantize() if getattr(model, "is_loaded_in_4bit", False) else model
+
+
+def logits(model):
+    tokens = torch.arange(24).reshape(2, 12) % 96
+    with torch.no_grad():
+        return model(tokens).logits.float()
+
+
+def test_the_decoded_model_is_the_librarys(models):
+    said = tmpack("convert", models / "a", models / "plain", "--dtype", "bf16")
+    assert "decoded" in said
+    assert "quantization_config" not in json.loads((models / "plain" / "config.json").read_text())
+    own = AutoModelForCausalLM.from_pretrained(models / "plain", dtype=torch.bfloat16)
+    theirs = library_model(models / "a")
+    assert all(parameter.dtype == torch.bfloat16 for parameter in own.parameters())
+    assert torch.equal(logits(own), logits(theirs))
+
+
+def test_what_is_merged_are_the_numbers(models):
+    for name in "ab":
+        tmpack("convert", models / name, models / f"{name}-plain", "--dtype", "bf16")
+    tmpack("merge", "average", "--expert", models / "a", "--expert", models / "b", "-o", models / "merged")
+    tmpack("merge", "average", "--expert", models / "a-plain", "--expert", models / "b-plain", "-o", models / "mean")
+    merged, mean = (load_file(models / name / "model.safetensors") for name in ("merged", "mean"))
+    a, b = (load_file(models / f"{name}-plain" / "model.safetensors") for name in "ab")
+    assert set(merged) == set(mean) == set(a)
+    for name, tensor in merged.items():
+        assert torch.equal(tensor, mean[name]), name
+        assert torch.equal(tensor, ((a[name].double() + b[name].double()) / 2).to(tensor.dtype)), name
+    AutoModelForCausalLM.from_pretrained(models / "merged")
+
+
+def test_packing_with_loss_is_of_the_numbers_and_without_of_the_codes(models):
+    base, expert = models / "a", models / "b"
+    tmpack("pack", "--base", base, "--expert", f"b={expert}", "--lossless", "-o", models / "exact.tmpack")
+    tmpack("unpack", models / "exact.tmpack", "--expert", "b", "-o", models / "again")
+    tmpack("compare", models / "again", expert, "--require-equal")
+    assert (models / "again" / "config.json").read_bytes() == (expert / "config.json").read_bytes()
+    tmpack("unpack", models / "exact.tmpack", "--weights", "b=0.5", "-o", models / "no", code=3)
+    tmpack("pack", "--base", base, "--expert", f"b={expert}", "--rank", "64", "--factor-dtype", "f32", "-o",
+           models / "zoo.tmpack")
+    tmpack("unpack", models / "zoo.tmpack", "--weights", "b=1", "-o", models / "full")
+    tmpack("verify", models / "zoo.tmpack", "--source", f"b={expert}")
+    tmpack("convert", expert, models / "plain", "--dtype", "bf16")
+    full, plain = (load_file(models / name / "model.safetensors") for name in ("full", "plain"))
+    for name, tensor in plain.items():
+        if tensor.dim() == 2:
+            assert (full[name].float() - tensor.float()).norm() <= 0.01 * tensor.float().norm(), name
+    AutoModelForCausalLM.from_pretrained(models / "full")
