@@ -957,13 +957,13 @@ class Model:
         for n in weights:  # None where unchanged
             if n in having:
                 holders[n] = self.experts[n].tensors.get(own)
-            elif of is not None:  # TMP-7-16
+            elif of is not None:  # TMP-7-15
                 partner = self.twin(own, n, of["digest"], lambda name, other: other["digest"])
                 if partner is not None:
                     holders[n] = self.experts[n].tensors.get(partner)
         decider = max(holders, key=weights.get, default=None)  # TMP-7-3: max gives the first of equals
         entry = holders.get(decider)
-        if of is None:  # TMP-7-17
+        if of is None:  # TMP-7-16
             entries = self.experts[decider].tensors
             partner = self.twin(
                 own, decider, entry["source"],
@@ -971,11 +971,11 @@ class Model:
             if partner is not None:
                 return self.mixed(partner, weights, to, exact)
         alone = len(weights) == 1 and weights.get(decider) == 1
-        if entry and self.is_whole(entry) and (alone or not self.extends(entry, of)):
+        if entry and self.is_whole(entry):
             of = entry if entry["factor"] == "replaced" else of
             data, dtype = convert(self.expert_bytes(self.experts[decider], entry), of["dtype"], to)
             return dtype, of["shape"], data
-        added = [(n, e) for n, e in holders.items() if e and (not self.is_whole(e) or self.extends(e, of))]
+        added = [(n, e) for n, e in holders.items() if e and not self.is_whole(e)]
         if not added:  # TMP-7-10
             data, dtype = convert(self.shared_bytes(own), of["dtype"], to)
         elif alone and (added[0][1]["factor"] == "difference" or exact):  # TMP-7-10, TMP-7-14
@@ -986,22 +986,14 @@ class Model:
                 acc = self.add(acc, weights[n], self.experts[n], e, of)
             dtype = to or of["dtype"]
             data = narrow(acc, dtype)
-        if entry and self.extends(entry, of):  # TMP-7-15
-            rows = self.expert_bytes(self.experts[decider], entry)[len(self.shared_bytes(own)):]
-            return dtype, entry["shape"], data + convert(rows, of["dtype"], to)[0]
         return dtype, of["shape"], data
-
-    def extends(self, entry, of):  # TMP-7-15
-        return (entry["factor"] == "replaced" and of is not None and entry["dtype"] == of["dtype"] in FLOATS
-                and len(entry["shape"]) == len(of["shape"]) > 0 and entry["shape"][0] > of["shape"][0]
-                and entry["shape"][1:] == of["shape"][1:])
 
     def add(self, acc, weight, section, entry, of):
         """TMP-7-5 to TMP-7-8."""
         kind, wide = acc.dtype, lambda x: np.asarray(x).astype(acc.dtype)
-        if entry["factor"] in ("difference", "replaced"):  # TMP-7-7, TMP-7-15
+        if entry["factor"] == "difference":  # TMP-7-7
             start = widen(of["dtype"], self.shared_bytes(entry["name"]), kind)
-            own = widen(of["dtype"], self.expert_bytes(section, entry), kind)[:len(start)]
+            own = widen(of["dtype"], self.expert_bytes(section, entry), kind)
             return fma(wide(weight), np.where(own == start, wide(0), own - start), acc)
         if entry["factor"] == "dropped":  # TMP-7-4
             return acc

@@ -1,5 +1,5 @@
 import ByteIO
-@testable import Models
+import Models
 import TensorKit
 import TestSupport
 import Testing

@@ -45,7 +45,7 @@ import Testing
     try expect(try tmpack("inspect", archive, "--json", "--tensors"), "`inspect`", top: inspect)
     let pack: Set = [
       "archive", "bytes", "input_bytes", "root_digest", "experts", "notes", "source_notes", "skipped_files",
-      "unused_patterns",
+      "unmatched", "unused_patterns",
     ]
     try expect(
       try tmpack("add", archive, "--expert", "c07=\(c07)", "--json"), "`pack` and `add`", also: ["`inspect`"],
@@ -55,11 +55,11 @@ import Testing
       "`pack` and `add`", also: ["`inspect`"], top: pack.union(["ratio", "overflows"]))
     try expect(
       try tmpack("plan", "--base", base, "--expert", "c07=\(c07)", "--exact", "--json"), "`plan`",
-      top: ["verdict", "shared", "experts", "bytes", "cost", "unused_patterns"])
+      top: ["verdict", "shared", "experts", "bytes", "cost", "unmatched", "unused_patterns"])
     try expect(
       try tmpack(
         "plan", "--base", base, "--expert", c07, "--budget", "1kB", "-o", folder("p.tmpack"), "--json"), "`plan`",
-      top: ["verdict", "reason", "shared", "experts", "cost", "unused_patterns"])
+      top: ["verdict", "reason", "shared", "experts", "cost", "unmatched", "unused_patterns"])
     try expect(
       try tmpack("unpack", archive, "--expert", "a66", "-o", folder("out"), "--json"), "`unpack`",
       top: ["output", "tensors", "bytes", "overflows", "files", "notes"])
@@ -142,7 +142,7 @@ import Testing
       top: ["tasks", "plan", "jobs", "cost"])
     try expect(
       try tmpack("run", tasks, "--task", "1/1", "-o", folder("1.part"), "--json"), "`run`",
-      top: ["part", "bytes", "share", "shares", "jobs", "reused_jobs"])
+      top: ["part", "bytes", "share", "shares", "jobs", "reused_jobs", "unmatched"])
     try expect(
       try tmpack("join", tasks, folder("1.part"), "-o", folder("joined.tmpack"), "--json"), "`pack` and `add`",
       also: ["`inspect`"], top: pack.union(["ratio", "overflows", "reused_jobs"]))

@@ -1,6 +1,6 @@
 /// A piece of a tensor's name, as the table of names has it (`Spec/names.md`): text, `#` for a number, `*` for any run, and
 /// conditions on what stands before or behind. It is searched for in a name; the first place counts.
-struct NamePattern: Sendable {
+package struct NamePattern: Sendable {
   private enum Piece: Sendable {
     case text([UInt8])
     case number
@@ -9,7 +9,7 @@ struct NamePattern: Sendable {
     case notAfter([[UInt8]])
   }
 
-  struct Match: Sendable {
+  package struct Match: Sendable {
     let range: Range<Int>
     /// Of the numbers and of the runs, in order.
     let numbers: [Range<Int>]
@@ -24,7 +24,7 @@ struct NamePattern: Sendable {
   private let needed: [UInt8]
   let length: Int
 
-  init(_ text: Substring) {
+  package init(_ text: Substring) {
     var rest = Array(text.utf8)[...]
     length = rest.count
     isAnchored = rest.first == UInt8(ascii: "^")
@@ -63,7 +63,7 @@ struct NamePattern: Sendable {
     needed = pieces.compactMap { if case .text(let text) = $0 { text } else { nil } }.max { $0.count < $1.count } ?? []
   }
 
-  func firstMatch(in name: [UInt8]) -> Match? {
+  package func firstMatch(in name: [UInt8]) -> Match? {
     guard needed.isEmpty || name.firstIndex(ofRun: needed) != nil else { return nil }
     for start in 0...(isAnchored ? 0 : name.count) {
       var numbers: [Range<Int>] = []
@@ -112,12 +112,12 @@ struct NamePattern: Sendable {
 }
 
 /// What stands in a pattern's place: text, with `#` and `*` for what the pattern's took.
-struct NameReplacement: Sendable {
+package struct NameReplacement: Sendable {
   private let text: [UInt8]
 
-  init(_ text: Substring) { self.text = Array(text.utf8) }
+  package init(_ text: Substring) { self.text = Array(text.utf8) }
 
-  func replace(_ match: NamePattern.Match, in name: [UInt8]) -> [UInt8] {
+  package func replace(_ match: NamePattern.Match, in name: [UInt8]) -> [UInt8] {
     var result = Array(name[..<match.range.lowerBound])
     var (numbers, runs) = (match.numbers[...], match.runs[...])
     for byte in text {

@@ -2,7 +2,7 @@
 
 extension NameTable {
   /// `Spec/names.txt`
-  static let text = #"""
+  package static let text = #"""
     # How transformers 5.24.0 names tensors: rules from names on disk to names in memory.
     # Made by make-names.py; names.md says what the lines mean.
     version transformers 5.24.0

@@ -1,7 +1,7 @@
 import ByteIO
 
 /// How models of known families name their tensors in memory and on disk: `Spec/names.txt`.
-struct NameTable: Sendable {
+package struct NameTable: Sendable {
   /// `rename`, `stack`, `join` or `part`: one line.
   struct Renaming: Sendable {
     let pattern: NamePattern
@@ -25,13 +25,13 @@ struct NameTable: Sendable {
     let targets: [NameReplacement]
   }
 
-  struct Family: Sendable {
+  package struct Family: Sendable {
     var renamings: [Renaming] = []
     var fusions: [Fusion] = []
   }
 
   /// The families of an architecture's parts: each of the names that begin with a scope, of all names without one.
-  struct Naming: Sendable {
+  package struct Naming: Sendable {
     let parts: [(family: Family, scope: String?)]
     /// `base_model_prefix`: what the names of a model with a head have in front of the bare model's.
     let modelPrefix: String
@@ -42,13 +42,13 @@ struct NameTable: Sendable {
   }
 
   private(set) var version = ""
-  private(set) var families: [String: Family] = [:]
+  package private(set) var families: [String: Family] = [:]
   /// By class and by model type.
   private(set) var namings: [String: [Naming]] = [:]
   /// All that differ.
-  private(set) var all: [Naming] = []
+  package private(set) var all: [Naming] = []
 
-  static let shared = NameTable(parsing: text)
+  package static let shared = NameTable(parsing: text)
 
   /// - Precondition: the text is the table's own, which the tests have read.
   init(parsing text: String) {

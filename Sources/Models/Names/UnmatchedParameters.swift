@@ -17,13 +17,15 @@ package struct UnmatchedParameters: Sendable {
   /// The model's that are no expert tensor's partner.
   package let lonely: [TensorInfo]
   package let unmatchedCount: UInt64
-  /// Whether most parameters of either side are alone: surely a mistake, since nothing would be shared.
+  /// Whether most parameters of either side are alone: surely a mistake, since nothing would be shared. A few tensors by
+  /// themselves may well be meant so.
   package let isMostOfBoth: Bool
   /// Bytes of `tensors`.
   package let byteCount: UInt64
 
   /// More is surely no head that the expert has of its own: `merge` refuses it, and packing says what it costs.
   package static let tolerated = 0.01
+  private static let fewTensors = 8
 
   package init(of expert: any TensorSource, named name: String, in model: [TensorInfo]) {
     self.expert = name
@@ -43,7 +45,8 @@ package struct UnmatchedParameters: Sendable {
     byteCount = tensors.reduce(0) { $0 + UInt64($1.byteCount) }
     let others = model.reduce(0) { $0 + UInt64($1.shape.elementCount) }
     let alone = lonely.reduce(0) { $0 + UInt64($1.shape.elementCount) }
-    isMostOfBoth = unmatchedCount > parameterCount / 2 && alone > others / 2
+    isMostOfBoth =
+      tensors.count >= Self.fewTensors && unmatchedCount > parameterCount / 2 && alone > others / 2
   }
 
   /// Unmatched parameters over all.

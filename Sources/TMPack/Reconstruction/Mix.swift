@@ -30,15 +30,12 @@ public struct Mix: TensorSource {
     case corrected(SharedEntry, WeightedExpert, ExpertEntry)
     /// The shared tensor and what experts add to it, in declaration order.
     case sum(SharedEntry, [(expert: WeightedExpert, entry: ExpertEntry)])
-    /// The same, and behind it the rows that an expert's own tensor has more (TMP-7-15).
-    case extended(
-      SharedEntry, [(expert: WeightedExpert, entry: ExpertEntry)], WeightedExpert, ExpertEntry, info: TensorInfo)
 
     /// Of the tensor before any conversion.
     var info: TensorInfo {
       switch self {
       case .shared(let base), .sum(let base, _), .corrected(let base, _, _): base.info
-      case .exact(_, _, let info), .extended(_, _, _, _, let info): info
+      case .exact(_, _, let info): info
       }
     }
   }
@@ -113,7 +110,7 @@ public struct Mix: TensorSource {
   ) throws(StorageError) -> Recipe? {
     guard !selection.isEmpty else { return .shared(base) }
     let name = base.info.name
-    // Which entry counts for the tensor: its own, or that of the tensor that an expert has in its place (TMP-7-16).
+    // Which entry counts for the tensor: its own, or that of the tensor that an expert has in its place (TMP-7-15).
     let names = selection.indices.map { manifests[$0].lacks(name) ? ties.partner(of: base, inExpert: $0) : name }
     guard selection.indices.contains(where: { !manifests[$0].lacks(name) }) else { return nil }
     let holders = selection.indices.filter { names[$0] != nil }
@@ -122,14 +119,9 @@ public struct Mix: TensorSource {
     let isFloat = base.info.dtype.floatFormat != nil
     let aloneAtOne = selection.count == 1 && selection[decider].weight == 1
     let addends = holders.compactMap { index in entry(index).map { (expert: selection[index], entry: $0) } }
-      .filter { addend in
-        addend.entry.factor.kind == .replaced
-          ? addend.entry.extends(base.info) : isFloat || addend.entry.factor.kind != .difference
-      }
+      .filter { $0.entry.factor.kind != .replaced && (isFloat || $0.entry.factor.kind != .difference) }
     if let entry = entry(decider) {
       switch entry.factor.kind {
-      case .replaced where !aloneAtOne && entry.extends(base.info):
-        return try .extended(base, addends, selection[decider], entry, info: replacedInfo(entry))
       case .replaced: return try .exact(selection[decider], entry, info: replacedInfo(entry))
       case .difference where !isFloat || aloneAtOne: return .exact(selection[decider], entry, info: base.info)
       default:
@@ -149,7 +141,7 @@ public struct Mix: TensorSource {
       return nil
     }
     let info = try replacedInfo(entry)
-    if let base = ties.shared(equalTo: entry, info, inExpert: decider) {  // TMP-7-17
+    if let base = ties.shared(equalTo: entry, info, inExpert: decider) {  // TMP-7-16
       return try recipe(base, selection, manifests, ties, isExact: isExact)
     }
     return .exact(selection[decider], entry, info: info)
@@ -172,7 +164,7 @@ public struct Mix: TensorSource {
     switch recipes[ExactString(name)] {
     case .shared: []
     case .sum(_, let addends): addends
-    case .exact, .corrected, .extended, nil: nil
+    case .exact, .corrected, nil: nil
     }
   }
 
@@ -190,7 +182,7 @@ public struct Mix: TensorSource {
     }
     switch recipe {
     case .shared, .exact: return true
-    case .corrected, .sum, .extended: return false
+    case .corrected, .sum: return false
     }
   }
 
@@ -201,7 +193,7 @@ public struct Mix: TensorSource {
       case .shared(let base): return try reconstructor.sharedBytes(base)
       case .exact(let expert, let entry, _):
         if case .bytes(let bytes) = try reconstructor.part(entry, ofExpert: expert.position) { return bytes }
-      case .corrected, .sum, .extended: break
+      case .corrected, .sum: break
       }
     }
     return try located(file: label, tensor: info.name) { () throws(StorageError) in
@@ -231,18 +223,6 @@ public struct Mix: TensorSource {
     case .sum(let base, let addends):
       let sum = try sum(base, addends, as: info)
       try sum.write(try reconstructor.sharedBytes(base), into: destination)
-    case .extended(let base, let addends, let expert, let entry, let own):
-      guard let output = info.dtype.floatFormat,
-        case .bytes(let bytes) = try reconstructor.part(entry, ofExpert: expert.position)
-      else { preconditionFailure("only float tensors are extended, by whole ones") }
-      let common = base.info.shape.elementCount * output.byteWidth
-      try sum(base, addends, as: info)
-        .write(
-          try reconstructor.sharedBytes(base), into: UnsafeMutableRawBufferPointer(rebasing: destination[..<common]))
-      let rest = try bytes.withBytes { raw in
-        TensorBytes(viewing: UnsafeRawBufferPointer(rebasing: raw[base.info.byteCount...]), keeping: bytes)
-      }
-      try convert(own, rest, to: info, UnsafeMutableRawBufferPointer(rebasing: destination[common...]))
     }
   }
 

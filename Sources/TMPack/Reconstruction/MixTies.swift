@@ -3,7 +3,7 @@ import ByteIO
 import Digests
 import TensorKit
 
-/// Which tensors of a mix are one: tied weights, of which some files hold a copy and others none (TMP-7-16, TMP-7-17).
+/// Which tensors of a mix are one: tied weights, of which some files hold a copy and others none (TMP-7-15, TMP-7-16).
 struct MixTies {
   private struct Content: Hashable {
     let dtype: DType
@@ -39,15 +39,5 @@ struct MixTies {
       base.info.matches(info) && !manifests[index].lacks(base.info.name)
         && (manifests[index].entry(named: base.info.name)?.source ?? base.digest) == entry.source
     }
-  }
-}
-
-extension ExpertEntry {
-  /// Whether it is the shared tensor with more rows behind, as of a vocabulary that has grown (TMP-7-15).
-  func extends(_ shared: TensorInfo) -> Bool {
-    guard case .replaced(let dtype, let shape, _) = factor, dtype == shared.dtype, dtype.floatFormat != nil,
-      let rows = shape.dimensions.first, let sharedRows = shared.shape.dimensions.first
-    else { return false }
-    return rows > sharedRows && shape.dimensions.dropFirst().elementsEqual(shared.shape.dimensions.dropFirst())
   }
 }

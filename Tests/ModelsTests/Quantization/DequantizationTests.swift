@@ -62,6 +62,8 @@ import Testing
         guard let first = dimensions.first, first > 1 else { continue }
         // A scale for the whole tensor fits any number of rows.
         if weight[.scale]?.shape.elementCount == 1, part == weight.codes { continue }
+        // One number for each row, of which one is left, is a scale for the whole tensor.
+        if part != weight.codes, part.shape.elementCount == first { continue }
         dimensions[0] = 1
         let short = try TensorInfo(name: part.name, dtype: part.dtype, shape: Shape(dimensions))
         let changed = try MemoryTensorSource(
