@@ -3,6 +3,7 @@
 #   make demo      pack real fine-tuned checkpoints, verify, inspect and unpack them, and compare with the originals
 #   make test      build and run all tests
 #   make check     what CI runs: format, no warnings, all tests, citations of the specification
+#   make today     the tests against today's libraries: torch, transformers, peft and others, 6 GB from PyPI
 #   make bench     run the benchmarks
 #   make reproduce the experiment of the paper, on data that is not in this repository
 #   make format    format the sources
@@ -19,10 +20,10 @@ export PKG_CONFIG_PATH := $(shell brew --prefix openblas)/lib/pkgconfig:$(shell 
 endif
 
 SWIFT_FILES = Package.swift Sources Tests Benchmarks Fixtures
-SHELL_FILES = $(shell grep -lE '^\#!.*[/ ](sh|bash)$$' scripts/* .ci/* Benchmarks/* Deploy/*/* 2> /dev/null)
+SHELL_FILES = $(shell grep -lE '^\#!.*[/ ](sh|bash)$$' scripts/* .ci/* Benchmarks/* Deploy/*/* Tests/Today/* findings/* 2> /dev/null)
 PYTHON_FILES = $(shell find Spec Tests Benchmarks Fixtures -name '*.py' 2> /dev/null) Spec/check-citations
 
-.PHONY: all build test-packages demo test check lint citations bench reproduce format install clean
+.PHONY: all build test-packages demo test today check lint citations bench reproduce format install clean
 .NOTPARALLEL:
 
 all: build
@@ -40,6 +41,9 @@ test-packages:
 test: test-packages
 	$(SWIFT) build -c release --build-tests
 	$(SWIFT) test -c release --skip-build
+
+today: build
+	Tests/Today/run .build/release/tmpack
 
 # Package.swift turns warnings in this package, and not in others, into errors.
 check: export TMPACK_STRICT = 1
@@ -71,4 +75,4 @@ install:
 	install -s -m 755 .build/install/release/tmpack "$(DESTDIR)$(PREFIX)/bin/tmpack"
 
 clean:
-	rm -rf .build .build-python demo
+	rm -rf .build .build-python .build-today demo
