@@ -1,12 +1,46 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// Modules in dependency order. Arrows only go up this list: `Checkpoints` (other people's formats) and
-// `ArchiveFormat` (our container) never see each other; they meet at `TensorKit`'s `TensorSource`.
+/// A module of this package: `Sources/NAME`, which other packages see as TMPackNAME, so that it stands beside modules of theirs.
+func module(_ name: String, _ dependencies: [String] = [], c: [String] = []) -> Target {
+  .target(
+    name: "TMPack\(name)", dependencies: (dependencies + c).map { .target(name: "TMPack\($0)") },
+    path: "Sources/\(name)")
+}
+
+/// The headers of a system library.
+func library(_ name: String, pkgConfig: String, apt: String, brew: String) -> Target {
+  .systemLibrary(
+    name: "TMPack\(name)", path: "Sources/\(name)", pkgConfig: pkgConfig, providers: [.apt([apt]), .brew([brew])])
+}
+
+func tests(_ name: String, _ dependencies: [String], others: [Target.Dependency] = []) -> Target {
+  .testTarget(
+    name: "\(name)Tests", dependencies: dependencies.map { .target(name: "TMPack\($0)") } + ["TestSupport"] + others)
+}
+
+func benchmark(_ name: String, _ folder: String, _ dependencies: [String]) -> Target {
+  .executableTarget(
+    name: "\(name)-benchmark", dependencies: dependencies.map { .target(name: "TMPack\($0)") } + ["Timing"],
+    path: "Benchmarks/\(folder)")
+}
+
+let reading = [
+  "ByteIO", "Parallel", "Digests", "Zstandard", "TensorKit", "Factors", "Checkpoints", "ArchiveFormat", "Models",
+  "Reading",
+]
+let writing = [
+  "Factorization", "YAML", "Merging", "Journal", "Packing", "Sharing", "Planning", "RouterTraining", "AdapterExport",
+]
+
+// Modules in dependency order: arrows only go up this list. ARCHITECTURE.md draws them and says what each is for.
 let package = Package(
   name: "tmpack",
   platforms: [.macOS(.v15)],
   products: [
+    // Opening, verifying, rebuilding, routing: needs libzstd and libcrypto.
+    .library(name: "TMPackReading", targets: ["TMPackReading"]),
+    // And packing, merging, training: needs OpenBLAS and LAPACKE too.
     .library(name: "TMPack", targets: ["TMPack"]),
     .executable(name: "tmpack", targets: ["TMPackTool"]),
   ],
@@ -14,71 +48,69 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
   ],
   targets: [
-    .systemLibrary(
-      name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"]), .brew(["zstd"])]),
-    .systemLibrary(
-      name: "COpenBLAS", pkgConfig: "openblas",
-      providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
-    .systemLibrary(
-      name: "CLAPACKE", pkgConfig: "lapacke",
-      providers: [.apt(["liblapacke-dev"]), .brew(["lapack"])]),
-    .systemLibrary(
-      name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"]), .brew(["openssl"])]),
-    .systemLibrary(name: "CSystem"),
-    .target(name: "CKernels"),
-    .target(name: "CStartup"),
+    library("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev", brew: "zstd"),
+    library("COpenBLAS", pkgConfig: "openblas", apt: "libopenblas-dev", brew: "openblas"),
+    library("CLAPACKE", pkgConfig: "lapacke", apt: "liblapacke-dev", brew: "lapack"),
+    library("CCrypto", pkgConfig: "libcrypto", apt: "libssl-dev", brew: "openssl"),
+    .systemLibrary(name: "TMPackCSystem", path: "Sources/CSystem"),
+    module("CKernels"),
+    module("CStartup"),
 
-    .target(name: "ByteIO", dependencies: ["CSystem"]),
-    .target(name: "Parallel", dependencies: ["CSystem", "ByteIO"]),
+    module("ByteIO", c: ["CSystem"]),
+    module("Parallel", ["ByteIO"], c: ["CSystem"]),
     // Apple's systems have CryptoKit.
     .target(
-      name: "Digests", dependencies: ["CKernels", .target(name: "CCrypto", condition: .when(platforms: [.linux]))]),
-    .target(name: "YAML", dependencies: ["ByteIO"]),
-    .target(name: "Zstandard", dependencies: ["CZstd", "CKernels", "ByteIO"]),
-    .target(name: "TensorKit", dependencies: ["ByteIO"]),
-    .target(
-      name: "Factorization",
-      dependencies: ["COpenBLAS", "CLAPACKE", "CKernels", "ByteIO", "TensorKit"]),
-    .target(name: "Checkpoints", dependencies: ["ByteIO", "Parallel", "Digests", "TensorKit", "Zstandard"]),
-    .target(name: "Models", dependencies: ["ByteIO", "TensorKit", "Factorization", "Checkpoints"]),
-    .target(name: "ArchiveFormat", dependencies: ["ByteIO", "Parallel", "Digests", "Zstandard", "TensorKit"]),
-    .target(
-      name: "TMPack",
-      dependencies: [
-        "ByteIO", "Parallel", "Digests", "TensorKit", "Factorization", "Checkpoints", "Models",
-        "ArchiveFormat", "Zstandard", "YAML",
-      ]),
+      name: "TMPackDigests",
+      dependencies: ["TMPackCKernels", .target(name: "TMPackCCrypto", condition: .when(platforms: [.linux]))],
+      path: "Sources/Digests"),
+    module("YAML", ["ByteIO"]),
+    module("Zstandard", ["ByteIO"], c: ["CZstd", "CKernels"]),
+    module("TensorKit", ["ByteIO"]),
+    module("Factors", ["ByteIO", "TensorKit"], c: ["CKernels"]),
+    module("Checkpoints", ["ByteIO", "Parallel", "Digests", "Zstandard", "TensorKit"]),
+    module("ArchiveFormat", ["ByteIO", "Parallel", "Digests", "Zstandard", "TensorKit"]),
+    module("Models", ["ByteIO", "TensorKit", "Factors", "Checkpoints"]),
+    module("Reading", Array(reading.dropLast())),
+
+    module("Factorization", ["ByteIO", "TensorKit", "Factors"], c: ["COpenBLAS", "CLAPACKE", "CKernels"]),
+    module(
+      "Merging",
+      ["ByteIO", "Parallel", "YAML", "TensorKit", "Factors", "Factorization", "Checkpoints", "ArchiveFormat", "Models"]),
+    module("Journal", ["ByteIO", "Parallel", "Digests", "TensorKit"]),
+    module("Packing", reading + ["Factorization", "Merging", "Journal"]),
+    module("Sharing", reading + ["Merging", "Journal", "Factorization", "Packing"]),
+    module("Planning", reading + ["Factorization", "Merging", "Packing"]),
+    module("RouterTraining", ["ByteIO", "Parallel", "TensorKit", "ArchiveFormat", "Reading", "Factorization"]),
+    module(
+      "AdapterExport", ["ByteIO", "Parallel", "TensorKit", "Factors", "Checkpoints", "Models", "Reading", "Packing"]),
+    .target(name: "TMPack", dependencies: (reading + writing).map { .target(name: "TMPack\($0)") }),
     .executableTarget(
       name: "TMPackTool",
-      dependencies: [
-        "CStartup", "TMPack", .product(name: "ArgumentParser", package: "swift-argument-parser"),
-      ]),
+      dependencies: ["TMPackCStartup", "TMPack", .product(name: "ArgumentParser", package: "swift-argument-parser")]
+        + (reading + writing).map { .target(name: "TMPack\($0)") }),
 
     .target(
-      name: "TestSupport", dependencies: ["ByteIO", "Checkpoints", "Digests", "TensorKit"], path: "Tests/TestSupport"),
+      name: "TestSupport",
+      dependencies: ["ByteIO", "Checkpoints", "Digests", "TensorKit"].map { .target(name: "TMPack\($0)") },
+      path: "Tests/TestSupport"),
     .executableTarget(
-      name: "GoldenGenerator", dependencies: ["TMPack", "TestSupport"], path: "Fixtures/Generator"),
+      name: "GoldenGenerator", dependencies: (reading + writing).map { .target(name: "TMPack\($0)") } + ["TestSupport"],
+      path: "Fixtures/Generator"),
     .target(name: "Timing", path: "Benchmarks/Timing"),
-    .executableTarget(name: "lossless-benchmark", dependencies: ["TMPack", "Timing"], path: "Benchmarks/Lossless"),
-    .executableTarget(
-      name: "codec-benchmark", dependencies: ["TMPack", "Timing", "Zstandard", "Factorization"],
-      path: "Benchmarks/Codecs"),
-    .executableTarget(
-      name: "kernel-benchmark", dependencies: ["TMPack", "Timing", "Factorization", "COpenBLAS"],
-      path: "Benchmarks/Kernels"),
-    .executableTarget(name: "serving-benchmark", dependencies: ["TMPack", "Timing"], path: "Benchmarks/Serving"),
-    .testTarget(name: "ByteIOTests", dependencies: ["ByteIO", "Parallel", "TestSupport"]),
-    .testTarget(name: "DigestsTests", dependencies: ["Digests", "TestSupport"]),
-    .testTarget(name: "YAMLTests", dependencies: ["ByteIO", "YAML", "TestSupport"]),
-    .testTarget(name: "ZstandardTests", dependencies: ["Zstandard", "TestSupport"]),
-    .testTarget(
-      name: "FactorizationTests",
-      dependencies: ["Factorization", "CLAPACKE", "COpenBLAS", "TensorKit", "ByteIO", "Zstandard"]),
-    .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"]),
-    .testTarget(name: "ModelsTests", dependencies: ["Models", "TestSupport"]),
-    .testTarget(name: "ArchiveFormatTests", dependencies: ["ArchiveFormat", "TMPack", "Zstandard", "TestSupport"]),
-    .testTarget(name: "TMPackTests", dependencies: ["TMPack", "TestSupport"]),
-    .testTarget(name: "ToolTests", dependencies: ["ByteIO", "Digests", "TMPackTool", "TestSupport"]),
+    benchmark("lossless", "Lossless", reading + writing),
+    benchmark("codec", "Codecs", reading + writing),
+    benchmark("kernel", "Kernels", reading + writing + ["COpenBLAS"]),
+    benchmark("serving", "Serving", reading + writing),
+    tests("ByteIO", ["ByteIO", "Parallel"]),
+    tests("Digests", ["Digests"]),
+    tests("YAML", ["ByteIO", "YAML"]),
+    tests("Zstandard", ["Zstandard", "ByteIO"]),
+    tests("Factorization", ["Factors", "Factorization", "CLAPACKE", "COpenBLAS", "TensorKit", "ByteIO", "Zstandard"]),
+    tests("Checkpoints", ["Checkpoints", "ByteIO", "Digests", "TensorKit", "Parallel"]),
+    tests("Models", ["Models", "Checkpoints", "ByteIO", "Digests", "TensorKit", "Factors"]),
+    tests("ArchiveFormat", reading + writing),
+    tests("TMPack", reading + writing, others: ["TMPack"]),
+    tests("Tool", reading + writing, others: ["TMPackTool", "TMPack"]),
   ],
   swiftLanguageModes: [.v6]
 )

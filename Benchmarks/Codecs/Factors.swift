@@ -1,5 +1,7 @@
-import Factorization
-import TMPack
+import TMPackArchiveFormat
+import TMPackFactorization
+import TMPackFactors
+import TMPackTensorKit
 import Timing
 
 /// The matrices of a task vector, with their leading triplets.

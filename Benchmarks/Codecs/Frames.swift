@@ -1,5 +1,7 @@
-import TMPack
-import Zstandard
+import TMPackArchiveFormat
+import TMPackFactors
+import TMPackTensorKit
+import TMPackZstandard
 import Timing
 
 /// A way to store a frame's bytes, which may lean on those of another that the decoder has.

@@ -1,4 +1,5 @@
-import TMPack
+import TMPackCheckpoints
+import TMPackTensorKit
 
 /// Tensors that a base and a fine-tune of it have in common, and that differ.
 struct Pair {

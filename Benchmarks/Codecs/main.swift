@@ -1,4 +1,4 @@
-import TMPack
+import TMPackByteIO
 
 // Measures the ways to store a frame's bytes, and those to store a matrix with an error, in memory and on one thread.
 //

@@ -1,6 +1,13 @@
-import COpenBLAS
-import Factorization
-import TMPack
+import TMPackByteIO
+import TMPackCOpenBLAS
+import TMPackCheckpoints
+import TMPackFactorization
+import TMPackFactors
+import TMPackMerging
+import TMPackPacking
+import TMPackParallel
+import TMPackReading
+import TMPackTensorKit
 import Timing
 
 #if canImport(Darwin)

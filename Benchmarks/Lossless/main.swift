@@ -1,4 +1,7 @@
-import TMPack
+import TMPackArchiveFormat
+import TMPackFactors
+import TMPackReading
+import TMPackTensorKit
 import Timing
 
 // Measures what lossless packing costs, without files, threads and digests of whole tensors around it.

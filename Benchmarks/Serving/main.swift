@@ -1,4 +1,5 @@
-import TMPack
+import TMPackParallel
+import TMPackReading
 import Timing
 
 // Measures what a model for each input costs: routing, and mixing through a cache.

@@ -7,7 +7,7 @@
 #endif
 
 /// What the benchmarks measure time by.
-public enum Clock: Sendable {
+package enum Clock: Sendable {
   /// CPU time of the thread that asks.
   case thread
   /// CPU time of all threads: on a busy machine the same as on an idle one.
@@ -15,7 +15,7 @@ public enum Clock: Sendable {
   case wall
 
   /// What `body` takes, in seconds: the best of some rounds.
-  public func seconds(rounds: Int = 1, _ body: () throws -> Void) rethrows -> Double {
+  package func seconds(rounds: Int = 1, _ body: () throws -> Void) rethrows -> Double {
     var best = Double.infinity
     for _ in 0..<rounds {
       let start = now

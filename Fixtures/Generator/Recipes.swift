@@ -1,4 +1,10 @@
-import TMPack
+import TMPackArchiveFormat
+import TMPackCheckpoints
+import TMPackFactorization
+import TMPackMerging
+import TMPackPacking
+import TMPackReading
+import TMPackTensorKit
 import TestSupport
 
 /// How one golden archive is made, and which mixes of it are recorded.

@@ -1,4 +1,6 @@
-import TMPack
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackReading
 import TestSupport
 
 // Makes Fixtures/golden anew. See Fixtures/README.md: golden files are made once, and then only read.

@@ -1,6 +1,6 @@
-import ByteIO
-import Digests
-import Parallel
+import TMPackByteIO
+import TMPackDigests
+import TMPackParallel
 
 /// What of the file belongs to the active generation.
 extension ArchiveFile {

@@ -1,15 +1,15 @@
-import ByteIO
-import Digests
 import Synchronization
-import Zstandard
+import TMPackByteIO
+import TMPackDigests
+import TMPackZstandard
 
 /// An archive, open for reading: its index at once, sections when asked for, payloads one by one.
 ///
 /// Safe to use from several threads.
-public final class ArchiveFile: Sendable {
-  public let path: String
-  public let slots: HeaderSlots
-  public let index: ArchiveIndex
+package final class ArchiveFile: Sendable {
+  package let path: String
+  package let slots: HeaderSlots
+  package let index: ArchiveIndex
   let file: ReadableFile
   private let cache: Mutex<Cache>
 
@@ -21,11 +21,11 @@ public final class ArchiveFile: Sendable {
   }
 
   /// Reads the header and the index.
-  public convenience init(_ path: String, mode: InputMode = .automatic) throws(StorageError) {
+  package convenience init(_ path: String, mode: InputMode = .automatic) throws(StorageError) {
     try self.init(ReadableFile(path, mode: mode))
   }
 
-  public init(_ file: ReadableFile) throws(StorageError) {
+  package init(_ file: ReadableFile) throws(StorageError) {
     self.file = file
     payloads = PayloadReader(file: file)
     path = file.path
@@ -46,10 +46,10 @@ public final class ArchiveFile: Sendable {
     cache = Mutex(Cache())
   }
 
-  public var slot: HeaderSlot { slots.active }
+  package var slot: HeaderSlot { slots.active }
 
   /// Names the whole content (TMP-3-6).
-  public var rootDigest: Digest { slot.index.digest }
+  package var rootDigest: Digest { slot.index.digest }
 
   /// Throws `inputOutput` when the file of this name holds another generation by now. For writers, under their lock.
   func checkUnchanged() throws(StorageError) {
@@ -59,11 +59,11 @@ public final class ArchiveFile: Sendable {
   }
 
   /// Bytes of the active generation.
-  public var size: UInt64 { slot.archiveEnd }
+  package var size: UInt64 { slot.archiveEnd }
 
   /// The position of an expert in declaration order.
   /// - Throws: `unknownName`, with the names there are.
-  public func expertIndex(named name: String) throws(StorageError) -> Int {
+  package func expertIndex(named name: String) throws(StorageError) -> Int {
     if let position = index.experts.firstIndex(where: { $0.name.hasSameBytes(as: name) }) { return position }
     let names = index.experts.map(\.name).joined(separator: ", ")
     let note = slots.residue.isEmpty ? "" : " (the file has the remains of an interrupted append)"
@@ -72,7 +72,7 @@ public final class ArchiveFile: Sendable {
 
   // MARK: Sections
 
-  public func sharedSection() throws(StorageError) -> Section<SharedManifest> {
+  package func sharedSection() throws(StorageError) -> Section<SharedManifest> {
     if let section = cache.withLock({ $0.shared }) { return section }
     let section: Section<SharedManifest> = try readSection(
       index.shared, "the shared model's section", context: index.storage)
@@ -80,7 +80,7 @@ public final class ArchiveFile: Sendable {
     return section
   }
 
-  public func expertSection(_ position: Int) throws(StorageError) -> Section<ExpertManifest> {
+  package func expertSection(_ position: Int) throws(StorageError) -> Section<ExpertManifest> {
     let expert = index.experts[position]
     if let section = cache.withLock({ $0.experts[expert.section] }) { return section }
     let shared = try sharedSection().manifest
@@ -92,7 +92,7 @@ public final class ArchiveFile: Sendable {
   }
 
   /// The router's section; nil in an archive without one.
-  public func routerSection() throws(StorageError) -> Section<RouterManifest>? {
+  package func routerSection() throws(StorageError) -> Section<RouterManifest>? {
     guard let reference = index.router else { return nil }
     if let section = cache.withLock({ $0.router }) { return section }
     let section: Section<RouterManifest> = try readSection(
@@ -136,5 +136,5 @@ public final class ArchiveFile: Sendable {
   }
 
   /// Reads the payloads of this archive's sections.
-  public let payloads: PayloadReader
+  package let payloads: PayloadReader
 }

@@ -1,14 +1,13 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
 
 /// How the shared model was made. It says nothing about decoding.
-public struct SharedMethod: Sendable, Hashable {
+package struct SharedMethod: Sendable, Hashable {
   /// A merging method's name (TMP-4-9).
-  public struct Name: Sendable, Hashable {
-    public let rawValue: String
+  package struct Name: Sendable, Hashable {
+    package let rawValue: String
 
     /// - Precondition: `name` keeps TMP-4-9.
-    public init(_ name: String) {
+    package init(_ name: String) {
       precondition(Self.isValid(name), "the names of methods are ours")
       rawValue = name
     }
@@ -25,37 +24,37 @@ public struct SharedMethod: Sendable, Hashable {
         && name.utf8.allSatisfy { "abcdefghijklmnopqrstuvwxyz0123456789-".utf8.contains($0) }
     }
 
-    public static let base = Name("base")
-    public static let average = Name("average")
-    public static let taskArithmetic = Name("task-arithmetic")
+    package static let base = Name("base")
+    package static let average = Name("average")
+    package static let taskArithmetic = Name("task-arithmetic")
     /// Merged elsewhere.
-    public static let given = Name("given")
+    package static let given = Name("given")
   }
-  public let name: Name
-  public let parameters: [String: String]
+  package let name: Name
+  package let parameters: [String: String]
 
-  public init(_ name: Name, parameters: [String: String] = [:]) {
+  package init(_ name: Name, parameters: [String: String] = [:]) {
     self.name = name
     self.parameters = parameters
   }
 }
 
 /// An expert as the index lists it.
-public struct ExpertReference: Sendable, Hashable {
-  public let name: String
-  public let section: SectionReference
-  public let summary: ExpertSummary
+package struct ExpertReference: Sendable, Hashable {
+  package let name: String
+  package let section: SectionReference
+  package let summary: ExpertSummary
 }
 
 /// The index: what the root digest names (TMP-4).
-public struct ArchiveIndex: Sendable {
-  public let shared: SectionReference
-  public let storage: SharedStorage
-  public let method: SharedMethod
+package struct ArchiveIndex: Sendable {
+  package let shared: SectionReference
+  package let storage: SharedStorage
+  package let method: SharedMethod
   /// In declaration order.
-  public let experts: [ExpertReference]
+  package let experts: [ExpertReference]
   /// The router's section, if there is one (TMP-11-1).
-  public let router: SectionReference?
+  package let router: SectionReference?
   /// Whether there are extensions whose extents this build does not know.
   let hasUnknownExtensions: Bool
 
@@ -73,8 +72,8 @@ public struct ArchiveIndex: Sendable {
 }
 
 /// Rules for the name of an expert (TMP-4-7): what a command line can quote in `name=weight,…` and `FILE#NAME`.
-public enum ExpertName {
-  public static func check(_ name: String) throws(StorageError) {
+package enum ExpertName {
+  package static func check(_ name: String) throws(StorageError) {
     try Limits.check(name.utf8.count, atMost: Limits.nameBytes, "the length of an expert's name")
     let isPlain = name.unicodeScalars.allSatisfy { scalar in
       scalar.properties.generalCategory != .control && !"=,#/\\".unicodeScalars.contains(scalar)

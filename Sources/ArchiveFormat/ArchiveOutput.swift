@@ -1,4 +1,4 @@
-import ByteIO
+import TMPackByteIO
 
 /// Where an archive is written to: a new file or the end of an existing one.
 ///

@@ -1,19 +1,19 @@
-import ByteIO
-import Digests
-import Parallel
+import TMPackByteIO
+import TMPackDigests
+import TMPackParallel
 
 /// Checks an archive without decoding its tensors (TMP-8-1, TMP-8-2).
-public struct ArchiveVerifier: Sendable {
-  public let archive: ArchiveFile
+package struct ArchiveVerifier: Sendable {
+  package let archive: ArchiveFile
   private let pipeline: OrderedPipeline
 
-  public init(_ archive: ArchiveFile, pipeline: OrderedPipeline = .automatic) {
+  package init(_ archive: ArchiveFile, pipeline: OrderedPipeline = .automatic) {
     self.archive = archive
     self.pipeline = pipeline
   }
 
   /// TMP-8-1: slots, index, sections, frame records, summaries.
-  public func quick() -> VerificationFindings {
+  package func quick() -> VerificationFindings {
     var findings = VerificationFindings()
     for fault in archive.slots.residue { findings.add(fault) }
     let shared: Section<SharedManifest>
@@ -42,7 +42,7 @@ public struct ArchiveVerifier: Sendable {
   /// TMP-8-2: what `quick` checks, and every stored byte.
   ///
   /// - Parameter progress: called with the bytes done and the bytes to do.
-  public func full(progress: (UInt64, UInt64) -> Void = { _, _ in }) throws(StorageError) -> VerificationFindings {
+  package func full(progress: (UInt64, UInt64) -> Void = { _, _ in }) throws(StorageError) -> VerificationFindings {
     var findings = quick()
     let parts = archive.readableParts()
     var extents: Set<Extent> = []

@@ -1,9 +1,9 @@
-import ByteIO
+import TMPackByteIO
 
 /// Sections of another archive, whose frames are copied as they are.
 extension ArchiveWriter {
   /// Copies the shared model's section of another archive.
-  public func copyShared(of archive: ArchiveFile) throws(StorageError) {
+  package func copyShared(of archive: ArchiveFile) throws(StorageError) {
     precondition(shared == nil && experts.isEmpty, "the shared model comes first, once")
     let section = try archive.sharedSection()
     let copied = Section(manifest: section.manifest, frames: try copy(section.frames, of: archive))
@@ -16,7 +16,7 @@ extension ArchiveWriter {
   /// Copies an expert's section of another archive with the same shared model.
   ///
   /// - Parameter droppingCorrections: leaves out what makes the expert exact (TMP-6-17).
-  public func copyExpert(_ index: Int, of archive: ArchiveFile, droppingCorrections: Bool = false) throws(StorageError)
+  package func copyExpert(_ index: Int, of archive: ArchiveFile, droppingCorrections: Bool = false) throws(StorageError)
   {
     guard let shared = sharedSection else { preconditionFailure("the shared model comes first") }
     try checkName(archive.index.experts[index].name)
@@ -32,7 +32,7 @@ extension ArchiveWriter {
   }
 
   /// Copies the router's section of another archive, if it has one. The experts that it is bound to come before it.
-  public func copyRouter(of archive: ArchiveFile) throws(StorageError) {
+  package func copyRouter(of archive: ArchiveFile) throws(StorageError) {
     guard let section = try archive.routerSection() else { return }
     let copied = Section(manifest: section.manifest, frames: try copy(section.frames, of: archive))
     router = try writeSection(copied, context: experts.map(\.name), isCounted: false).reference

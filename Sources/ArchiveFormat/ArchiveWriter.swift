@@ -1,12 +1,12 @@
-import ByteIO
-import Digests
-import Zstandard
+import TMPackByteIO
+import TMPackDigests
+import TMPackZstandard
 
 /// Writes archives: first the shared model's section, then the experts', then maybe a router's, then the index.
 ///
 /// A section is written by placing its payloads in any order and then finishing it with a manifest that refers to them.
 /// Memory: the frames being placed, the section's small payloads, and its frame records.
-public final class ArchiveWriter {
+package final class ArchiveWriter {
   private let output: any ArchiveOutput
   private let generation: UInt64
   private let level: Int
@@ -19,7 +19,7 @@ public final class ArchiveWriter {
   package internal(set) var experts: [ExpertReference] = []
   var router: SectionReference?
   /// The shared model's section, once it is finished.
-  public internal(set) var sharedSection: Section<SharedManifest>?
+  package internal(set) var sharedSection: Section<SharedManifest>?
 
   /// - Parameters:
   ///   - output: stands at the archive end of the generation before, or at the start of the content.
@@ -34,7 +34,7 @@ public final class ArchiveWriter {
   /// A new archive at `path`.
   ///
   /// - Parameter temporary: where to write until it is whole; see `AtomicFile`.
-  public convenience init(
+  package convenience init(
     creating path: String, replacing: Bool = false, level: Int = 3, temporary: String? = nil
   ) throws(StorageError) {
     let output = try NewArchiveOutput(path: path, replacing: replacing, temporary: temporary)
@@ -45,7 +45,7 @@ public final class ArchiveWriter {
   ///
   /// - Parameter path: of the same file.
   /// - Throws: `inputOutput` when another process is changing the archive, or has changed it since it was opened.
-  public convenience init(rewriting archive: ArchiveFile, at path: String, level: Int = 3) throws(StorageError) {
+  package convenience init(rewriting archive: ArchiveFile, at path: String, level: Int = 3) throws(StorageError) {
     let output = try NewArchiveOutput(rewriting: path)
     try archive.checkUnchanged()
     self.init(output: output, generation: 1, level: level)
@@ -54,7 +54,7 @@ public final class ArchiveWriter {
   /// The next generation of `archive`, with all that it holds; locked against other writers as long as this one lives.
   ///
   /// - Throws: `inputOutput` when another process is changing the archive, or has changed it since it was opened.
-  public convenience init(appendingTo archive: ArchiveFile, level: Int = 3) throws(StorageError) {
+  package convenience init(appendingTo archive: ArchiveFile, level: Int = 3) throws(StorageError) {
     let output = try AppendedArchiveOutput(path: archive.path, archiveEnd: archive.slot.archiveEnd)
     try archive.checkUnchanged()
     self.init(output: output, generation: archive.slot.generation + 1, level: level)
@@ -78,7 +78,7 @@ public final class ArchiveWriter {
   }
 
   /// Bytes of the archive so far.
-  public var position: UInt64 { output.position }
+  package var position: UInt64 { output.position }
 
   /// A writer that stands where this one does, payloads of the open section included, and writes nothing: to learn
   /// what a section would take.
@@ -107,7 +107,7 @@ public final class ArchiveWriter {
   /// Writes a payload of the section that is open. The reference is good for this section's manifest only.
   ///
   /// - Parameter purpose: payloads of different purposes share no frame.
-  public func place(_ payload: EncodedPayload, for purpose: PayloadPurpose = .content) throws(StorageError)
+  package func place(_ payload: EncodedPayload, for purpose: PayloadPurpose = .content) throws(StorageError)
     -> PayloadReference
   {
     try section.place(payload, for: purpose, level: level, store: store)
@@ -134,7 +134,7 @@ public final class ArchiveWriter {
   // MARK: Sections
 
   /// Ends the section that is open as the shared model's. It must be the first.
-  public func finishShared(_ manifest: SharedManifest, storage: SharedStorage, method: SharedMethod)
+  package func finishShared(_ manifest: SharedManifest, storage: SharedStorage, method: SharedMethod)
     throws(StorageError)
   {
     precondition(shared == nil && experts.isEmpty, "the shared model comes first, once")
@@ -144,7 +144,7 @@ public final class ArchiveWriter {
   }
 
   /// Ends the section that is open as that of an expert.
-  public func finishExpert(named name: String, _ manifest: ExpertManifest) throws(StorageError) {
+  package func finishExpert(named name: String, _ manifest: ExpertManifest) throws(StorageError) {
     guard let shared = sharedSection else { preconditionFailure("the shared model comes first") }
     try checkName(name)
     let section = try closed(manifest)
@@ -155,7 +155,7 @@ public final class ArchiveWriter {
   }
 
   /// Ends the section that is open as the router's, in the place of one that there may be. Its experts come before it.
-  public func finishRouter(_ manifest: RouterManifest) throws(StorageError) {
+  package func finishRouter(_ manifest: RouterManifest) throws(StorageError) {
     let section = try closed(manifest)
     router = try writeSection(section, context: experts.map(\.name), isCounted: false).reference
   }
@@ -208,7 +208,7 @@ public final class ArchiveWriter {
   private var counted = CountedExtents()
 
   /// Reads what has been written so far.
-  public func payloads() throws(StorageError) -> PayloadReader {
+  package func payloads() throws(StorageError) -> PayloadReader {
     PayloadReader(file: try ReadableFile(output.readablePath, mode: .read))
   }
 
@@ -217,7 +217,7 @@ public final class ArchiveWriter {
   /// Writes the index and makes the archive durable.
   /// - Returns: the root digest.
   @discardableResult
-  public func commit() throws(StorageError) -> Digest {
+  package func commit() throws(StorageError) -> Digest {
     guard let shared else { preconditionFailure("an archive has a shared model") }
     let index = ArchiveIndex(
       shared: shared.section, storage: shared.storage, method: shared.method, experts: experts, router: router)

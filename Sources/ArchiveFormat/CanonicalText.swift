@@ -1,4 +1,4 @@
-import ByteIO
+import TMPackByteIO
 
 /// A canonical JSON text (TMP-4-2) that is an object with long lists: their elements are made one at a time, for a tree of
 /// all takes many times the memory of the text.

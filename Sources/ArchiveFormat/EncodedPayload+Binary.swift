@@ -1,6 +1,5 @@
-import ByteIO
-import Digests
-import Zstandard
+import TMPackByteIO
+import TMPackDigests
 
 /// The binary form of an encoded payload, for journals of packing (Spec/tasks.md): none of it is part of an archive.
 ///

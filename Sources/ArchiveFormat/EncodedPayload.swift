@@ -1,7 +1,6 @@
-import ByteIO
-import Digests
-import TensorKit
-import Zstandard
+import TMPackByteIO
+import TMPackDigests
+import TMPackZstandard
 
 /// A frame's bytes as they will stand in the file; where is not known yet.
 struct EncodedFrame: Sendable {
@@ -72,7 +71,7 @@ private struct FilteredFrame {
 }
 
 /// The bytes of one payload, compressed and ready to be placed: the work that can be done on any thread.
-public struct EncodedPayload: Sendable {
+package struct EncodedPayload: Sendable {
   /// Raw bytes of a frame that is not the last of its payload.
   static let frameSize = 1 << 20
   /// Payloads up to this size share frames (TMP-5-8).
@@ -86,7 +85,7 @@ public struct EncodedPayload: Sendable {
   }
   let content: Content
   let coding: PayloadCoding
-  public let size: Int
+  package let size: Int
 
   /// What it takes in the file; of one that will share a frame, at most.
   package var storedSize: Int {
@@ -103,7 +102,7 @@ public struct EncodedPayload: Sendable {
   ///   - boundaries: increasing places in `bytes` where their statistics may change, whole elements apart.
   ///   - isShared: whether other sections are to have the same payload.
   ///   - level: zstd's, for codings that have none of their own.
-  public init(
+  package init(
     _ bytes: UnsafeRawBufferPointer, _ coding: PayloadCoding, boundaries: [Int] = [], isShared: Bool = false, level: Int
   ) {
     size = bytes.count
@@ -122,11 +121,11 @@ public struct EncodedPayload: Sendable {
   }
 
   /// - Parameter elementWidth: bytes of an element.
-  public init(_ bytes: UnsafeRawBufferPointer, elementWidth: Int, isShared: Bool = false, level: Int) {
+  package init(_ bytes: UnsafeRawBufferPointer, elementWidth: Int, isShared: Bool = false, level: Int) {
     self.init(bytes, .elements(width: elementWidth), isShared: isShared, level: level)
   }
 
-  public init(_ bytes: [UInt8], elementWidth: Int, isShared: Bool = false, level: Int) {
+  package init(_ bytes: [UInt8], elementWidth: Int, isShared: Bool = false, level: Int) {
     self = bytes.withUnsafeBytes {
       EncodedPayload($0, elementWidth: elementWidth, isShared: isShared, level: level)
     }

@@ -1,16 +1,16 @@
-import ByteIO
+import TMPackByteIO
 
 /// What an expert's section holds, known without reading it (TMP-4-10).
-public struct ExpertSummary: Sendable, Hashable {
-  public let bytes: UInt64
+package struct ExpertSummary: Sendable, Hashable {
+  package let bytes: UInt64
   /// Stored bytes of the frames that make a lossy expert exact (TMP-6-17), which are among `bytes`; nil when it has none.
-  public let correctionBytes: UInt64?
-  public let factors: [String: Int]
-  public let tensors: Int
-  public let parameters: UInt64
-  public let error: Measure?
-  public let worstError: Measure?
-  public let worstTensor: String?
+  package let correctionBytes: UInt64?
+  package let factors: [String: Int]
+  package let tensors: Int
+  package let parameters: UInt64
+  package let error: Measure?
+  package let worstError: Measure?
+  package let worstTensor: String?
 }
 
 extension ExpertSummary {

@@ -1,14 +1,14 @@
-import ByteIO
-import Digests
+import TMPackByteIO
+import TMPackDigests
 
 /// A contiguous range of the archive file and what its bytes must hash to (TMP-1-3).
-public struct Extent: Sendable, Hashable {
-  public let offset: UInt64
-  public let storedSize: Int
-  public let digest: Digest
+package struct Extent: Sendable, Hashable {
+  package let offset: UInt64
+  package let storedSize: Int
+  package let digest: Digest
 
   /// One past the last byte.
-  public var end: UInt64 { offset + UInt64(storedSize) }
+  package var end: UInt64 { offset + UInt64(storedSize) }
 
   /// - Throws: `malformed` when the range does not lie between the header and `archiveEnd` (TMP-2-1).
   init(offset: UInt64, storedSize: Int, digest: Digest, archiveEnd: UInt64) throws(StorageError) {

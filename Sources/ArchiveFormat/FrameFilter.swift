@@ -1,8 +1,8 @@
-import ByteIO
-import Zstandard
+import TMPackByteIO
+import TMPackZstandard
 
 /// What is done to a frame's raw bytes before they are compressed (TMP-5-2).
-public enum FrameFilter: Sendable, Hashable {
+package enum FrameFilter: Sendable, Hashable {
   case none
   /// TMP-5-7
   case bytePlanes(width: Int)

@@ -1,12 +1,12 @@
-import ByteIO
-import Digests
+import TMPackByteIO
+import TMPackDigests
 
 /// Where one frame is and how to decode it.
 ///
 /// ```
 ///  0 8 offset   8 4 stored size   12 4 raw size   16 1 codec   17 1 filter   18 1 width   19 5 reserved   24 32 digest
 /// ```
-public struct FrameRecord: Sendable, Hashable {
+package struct FrameRecord: Sendable, Hashable {
   static let byteCount = 56
 
   enum Codec: UInt8, Sendable {
@@ -14,8 +14,8 @@ public struct FrameRecord: Sendable, Hashable {
     case zstd = 1
   }
 
-  public let extent: Extent
-  public let rawSize: Int
+  package let extent: Extent
+  package let rawSize: Int
   let codec: Codec
   package let filter: FrameFilter
 

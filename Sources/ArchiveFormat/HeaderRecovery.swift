@@ -1,6 +1,6 @@
-import ByteIO
-import Digests
-import Zstandard
+import TMPackByteIO
+import TMPackDigests
+import TMPackZstandard
 
 /// The header of a file that may be damaged, and what has to be written for it to be sound.
 package struct HeaderRecovery: Sendable {

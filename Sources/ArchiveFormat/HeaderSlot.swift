@@ -1,5 +1,5 @@
-import ByteIO
-import Digests
+import TMPackByteIO
+import TMPackDigests
 
 /// A valid header slot (TMP-3): where the index of one generation is.
 ///
@@ -10,16 +10,16 @@ import Digests
 ///  12  4 reserved       48  8 index raw size     128    reserved, to 4096
 ///  16  8 generation
 /// ```
-public struct HeaderSlot: Sendable, Hashable {
-  public static let magic: [UInt8] = [0x89, 0x54, 0x4D, 0x50, 0x0D, 0x0A, 0x1A, 0x0A]
-  public static let majorVersion: UInt16 = 1
-  public static let minorVersion: UInt16 = 0
+package struct HeaderSlot: Sendable, Hashable {
+  package static let magic: [UInt8] = [0x89, 0x54, 0x4D, 0x50, 0x0D, 0x0A, 0x1A, 0x0A]
+  package static let majorVersion: UInt16 = 1
+  package static let minorVersion: UInt16 = 0
 
-  public let generation: UInt64
-  public let archiveEnd: UInt64
+  package let generation: UInt64
+  package let archiveEnd: UInt64
   /// The index; its digest is the root digest (TMP-3-6).
-  public let index: Extent
-  public let indexRawSize: Int
+  package let index: Extent
+  package let indexRawSize: Int
 
   init(generation: UInt64, archiveEnd: UInt64, index: Extent, indexRawSize: Int) {
     self.generation = generation

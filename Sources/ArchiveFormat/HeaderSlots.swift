@@ -1,7 +1,7 @@
-import ByteIO
+import TMPackByteIO
 
 /// Both header slots, and which of them is active (TMP-2-2 to TMP-2-6).
-public struct HeaderSlots: Sendable {
+package struct HeaderSlots: Sendable {
   enum State: Sendable {
     case empty
     case valid(HeaderSlot)
@@ -9,13 +9,13 @@ public struct HeaderSlots: Sendable {
   }
 
   let states: [State]
-  public let active: HeaderSlot
+  package let active: HeaderSlot
 
   /// What an interrupted append, or damage to what was appended, has left. Reading goes on; verifying fails.
-  public let residue: [StorageError]
+  package let residue: [StorageError]
 
   /// - Throws: `unknownFormat` when no slot has the magic number, `truncated`, or what is wrong with the first slot.
-  public init(of file: ReadableFile) throws(StorageError) {
+  package init(of file: ReadableFile) throws(StorageError) {
     guard file.size >= Layout.contentStart else {
       let start = try file.bytes(at: 0, count: min(HeaderSlot.magic.count, Int(file.size)))
       guard file.size >= HeaderSlot.magic.count, start == HeaderSlot.magic else {

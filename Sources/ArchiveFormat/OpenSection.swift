@@ -1,7 +1,7 @@
-import ByteIO
+import TMPackByteIO
 
 /// What a payload is for.
-public enum PayloadPurpose: Sendable, Hashable {
+package enum PayloadPurpose: Sendable, Hashable {
   case content
   /// TMP-6-17, which can be dropped.
   case correction

@@ -1,7 +1,7 @@
-import Zstandard
+import TMPackZstandard
 
 /// What a payload's bytes are: it decides which filters are tried, and how hard the compressor looks.
-public enum PayloadCoding: Sendable, Hashable {
+package enum PayloadCoding: Sendable, Hashable {
   /// Elements of that many bytes, of which nothing more is known.
   case elements(width: Int)
   /// Floating-point numbers of that many bytes, as they are.
@@ -10,7 +10,7 @@ public enum PayloadCoding: Sendable, Hashable {
   case differences(width: Int)
 
   /// zstd's, where the user asks for none.
-  public static let defaultLevel = 3
+  package static let defaultLevel = 3
 
   /// The filters that may suit a frame.
   var filters: [FrameFilter] {

@@ -1,10 +1,10 @@
-import ByteIO
-import Parallel
+import TMPackByteIO
+import TMPackParallel
 
 /// Reads the payloads of an archive's sections: of a finished one, or of one that is still being written.
 ///
 /// Safe to use from several threads.
-public struct PayloadReader: Sendable {
+package struct PayloadReader: Sendable {
   let file: ReadableFile
   private let shared: SharedFrames
 
@@ -20,7 +20,7 @@ public struct PayloadReader: Sendable {
   /// - Parameters:
   ///   - range: bytes of the payload; nil for all. Frames at its ends are decoded whole.
   ///   - checkingDigests: also check zstd frames by digest, not only by checksum.
-  public func read<Manifest>(
+  package func read<Manifest>(
     _ payload: PayloadReference, _ range: Range<Int>? = nil, of section: Section<Manifest>,
     into destination: UnsafeMutableRawBufferPointer, checkingDigests: Bool = false
   ) throws(StorageError) {
@@ -98,7 +98,7 @@ public struct PayloadReader: Sendable {
   }
 
   /// A payload in memory. See `read`.
-  public func bytes<Manifest>(
+  package func bytes<Manifest>(
     of payload: PayloadReference, in section: Section<Manifest>, checkingDigests: Bool = false
   ) throws(StorageError) -> [UInt8] {
     try [UInt8](count: payload.size) { target throws(StorageError) in

@@ -1,12 +1,12 @@
-import ByteIO
+import TMPackByteIO
 
 /// Which bytes of which frames of its section a payload is (TMP-5-8).
-public struct PayloadReference: Sendable, Hashable {
-  public let first: Int
-  public let count: Int
+package struct PayloadReference: Sendable, Hashable {
+  package let first: Int
+  package let count: Int
   /// Bytes of frame `first` in front of the payload.
-  public let skip: Int
-  public let size: Int
+  package let skip: Int
+  package let size: Int
 
   static let empty = PayloadReference(first: 0, count: 0, skip: 0, size: 0)
 

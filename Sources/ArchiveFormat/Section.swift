@@ -1,14 +1,12 @@
-import ByteIO
-import Digests
-import Zstandard
+import TMPackByteIO
 
 /// A section that has been read and checked: a manifest and the frames that its payloads refer to (TMP-5).
-public struct Section<Manifest: Sendable>: Sendable {
-  public let manifest: Manifest
-  public let frames: [FrameRecord]
+package struct Section<Manifest: Sendable>: Sendable {
+  package let manifest: Manifest
+  package let frames: [FrameRecord]
 
   /// Stored bytes of the frames, those that are named twice counted once.
-  public var frameBytes: UInt64 {
+  package var frameBytes: UInt64 {
     var counted = CountedExtents()
     return counted.add(frames.map(\.extent))
   }
@@ -50,8 +48,8 @@ extension Section<ExpertManifest> {
 }
 
 /// Where a section is (TMP-4-8).
-public struct SectionReference: Sendable, Hashable {
-  public let extent: Extent
+package struct SectionReference: Sendable, Hashable {
+  package let extent: Extent
   let rawSize: Int
 
   init(extent: Extent, rawSize: Int) {

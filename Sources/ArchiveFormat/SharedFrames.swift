@@ -1,5 +1,5 @@
-import ByteIO
 import Synchronization
+import TMPackByteIO
 
 /// Decoded frames that several small payloads share: without them, each payload would have its frame decoded anew.
 ///

@@ -1,9 +1,9 @@
-import ByteIO
+import TMPackByteIO
 
 /// What is wrong with an archive, and what of it can no longer be rebuilt because of that.
-public struct VerificationFindings: Sendable {
+package struct VerificationFindings: Sendable {
   /// Faults that are listed at most (TMP-8-5): a small file may have any number of them.
-  public static let listLimit = 10_000
+  package static let listLimit = 10_000
 
   /// The first ones, in the order in which they were found.
   public private(set) var faults: [StorageError] = []
@@ -12,17 +12,17 @@ public struct VerificationFindings: Sendable {
   /// What all of them cost, unlisted ones too.
   public private(set) var loss = ArchiveLoss.nothing
 
-  public init() {}
+  package init() {}
 
-  public var isEmpty: Bool { faults.isEmpty }
+  package var isEmpty: Bool { faults.isEmpty }
 
   /// - Parameter fault: is only made if it is listed.
-  public mutating func add(_ fault: @autoclosure () -> StorageError, losing loss: ArchiveLoss = .nothing) {
+  package mutating func add(_ fault: @autoclosure () -> StorageError, losing loss: ArchiveLoss = .nothing) {
     if faults.count < Self.listLimit { faults.append(fault()) } else { unlistedCount += 1 }
     self.loss.formUnion(loss)
   }
 
-  public mutating func add(_ other: VerificationFindings) {
+  package mutating func add(_ other: VerificationFindings) {
     for fault in other.faults { add(fault) }
     unlistedCount += other.unlistedCount
     loss.formUnion(other.loss)
@@ -30,7 +30,7 @@ public struct VerificationFindings: Sendable {
 }
 
 /// What has tensors and files of its own.
-public enum ArchivePart: Sendable, Hashable {
+package enum ArchivePart: Sendable, Hashable {
   case shared
   /// The expert at this place in declaration order.
   case expert(Int)
@@ -38,18 +38,18 @@ public enum ArchivePart: Sendable, Hashable {
 }
 
 /// What can no longer be rebuilt whole.
-public struct ArchiveLoss: Sendable, Hashable {
+package struct ArchiveLoss: Sendable, Hashable {
   /// Positions of experts.
-  public var experts: Set<Int>
+  package var experts: Set<Int>
   /// Whether the shared model by itself is lost.
-  public var includesShared: Bool
+  package var includesShared: Bool
 
-  public init(experts: Set<Int>, includesShared: Bool = false) {
+  package init(experts: Set<Int>, includesShared: Bool = false) {
     self.experts = experts
     self.includesShared = includesShared
   }
 
-  public static let nothing = ArchiveLoss(experts: [])
+  package static let nothing = ArchiveLoss(experts: [])
 
   mutating func formUnion(_ other: ArchiveLoss) {
     experts.formUnion(other.experts)
@@ -59,7 +59,7 @@ public struct ArchiveLoss: Sendable, Hashable {
 
 extension ArchiveFile {
   /// What is lost with a tensor of a part: for a shared tensor also the experts that need it.
-  public func loss(ofTensor name: String, of part: ArchivePart) -> ArchiveLoss {
+  package func loss(ofTensor name: String, of part: ArchivePart) -> ArchiveLoss {
     guard case .shared = part else { return loss(ofFileOf: part) }
     return ArchiveLoss(
       experts: Set(
@@ -71,7 +71,7 @@ extension ArchiveFile {
   }
 
   /// What is lost with a carried file of a part: its tensors are there still, but it is not whole.
-  public func loss(ofFileOf part: ArchivePart) -> ArchiveLoss {
+  package func loss(ofFileOf part: ArchivePart) -> ArchiveLoss {
     switch part {
     case .shared: ArchiveLoss(experts: [], includesShared: true)
     case .expert(let position): ArchiveLoss(experts: [position])

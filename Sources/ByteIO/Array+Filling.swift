@@ -1,6 +1,6 @@
 extension Array where Element: BitwiseCopyable {
   /// `count` elements, every byte of which `fill` sets.
-  public init(
+  package init(
     count: Int, filledBy fill: (UnsafeMutableRawBufferPointer) throws(StorageError) -> Void
   ) throws(StorageError) {
     var failure: StorageError?

@@ -9,9 +9,9 @@
 /// A file that appears whole or not at all: written beside its name, synced, then renamed.
 ///
 /// Dropped before `commit()`, it removes what it wrote.
-public final class AtomicFile: OverwritableSink {
+package final class AtomicFile: OverwritableSink {
   /// Where it will appear, in the end.
-  public let path: String
+  package let path: String
   public private(set) var position: UInt64 = 0
   /// Where it is renamed to: `path`, or a place in a folder that will be `path`'s.
   private let target: String
@@ -31,7 +31,7 @@ public final class AtomicFile: OverwritableSink {
   ///   - temporary: where to write until it is whole, for a caller that knows that no other process writes there: what one that
   ///     was killed has left is overwritten then. By default a new name each time.
   /// - Throws: `outputExists`, `notFound` (no such folder) or `inputOutput`.
-  public convenience init(
+  package convenience init(
     _ path: String, replacing: Bool = false, temporary: String? = nil
   ) throws(StorageError) {
     try self.init(path, writtenTo: path, replacing: replacing, temporary: temporary)
@@ -41,7 +41,7 @@ public final class AtomicFile: OverwritableSink {
   /// lead to it. It is locked against other writers as long as this object lives.
   ///
   /// - Throws: `inputOutput` when another process holds the lock, here, or has replaced the file, in `commit()`.
-  public convenience init(rewriting path: String) throws(StorageError) {
+  package convenience init(rewriting path: String) throws(StorageError) {
     let predecessor = try LockedFile(path)
     try self.init(path, writtenTo: FileTree.resolved(path), replacing: true, predecessor: predecessor)
   }
@@ -96,7 +96,7 @@ public final class AtomicFile: OverwritableSink {
 
   deinit { discard() }
 
-  public func write(_ bytes: UnsafeRawBufferPointer) throws(StorageError) {
+  package func write(_ bytes: UnsafeRawBufferPointer) throws(StorageError) {
     try inParts(bytes.count) { part throws(StorageError) in
       try writeAll(UnsafeRawBufferPointer(rebasing: bytes[part]), to: descriptor, at: position, path: path)
     }
@@ -117,7 +117,7 @@ public final class AtomicFile: OverwritableSink {
     }
   }
 
-  public func overwrite(_ bytes: [UInt8], at offset: UInt64) throws(StorageError) {
+  package func overwrite(_ bytes: [UInt8], at offset: UInt64) throws(StorageError) {
     precondition(offset + UInt64(bytes.count) <= position, "overwrites only what was written")
     try bytes.withBytes { raw throws(StorageError) in
       try writeAll(raw, to: descriptor, at: offset, path: path)
@@ -125,10 +125,10 @@ public final class AtomicFile: OverwritableSink {
   }
 
   /// Where what has been written can be read back until `commit()`.
-  public var readablePath: String { temporary }
+  package var readablePath: String { temporary }
 
   /// Makes the file appear under its name, durably.
-  public func commit() throws(StorageError) {
+  package func commit() throws(StorageError) {
     precondition(descriptor >= 0, "commits once")
     guard fsync(descriptor) == 0 else { throw systemError("sync", file: path) }
     let closed = close(descriptor)

@@ -7,10 +7,10 @@
 #endif
 
 /// A folder that appears whole or not at all: filled beside its name, then renamed.
-public final class AtomicFolder {
-  public let path: String
+package final class AtomicFolder {
+  package let path: String
   /// Where to write the files until `commit()`.
-  public let staging: String
+  package let staging: String
   /// `path` without links, dots and slashes at its end, which a rename could not replace.
   private let target: String
   /// Whether a file of an older folder, by its path in it, may go; nil for none.
@@ -22,7 +22,7 @@ public final class AtomicFolder {
   ///   new one takes its place, or means the same. A folder with anything else in it is not replaced. nil to replace none.
   /// - Throws: `outputExists` when `path` holds something that must not be replaced; `invalidArgument` when nothing
   ///   can ever be put in its place. Both now, not after hours of work.
-  public init(_ path: String, replacing isReplaceable: ((String) -> Bool)? = nil) throws(StorageError) {
+  package init(_ path: String, replacing isReplaceable: ((String) -> Bool)? = nil) throws(StorageError) {
     self.path = path
     self.isReplaceable = isReplaceable
     target = try Self.target(path, isReplaceable)
@@ -87,7 +87,7 @@ public final class AtomicFolder {
   }
 
   /// A file of the folder, to be written and committed by itself; the sub-folders in its name are made.
-  public func makeFile(_ name: CarriedFileName) throws(StorageError) -> AtomicFile {
+  package func makeFile(_ name: CarriedFileName) throws(StorageError) -> AtomicFile {
     var folder = staging
     for component in name.components.dropLast() {
       folder = FileTree.join(folder, String(component))
@@ -105,7 +105,7 @@ public final class AtomicFolder {
   }
 
   /// Puts the folder in place. An older one of that name is set aside first and removed last.
-  public func commit() throws(StorageError) {
+  package func commit() throws(StorageError) {
     try named { () throws(StorageError) in
       for folder in subfolders.reversed() { try FileTree.sync(folder: folder) }
       try FileTree.sync(folder: staging)

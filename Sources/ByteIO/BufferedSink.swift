@@ -1,19 +1,19 @@
 /// Collects small writes for another sink; large ones pass through. Ends with `flush`.
-public final class BufferedSink: OverwritableSink {
+package final class BufferedSink: OverwritableSink {
   /// What is so large that copying it costs more than writing it by itself.
-  public static let largeBytes = 256 << 10
+  package static let largeBytes = 256 << 10
 
   public private(set) var position: UInt64
   private let sink: any OverwritableSink
   private var buffer: [UInt8] = []
 
-  public init(_ sink: any OverwritableSink) {
+  package init(_ sink: any OverwritableSink) {
     self.sink = sink
     position = sink.position
     buffer.reserveCapacity(2 * Self.largeBytes)
   }
 
-  public func write(_ bytes: UnsafeRawBufferPointer) throws(StorageError) {
+  package func write(_ bytes: UnsafeRawBufferPointer) throws(StorageError) {
     if bytes.count < Self.largeBytes {
       buffer.append(contentsOf: bytes)
       if buffer.count >= Self.largeBytes { try flush() }
@@ -24,7 +24,7 @@ public final class BufferedSink: OverwritableSink {
     position += UInt64(bytes.count)
   }
 
-  public func overwrite(_ bytes: [UInt8], at offset: UInt64) throws(StorageError) {
+  package func overwrite(_ bytes: [UInt8], at offset: UInt64) throws(StorageError) {
     let begin = position - UInt64(buffer.count)
     if offset >= begin {
       precondition(offset + UInt64(bytes.count) <= position, "overwrites only what was written")
@@ -37,7 +37,7 @@ public final class BufferedSink: OverwritableSink {
   }
 
   /// Hands everything on.
-  public func flush() throws(StorageError) {
+  package func flush() throws(StorageError) {
     guard !buffer.isEmpty else { return }
     try sink.write(buffer)
     buffer.removeAll(keepingCapacity: true)

@@ -1,25 +1,27 @@
 /// A cursor over bytes, little-endian unless told otherwise, that can only move forward and never past the end.
-public struct ByteReader {
+@usableFromInline
+package struct ByteReader {
   @usableFromInline let bytes: UnsafeRawBufferPointer
   /// Where `bytes` begins in its file, so that errors can name the byte.
   @usableFromInline let base: UInt64
   @usableFromInline var position = 0
   /// Whether numbers have their highest byte first.
-  public var isBigEndian = false
+  @usableFromInline
+  package var isBigEndian = false
 
   /// - Parameter bytes: must outlive the reader.
-  public init(_ bytes: UnsafeRawBufferPointer, at base: UInt64 = 0) {
+  package init(_ bytes: UnsafeRawBufferPointer, at base: UInt64 = 0) {
     self.bytes = bytes
     self.base = base
   }
 
   @inlinable
-  public var remaining: Int { bytes.count - position }
+  package var remaining: Int { bytes.count - position }
   @inlinable
-  public var offset: UInt64 { base + UInt64(position) }
+  package var offset: UInt64 { base + UInt64(position) }
 
   @inlinable
-  public mutating func integer<Value: FixedWidthInteger>(_: Value.Type = Value.self) throws(StorageError) -> Value {
+  package mutating func integer<Value: FixedWidthInteger>(_: Value.Type = Value.self) throws(StorageError) -> Value {
     let raw = try take(MemoryLayout<Value>.size)
     let value = raw.loadUnaligned(as: Value.self)
     return isBigEndian ? Value(bigEndian: value) : Value(littleEndian: value)
@@ -27,7 +29,7 @@ public struct ByteReader {
 
   /// The next `count` bytes, not copied.
   @inlinable
-  public mutating func take(_ count: Int) throws(StorageError) -> UnsafeRawBufferPointer {
+  package mutating func take(_ count: Int) throws(StorageError) -> UnsafeRawBufferPointer {
     guard count >= 0, count <= remaining else {
       throw StorageError(
         .truncated, "needs \(count) more bytes, \(remaining) are left", offset: offset)
@@ -37,7 +39,7 @@ public struct ByteReader {
   }
 
   /// Skips `count` bytes that must all be zero.
-  public mutating func zeros(_ count: Int) throws(StorageError) {
+  package mutating func zeros(_ count: Int) throws(StorageError) {
     let start = offset
     let raw = try take(count)
     if let index = raw.firstIndex(where: { $0 != 0 }) {

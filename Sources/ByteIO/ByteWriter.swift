@@ -1,19 +1,19 @@
 /// Appends little-endian values to a growing array.
-public struct ByteWriter: Sendable {
+package struct ByteWriter: Sendable {
   public private(set) var bytes: [UInt8] = []
 
-  public init(capacity: Int = 0) { bytes.reserveCapacity(capacity) }
+  package init(capacity: Int = 0) { bytes.reserveCapacity(capacity) }
 
-  public mutating func integer<Value: FixedWidthInteger>(_ value: Value) {
+  package mutating func integer<Value: FixedWidthInteger>(_ value: Value) {
     withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
   }
 
-  public mutating func append(_ more: some Sequence<UInt8>) { bytes.append(contentsOf: more) }
+  package mutating func append(_ more: some Sequence<UInt8>) { bytes.append(contentsOf: more) }
 
   /// Replaces bytes that were appended.
-  public mutating func overwrite(_ other: [UInt8], at offset: Int) {
+  package mutating func overwrite(_ other: [UInt8], at offset: Int) {
     bytes.replaceSubrange(offset..<offset + other.count, with: other)
   }
 
-  public mutating func zeros(_ count: Int) { bytes.append(contentsOf: repeatElement(0, count: count)) }
+  package mutating func zeros(_ count: Int) { bytes.append(contentsOf: repeatElement(0, count: count)) }
 }

@@ -1,10 +1,10 @@
 /// Bytes of a file, for who copies them as they are.
 public struct FileRange: Sendable {
-  public let file: ReadableFile
+  package let file: ReadableFile
   public let offset: UInt64
   public let count: Int
 
-  public init(_ file: ReadableFile, at offset: UInt64, count: Int) {
+  package init(_ file: ReadableFile, at offset: UInt64, count: Int) {
     (self.file, self.offset, self.count) = (file, offset, count)
   }
 

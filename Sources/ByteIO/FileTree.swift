@@ -7,11 +7,11 @@
 #endif
 
 /// Questions about paths, and folders' contents.
-public enum FileTree {
-  public enum Kind: Sendable { case file, folder, link, other }
+package enum FileTree {
+  package enum Kind: Sendable { case file, folder, link, other }
 
   /// What is at `path`; nil when nothing is. A link is followed unless `followingLinks` is false.
-  public static func kind(of path: String, followingLinks: Bool = true) -> Kind? {
+  package static func kind(of path: String, followingLinks: Bool = true) -> Kind? {
     var status = stat()
     guard (followingLinks ? stat(path, &status) : lstat(path, &status)) == 0 else { return nil }
     return switch status.st_mode & S_IFMT {
@@ -23,7 +23,7 @@ public enum FileTree {
   }
 
   /// Whether two paths lead to one file or folder, through links too.
-  public static func isSame(_ path: String, _ other: String) -> Bool {
+  package static func isSame(_ path: String, _ other: String) -> Bool {
     var status = stat()
     return stat(path, &status) == 0 && leads(other, to: status)
   }
@@ -35,7 +35,7 @@ public enum FileTree {
   }
 
   /// When a file was last modified: nanoseconds since 1970; nil when there is none.
-  public static func modificationTime(of path: String) -> Int64? {
+  package static func modificationTime(of path: String) -> Int64? {
     var status = stat()
     guard stat(path, &status) == 0 else { return nil }
     #if canImport(Darwin)
@@ -47,7 +47,7 @@ public enum FileTree {
   }
 
   /// Names in a folder, sorted by their bytes, without `.` and `..`.
-  public static func names(in folder: String) throws(StorageError) -> [String] {
+  package static func names(in folder: String) throws(StorageError) -> [String] {
     guard let stream = opendir(folder) else { throw systemError("list", file: folder) }
     defer { closedir(stream) }
     var names: [String] = []
@@ -91,7 +91,7 @@ public enum FileTree {
   /// Refuses to replace what is being read: `output` is one of the inputs, or a file of one, or a folder that holds one.
   ///
   /// - Throws: `invalidArgument`.
-  public static func check(_ output: String, replacesNoneOf inputs: [String]) throws(StorageError) {
+  package static func check(_ output: String, replacesNoneOf inputs: [String]) throws(StorageError) {
     guard let new = try? resolved(output) else { return }
     for input in inputs {
       guard let old = try? resolved(input), contains(new, old) || contains(old, new) else { continue }
@@ -100,7 +100,7 @@ public enum FileTree {
   }
 
   /// What the link at `path` says, unresolved; nil when it is no link.
-  public static func linkTarget(of path: String) -> String? {
+  package static func linkTarget(of path: String) -> String? {
     var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
     let count = buffer.withUnsafeMutableBytes {
       readlink(path, $0.baseAddress!.assumingMemoryBound(to: CChar.self), $0.count)
@@ -123,12 +123,12 @@ public enum FileTree {
     return own.st_dev != above.st_dev || own.st_ino == above.st_ino
   }
 
-  public static func makeFolder(_ path: String) throws(StorageError) {
+  package static func makeFolder(_ path: String) throws(StorageError) {
     guard mkdir(path, 0o777) == 0 else { throw systemError("make the folder", file: path) }
   }
 
   /// Removes a file, or a folder with all that is in it; links are removed, not followed.
-  public static func remove(_ path: String) throws(StorageError) {
+  package static func remove(_ path: String) throws(StorageError) {
     switch kind(of: path, followingLinks: false) {
     case nil: return
     case .folder:
@@ -139,17 +139,17 @@ public enum FileTree {
     }
   }
 
-  public static func join(_ folder: String, _ name: String) -> String {
+  package static func join(_ folder: String, _ name: String) -> String {
     folder.hasSuffix("/") ? folder + name : folder + "/" + name
   }
 
   /// The last component of a path, trailing slashes ignored.
-  public static func lastComponent(_ path: String) -> String {
+  package static func lastComponent(_ path: String) -> String {
     path.split(separator: "/").last.map(String.init) ?? path
   }
 
   /// The folder that holds `path`.
-  public static func parent(_ path: String) -> String {
+  package static func parent(_ path: String) -> String {
     var trimmed = Substring(path)
     while trimmed.count > 1, trimmed.hasSuffix("/") { trimmed.removeLast() }
     guard let slash = trimmed.lastIndex(of: "/") else { return "." }

@@ -12,8 +12,8 @@ import Synchronization
 ///
 /// It is locked against other writers as long as the object lives. What was appended can be read, by any thread. After a
 /// power cut its end may be missing or zero; whoever reads it must be able to tell.
-public final class GrowingFile: PositionalReader {
-  public let path: String
+package final class GrowingFile: PositionalReader {
+  package let path: String
   private let file: LockedFile
   private let end: Mutex<UInt64>
   /// What the disk is told to write at a time.
@@ -22,7 +22,7 @@ public final class GrowingFile: PositionalReader {
   /// Opens the file, or makes an empty one.
   ///
   /// - Throws: `inputOutput` when another process holds the lock; `invalidArgument` for anything but a regular file.
-  public init(_ path: String) throws(StorageError) {
+  package init(_ path: String) throws(StorageError) {
     file = try LockedFile(path, creating: true)
     self.path = path
     end = Mutex(file.size)
@@ -30,11 +30,11 @@ public final class GrowingFile: PositionalReader {
 
   private var descriptor: Int32 { file.descriptor }
 
-  public var size: UInt64 { end.withLock { $0 } }
+  package var size: UInt64 { end.withLock { $0 } }
 
   /// Writes bytes at the end; returns where they begin.
   @discardableResult
-  public func append(_ bytes: UnsafeRawBufferPointer) throws(StorageError) -> UInt64 {
+  package func append(_ bytes: UnsafeRawBufferPointer) throws(StorageError) -> UInt64 {
     let offset = size
     try writeAll(bytes, to: descriptor, at: offset, path: path)
     let after = offset + UInt64(bytes.count)
@@ -48,16 +48,16 @@ public final class GrowingFile: PositionalReader {
   }
 
   @discardableResult
-  public func append(_ bytes: [UInt8]) throws(StorageError) -> UInt64 {
+  package func append(_ bytes: [UInt8]) throws(StorageError) -> UInt64 {
     try bytes.withBytes { raw throws(StorageError) in try append(raw) }
   }
 
-  public func read(at offset: UInt64, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+  package func read(at offset: UInt64, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     try readAll(into: destination, from: descriptor, at: offset, path)
   }
 
   /// Drops everything from `end` on.
-  public func truncate(at newEnd: UInt64) throws(StorageError) {
+  package func truncate(at newEnd: UInt64) throws(StorageError) {
     guard ftruncate(descriptor, off_t(newEnd)) == 0 else { throw systemError("truncate", file: path) }
     end.withLock { $0 = newEnd }
   }
@@ -65,14 +65,14 @@ public final class GrowingFile: PositionalReader {
   /// Gives the finished file another name, durably.
   ///
   /// - Parameter replacing: whether a file of that name may be replaced.
-  public func move(to target: String, replacing: Bool) throws(StorageError) {
+  package func move(to target: String, replacing: Bool) throws(StorageError) {
     guard fsync(descriptor) == 0 else { throw systemError("sync", file: path) }
     try AtomicFile.move(path, to: target, target, replacing: replacing)
     try FileTree.sync(folder: FileTree.parent(target))
   }
 
   /// Removes the file; it can be read as long as the object lives.
-  public func remove() throws(StorageError) {
+  package func remove() throws(StorageError) {
     guard unlink(path) == 0 else { throw systemError("remove", file: path) }
   }
 }

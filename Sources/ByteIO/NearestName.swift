@@ -1,11 +1,11 @@
 extension String {
   /// `; did you mean '…'?` with the candidate that is most like this name, or nothing where none is.
-  public func suggestion(among candidates: [String]) -> String {
+  package func suggestion(among candidates: [String]) -> String {
     nearest(among: candidates).map { "; did you mean '\($0)'?" } ?? ""
   }
 
   /// The candidate that is most like this name, if it shares more with it than a letter by chance.
-  public func nearest(among candidates: [String]) -> String? {
+  package func nearest(among candidates: [String]) -> String? {
     let nearest = candidates.map { ($0, editDistance(to: $0)) }.min { $0.1 < $1.1 }
     guard let (name, distance) = nearest, distance <= max(2, count / 2), distance < max(count, name.count) else {
       return nil

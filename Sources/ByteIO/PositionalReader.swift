@@ -1,5 +1,5 @@
 /// Bytes that can be read from any place, by several threads at once.
-public protocol PositionalReader: Sendable {
+package protocol PositionalReader: Sendable {
   /// Fills `destination` with the bytes from `offset` on.
   func read(at offset: UInt64, into destination: UnsafeMutableRawBufferPointer) throws(StorageError)
 
@@ -10,7 +10,7 @@ public protocol PositionalReader: Sendable {
 }
 
 extension PositionalReader {
-  public func withBytes<Result>(
+  package func withBytes<Result>(
     at offset: UInt64, count: Int, _ body: (UnsafeRawBufferPointer) throws(StorageError) -> Result
   ) throws(StorageError) -> Result {
     let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 64)
@@ -20,7 +20,7 @@ extension PositionalReader {
   }
 
   /// `count` numbers that lie at `offset` as memory has them.
-  public func read<Number: BitwiseCopyable>(at offset: UInt64, count: Int) throws(StorageError) -> [Number] {
+  package func read<Number: BitwiseCopyable>(at offset: UInt64, count: Int) throws(StorageError) -> [Number] {
     try [Number](count: count) { target throws(StorageError) in try read(at: offset, into: target) }
   }
 }

@@ -1,4 +1,4 @@
-import CSystem
+import TMPackCSystem
 
 #if canImport(Darwin)
   import Darwin
@@ -9,7 +9,7 @@ import CSystem
 #endif
 
 /// How the bytes of a file come into memory.
-public enum InputMode: String, Sendable, CaseIterable {
+package enum InputMode: String, Sendable, CaseIterable {
   /// `mmap`, but `read` on network file systems, where page faults are tens of times slower.
   case automatic
   case mmap
@@ -17,9 +17,9 @@ public enum InputMode: String, Sendable, CaseIterable {
 }
 
 /// A regular file, open for positional reads from any thread.
-public final class ReadableFile: Sendable {
-  public let path: String
-  public let size: UInt64
+package final class ReadableFile: Sendable {
+  package let path: String
+  package let size: UInt64
   let descriptor: Int32
   nonisolated(unsafe) private let mapping: UnsafeRawBufferPointer?
   /// Where the bytes begin in what is open: not at its start in a part of a file.
@@ -28,7 +28,7 @@ public final class ReadableFile: Sendable {
   nonisolated(unsafe) private let whole: AnyObject?
 
   /// - Throws: `notFound` or `inputOutput`; `invalidArgument` for anything that is not a regular file.
-  public init(_ path: String, mode: InputMode = .automatic) throws(StorageError) {
+  package init(_ path: String, mode: InputMode = .automatic) throws(StorageError) {
     // O_NONBLOCK: opening a named pipe must not wait for a writer; it means nothing to a regular file.
     descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw systemError("open", file: path) }
@@ -93,11 +93,11 @@ public final class ReadableFile: Sendable {
     close(descriptor)
   }
 
-  public var isMapped: Bool { mapping != nil }
+  package var isMapped: Bool { mapping != nil }
 
   /// Fills `destination` with the bytes from `offset` on.
   /// - Throws: `truncated` when the file ends before.
-  public func read(at offset: UInt64, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+  package func read(at offset: UInt64, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     try checkRange(offset, destination.count)
     if let mapping {
       let start = Int(offset)
@@ -116,7 +116,7 @@ public final class ReadableFile: Sendable {
   }
 
   /// Calls `body` with `count` bytes from `offset` on: a view of the mapping, or a copy that lives for the call.
-  public func withBytes<Result>(
+  package func withBytes<Result>(
     at offset: UInt64, count: Int, _ body: (UnsafeRawBufferPointer) throws(StorageError) -> Result
   ) throws(StorageError) -> Result {
     try checkRange(offset, count)
@@ -147,7 +147,7 @@ public final class ReadableFile: Sendable {
     return view
   }
 
-  public func bytes(at offset: UInt64, count: Int) throws(StorageError) -> [UInt8] {
+  package func bytes(at offset: UInt64, count: Int) throws(StorageError) -> [UInt8] {
     try withBytes(at: offset, count: count) { raw in [UInt8](raw) }
   }
 

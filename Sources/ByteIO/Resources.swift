@@ -7,14 +7,14 @@
 #endif
 
 /// What the machine has.
-public enum Resources {
+package enum Resources {
   /// Physical memory.
-  public static var memoryBytes: UInt64 {
+  package static var memoryBytes: UInt64 {
     UInt64(max(0, sysconf(Int32(_SC_PHYS_PAGES)))) * UInt64(getpagesize())
   }
 
   /// What an ordinary user may still write to the file system of `path`.
-  public static func freeDiskBytes(at path: String) throws(StorageError) -> UInt64 {
+  package static func freeDiskBytes(at path: String) throws(StorageError) -> UInt64 {
     var status = statvfs()
     guard statvfs(path, &status) == 0 else { throw systemError("examine the file system of", file: path) }
     return UInt64(status.f_bavail) * UInt64(status.f_frsize)

@@ -11,13 +11,13 @@ import Synchronization
 /// Disk space without a name, for what does not fit in memory: it is gone when the process ends, however it ends.
 ///
 /// Safe to use from several threads.
-public final class ScratchFile: PositionalReader {
+package final class ScratchFile: PositionalReader {
   private let descriptor: Int32
   private let path: String
   private let end = Mutex<UInt64>(0)
 
   /// - Parameter path: a file on the disk to use; the space is taken beside it.
-  public init(besides path: String) throws(StorageError) {
+  package init(besides path: String) throws(StorageError) {
     let temporary = UnfinishedOutputs.register(siblingOf: path)
     defer { UnfinishedOutputs.forget(temporary) }
     descriptor = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
@@ -29,7 +29,7 @@ public final class ScratchFile: PositionalReader {
   deinit { close(descriptor) }
 
   /// Stores bytes; returns where.
-  public func append(_ bytes: UnsafeRawBufferPointer) throws(StorageError) -> UInt64 {
+  package func append(_ bytes: UnsafeRawBufferPointer) throws(StorageError) -> UInt64 {
     let offset = end.withLock { end in
       defer { end += UInt64(bytes.count) }
       return end
@@ -39,7 +39,7 @@ public final class ScratchFile: PositionalReader {
   }
 
   /// Fills `destination` with what was stored at `offset`.
-  public func read(at offset: UInt64, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+  package func read(at offset: UInt64, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     try readAll(into: destination, from: descriptor, at: offset, "a scratch file beside \(path)")
   }
 }

@@ -7,11 +7,11 @@
 #endif
 
 /// A folder for files that are needed for a while. It is removed with what is in it, also on an interrupt.
-public final class ScratchFolder: Sendable {
-  public let path: String
+package final class ScratchFolder: Sendable {
+  package let path: String
 
   /// - Parameter path: a file or folder on the disk to use; the scratch folder is made beside it.
-  public init(besides path: String) throws(StorageError) {
+  package init(besides path: String) throws(StorageError) {
     let temporary = UnfinishedOutputs.register(siblingOf: path)
     self.path = temporary
     guard mkdir(temporary, 0o700) == 0 else {

@@ -96,7 +96,7 @@ extension StorageError: CustomStringConvertible {
 
 /// Runs `body`, adding to any error of it the parts of the place that the inner code could not know.
 @inlinable
-public func located<Result: ~Copyable>(
+package func located<Result: ~Copyable>(
   file: String? = nil, expert: String? = nil, tensor: String? = nil,
   _ body: () throws(StorageError) -> Result
 ) throws(StorageError) -> Result {

@@ -1,4 +1,4 @@
-import CSystem
+import TMPackCSystem
 
 #if canImport(Darwin)
   import Darwin

@@ -9,7 +9,7 @@ import Synchronization
 #endif
 
 /// What this process has written and not finished, so that an interrupt can leave nothing behind.
-public enum UnfinishedOutputs {
+package enum UnfinishedOutputs {
   private struct State {
     var paths: Set<String> = []
     /// Where what was appended to files begins, by their descriptors.
@@ -58,7 +58,7 @@ public enum UnfinishedOutputs {
   /// For SIGINT or SIGTERM, on a thread of its own: not for a signal handler.
   ///
   /// - Parameter exit: must run no code of working threads.
-  public static func undoAll(_ exit: () -> Never) -> Never {
+  package static func undoAll(_ exit: () -> Never) -> Never {
     state.withLock { state in
       for path in state.paths { try? FileTree.remove(path) }
       for (descriptor, end) in state.tails { _ = ftruncate(descriptor, off_t(end)) }

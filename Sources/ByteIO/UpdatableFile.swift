@@ -10,8 +10,8 @@
 ///
 /// The caller decides that order: write beyond what is live, `sync()`, then switch over with one small write. What was
 /// written is cut off again when the object is dropped, or the process interrupted, before that.
-public final class UpdatableFile: ByteSink {
-  public let path: String
+package final class UpdatableFile: ByteSink {
+  package let path: String
   /// The end of what was written: where `write` goes next.
   public private(set) var position: UInt64
   private let file: LockedFile
@@ -21,7 +21,7 @@ public final class UpdatableFile: ByteSink {
 
   /// Opens for writing after `end`, the end of the file's live bytes. What follows them is overwritten.
   /// - Throws: `inputOutput` when another process holds the lock.
-  public init(_ path: String, end: UInt64) throws(StorageError) {
+  package init(_ path: String, end: UInt64) throws(StorageError) {
     file = try LockedFile(path)
     self.path = path
     self.end = end
@@ -35,7 +35,7 @@ public final class UpdatableFile: ByteSink {
     try? UnfinishedOutputs.keeping(file.descriptor) {}
   }
 
-  public func write(_ bytes: UnsafeRawBufferPointer) throws(StorageError) {
+  package func write(_ bytes: UnsafeRawBufferPointer) throws(StorageError) {
     let start = position
     position += UInt64(bytes.count)
     try UnfinishedOutputs.lengthening(file.descriptor, from: end) { () throws(StorageError) in
@@ -44,18 +44,18 @@ public final class UpdatableFile: ByteSink {
   }
 
   /// Returns when all that was written is on the disk.
-  public func sync() throws(StorageError) {
+  package func sync() throws(StorageError) {
     guard fsync(file.descriptor) == 0 else { throw systemError("sync", file: path) }
   }
 
   /// Cuts the file at `end`.
-  public func truncate(at end: UInt64) throws(StorageError) {
+  package func truncate(at end: UInt64) throws(StorageError) {
     guard ftruncate(file.descriptor, off_t(end)) == 0 else { throw systemError("truncate", file: path) }
   }
 
   /// Writes over live bytes, which may now need what was appended.
   /// - Throws: `inputOutput` also when the file has been replaced meanwhile.
-  public func switchOver(_ bytes: [UInt8], at offset: UInt64) throws(StorageError) {
+  package func switchOver(_ bytes: [UInt8], at offset: UInt64) throws(StorageError) {
     precondition(offset + UInt64(bytes.count) <= end, "switches over in live bytes")
     try file.checkName(path)
     hasSwitched = true

@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// What a path holds: tensors, and the files that travel with them.
 ///
@@ -7,24 +7,24 @@ import TensorKit
 /// let checkpoint = try Checkpoint.open("models/minilm")
 /// print(checkpoint.source.tensors.count, checkpoint.carriedFiles.map(\.name))
 /// ```
-public struct Checkpoint: Sendable {
-  public enum Layout: Sendable, Hashable {
+package struct Checkpoint: Sendable {
+  package enum Layout: Sendable, Hashable {
     case file
     case folder
   }
 
   /// As the caller gave it.
-  public let path: String
-  public let layout: Layout
-  public let source: any TensorSource
+  package let path: String
+  package let layout: Layout
+  package let source: any TensorSource
   /// Paths of the files with tensors, in the order in which a digest of the checkpoint takes them.
-  public let weightFiles: [String]
+  package let weightFiles: [String]
   /// Sorted by name; none beside a single file.
-  public let carriedFiles: [CarriedFile]
+  package let carriedFiles: [CarriedFile]
   /// What was left out of the tensors, or named anew, when they were read.
-  public var notes: [String] { source.notes }
+  package var notes: [String] { source.notes }
   /// Files of the folder that are left out, with the reason, so that nobody misses them silently.
-  public let skippedFiles: [SkippedFile]
+  package let skippedFiles: [SkippedFile]
 
   package init(
     path: String, layout: Layout, source: any TensorSource, weightFiles: [String], carriedFiles: [CarriedFile],
@@ -50,7 +50,7 @@ public struct Checkpoint: Sendable {
   /// - Parameter text: a path; or the name of a model that is in Hugging Face's cache, where there is no such path.
   /// - Throws: `notFound`; what `ModelFolder.init` throws; `unknownFormat` or `unsupportedFeature`, saying what the
   ///   file looks like; what the reader of its format throws.
-  public static func open(_ text: String, mode: InputMode = .automatic) throws(StorageError) -> Checkpoint {
+  package static func open(_ text: String, mode: InputMode = .automatic) throws(StorageError) -> Checkpoint {
     let path = try HubCache.path(of: text)
     if FileTree.kind(of: path) == .folder {
       let folder = try ModelFolder(path, mode: mode)

@@ -1,8 +1,8 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// What a file is, told from its first bytes and never from its name.
-public enum CheckpointFormat: Sendable, CaseIterable {
+package enum CheckpointFormat: Sendable, CaseIterable {
   case safetensors
   case tmpack
   case gguf
@@ -52,7 +52,7 @@ public enum CheckpointFormat: Sendable, CaseIterable {
 }
 
 extension CheckpointFormat: CustomStringConvertible {
-  public var description: String {
+  package var description: String {
     switch self {
     case .safetensors: "a safetensors file"
     case .tmpack: "a tmpack archive"

@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// What `config.json` says of a model, as `transformers` writes it.
 enum ModelConfiguration {
@@ -19,7 +19,7 @@ enum ModelConfiguration {
 extension WritableFormat {
   /// The source with the metadata that the format demands, where the model's other files tell it:
   /// `general.architecture` of GGUF is the `model_type` of `config.json`.
-  public func described(
+  package func described(
     _ source: any TensorSource, by files: [CarriedContent]
   ) throws(StorageError) -> any TensorSource {
     guard self == .gguf, source.typedMetadata[GGUFKey.architecture] == nil,

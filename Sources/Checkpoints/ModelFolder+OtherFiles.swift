@@ -1,4 +1,4 @@
-import ByteIO
+import TMPackByteIO
 
 extension ModelFolder {
   /// What is in the folder and its sub-folders besides the weights: what is carried, and what is not and why.

@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// A folder as model hubs and `transformers` keep them: weights, whole or in shards, and the small files that belong
 /// to them.
@@ -23,23 +23,23 @@ import TensorKit
 /// of the folder itself keep their names.
 ///
 /// A choice that two files would do for is an error rather than a guess. An adapter of PEFT is no checkpoint.
-public struct ModelFolder: Sendable {
-  public let path: String
-  public let source: any TensorSource
+package struct ModelFolder: Sendable {
+  package let path: String
+  package let source: any TensorSource
   /// Paths of the files with tensors, sorted by name.
-  public let weightFiles: [String]
+  package let weightFiles: [String]
   /// Their paths in the folder, and those of the indexes of shards.
   let tensorFiles: Set<String>
   /// Sorted by name.
-  public let carriedFiles: [CarriedFile]
+  package let carriedFiles: [CarriedFile]
   /// Sorted by name.
-  public let skippedFiles: [SkippedFile]
+  package let skippedFiles: [SkippedFile]
 
   /// Opens the weights and lists the rest.
   ///
   /// - Throws: `unknownFormat` when there are no weights, `unsupportedFeature` when they are in a format that cannot
   ///   be read, `invalidArgument` when it is not clear which are meant, `malformed` when index and shards disagree.
-  public init(_ path: String, mode: InputMode = .automatic) throws(StorageError) {
+  package init(_ path: String, mode: InputMode = .automatic) throws(StorageError) {
     self.path = path
     let names = try FileTree.names(in: path)
     let components = try Self.components(in: path, names)

@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// `model.safetensors.index.json`: which shard holds which tensor.
 ///

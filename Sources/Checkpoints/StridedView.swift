@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// Elements of a run of memory that are seen as a tensor: PyTorch's storages and strides, NumPy's Fortran order.
 struct StridedView: Sendable, Hashable {

@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 extension TensorBytes {
   /// Bytes of a file: a view of its mapping, or a copy where it is not mapped or the bytes are not aligned.

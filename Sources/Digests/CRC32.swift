@@ -1,7 +1,7 @@
-import CKernels
+import TMPackCKernels
 
 /// The checksum of tensors of detached models (TMP-6-24) and of ZIP entries (ISO 3309: polynomial 0xEDB88320, reflected).
-public struct CRC32: Sendable, Hashable {
+package struct CRC32: Sendable, Hashable {
   /// How it is computed; both give the same.
   package enum Method: CaseIterable {
     /// With tables, sixteen bytes a step: on any processor, about 3 GB/s.
@@ -15,23 +15,23 @@ public struct CRC32: Sendable, Hashable {
 
   public private(set) var value: UInt32 = 0
 
-  public init() {}
+  package init() {}
 
-  public init(_ value: UInt32) { self.value = value }
+  package init(_ value: UInt32) { self.value = value }
 
   /// Parses 8 lowercase hexadecimal digits; nil for anything else.
-  public init?(hexadecimal text: String) {
+  package init?(hexadecimal text: String) {
     guard let value = UInt32(text, radix: 16) else { return nil }
     self.init(value)
     guard hexadecimal == text else { return nil }
   }
 
-  public var hexadecimal: String {
+  package var hexadecimal: String {
     let digits = String(value, radix: 16)
     return String(repeating: "0", count: 8 - digits.utf8.count) + digits
   }
 
-  public static func of(_ bytes: UnsafeRawBufferPointer) -> CRC32 {
+  package static func of(_ bytes: UnsafeRawBufferPointer) -> CRC32 {
     var checksum = CRC32()
     checksum.update(bytes)
     return checksum
@@ -56,7 +56,7 @@ public struct CRC32: Sendable, Hashable {
   ///
   /// These are followed by 8·`count` bits: their remainder is multiplied by x to that power (zlib's `crc32_combine`).
   /// - Complexity: O(log count).
-  public func followed(by next: CRC32, count: Int) -> CRC32 {
+  package func followed(by next: CRC32, count: Int) -> CRC32 {
     var power: UInt32 = 1 << 31  // x⁰: the highest bit is the lowest power.
     var square: UInt32 = 1 << 23  // x⁸
     var rest = count
@@ -126,5 +126,5 @@ public struct CRC32: Sendable, Hashable {
 }
 
 extension CRC32: CustomStringConvertible {
-  public var description: String { hexadecimal }
+  package var description: String { hexadecimal }
 }

@@ -1,33 +1,33 @@
 #if canImport(CryptoKit)
   import CryptoKit
 #else
-  import CCrypto
+  import TMPackCCrypto
 #endif
 
 /// A SHA-256 digest (TMP-1-2).
-public struct Digest: Sendable, Hashable {
-  public static let byteCount = 32
+package struct Digest: Sendable, Hashable {
+  package static let byteCount = 32
 
   /// 32 bytes.
-  public let bytes: [UInt8]
+  package let bytes: [UInt8]
 
   /// - Precondition: there are 32 bytes.
-  public init(bytes: some Collection<UInt8>) {
+  package init(bytes: some Collection<UInt8>) {
     precondition(bytes.count == Self.byteCount, "a SHA-256 digest has 32 bytes")
     self.bytes = [UInt8](bytes)
   }
 
   /// The digest of some bytes.
-  public init(of bytes: UnsafeRawBufferPointer) {
+  package init(of bytes: UnsafeRawBufferPointer) {
     var hash = RunningDigest()
     hash.update(bytes)
     self = hash.finish()
   }
 
-  public init(of bytes: [UInt8]) { self = bytes.withUnsafeBytes { Digest(of: $0) } }
+  package init(of bytes: [UInt8]) { self = bytes.withUnsafeBytes { Digest(of: $0) } }
 
   /// Parses 64 lowercase hexadecimal digits; nil for anything else.
-  public init?(hexadecimal text: String) {
+  package init?(hexadecimal text: String) {
     let digits = Array(text.utf8)
     guard digits.count == 2 * Self.byteCount else { return nil }
     var bytes: [UInt8] = []
@@ -39,7 +39,7 @@ public struct Digest: Sendable, Hashable {
     self.bytes = bytes
   }
 
-  public var hexadecimal: String {
+  package var hexadecimal: String {
     var digits: [UInt8] = []
     digits.reserveCapacity(2 * Self.byteCount)
     for byte in bytes {
@@ -63,29 +63,29 @@ public struct Digest: Sendable, Hashable {
 }
 
 extension Digest: CustomStringConvertible {
-  public var description: String { hexadecimal }
+  package var description: String { hexadecimal }
 }
 
 /// A SHA-256 digest of bytes that come in pieces: by the system's library.
-public struct RunningDigest {
+package struct RunningDigest {
   #if canImport(CryptoKit)
     private var hash = SHA256()
 
-    public init() {}
+    package init() {}
 
-    public mutating func update(_ bytes: UnsafeRawBufferPointer) { hash.update(bufferPointer: bytes) }
+    package mutating func update(_ bytes: UnsafeRawBufferPointer) { hash.update(bufferPointer: bytes) }
 
-    public func finish() -> Digest { hash.finalize().withUnsafeBytes { Digest(bytes: $0) } }
+    package func finish() -> Digest { hash.finalize().withUnsafeBytes { Digest(bytes: $0) } }
   #else
     private var state = SHA256_CTX()
 
-    public init() { SHA256_Init(&state) }
+    package init() { SHA256_Init(&state) }
 
-    public mutating func update(_ bytes: UnsafeRawBufferPointer) {
+    package mutating func update(_ bytes: UnsafeRawBufferPointer) {
       SHA256_Update(&state, bytes.baseAddress, bytes.count)
     }
 
-    public func finish() -> Digest {
+    package func finish() -> Digest {
       var ended = state
       return withUnsafeTemporaryAllocation(byteCount: Digest.byteCount, alignment: 1) { digest in
         SHA256_Final(digest.baseAddress!.assumingMemoryBound(to: UInt8.self), &ended)

@@ -1,4 +1,5 @@
-import COpenBLAS
+import TMPackCOpenBLAS
+import TMPackFactors
 
 #if canImport(Darwin)
   import Darwin

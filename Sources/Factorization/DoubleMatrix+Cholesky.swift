@@ -1,4 +1,4 @@
-import CLAPACKE
+import TMPackCLAPACKE
 
 extension DoubleMatrix {
   /// A becomes A · S⁻¹, S symmetric and positive definite, by its Cholesky factor.

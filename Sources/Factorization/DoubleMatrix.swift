@@ -1,6 +1,6 @@
-import ByteIO
-import CLAPACKE
-import COpenBLAS
+import TMPackByteIO
+import TMPackCLAPACKE
+import TMPackCOpenBLAS
 
 /// A matrix of float64, row-major, for algebra on whole tensors.
 package struct DoubleMatrix: Sendable, Hashable {
@@ -81,7 +81,7 @@ package struct DoubleMatrix: Sendable, Hashable {
 }
 
 extension Array<Double> {
-  var allFinite: Bool {
+  package var allFinite: Bool {
     withUnsafeBufferPointer { values in
       // Exponent bits of ones mean infinity or NaN; integers vectorise where comparisons of floats do not.
       var largest: UInt64 = 0

@@ -1,5 +1,6 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackFactors
+import TMPackTensorKit
 
 /// What factors to make of the tensors of an exclusive vector.
 ///
@@ -7,8 +8,8 @@ import TensorKit
 /// let plan = try FactorPlan(.lowRank(rank: 16), dtype: .bf16)
 /// let factor = try plan.encode(difference, shape: info.shape)
 /// ```
-public struct FactorPlan: Sendable, Hashable {
-  public enum Method: Sendable, Hashable {
+package struct FactorPlan: Sendable, Hashable {
+  package enum Method: Sendable, Hashable {
     /// The leading `rank` singular triplets of each matrix.
     case lowRank(rank: Int)
     /// The leading round(ratio · min(m, n)) singular triplets of each matrix of m × n.
@@ -25,14 +26,14 @@ public struct FactorPlan: Sendable, Hashable {
     case dense
   }
 
-  public let method: Method
-  public let dtype: FactorDType
+  package let method: Method
+  package let dtype: FactorDType
   /// Whether a matrix that is known as a product of few components, such as a LoRA's update, keeps all of them,
   /// whatever rank the method says.
-  public let keepsKnownRank: Bool
+  package let keepsKnownRank: Bool
 
   /// - Throws: `invalidArgument` for a rank below 1, or a ratio or density outside of (0, 1].
-  public init(_ method: Method, dtype: FactorDType, keepsKnownRank: Bool = false) throws(StorageError) {
+  package init(_ method: Method, dtype: FactorDType, keepsKnownRank: Bool = false) throws(StorageError) {
     switch method {
     case .lowRank(let rank):
       guard rank >= 1 else { throw StorageError(.invalidArgument, "the rank is \(rank); it must be at least 1") }
@@ -78,7 +79,7 @@ extension FactorPlan {
   /// - Throws: `nonFinite` for an infinity or a NaN; `limitExceeded` as `SingularVectors` does.
   /// - Complexity: that of `SingularVectors` for low rank; otherwise O(n), holding the result and an index of each
   ///   element that is kept.
-  public func encode(_ values: UnsafeBufferPointer<Float>, shape: Shape) throws(StorageError) -> Factor {
+  package func encode(_ values: UnsafeBufferPointer<Float>, shape: Shape) throws(StorageError) -> Factor {
     try encode(values, shape: shape, known: nil)
   }
 

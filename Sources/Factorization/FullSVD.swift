@@ -1,6 +1,6 @@
-import ByteIO
-import CLAPACKE
-import COpenBLAS
+import TMPackByteIO
+import TMPackCLAPACKE
+import TMPackCOpenBLAS
 
 /// All singular triplets of a matrix that stand out of rounding noise, in float64: A = U · diag(σ) · Vᵀ.
 ///

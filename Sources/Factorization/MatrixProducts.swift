@@ -1,4 +1,4 @@
-import COpenBLAS
+import TMPackCOpenBLAS
 
 /// Products of dense row-major matrices in binary32, on one thread of BLAS: for training.
 package enum MatrixProducts {

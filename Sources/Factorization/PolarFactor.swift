@@ -1,5 +1,5 @@
-import ByteIO
-import COpenBLAS
+import TMPackByteIO
+import TMPackCOpenBLAS
 
 /// U · Vᵀ of A = U · diag(σ) · Vᵀ, the nearest matrix whose singular values are all 1, or 0 where they are rounding noise.
 package struct PolarFactor: Sendable {

@@ -13,7 +13,7 @@ package struct RandomBits: RandomNumberGenerator {
   }
 
   /// `count` numbers that are 1 or -1, each with probability one half.
-  mutating func signs(_ count: Int) -> [Float] {
+  package mutating func signs(_ count: Int) -> [Float] {
     [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
       var bits: UInt64 = 0
       for i in 0..<count {

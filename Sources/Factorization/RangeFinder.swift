@@ -1,4 +1,5 @@
-import COpenBLAS
+import TMPackCOpenBLAS
+import TMPackFactors
 
 #if canImport(Darwin)
   import Darwin
@@ -60,7 +61,7 @@ extension SingularVectors {
 /// Decides when more power iterations would not pay.
 private struct Convergence {
   /// ‖A‖².
-  let total: Double
+  package let total: Double
   private var captured: [Double] = []
 
   /// How much larger than the best the error may be, relative to it.
@@ -99,9 +100,9 @@ private struct Convergence {
 
 /// Orthonormal vectors and their products with a matrix.
 private struct RangeFinder {
-  let matrix: MatrixView
+  package let matrix: MatrixView
   /// Orthonormal rows of length `matrix.rows`.
-  private(set) var range: RowVectors
+  package private(set) var range: RowVectors
   /// `range` times the matrix: rows of length `matrix.columns`.
   private(set) var image: RowVectors
 
@@ -215,7 +216,7 @@ extension RowVectors {
 
 extension MatrixView {
   /// ‖A‖², summed in float64.
-  func energy() -> Double {
+  package func energy() -> Double {
     // Several partial sums: one alone would wait for each addition.
     var sums = SIMD8<Double>()
     let whole = values.count & ~7

@@ -1,3 +1,5 @@
+import TMPackFactors
+
 /// About what a tensor takes and loses at a setting, from its singular values alone, as if its entries were Gaussian.
 ///
 /// Off by a fifth or so, but nearly in proportion: one real encoding tells the factor, and a search needs few of them.

@@ -1,11 +1,12 @@
-import CLAPACKE
-import COpenBLAS
+import TMPackCLAPACKE
+import TMPackCOpenBLAS
+import TMPackFactors
 
 /// A few long vectors, one after another: the rows of a wide matrix.
 struct RowVectors {
-  var values: [Float]
-  private(set) var count: Int
-  let length: Int
+  package var values: [Float]
+  package private(set) var count: Int
+  package let length: Int
 
   init(_ values: [Float], count: Int, length: Int) {
     precondition(count > 0 && count <= length && values.count == count * length)

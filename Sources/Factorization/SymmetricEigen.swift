@@ -1,4 +1,4 @@
-import CLAPACKE
+import TMPackCLAPACKE
 
 /// The dominant eigenpairs of symmetric matrices that are Gram matrices, in float64.
 enum SymmetricEigen {
@@ -6,7 +6,7 @@ enum SymmetricEigen {
   ///
   /// - Parameter matrix: n × n; its lower triangle by rows (upper by columns) is read, and all of it destroyed.
   /// - Complexity: O(n³); holds n² doubles and `count` + 26 vectors, or 4 n² doubles when `count` is above a tenth of n.
-  static func largest(
+  package static func largest(
     _ count: Int, of matrix: inout [Double], order n: Int
   ) -> (values: [Double], vectors: [Double]) {
     precondition(count >= 1 && count <= n && matrix.count == n * n)

@@ -1,4 +1,5 @@
-import ByteIO
+import TMPackByteIO
+import TMPackFactors
 
 extension SingularVectors {
   /// The `rank` leading singular triplets of `matrix`.

@@ -1,4 +1,5 @@
-import COpenBLAS
+import TMPackCOpenBLAS
+import TMPackFactors
 
 /// Products of float32 matrices in float64, one converted panel at a time, so that no whole copy is ever held.
 ///
@@ -13,7 +14,7 @@ extension MatrixView {
   ///
   /// Float64 makes it as good as an SVD in float32: its rounding errors are below those of the entries squared.
   /// - Complexity: O(s² · long side); holds s² + 384 s doubles.
-  func gram() -> [Double] {
+  package func gram() -> [Double] {
     let s = shortSide
     var gram = [Double](repeating: 0, count: s * s)
     let order = Int32(s)
@@ -28,7 +29,7 @@ extension MatrixView {
   /// W A of a wide matrix, W Aᵀ of a tall one, where W is `count` × s: `count` rows of the long side's length.
   ///
   /// - Complexity: O(count · elements); holds the result, and 384 (s + count) doubles.
-  func multiplied(by w: [Double], count: Int) -> [Double] {
+  package func multiplied(by w: [Double], count: Int) -> [Double] {
     let s = shortSide
     let long = longSide
     precondition(w.count == count * s)

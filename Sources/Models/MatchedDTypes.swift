@@ -1,12 +1,12 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// A model whose tensors of float dtypes are those of another model: where the other has a tensor of the same name and shape in
 /// another of F64, F32, F16 and BF16, each number is rounded to that once, to nearest even.
 ///
 /// Memory while reading such a tensor: its bytes in both dtypes.
-public struct MatchedDTypes: TensorSource {
-  public let tensors: [TensorInfo]
+package struct MatchedDTypes: TensorSource {
+  package let tensors: [TensorInfo]
   private let source: any TensorSource
   /// The source's infos, in the order of `tensors`.
   private let originals: [TensorInfo]
@@ -14,7 +14,7 @@ public struct MatchedDTypes: TensorSource {
   private let converted: [String]
 
   /// nil where nothing is to be converted.
-  public init?(_ source: any TensorSource, as other: [TensorInfo]) throws(StorageError) {
+  package init?(_ source: any TensorSource, as other: [TensorInfo]) throws(StorageError) {
     var converted: [String] = []
     originals = source.tensors
     tensors = try originals.map { info throws(StorageError) in
@@ -28,19 +28,19 @@ public struct MatchedDTypes: TensorSource {
     (self.source, self.converted) = (source, converted)
   }
 
-  public var metadata: [String: String] { source.metadata }
-  public var typedMetadata: TypedMetadata { source.typedMetadata }
-  public var label: String { source.label }
-  public var ties: [String: String] { source.ties }
+  package var metadata: [String: String] { source.metadata }
+  package var typedMetadata: TypedMetadata { source.typedMetadata }
+  package var label: String { source.label }
+  package var ties: [String: String] { source.ties }
 
-  public var notes: [String] {
+  package var notes: [String] {
     let first = tensors.index(ofTensor: converted[0])!
     let (from, to) = (originals[first].dtype.rawValue, tensors[first].dtype.rawValue)
     let others = converted.count > 1 ? "; so are \(converted.count - 1) more" : ""
     return source.notes + ["\(converted[0]) is \(from), and rounded to the base's \(to)\(others)"]
   }
 
-  public func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+  package func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     let original = original(of: info)
     guard original.dtype != info.dtype, let from = original.dtype.floatFormat, let to = info.dtype.floatFormat else {
       return try source.read(original, into: destination)
@@ -54,23 +54,23 @@ public struct MatchedDTypes: TensorSource {
     }
   }
 
-  public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
+  package func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
     let original = original(of: info)
     guard original.dtype != info.dtype else { return try source.bytes(of: original) }
     return try TensorBytes(count: info.byteCount) { buffer throws(StorageError) in try read(info, into: buffer) }
   }
 
-  public func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
+  package func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
     let original = original(of: info)
     return original.dtype == info.dtype ? try source.piece(range, of: original) : nil
   }
 
-  public func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? {
+  package func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? {
     let original = original(of: info)
     return original.dtype == info.dtype ? try source.stored(original) : nil
   }
 
-  public func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? {
+  package func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? {
     let original = original(of: info)
     return original.dtype == info.dtype ? try source.spanned(original) : nil
   }

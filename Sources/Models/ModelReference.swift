@@ -1,5 +1,5 @@
-import ByteIO
-import Checkpoints
+import TMPackByteIO
+import TMPackCheckpoints
 
 extension Checkpoint {
   /// What a model is called when nobody gives it a name: the last component of its path; a file's without its suffix, or
@@ -7,7 +7,7 @@ extension Checkpoint {
   /// adapter's, of `base+adapter`.
   ///
   /// - Parameter path: as `open(_:onBase:mode:)` takes it; nothing needs to be there.
-  public static func defaultName(of path: String) -> String {
+  package static func defaultName(of path: String) -> String {
     if FileTree.kind(of: path) == nil, let (_, adapter) = baseAndAdapter(path) { return defaultName(of: adapter) }
     if let name = HubCache.modelName(ofSnapshot: path) { return name }
     let last = FileTree.lastComponent(path)

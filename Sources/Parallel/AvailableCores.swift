@@ -1,4 +1,4 @@
-import CSystem
+import TMPackCSystem
 
 #if canImport(Darwin)
   import Darwin
@@ -9,7 +9,7 @@ import CSystem
 #endif
 
 /// Cores that this process may run on; at least 1. On Linux an affinity mask (taskset, cgroup cpusets) is respected.
-public func availableCores() -> Int {
+package func availableCores() -> Int {
   #if os(Linux)
     let cores = Int(tmpack_affinity_core_count())
     if cores > 0 { return cores }

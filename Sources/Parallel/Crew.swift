@@ -1,6 +1,6 @@
-import ByteIO
 import Dispatch
 import Synchronization
+import TMPackByteIO
 
 /// Calls `body(i)` for every i in 0 ..< count, in any order: here, and on those threads of the pipeline around this job
 /// that have no job of their own.
@@ -10,7 +10,7 @@ import Synchronization
 /// cores idle.
 ///
 /// - Throws: the first error in the order of i; calls after it may be left out.
-public func concurrently(
+package func concurrently(
   _ count: Int, _ body: @escaping @Sendable (Int) throws(StorageError) -> Void
 ) throws(StorageError) {
   guard count > 1 else {
@@ -27,7 +27,7 @@ public func concurrently(
 }
 
 /// `transform(i)` for every i in 0 ..< count, made as `concurrently` does it.
-public func mappedConcurrently<Value: Sendable>(
+package func mappedConcurrently<Value: Sendable>(
   _ count: Int, _ transform: @escaping @Sendable (Int) throws(StorageError) -> Value
 ) throws(StorageError) -> [Value] {
   let values = Values<Value>(count)

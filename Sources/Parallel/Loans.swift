@@ -1,10 +1,10 @@
-import ByteIO
 import Synchronization
+import TMPackByteIO
 
 /// Values that several jobs need: each is made once, by who needs it first, and let go after the last use.
 ///
 /// Memory: the values of the jobs that are being done.
-public final class Loans<Key: Hashable & Sendable, Value: Sendable>: Sendable {
+package final class Loans<Key: Hashable & Sendable, Value: Sendable>: Sendable {
   private final class Item: Sendable {
     let value = Mutex<Value?>(nil)
   }
@@ -16,15 +16,15 @@ public final class Loans<Key: Hashable & Sendable, Value: Sendable>: Sendable {
   private let state: Mutex<State>
 
   /// - Parameter uses: how often each value will be given back.
-  public init(uses: [Key: Int]) { state = Mutex(State(usesLeft: uses)) }
+  package init(uses: [Key: Int]) { state = Mutex(State(usesLeft: uses)) }
 
   /// One use for each time that a key is named.
-  public convenience init(for keys: [Key]) {
+  package convenience init(for keys: [Key]) {
     self.init(uses: Dictionary(keys.map { ($0, 1) }, uniquingKeysWith: +))
   }
 
   /// A value to be given back; made by `make`, unless it is there. Others who need it wait meanwhile.
-  public func borrow(_ key: Key, make: () throws(StorageError) -> Value) throws(StorageError) -> Value {
+  package func borrow(_ key: Key, make: () throws(StorageError) -> Value) throws(StorageError) -> Value {
     let item = state.withLock { state in
       let item = state.items[key] ?? Item()
       state.items[key] = item
@@ -39,7 +39,7 @@ public final class Loans<Key: Hashable & Sendable, Value: Sendable>: Sendable {
   }
 
   /// One use is over.
-  public func giveBack(_ key: Key) {
+  package func giveBack(_ key: Key) {
     state.withLock { state in
       let left = (state.usesLeft[key] ?? 1) - 1
       state.usesLeft[key] = left
@@ -48,7 +48,7 @@ public final class Loans<Key: Hashable & Sendable, Value: Sendable>: Sendable {
   }
 
   /// Makes a value ahead of its first use, unless the last is over.
-  public func prepare(_ key: Key, make: () throws(StorageError) -> Value) throws(StorageError) {
+  package func prepare(_ key: Key, make: () throws(StorageError) -> Value) throws(StorageError) {
     // As one use more, so that it cannot outlive the others.
     let isNeeded = state.withLock { state in
       guard let left = state.usesLeft[key], left > 0 else { return false }

@@ -1,6 +1,6 @@
-import ByteIO
 import Dispatch
 import Synchronization
+import TMPackByteIO
 
 /// Jobs that run on several threads and whose results are consumed in order on the caller's.
 ///
@@ -8,27 +8,27 @@ import Synchronization
 ///
 /// The output therefore does not depend on the number of threads, and no more results than the window exist at once,
 /// which bounds the memory.
-public struct OrderedPipeline: Sendable {
-  public let threads: Int
+package struct OrderedPipeline: Sendable {
+  package let threads: Int
   private let window: Int
 
   /// - Parameters:
   ///   - threads: at least 1; more than the machine has cores gains nothing.
   ///   - window: most jobs that are begun and whose results are not consumed; nil for one more than threads.
-  public init(threads: Int, window: Int? = nil) {
+  package init(threads: Int, window: Int? = nil) {
     self.threads = max(1, threads)
     self.window = max(window ?? 0, self.threads + 1)
   }
 
   /// As many threads as the process may use cores.
-  public static var automatic: OrderedPipeline { OrderedPipeline(threads: availableCores()) }
+  package static var automatic: OrderedPipeline { OrderedPipeline(threads: availableCores()) }
 
   /// Calls `produce(i)` for every i in 0 ..< count, on any thread, and `consume(i, result)` in increasing i, here.
   ///
   /// - Parameter isAwaited: false for jobs that only get ready what later ones need, and do it themselves where it is not
   ///   ready: nobody waits for those, their results and errors are dropped, and one thread alone leaves them out.
   /// - Throws: the first error in the order of i; jobs after it are abandoned.
-  public func run<Product: Sendable>(
+  package func run<Product: Sendable>(
     _ count: Int,
     isAwaited: @escaping @Sendable (Int) -> Bool = { _ in true },
     produce: @escaping @Sendable (Int) throws(StorageError) -> Product,

@@ -1,24 +1,25 @@
-import ArchiveFormat
-import ByteIO
-import Factorization
-import Parallel
-import Zstandard
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackFactorization
+import TMPackFactors
+import TMPackParallel
+import TMPackZstandard
 
 /// Facts about this build and this machine, for bug reports and benchmarks.
-public struct Diagnostics: Sendable {
+package struct Diagnostics: Sendable {
   /// Version of the archive format.
-  public let format = "\(HeaderSlot.majorVersion).\(HeaderSlot.minorVersion)"
-  public let zstd = Zstandard.version
-  public let blas = BLAS.configuration
+  package let format = "\(HeaderSlot.majorVersion).\(HeaderSlot.minorVersion)"
+  package let zstd = Zstandard.version
+  package let blas = BLAS.configuration
   /// The kernels that the BLAS has chosen; old ones on a new processor make packing several times slower.
-  public let blasCore = BLAS.coreName
-  public let cpuFeatures = CPU.features
-  public let cores = availableCores()
-  public let memoryBytes: UInt64
-  public let freeDiskBytes: UInt64
+  package let blasCore = BLAS.coreName
+  package let cpuFeatures = CPU.features
+  package let cores = availableCores()
+  package let memoryBytes: UInt64
+  package let freeDiskBytes: UInt64
 
   /// - Parameter folder: on the disk of interest.
-  public init(folder: String) throws(StorageError) {
+  package init(folder: String) throws(StorageError) {
     memoryBytes = Resources.memoryBytes
     freeDiskBytes = try Resources.freeDiskBytes(at: folder)
   }

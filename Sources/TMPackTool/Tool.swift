@@ -1,5 +1,6 @@
 import ArgumentParser
-import TMPack
+import TMPackByteIO
+import TMPackReading
 
 @main
 struct Tool: ParsableCommand {

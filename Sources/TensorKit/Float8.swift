@@ -1,5 +1,6 @@
 /// Floats of eight bits (OCP 8-bit Floating Point Specification 1.0).
-public enum Float8: Sendable, Hashable, CaseIterable {
+@usableFromInline
+package enum Float8: Sendable, Hashable, CaseIterable {
   /// Four bits of exponent, three of fraction; no infinity, one NaN of each sign: "E4M3FN" elsewhere.
   case e4m3
   /// Five bits of exponent, two of fraction; infinities and NaN as IEEE 754 has them.
@@ -13,11 +14,11 @@ public enum Float8: Sendable, Hashable, CaseIterable {
   var bias: UInt32 { self == .e4m3 ? 7 : 15 }
 
   /// The largest number.
-  public var largest: Float { self == .e4m3 ? 448 : 57344 }
+  package var largest: Float { self == .e4m3 ? 448 : 57344 }
 
   /// Exact.
   @inlinable
-  public func float(bits: UInt8) -> Float {
+  package func float(bits: UInt8) -> Float {
     let sign = UInt32(bits & 0x80) << 24
     let magnitude = UInt32(bits & 0x7F)
     let exponent = magnitude >> fractionBits
@@ -40,7 +41,7 @@ public enum Float8: Sendable, Hashable, CaseIterable {
   /// Rounds to nearest even. What is too large, and an infinity, gives infinity, or NaN where there is none. NaN gives
   /// the quiet one without a sign.
   @inlinable
-  public func bits(_ value: Float) -> UInt8 {
+  package func bits(_ value: Float) -> UInt8 {
     let pattern = value.bitPattern
     let sign = UInt8(truncatingIfNeeded: pattern >> 24) & 0x80
     let magnitude = pattern & 0x7FFF_FFFF

@@ -15,7 +15,7 @@ extension FloatFormat {
   ///
   /// - Precondition: `bytes` holds `values.count` elements; it may be unaligned.
   @inlinable
-  public func widen<Scalar: Accumulator>(
+  package func widen<Scalar: Accumulator>(
     _ bytes: UnsafeRawBufferPointer, into values: UnsafeMutableBufferPointer<Scalar>
   ) {
     precondition(bytes.count == values.count * byteWidth, "one value for each element")
@@ -49,7 +49,7 @@ extension FloatFormat {
   ///
   /// - Precondition: `bytes` has room for `values.count` elements; it may be unaligned.
   @inlinable
-  public func round<Scalar: Accumulator>(
+  package func round<Scalar: Accumulator>(
     _ values: UnsafeBufferPointer<Scalar>, into bytes: UnsafeMutableRawBufferPointer
   ) {
     precondition(bytes.count == values.count * byteWidth, "one element for each value")

@@ -15,26 +15,28 @@ public enum FloatFormat: Sendable, Hashable, CaseIterable {
 }
 
 /// A binary floating-point type that sums are kept in.
-public protocol Accumulator: BinaryFloatingPoint, Sendable {
+@usableFromInline
+package protocol Accumulator: BinaryFloatingPoint, Sendable {
   init(_ value: Float)
   init(_ value: Double)
   var asFloat: Float { get }
   var asDouble: Double { get }
 }
 extension Float: Accumulator {
-  @inlinable public var asFloat: Float { self }
-  @inlinable public var asDouble: Double { Double(self) }
+  @inlinable package var asFloat: Float { self }
+  @inlinable package var asDouble: Double { Double(self) }
 }
 extension Double: Accumulator {
-  @inlinable public var asFloat: Float { Float(self) }
-  @inlinable public var asDouble: Double { self }
+  @inlinable package var asFloat: Float { Float(self) }
+  @inlinable package var asDouble: Double { self }
 }
 
 /// IEEE 754 half precision as bits. Swift's `Float16` does not exist on Intel Macs, so the bits are handled here.
-public enum Half {
+@usableFromInline
+package enum Half {
   /// Exact.
   @inlinable
-  public static func float(bits: UInt16) -> Float {
+  package static func float(bits: UInt16) -> Float {
     let sign = UInt32(bits & 0x8000) << 16
     let exponent = UInt32(bits >> 10) & 0x1F
     let fraction = UInt32(bits & 0x3FF)
@@ -49,7 +51,7 @@ public enum Half {
 
   /// Rounds to nearest even; overflow gives infinity, NaN the one of TMP-7-13.
   @inlinable
-  public static func bits(_ value: Float) -> UInt16 {
+  package static func bits(_ value: Float) -> UInt16 {
     let pattern = value.bitPattern
     let sign = UInt16(truncatingIfNeeded: pattern >> 16) & 0x8000
     let magnitude = pattern & 0x7FFF_FFFF
@@ -66,14 +68,15 @@ public enum Half {
 }
 
 /// bfloat16 as bits: the upper half of a `Float`.
-public enum BFloat16 {
+@usableFromInline
+package enum BFloat16 {
   /// Exact.
   @inlinable
-  public static func float(bits: UInt16) -> Float { Float(bitPattern: UInt32(bits) << 16) }
+  package static func float(bits: UInt16) -> Float { Float(bitPattern: UInt32(bits) << 16) }
 
   /// Rounds to nearest even; overflow gives infinity, NaN the one of TMP-7-13.
   @inlinable
-  public static func bits(_ value: Float) -> UInt16 {
+  package static func bits(_ value: Float) -> UInt16 {
     let pattern = value.bitPattern
     if pattern & 0x7FFF_FFFF > 0x7F80_0000 { return 0x7FC0 }
     return UInt16(truncatingIfNeeded: (pattern &+ 0x7FFF &+ (pattern >> 16 & 1)) >> 16)

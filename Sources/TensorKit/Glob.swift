@@ -1,9 +1,9 @@
-import ByteIO
+import TMPackByteIO
 
 /// A pattern for tensor names, as Python's `fnmatch` reads it: `*` any run of characters (dots too), `?` any one,
 /// `[a-z]` one of a set, `[!a-z]` one outside it. Case matters; every other character stands for itself.
-public struct Glob: Sendable, Hashable {
-  public let pattern: String
+package struct Glob: Sendable, Hashable {
+  package let pattern: String
   private let tokens: [Token]
 
   private enum Token: Sendable, Hashable {
@@ -22,7 +22,7 @@ public struct Glob: Sendable, Hashable {
   }
 
   /// - Throws: `invalidArgument` for a set that does not end or a range that runs backwards.
-  public init(_ pattern: String) throws(StorageError) {
+  package init(_ pattern: String) throws(StorageError) {
     self.pattern = pattern
     var tokens: [Token] = []
     var rest = Substring(pattern).unicodeScalars
@@ -62,7 +62,7 @@ public struct Glob: Sendable, Hashable {
   /// Whether the whole of `name` fits the pattern.
   ///
   /// - Complexity: O(name × pattern) at worst: only the last `*` is ever tried again.
-  public func matches(_ name: String) -> Bool {
+  package func matches(_ name: String) -> Bool {
     let name = Array(name.unicodeScalars)
     var token = 0
     var place = 0

@@ -1,16 +1,16 @@
-import ByteIO
+import TMPackByteIO
 
 /// Tensors that are in memory already: for programs that make them, for examples and for tests.
-public struct MemoryTensorSource: TensorSource {
-  public let tensors: [TensorInfo]
-  public let metadata: [String: String]
-  public let label: String
+package struct MemoryTensorSource: TensorSource {
+  package let tensors: [TensorInfo]
+  package let metadata: [String: String]
+  package let label: String
   /// In the order of `tensors`.
   private let contents: [TensorBytes]
 
   /// - Throws: `invalidArgument` when two tensors have the same name, `shapeMismatch` when one has not as many bytes
   ///   as its shape and dtype say.
-  public init(
+  package init(
     _ tensors: [(info: TensorInfo, bytes: TensorBytes)], metadata: [String: String] = [:], label: String = "memory"
   ) throws(StorageError) {
     let sorted = tensors.sorted { $0.info.name.precedesInBytes($1.info.name) }
@@ -30,22 +30,22 @@ public struct MemoryTensorSource: TensorSource {
     self.label = label
   }
 
-  public func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+  package func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     try bytes(of: info).withBytes { destination.copyMemory(from: $0) }
   }
 
-  public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
+  package func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
     contents[tensors.index(ofTensor: info.name)!]
   }
 
-  public func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
+  package func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
     try bytes(of: info).withBytes { [UInt8](UnsafeRawBufferPointer(rebasing: $0[range])) }
   }
 }
 
 extension TensorBytes {
   /// A copy of `bytes`.
-  public convenience init(_ bytes: [UInt8]) {
+  package convenience init(_ bytes: [UInt8]) {
     self.init(count: bytes.count) { memory in memory.copyBytes(from: bytes) }
   }
 }

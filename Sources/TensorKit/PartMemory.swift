@@ -1,5 +1,5 @@
-import ByteIO
 import Synchronization
+import TMPackByteIO
 
 /// Memory for parts of tensors that is used again and again: new memory costs a page fault for every page of every
 /// part, as much as copying it.

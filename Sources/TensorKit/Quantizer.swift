@@ -1,12 +1,12 @@
 /// How the integers of a quantised vector follow from its symbols (TMP-10-9).
-public enum Quantizer: String, Sendable, CaseIterable {
+package enum Quantizer: String, Sendable, CaseIterable {
   /// They are the symbols.
   case uniform
   /// Two interleaved grids, between which a machine of eight states switches: at equal error some 7 % smaller.
   case trellis
 
   /// Of a symbol.
-  public var largestMagnitude: Int {
+  package var largestMagnitude: Int {
     switch self {
     case .uniform: 32_767
     case .trellis: 16_383

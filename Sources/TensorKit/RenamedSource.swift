@@ -1,17 +1,17 @@
-import ByteIO
+import TMPackByteIO
 
 /// A rule for new names: `PATTERN=NAME`. Each `*` of the pattern takes any run of characters, the first ones as short
 /// as can be, and the same `*` of the name stands for it; everything else is meant as it stands.
 ///
 /// `module.*=*` takes a prefix away, `layers.*.w=blocks.*.weight` changes two parts at once.
-public struct RenamingRule: Sendable, Hashable {
-  public let text: String
+package struct RenamingRule: Sendable, Hashable {
+  package let text: String
   /// What stands between the stars.
   private let pattern: [[UInt8]]
   private let name: [[UInt8]]
 
   /// - Throws: `invalidArgument` without a `=`, or for a name with more stars than its pattern.
-  public init(parsing text: String) throws(StorageError) {
+  package init(parsing text: String) throws(StorageError) {
     guard let equals = text.firstIndex(of: "=") else {
       throw StorageError(.invalidArgument, "the renaming \"\(text)\" is not PATTERN=NAME")
     }
@@ -27,7 +27,7 @@ public struct RenamingRule: Sendable, Hashable {
   }
 
   /// The new name; nil when the pattern does not fit.
-  public func newName(of old: String) -> String? {
+  package func newName(of old: String) -> String? {
     var rest = Array(old.utf8)[...]
     guard rest.starts(with: pattern[0]) else { return nil }
     rest = rest.dropFirst(pattern[0].count)
@@ -52,11 +52,11 @@ public struct RenamingRule: Sendable, Hashable {
 }
 
 /// Another source with other names for its tensors.
-public struct RenamedSource: TensorSource {
-  public let tensors: [TensorInfo]
-  public let ties: [String: String]
+package struct RenamedSource: TensorSource {
+  package let tensors: [TensorInfo]
+  package let ties: [String: String]
   /// How many names are new.
-  public let renamedCount: Int
+  package let renamedCount: Int
   private let source: any TensorSource
   /// The source's infos, in the order of `tensors`.
   private let originals: [TensorInfo]
@@ -64,7 +64,7 @@ public struct RenamedSource: TensorSource {
   /// Each tensor is renamed by the first rule that fits its name.
   ///
   /// - Throws: `invalidArgument` when two tensors would have one name, or a rule fits none.
-  public init(_ source: any TensorSource, by rules: [RenamingRule]) throws(StorageError) {
+  package init(_ source: any TensorSource, by rules: [RenamingRule]) throws(StorageError) {
     var unused = Set(rules)
     try self.init(source) { old in
       for rule in rules {
@@ -83,7 +83,7 @@ public struct RenamedSource: TensorSource {
   /// Each tensor is called what `newName` makes of its name.
   ///
   /// - Throws: `invalidArgument` when two tensors would have one name.
-  public init(_ source: any TensorSource, newName: (String) -> String) throws(StorageError) {
+  package init(_ source: any TensorSource, newName: (String) -> String) throws(StorageError) {
     var renamed: [(info: TensorInfo, original: TensorInfo)] = []
     // By bytes: names in two Unicode spellings are two names.
     var names: [ExactString: String] = [:]
@@ -108,20 +108,20 @@ public struct RenamedSource: TensorSource {
     self.source = source
   }
 
-  public var metadata: [String: String] { source.metadata }
-  public var typedMetadata: TypedMetadata { source.typedMetadata }
-  public var label: String { source.label }
-  public var notes: [String] { source.notes }
+  package var metadata: [String: String] { source.metadata }
+  package var typedMetadata: TypedMetadata { source.typedMetadata }
+  package var label: String { source.label }
+  package var notes: [String] { source.notes }
 
-  public func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+  package func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     try source.read(original(info), into: destination)
   }
 
-  public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes { try source.bytes(of: original(info)) }
+  package func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes { try source.bytes(of: original(info)) }
 
-  public func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? { try source.stored(original(info)) }
+  package func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? { try source.stored(original(info)) }
 
-  public func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? { try source.spanned(original(info)) }
+  package func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? { try source.spanned(original(info)) }
 
   private func original(_ info: TensorInfo) -> TensorInfo { originals[tensors.index(ofTensor: info.name)!] }
 }

@@ -1,4 +1,4 @@
-import ByteIO
+import TMPackByteIO
 
 /// The dimensions of a tensor, row-major, whose product is known to fit 64 bits.
 public struct Shape: Sendable, Hashable {
@@ -18,13 +18,13 @@ public struct Shape: Sendable, Hashable {
   }
 
   /// - Throws: `limitExceeded` for more dimensions than a tensor may have.
-  package static func check(dimensionCount: Int) throws(StorageError) {
+  public static func check(dimensionCount: Int) throws(StorageError) {
     try Limits.check(dimensionCount, atMost: Limits.dimensions, "the number of dimensions")
   }
 
   /// Bytes of all elements, packed.
   /// - Throws: `malformed` when they do not fill whole bytes, or are more than 64 bits can count.
-  public func byteCount(of dtype: DType) throws(StorageError) -> Int {
+  package func byteCount(of dtype: DType) throws(StorageError) -> Int {
     let bits = try elementCount.multiplied(by: dtype.bitWidth, "the size in bits")
     guard bits.isMultiple(of: 8) else {
       throw StorageError(.malformed, "shape \(self) of \(dtype.rawValue) does not fill whole bytes")

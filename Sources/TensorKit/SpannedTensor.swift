@@ -1,4 +1,4 @@
-import ByteIO
+import TMPackByteIO
 
 /// A tensor that can be made in spans of bytes, so that it need never be whole in memory.
 public struct SpannedTensor: Sendable {

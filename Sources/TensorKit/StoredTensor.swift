@@ -1,4 +1,4 @@
-import ByteIO
+import TMPackByteIO
 
 /// Where a tensor lies in a file in one piece, for who copies its bytes instead of reading its elements.
 public struct StoredTensor: Sendable {

@@ -1,4 +1,4 @@
-import ByteIO
+import TMPackByteIO
 
 #if canImport(Darwin)
   import Darwin
@@ -54,7 +54,7 @@ public final class TensorBytes: @unchecked Sendable {
 }
 
 extension TensorBytes {
-  package func hasSameBytes(as other: TensorBytes) -> Bool {
+  public func hasSameBytes(as other: TensorBytes) -> Bool {
     storage.count == other.storage.count
       && (storage.isEmpty || memcmp(storage.baseAddress!, other.storage.baseAddress!, storage.count) == 0)
   }

@@ -1,4 +1,4 @@
-import ByteIO
+import TMPackByteIO
 
 /// What is known of a tensor without reading it.
 public struct TensorInfo: Sendable, Hashable {
@@ -17,12 +17,12 @@ public struct TensorInfo: Sendable, Hashable {
   }
 
   /// - Throws: `limitExceeded` for the name of a tensor that is this long.
-  package static func check(nameBytes: Int) throws(StorageError) {
+  public static func check(nameBytes: Int) throws(StorageError) {
     try Limits.check(nameBytes, atMost: Limits.nameBytes, "the length of a tensor's name in bytes")
   }
 
   /// - Throws: `limitExceeded` for more than a tensor may have; what `Shape.byteCount(of:)` throws.
-  package static func byteCount(of shape: Shape, _ dtype: DType) throws(StorageError) -> Int {
+  public static func byteCount(of shape: Shape, _ dtype: DType) throws(StorageError) -> Int {
     let count = try shape.byteCount(of: dtype)
     try Limits.check(count, atMost: Limits.tensorBytes, "the size of a tensor")
     return count

@@ -1,4 +1,4 @@
-import ByteIO
+import TMPackByteIO
 
 /// Named tensors that can be read one at a time: a checkpoint in any format, an archive's selection, or memory.
 ///
@@ -68,6 +68,9 @@ extension TensorSource {
 
   public func spanned(_: TensorInfo) throws(StorageError) -> SpannedTensor? { nil }
 
+  /// Bytes of all tensors.
+  package var byteCount: UInt64 { tensors.reduce(0) { $0 + UInt64($1.byteCount) } }
+
   /// The tensor of that name. O(log n).
   public func tensor(named name: String) -> TensorInfo? {
     tensors.index(ofTensor: name).map { tensors[$0] }
@@ -83,7 +86,7 @@ extension TensorSource {
 extension [String: String] {
   /// What a tensor is tied to. The subscript would also find the tie of a name in another Unicode spelling, which is
   /// another tensor's.
-  public func tie(of name: String) -> String? {
+  package func tie(of name: String) -> String? {
     guard let index = index(forKey: name), self[index].key.hasSameBytes(as: name) else { return nil }
     return self[index].value
   }
@@ -94,7 +97,7 @@ extension Array {
   ///
   /// Inlined, and in the array's own memory, so that no element is copied to be looked at.
   @inlinable
-  public func partitioningIndex(where predicate: (Element) -> Bool) -> Int {
+  package func partitioningIndex(where predicate: (Element) -> Bool) -> Int {
     withUnsafeBufferPointer { elements in
       var low = 0
       var high = elements.count
@@ -109,13 +112,13 @@ extension Array {
 
 extension Array where Element == TensorInfo {
   /// Where the tensor of that name is, in the order that `TensorSource.tensors` promises. O(log n).
-  public func index(ofTensor name: String) -> Int? {
+  package func index(ofTensor name: String) -> Int? {
     let index = partitioningIndex { !$0.name.precedesInBytes(name) }
     return index < count && self[index].name.hasSameBytes(as: name) ? index : nil
   }
 
   /// In the order that `TensorSource.tensors` promises.
-  public func sortedByName() -> [TensorInfo] {
+  package func sortedByName() -> [TensorInfo] {
     sorted { $0.name.precedesInBytes($1.name) }
   }
 }

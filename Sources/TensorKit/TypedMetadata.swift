@@ -1,4 +1,4 @@
-import ByteIO
+import TMPackByteIO
 
 /// Free-form values of a checkpoint by key, in the order of the file, each with its type.
 ///

@@ -1,8 +1,8 @@
-import ByteIO
+import TMPackByteIO
 
 /// A value in a YAML text, with the line that it begins on.
-public struct YAMLNode: Sendable {
-  public indirect enum Content: Sendable {
+package struct YAMLNode: Sendable {
+  package indirect enum Content: Sendable {
     case null
     /// A text as it was written, quoted or plain: `2`, `true` and `"x"` are all scalars.
     case scalar(String)
@@ -11,17 +11,17 @@ public struct YAMLNode: Sendable {
     case mapping([YAMLMember])
   }
 
-  public let content: Content
+  package let content: Content
   /// From 1.
-  public let line: Int
+  package let line: Int
 
-  public init(_ content: Content, line: Int) {
+  package init(_ content: Content, line: Int) {
     self.content = content
     self.line = line
   }
 
   /// What it is, for messages.
-  public var kindName: String {
+  package var kindName: String {
     switch content {
     case .null: "nothing"
     case .scalar(let text): "'\(text)'"
@@ -32,11 +32,11 @@ public struct YAMLNode: Sendable {
 }
 
 /// A key with its value.
-public struct YAMLMember: Sendable {
-  public let key: String
+package struct YAMLMember: Sendable {
+  package let key: String
   /// Of the key.
-  public let line: Int
-  public let value: YAMLNode
+  package let line: Int
+  package let value: YAMLNode
 }
 
 extension YAMLNode {
@@ -47,7 +47,7 @@ extension YAMLNode {
   ///   is left out on purpose: anchors, tags, block scalars, scalars of several lines, keys that are no scalars, and
   ///   several documents; `limitExceeded` for more bytes or depth than `Limits` allow.
   /// - Complexity: O(n²) in the number of keys of one mapping, else O(n).
-  public init(parsing text: [UInt8]) throws(StorageError) {
+  package init(parsing text: [UInt8]) throws(StorageError) {
     try Limits.check(text.count, atMost: Limits.yamlBytes, "the size of the file")
     guard String(validating: text, as: UTF8.self) != nil else {
       // Up to what cannot be read, decoding gives the same bytes again.

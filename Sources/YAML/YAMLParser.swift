@@ -1,4 +1,4 @@
-import ByteIO
+import TMPackByteIO
 
 /// Goes through a text once, from the outside in. Columns say what belongs to what.
 struct YAMLParser {

@@ -2,7 +2,7 @@
 ///
 /// Of all ways to cut at some of the candidates the cheapest, by an estimate from the order-0 entropies of the blocks. Where there are
 /// many candidates, those are struck out before that seem to matter least.
-public struct BlockCuts {
+package struct BlockCuts {
   /// Parts are at least so long, so that their number is bounded.
   private static let shortestPart = 256
   /// So many are enough for the best way: more made no difference that could be measured.
@@ -11,13 +11,13 @@ public struct BlockCuts {
   private static let sampleSize = 16 << 10
 
   /// Where to cut: some of the candidates, increasing.
-  public let places: [Int]
+  package let places: [Int]
   /// Bits that all blocks take, about.
-  public let bits: Float
+  package let bits: Float
 
   /// - Parameter candidates: increasing places in `raw`, ends included or not.
   /// - Complexity: O(p²) for p candidates, and 1 KiB for each.
-  public init(_ candidates: [Int], in raw: UnsafeRawBufferPointer) {
+  package init(_ candidates: [Int], in raw: UnsafeRawBufferPointer) {
     var parts: [Part] = []
     var start = 0
     for end in candidates where end - start >= Self.shortestPart && raw.count - end >= Self.shortestPart {

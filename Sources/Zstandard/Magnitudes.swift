@@ -1,24 +1,24 @@
-import CKernels
+import TMPackCKernels
 
 /// The magnitude filter (TMP-5-11): numbers whose size is predictable and whose value is not, such as differences of weights.
 ///
 /// Each lane becomes one symbol, the number's order of magnitude and its leading bits, and a remainder of as many bits as the
 /// symbol says. Symbols, all that an entropy coder can gain from, come first; the remainders, which are noise, are packed behind them.
 /// Byte planes cut such numbers at places that mean nothing, and leave planes of less than one bit a byte, which Huffman codes cannot reach.
-public enum Magnitudes {
-  public static let widths = [2, 4, 8]
+package enum Magnitudes {
+  package static let widths = [2, 4, 8]
 
   /// Bytes of what `encode` makes of lanes of that width.
   ///
   /// - Precondition: `lanes` is a whole number of lanes.
-  public static func encodedSize(_ lanes: UnsafeRawBufferPointer, width: Int) -> Int {
+  package static func encodedSize(_ lanes: UnsafeRawBufferPointer, width: Int) -> Int {
     precondition(widths.contains(width) && lanes.count.isMultiple(of: width), "whole lanes")
     guard let source = lanes.baseAddress else { return 0 }
     return lanes.count / width + tmpack_magnitude_remainder_bytes(source, lanes.count / width, width)
   }
 
   /// - Precondition: `encoded` has `encodedSize` bytes and does not overlap `lanes`.
-  public static func encode(
+  package static func encode(
     _ lanes: UnsafeRawBufferPointer, width: Int, into encoded: UnsafeMutableRawBufferPointer
   ) {
     let count = lanes.count / width
@@ -30,7 +30,7 @@ public enum Magnitudes {
   /// The inverse of `encode`.
   ///
   /// - Returns: false when `encoded` is not what `encode` makes of any lanes; `lanes` is undefined then.
-  public static func decode(
+  package static func decode(
     _ encoded: UnsafeRawBufferPointer, width: Int, into lanes: UnsafeMutableRawBufferPointer
   ) -> Bool {
     precondition(widths.contains(width) && lanes.count.isMultiple(of: width), "whole lanes")

@@ -1,17 +1,17 @@
-import ByteIO
-import CZstd
 import Synchronization
+import TMPackByteIO
+import TMPackCZstd
 
 /// Independent zstd frames of a known raw size, as the archive stores them (TMP-5-5).
-public enum Zstandard {
+package enum Zstandard {
   /// The version of the library in use, such as "1.5.4".
-  public static var version: String { String(cString: ZSTD_versionString()) }
+  package static var version: String { String(cString: ZSTD_versionString()) }
 
   /// 8 MiB: what any decoder accepts by default.
   static let maximumWindowLog = 23
 
   /// How a compressor looks for repetitions.
-  public enum Search: Sendable, Hashable {
+  package enum Search: Sendable, Hashable {
     /// As a level of the library does, 1 to 22.
     case level(Int)
     /// For long ones only. In noise a short one costs more than it saves.
@@ -25,7 +25,7 @@ public enum Zstandard {
   /// Compresses `raw` into one frame with content size and checksum. The same bytes for the same input, parameters and library.
   ///
   /// - Parameter cuts: increasing places inside `raw`. A block ends at each, so that what follows gets codes of its own.
-  public static func compress(_ raw: UnsafeRawBufferPointer, _ search: Search, cuts: [Int] = []) -> [UInt8] {
+  package static func compress(_ raw: UnsafeRawBufferPointer, _ search: Search, cuts: [Int] = []) -> [UInt8] {
     let context = ZSTD_createCCtx()!
     defer { ZSTD_freeCCtx(context) }
     func isSet(_ parameter: ZSTD_cParameter, _ value: Int) -> Bool {
@@ -88,7 +88,7 @@ public enum Zstandard {
   /// The raw bytes that a frame says it has.
   ///
   /// - Throws: `malformed` for one of another kind, or without a content size.
-  public static func contentSize(of stored: UnsafeRawBufferPointer) throws(StorageError) -> UInt64 {
+  package static func contentSize(of stored: UnsafeRawBufferPointer) throws(StorageError) -> UInt64 {
     guard let size = try ZstandardFrameHeader(parsing: stored).contentSize else {
       throw StorageError(.malformed, "zstd: declares no content size")
     }
@@ -98,7 +98,7 @@ public enum Zstandard {
   /// Decompresses exactly one frame that fills `raw` exactly.
   ///
   /// - Throws: `malformed` for a frame of another kind or size, or one that is damaged. Nothing is written beyond `raw`.
-  public static func decompress(_ stored: UnsafeRawBufferPointer, into raw: UnsafeMutableRawBufferPointer)
+  package static func decompress(_ stored: UnsafeRawBufferPointer, into raw: UnsafeMutableRawBufferPointer)
     throws(StorageError)
   {
     try check(stored, rawSize: raw.count)
@@ -110,7 +110,7 @@ public enum Zstandard {
   /// Decompresses exactly one frame of `size` bytes and lends them to `body`, in memory that is used again.
   ///
   /// - Throws: as `decompress`.
-  public static func withDecompressed(
+  package static func withDecompressed(
     _ stored: UnsafeRawBufferPointer, size: Int, _ body: (UnsafeRawBufferPointer) throws(StorageError) -> Void
   ) throws(StorageError) {
     try check(stored, rawSize: size)

@@ -1,6 +1,5 @@
-import ArchiveFormat
-import ByteIO
-import Digests
+import TMPackByteIO
+import TMPackDigests
 import TestSupport
 
 extension Attacks {

@@ -1,6 +1,5 @@
-import ArchiveFormat
-import ByteIO
-import Digests
+import TMPackByteIO
+import TMPackDigests
 import TestSupport
 
 private func rewritten(_ old: String, _ new: String, _ text: [UInt8]) -> [UInt8] {

@@ -1,7 +1,6 @@
-import ArchiveFormat
-import ByteIO
-import Digests
-import TMPack
+import TMPackByteIO
+import TMPackDigests
+import TMPackFactors
 import TestSupport
 import Testing
 

@@ -1,7 +1,7 @@
-import ArchiveFormat
-import ByteIO
-import Digests
-import TMPack
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackDigests
+import TMPackReading
 import TestSupport
 import Testing
 

@@ -1,6 +1,6 @@
-import ArchiveFormat
-import ByteIO
-import TMPack
+import TMPackByteIO
+import TMPackParallel
+import TMPackReading
 import TestSupport
 import Testing
 

@@ -1,6 +1,4 @@
-import ArchiveFormat
-import ByteIO
-import TMPack
+import TMPackByteIO
 import TestSupport
 import Testing
 

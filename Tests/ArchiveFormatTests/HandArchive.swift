@@ -1,9 +1,9 @@
-import ArchiveFormat
-import ByteIO
-import Digests
-import TMPack
+import TMPackByteIO
+import TMPackDigests
+import TMPackParallel
+import TMPackReading
+import TMPackZstandard
 import TestSupport
-import Zstandard
 
 /// A frame as its record describes it, truly or not.
 struct HandFrame {

@@ -1,8 +1,12 @@
-import ArchiveFormat
-import ByteIO
-import Digests
-import TMPack
-import TensorKit
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackDigests
+import TMPackFactorization
+import TMPackMerging
+import TMPackPacking
+import TMPackParallel
+import TMPackReading
+import TMPackTensorKit
 import TestSupport
 import Testing
 

@@ -1,4 +1,5 @@
-import ByteIO
+import TMPackByteIO
+import TMPackReading
 import TestSupport
 import Testing
 

@@ -1,6 +1,6 @@
-import ByteIO
-import Parallel
 import Synchronization
+import TMPackByteIO
+import TMPackParallel
 import TestSupport
 import Testing
 

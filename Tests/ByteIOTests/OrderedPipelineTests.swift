@@ -1,7 +1,8 @@
-import ByteIO
 import Dispatch
-import Parallel
 import Synchronization
+import TMPackByteIO
+import TMPackParallel
+import TMPackReading
 import TestSupport
 import Testing
 

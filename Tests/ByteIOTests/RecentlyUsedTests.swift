@@ -1,4 +1,4 @@
-import ByteIO
+import TMPackByteIO
 import Testing
 
 @Suite struct RecentlyUsedTests {

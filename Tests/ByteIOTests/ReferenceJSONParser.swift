@@ -1,4 +1,4 @@
-import ByteIO
+import TMPackByteIO
 
 /// The plain parser that `JSONReader` is compared with: one byte, one string, one value after the other.
 struct ReferenceJSONParser {

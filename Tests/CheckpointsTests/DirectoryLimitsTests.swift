@@ -1,5 +1,6 @@
-import ByteIO
-import Checkpoints
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackReading
 import TestSupport
 import Testing
 

@@ -1,6 +1,5 @@
-import ByteIO
-import Checkpoints
-import TensorKit
+import TMPackByteIO
+import TMPackCheckpoints
 import TestSupport
 import Testing
 

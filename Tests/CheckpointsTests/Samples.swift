@@ -1,6 +1,6 @@
-import ByteIO
-import Checkpoints
-import TensorKit
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackTensorKit
 import TestSupport
 
 /// A whole safetensors file around a header that a test has written.

@@ -1,6 +1,5 @@
-import ByteIO
-import Checkpoints
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 import TestSupport
 import Testing
 

@@ -1,6 +1,6 @@
-import ByteIO
-import Checkpoints
-import TensorKit
+import TMPackCheckpoints
+import TMPackReading
+import TMPackTensorKit
 import TestSupport
 import Testing
 

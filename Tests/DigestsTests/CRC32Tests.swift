@@ -1,4 +1,4 @@
-import Digests
+import TMPackDigests
 import TestSupport
 import Testing
 

@@ -1,5 +1,6 @@
-import Factorization
-import TensorKit
+import TMPackFactorization
+import TMPackFactors
+import TMPackTensorKit
 import Testing
 
 @Suite struct ExactDifferenceTests {

@@ -1,6 +1,7 @@
-import ByteIO
-import Factorization
-import TensorKit
+import TMPackByteIO
+import TMPackFactorization
+import TMPackFactors
+import TMPackTensorKit
 import Testing
 
 /// The decoding that the format specifies, in the plainest form: the oracle for the kernels.

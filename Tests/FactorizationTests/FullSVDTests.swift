@@ -1,7 +1,6 @@
-import ByteIO
+import TMPackByteIO
+import TMPackFactorization
 import Testing
-
-import Factorization
 
 @Suite struct FullSVDTests {
   private func random(_ rows: Int, _ columns: Int, seed: UInt64) -> DoubleMatrix {

@@ -1,4 +1,4 @@
-import Factorization
+import TMPackFactors
 import Testing
 
 @Suite struct LowRankProductTests {

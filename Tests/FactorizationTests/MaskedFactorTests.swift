@@ -1,6 +1,6 @@
-import ByteIO
-import Factorization
-import TensorKit
+import TMPackByteIO
+import TMPackFactorization
+import TMPackFactors
 import Testing
 
 /// Masks of a vector that experts share (TMP-6-23, TMP-10-10).

@@ -1,5 +1,5 @@
-import Factorization
-import TensorKit
+import TMPackFactors
+import TMPackTensorKit
 import Testing
 
 @Suite struct MixedProductTests {

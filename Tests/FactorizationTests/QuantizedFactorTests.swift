@@ -1,6 +1,6 @@
-import ByteIO
-import Factorization
-import TensorKit
+import TMPackByteIO
+import TMPackFactorization
+import TMPackFactors
 import Testing
 
 /// The decoding that the format specifies, in the plainest form.

@@ -1,5 +1,6 @@
-import ByteIO
-import Factorization
+import TMPackByteIO
+import TMPackFactorization
+import TMPackFactors
 import Testing
 
 #if canImport(Darwin)

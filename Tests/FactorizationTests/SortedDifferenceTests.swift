@@ -1,7 +1,8 @@
-import Factorization
-import TensorKit
+import TMPackFactorization
+import TMPackFactors
+import TMPackTensorKit
+import TMPackZstandard
 import Testing
-import Zstandard
 
 /// A plain implementation of TMP-6-14, as the oracle.
 private func sortedDifference(_ tensor: [UInt32], _ reference: [UInt32], block: Int) -> [UInt32] {

@@ -1,6 +1,7 @@
-import CLAPACKE
-import COpenBLAS
-import Factorization
+import TMPackCLAPACKE
+import TMPackCOpenBLAS
+import TMPackFactorization
+import TMPackFactors
 
 /// Random numbers with a roughly normal distribution.
 func noise(_ count: Int, seed: UInt64) -> [Float] {

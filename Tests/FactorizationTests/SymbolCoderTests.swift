@@ -1,6 +1,7 @@
-import ByteIO
-import Factorization
-import TensorKit
+import TMPackByteIO
+import TMPackFactorization
+import TMPackFactors
+import TMPackTensorKit
 import Testing
 
 /// Components of symbols, through the coder and back.

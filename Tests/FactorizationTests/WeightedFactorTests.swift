@@ -1,5 +1,6 @@
-import Factorization
-import TensorKit
+import TMPackFactorization
+import TMPackFactors
+import TMPackTensorKit
 import Testing
 
 /// A tensor's factor added in runs gives the bits of the factor added at once.

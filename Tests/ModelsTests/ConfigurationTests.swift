@@ -1,6 +1,4 @@
-import ByteIO
-import Models
-import TensorKit
+import TMPackModels
 import Testing
 
 @Suite struct ConfigurationTests {

@@ -1,5 +1,5 @@
-import Models
-import TensorKit
+import TMPackModels
+import TMPackTensorKit
 import Testing
 
 @Suite struct ModuleKindsTests {

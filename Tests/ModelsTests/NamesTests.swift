@@ -1,6 +1,6 @@
-import ByteIO
-import Models
-import TensorKit
+import TMPackByteIO
+import TMPackModels
+import TMPackTensorKit
 import TestSupport
 import Testing
 

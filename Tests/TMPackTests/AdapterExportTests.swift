@@ -1,4 +1,12 @@
-import TMPack
+import TMPackAdapterExport
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackFactorization
+import TMPackMerging
+import TMPackModels
+import TMPackPacking
+import TMPackReading
+import TMPackTensorKit
 import TestSupport
 import Testing
 

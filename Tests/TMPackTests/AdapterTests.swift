@@ -1,4 +1,11 @@
-import TMPack
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackFactorization
+import TMPackMerging
+import TMPackModels
+import TMPackPacking
+import TMPackReading
+import TMPackTensorKit
 import TestSupport
 import Testing
 

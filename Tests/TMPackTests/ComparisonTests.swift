@@ -1,4 +1,5 @@
-import TMPack
+import TMPackReading
+import TMPackTensorKit
 import TestSupport
 import Testing
 

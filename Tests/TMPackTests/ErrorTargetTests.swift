@@ -1,4 +1,8 @@
-import TMPack
+import TMPackCheckpoints
+import TMPackMerging
+import TMPackPacking
+import TMPackReading
+import TMPackTensorKit
 import TestSupport
 import Testing
 

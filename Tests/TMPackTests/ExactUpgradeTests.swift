@@ -1,4 +1,8 @@
-import TMPack
+import TMPackCheckpoints
+import TMPackFactorization
+import TMPackMerging
+import TMPackPacking
+import TMPackReading
 import TestSupport
 import Testing
 

@@ -1,4 +1,8 @@
-import TMPack
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackDigests
+import TMPackReading
 import TestSupport
 import Testing
 

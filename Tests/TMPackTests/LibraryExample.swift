@@ -1,4 +1,6 @@
-import TMPack
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackReading
 import TestSupport
 import Testing
 

@@ -1,4 +1,13 @@
-import TMPack
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackDigests
+import TMPackFactorization
+import TMPackMerging
+import TMPackPacking
+import TMPackParallel
+import TMPackReading
+import TMPackTensorKit
 import TestSupport
 import Testing
 

@@ -1,4 +1,11 @@
-import TMPack
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackFactorization
+import TMPackMerging
+import TMPackPacking
+import TMPackParallel
+import TMPackPlanning
+import TMPackTensorKit
 import TestSupport
 import Testing
 

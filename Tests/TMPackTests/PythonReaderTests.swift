@@ -1,4 +1,6 @@
-import TMPack
+import TMPackByteIO
+import TMPackReading
+import TMPackTensorKit
 import TestSupport
 import Testing
 

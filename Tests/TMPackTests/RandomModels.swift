@@ -1,4 +1,10 @@
-import TMPack
+import TMPackCheckpoints
+import TMPackFactorization
+import TMPackMerging
+import TMPackPacking
+import TMPackParallel
+import TMPackReading
+import TMPackTensorKit
 import TestSupport
 
 /// A random base, experts near it, and random rules to pack them by.

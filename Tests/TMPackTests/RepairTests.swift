@@ -1,6 +1,8 @@
-import ArchiveFormat
-import ByteIO
-import TMPack
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackMerging
+import TMPackPacking
+import TMPackReading
 import TestSupport
 import Testing
 

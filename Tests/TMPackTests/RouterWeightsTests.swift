@@ -1,4 +1,4 @@
-import TMPack
+import TMPackReading
 import TestSupport
 import Testing
 

@@ -1,5 +1,10 @@
-import Digests
-import TMPack
+import TMPackDigests
+import TMPackFactorization
+import TMPackMerging
+import TMPackPacking
+import TMPackParallel
+import TMPackReading
+import TMPackTensorKit
 import TestSupport
 import Testing
 

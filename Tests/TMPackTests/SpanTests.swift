@@ -1,5 +1,10 @@
-import ByteIO
-import TMPack
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackFactorization
+import TMPackMerging
+import TMPackPacking
+import TMPackReading
+import TMPackTensorKit
 import TestSupport
 import Testing
 

@@ -1,4 +1,13 @@
-import TMPack
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackFactorization
+import TMPackFactors
+import TMPackMerging
+import TMPackPacking
+import TMPackParallel
+import TMPackPlanning
+import TMPackReading
+import TMPackTensorKit
 import TestSupport
 import Testing
 

@@ -1,7 +1,7 @@
-import ByteIO
-import Checkpoints
-import TMPack
-import TensorKit
+import TMPackCheckpoints
+import TMPackMerging
+import TMPackPacking
+import TMPackReading
 import TestSupport
 import Testing
 

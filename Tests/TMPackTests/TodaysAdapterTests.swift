@@ -1,4 +1,7 @@
-import TMPack
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackModels
+import TMPackReading
 import TestSupport
 import Testing
 

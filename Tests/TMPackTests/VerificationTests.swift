@@ -1,4 +1,9 @@
-import TMPack
+import TMPackCheckpoints
+import TMPackFactorization
+import TMPackMerging
+import TMPackPacking
+import TMPackReading
+import TMPackTensorKit
 import TestSupport
 import Testing
 

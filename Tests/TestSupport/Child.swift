@@ -1,4 +1,4 @@
-import ByteIO
+import TMPackByteIO
 
 #if canImport(Darwin)
   import Darwin

@@ -1,5 +1,5 @@
-import Digests
-import TensorKit
+import TMPackDigests
+import TMPackTensorKit
 
 /// A line for each tensor: name, dtype, shape and digest, as the Python reader's `--digests` prints them.
 package func digests(of source: any TensorSource) throws -> [String] {

@@ -1,4 +1,4 @@
-import ByteIO
+import TMPackByteIO
 
 /// The error that `body` throws; nil when it throws none.
 package func failure(of body: () throws -> Void) -> StorageError? {

@@ -1,6 +1,6 @@
-import ByteIO
-import Checkpoints
-import TensorKit
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackTensorKit
 
 /// A tensor and its elements.
 package typealias SampleTensor = (info: TensorInfo, bytes: TensorBytes)

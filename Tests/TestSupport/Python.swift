@@ -1,4 +1,4 @@
-import ByteIO
+import TMPackByteIO
 
 /// Runs Python programs, with what they print.
 package enum Python {

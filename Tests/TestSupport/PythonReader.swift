@@ -1,4 +1,4 @@
-import ByteIO
+import TMPackByteIO
 
 /// The reader of `Spec/reader`, which was written from the specification alone.
 package enum PythonReader {

@@ -1,5 +1,4 @@
-import ByteIO
-import TensorKit
+import TMPackTensorKit
 
 package func info(_ name: String, _ dtype: DType, _ shape: [Int]) throws -> TensorInfo {
   try TensorInfo(name: name, dtype: dtype, shape: Shape(shape))

@@ -1,4 +1,4 @@
-import ByteIO
+import TMPackByteIO
 import TestSupport
 import Testing
 

@@ -1,5 +1,5 @@
-import ByteIO
-import TMPack
+import TMPackByteIO
+import TMPackCheckpoints
 import TestSupport
 import Testing
 

@@ -1,5 +1,5 @@
-import ByteIO
-import Digests
+import TMPackByteIO
+import TMPackDigests
 import TestSupport
 import Testing
 

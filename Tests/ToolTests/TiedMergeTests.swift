@@ -1,6 +1,5 @@
-import ByteIO
-import Checkpoints
-import TensorKit
+import TMPackCheckpoints
+import TMPackTensorKit
 import TestSupport
 import Testing
 

@@ -1,5 +1,4 @@
-import ByteIO
-import Checkpoints
+import TMPackByteIO
 import TestSupport
 import Testing
 

@@ -1,7 +1,6 @@
-import ByteIO
-import TestSupport
+import TMPackByteIO
+import TMPackYAML
 import Testing
-import YAML
 
 /// A node as JSON: scalars are strings.
 private func json(_ node: YAMLNode) -> JSONValue {

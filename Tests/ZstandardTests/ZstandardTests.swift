@@ -1,7 +1,8 @@
-import ByteIO
+import TMPackByteIO
+import TMPackReading
+import TMPackZstandard
 import TestSupport
 import Testing
-import Zstandard
 
 @Suite struct ZstandardTests {
   private static func decompress(_ stored: [UInt8], size: Int) throws(StorageError) -> [UInt8] {

@@ -1,8 +1,8 @@
-import ByteIO
+import TMPackByteIO
 
 extension ExpertManifest {
   /// Whether the expert can be rebuilt to the bit: nothing is lossy, or everything that is has a correction (TMP-6-18).
-  public var isExact: Bool { tensors.allSatisfy { !$0.factor.isLossy || $0.correction != nil } }
+  package var isExact: Bool { tensors.allSatisfy { !$0.factor.isLossy || $0.correction != nil } }
 
   /// Which of the section's frames corrections use.
   func framesOfCorrections(count: Int) -> [Bool] {

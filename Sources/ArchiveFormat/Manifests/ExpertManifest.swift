@@ -1,32 +1,31 @@
-import ByteIO
-import Digests
-import TensorKit
+import TMPackByteIO
+import TMPackDigests
 
 /// What a lossy factor lost (TMP-6-6).
-public struct FactorMeasures: Sendable, Hashable {
+package struct FactorMeasures: Sendable, Hashable {
   /// ‖v‖, the Frobenius norm of the exclusive vector.
-  public let norm: Measure
+  package let norm: Measure
   /// ‖v − decoded‖ ÷ ‖v‖.
-  public let error: Measure
+  package let error: Measure
 
-  public init(norm: Measure, error: Measure) {
+  package init(norm: Measure, error: Measure) {
     self.norm = norm
     self.error = error
   }
 }
 
 /// One tensor of one expert that is not the shared model's.
-public struct ExpertEntry: Sendable, Hashable {
-  public let name: String
+package struct ExpertEntry: Sendable, Hashable {
+  package let name: String
   /// Of the expert's own tensor bytes.
-  public let source: Digest
-  public var factor: StoredFactor
+  package let source: Digest
+  package var factor: StoredFactor
   /// For lossy factors.
-  public let measures: FactorMeasures?
+  package let measures: FactorMeasures?
   /// What a lossy factor lost, to the bit (TMP-6-17).
-  public var correction: PayloadReference?
+  package var correction: PayloadReference?
 
-  public init(
+  package init(
     name: String, source: Digest, factor: StoredFactor, measures: FactorMeasures?, correction: PayloadReference? = nil
   ) {
     precondition(factor.isLossy == (measures != nil), "lossy factors are measured")
@@ -76,7 +75,7 @@ public struct ExpertEntry: Sendable, Hashable {
   }
 
   /// All payloads, in the order of the canonical manifest.
-  public var payloads: [PayloadReference] { [correction].compactMap { $0 } + factor.payloads }
+  package var payloads: [PayloadReference] { [correction].compactMap { $0 } + factor.payloads }
 
   mutating func mapPayloads<Failure>(_ body: (PayloadReference) throws(Failure) -> PayloadReference) throws(Failure) {
     if let payload = correction { correction = try body(payload) }
@@ -85,16 +84,16 @@ public struct ExpertEntry: Sendable, Hashable {
 }
 
 /// The table of contents of one expert's section (TMP-6).
-public struct ExpertManifest: Sendable {
+package struct ExpertManifest: Sendable {
   /// Without the unchanged ones.
-  public var tensors: [ExpertEntry]
+  package var tensors: [ExpertEntry]
   /// Shared tensors that the expert lacks (TMP-6-5), sorted.
-  public var absent: [String]
-  public var files: [CarriedFileEntry]
-  public var metadata: [String: String]
-  public var provenance: Provenance
+  package var absent: [String]
+  package var files: [CarriedFileEntry]
+  package var metadata: [String: String]
+  package var provenance: Provenance
 
-  public init(
+  package init(
     tensors: [ExpertEntry], absent: [String], files: [CarriedFileEntry], metadata: [String: String],
     provenance: Provenance
   ) {
@@ -106,13 +105,13 @@ public struct ExpertManifest: Sendable {
   }
 
   /// The entry of that name; nil for unchanged and absent tensors. O(log n).
-  public func entry(named name: String) -> ExpertEntry? {
+  package func entry(named name: String) -> ExpertEntry? {
     let index = tensors.partitioningIndex { !$0.name.precedesInBytes(name) }
     return index < tensors.count && tensors[index].name.hasSameBytes(as: name) ? tensors[index] : nil
   }
 
   /// Whether the expert has no tensor of that name although the shared model has. O(log n).
-  public func lacks(_ name: String) -> Bool {
+  package func lacks(_ name: String) -> Bool {
     let index = absent.partitioningIndex { !$0.precedesInBytes(name) }
     return index < absent.count && absent[index].hasSameBytes(as: name)
   }

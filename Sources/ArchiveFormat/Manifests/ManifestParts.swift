@@ -1,14 +1,14 @@
-import ByteIO
-import Digests
-import TensorKit
+import TMPackByteIO
+import TMPackDigests
+import TMPackTensorKit
 
 /// One weight file that a part of the archive was made from.
-public struct SourceRecord: Sendable, Hashable {
-  public let name: String
-  public let size: UInt64
-  public let digest: Digest
+package struct SourceRecord: Sendable, Hashable {
+  package let name: String
+  package let size: UInt64
+  package let digest: Digest
 
-  public init(name: String, size: UInt64, digest: Digest) {
+  package init(name: String, size: UInt64, digest: Digest) {
     self.name = name
     self.size = size
     self.digest = digest
@@ -16,13 +16,13 @@ public struct SourceRecord: Sendable, Hashable {
 }
 
 /// What made a section, from what, and how.
-public struct Provenance: Sendable, Hashable {
+package struct Provenance: Sendable, Hashable {
   /// Name and version, such as `tmpack 0.1.0`.
-  public var tool: String
-  public var options: [String: String]
-  public var sources: [SourceRecord]
+  package var tool: String
+  package var options: [String: String]
+  package var sources: [SourceRecord]
 
-  public init(tool: String, options: [String: String], sources: [SourceRecord]) {
+  package init(tool: String, options: [String: String], sources: [SourceRecord]) {
     self.tool = tool
     self.options = options
     self.sources = sources
@@ -56,12 +56,12 @@ public struct Provenance: Sendable, Hashable {
 }
 
 /// A file of the model folder that is not a checkpoint: `config.json`, the tokenizer, …
-public struct CarriedFileEntry: Sendable, Hashable {
-  public let name: CarriedFileName
-  public let digest: Digest
-  public var payload: PayloadReference
+package struct CarriedFileEntry: Sendable, Hashable {
+  package let name: CarriedFileName
+  package let digest: Digest
+  package var payload: PayloadReference
 
-  public init(name: CarriedFileName, digest: Digest, payload: PayloadReference) {
+  package init(name: CarriedFileName, digest: Digest, payload: PayloadReference) {
     self.name = name
     self.digest = digest
     self.payload = payload

@@ -1,12 +1,12 @@
-import ByteIO
+import TMPackByteIO
 
 /// A measured number in a manifest: a decimal string, since canonical JSON holds no floating-point numbers (TMP-4-3).
-public struct Measure: Sendable, Hashable {
-  public let text: String
-  public let value: Double
+package struct Measure: Sendable, Hashable {
+  package let text: String
+  package let value: Double
 
   /// - Precondition: `value` is finite and not negative.
-  public init(_ value: Double) {
+  package init(_ value: Double) {
     precondition(value.isFinite && value >= 0, "measures are finite and not negative")
     self.value = value
     text = String(describing: value)
@@ -23,7 +23,7 @@ public struct Measure: Sendable, Hashable {
   var json: JSONValue { .string(text) }
 
   /// Equality to one part in 10⁶ (TMP-4-10), the more generous for what is rounding noise itself.
-  public func agrees(with other: Measure) -> Bool {
+  package func agrees(with other: Measure) -> Bool {
     abs(value - other.value) <= max(1e-6 * max(value, other.value), 1e-12)
   }
 

@@ -1,13 +1,13 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// Which floats a router's weights are kept in (TMP-11-6).
-public enum RouterDType: String, Sendable, CaseIterable {
+package enum RouterDType: String, Sendable, CaseIterable {
   case f32 = "F32"
   case bf16 = "BF16"
   case f16 = "F16"
 
-  public var format: FloatFormat {
+  package var format: FloatFormat {
     switch self {
     case .f32: .f32
     case .bf16: .bf16
@@ -17,14 +17,14 @@ public enum RouterDType: String, Sendable, CaseIterable {
 }
 
 /// One linear layer of a router as it is stored (TMP-11-6).
-public struct StoredRouterLayer: Sendable, Hashable {
-  public let outputs: Int
+package struct StoredRouterLayer: Sendable, Hashable {
+  package let outputs: Int
   /// F32, one an output.
-  public var bias: PayloadReference
+  package var bias: PayloadReference
   /// [outputs, inputs].
-  public var weights: PayloadReference
+  package var weights: PayloadReference
 
-  public init(outputs: Int, bias: PayloadReference, weights: PayloadReference) {
+  package init(outputs: Int, bias: PayloadReference, weights: PayloadReference) {
     self.outputs = outputs
     self.bias = bias
     self.weights = weights
@@ -32,7 +32,7 @@ public struct StoredRouterLayer: Sendable, Hashable {
 }
 
 /// What a router computes its logits with, as it is stored (TMP-11-5).
-public enum StoredRouterModel: Sendable, Hashable {
+package enum StoredRouterModel: Sendable, Hashable {
   /// Linear layers with leaky rectifiers of a slope between them (TMP-11-6).
   case layers([StoredRouterLayer], slope: Measure, dtype: RouterDType)
   /// The nearest of some labelled examples (TMP-11-7).
@@ -40,21 +40,21 @@ public enum StoredRouterModel: Sendable, Hashable {
 }
 
 /// The examples of a router that looks for the nearest (TMP-11-7).
-public struct StoredNeighbours: Sendable, Hashable {
+package struct StoredNeighbours: Sendable, Hashable {
   /// How many neighbours vote.
-  public let count: Int
-  public let examples: Int
-  public let dtype: RouterDType
+  package let count: Int
+  package let examples: Int
+  package let dtype: RouterDType
   /// F32, one a dimension.
-  public var centers: PayloadReference
+  package var centers: PayloadReference
   /// U16, one an example.
-  public var labels: PayloadReference
+  package var labels: PayloadReference
   /// F32, one a dimension.
-  public var scales: PayloadReference
+  package var scales: PayloadReference
   /// [examples, dimension].
-  public var vectors: PayloadReference
+  package var vectors: PayloadReference
 
-  public init(
+  package init(
     count: Int, examples: Int, dtype: RouterDType, centers: PayloadReference, labels: PayloadReference,
     scales: PayloadReference, vectors: PayloadReference
   ) {
@@ -69,17 +69,17 @@ public struct StoredNeighbours: Sendable, Hashable {
 }
 
 /// What was measured when a router was made (TMP-11-4); whatever is unknown is nil.
-public struct RouterMeasures: Sendable, Hashable {
+package struct RouterMeasures: Sendable, Hashable {
   /// Share of the validation inputs whose greatest weight is their class's.
-  public var accuracy: Measure?
+  package var accuracy: Measure?
   /// Mean cross-entropy of the validation inputs, in nats.
-  public var loss: Measure?
+  package var loss: Measure?
   /// Training inputs.
-  public var examples: Int?
+  package var examples: Int?
   /// Validation inputs.
-  public var validation: Int?
+  package var validation: Int?
 
-  public init(accuracy: Measure? = nil, loss: Measure? = nil, examples: Int? = nil, validation: Int? = nil) {
+  package init(accuracy: Measure? = nil, loss: Measure? = nil, examples: Int? = nil, validation: Int? = nil) {
     self.accuracy = accuracy
     self.loss = loss
     self.examples = examples
@@ -88,20 +88,20 @@ public struct RouterMeasures: Sendable, Hashable {
 }
 
 /// The table of contents of a router's section (TMP-11-3).
-public struct RouterManifest: Sendable {
+package struct RouterManifest: Sendable {
   /// Names of experts, in the order of the logits.
-  public var classes: [String]
+  package var classes: [String]
   /// Numbers of an input.
-  public var dimension: Int
-  public var model: StoredRouterModel
+  package var dimension: Int
+  package var model: StoredRouterModel
   /// What a softmax divides by, unless another is asked for; 1 where it is nil.
-  public var temperature: Measure?
+  package var temperature: Measure?
   /// The normalised entropy above which the shared model is taken, unless another is asked for.
-  public var fallbackEntropy: Measure?
-  public var measures: RouterMeasures
-  public var provenance: Provenance
+  package var fallbackEntropy: Measure?
+  package var measures: RouterMeasures
+  package var provenance: Provenance
 
-  public init(
+  package init(
     classes: [String], dimension: Int, model: StoredRouterModel, temperature: Measure?, fallbackEntropy: Measure?,
     measures: RouterMeasures, provenance: Provenance
   ) {
@@ -115,7 +115,7 @@ public struct RouterManifest: Sendable {
   }
 
   /// What people call the model.
-  public var kindName: String {
+  package var kindName: String {
     switch model {
     case .layers(let layers, _, _): layers.count == 1 ? "linear" : "mlp"
     case .neighbours: "knn"
@@ -162,7 +162,7 @@ extension RouterManifest: SectionManifest {
   }
 
   /// The least temperature, so that logits of a sensible size can be divided by it (TMP-11-4).
-  public static let leastTemperature = 1e-6
+  package static let leastTemperature = 1e-6
 
   /// TMP-11-3
   private static func check(classes: [String], experts: [String]) throws(StorageError) {

@@ -1,4 +1,4 @@
-import ByteIO
+import TMPackByteIO
 
 /// A manifest that can stand in a section: JSON with references to payloads.
 protocol SectionManifest: Sendable {
@@ -108,7 +108,7 @@ extension SharedManifest {
 }
 
 /// How the shared model's tensors are stored (TMP-4-9).
-public enum SharedStorage: String, Sendable {
+package enum SharedStorage: String, Sendable {
   case embedded
   case detached
 }

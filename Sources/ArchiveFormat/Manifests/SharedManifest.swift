@@ -1,33 +1,33 @@
-import ByteIO
-import Digests
-import TensorKit
+import TMPackByteIO
+import TMPackDigests
+import TMPackTensorKit
 
 /// One tensor of the shared model (TMP-6-3).
-public struct SharedEntry: Sendable, Hashable {
+package struct SharedEntry: Sendable, Hashable {
   /// Where the tensor's bytes are.
-  public enum Content: Sendable, Hashable {
+  package enum Content: Sendable, Hashable {
     case embedded(PayloadReference)
     /// In another checkpoint. They have this checksum (TMP-6-24); nil in archives that have none.
     case detached(CRC32?)
   }
 
-  public let info: TensorInfo
+  package let info: TensorInfo
   /// Of the tensor's bytes.
-  public let digest: Digest
+  package let digest: Digest
   public fileprivate(set) var content: Content
 
-  public init(info: TensorInfo, digest: Digest, content: Content) {
+  package init(info: TensorInfo, digest: Digest, content: Content) {
     self.info = info
     self.digest = digest
     self.content = content
   }
 
   /// The entry of a tensor with these bytes in a detached archive.
-  public init(detached info: TensorInfo, _ bytes: UnsafeRawBufferPointer) {
+  package init(detached info: TensorInfo, _ bytes: UnsafeRawBufferPointer) {
     self.init(info: info, digest: Digest(of: bytes), content: .detached(CRC32.of(bytes)))
   }
 
-  public var payload: PayloadReference? {
+  package var payload: PayloadReference? {
     if case .embedded(let payload) = content { payload } else { nil }
   }
 
@@ -71,13 +71,13 @@ public struct SharedEntry: Sendable, Hashable {
 }
 
 /// The table of contents of the shared model's section (TMP-6).
-public struct SharedManifest: Sendable {
-  public var tensors: [SharedEntry]
-  public var files: [CarriedFileEntry]
-  public var metadata: [String: String]
-  public var provenance: Provenance
+package struct SharedManifest: Sendable {
+  package var tensors: [SharedEntry]
+  package var files: [CarriedFileEntry]
+  package var metadata: [String: String]
+  package var provenance: Provenance
 
-  public init(
+  package init(
     tensors: [SharedEntry], files: [CarriedFileEntry], metadata: [String: String], provenance: Provenance
   ) {
     self.tensors = tensors
@@ -87,7 +87,7 @@ public struct SharedManifest: Sendable {
   }
 
   /// The entry of that name. O(log n).
-  public func entry(named name: String) -> SharedEntry? {
+  package func entry(named name: String) -> SharedEntry? {
     let index = tensors.partitioningIndex { !$0.info.name.precedesInBytes(name) }
     return index < tensors.count && tensors[index].info.name.hasSameBytes(as: name) ? tensors[index] : nil
   }

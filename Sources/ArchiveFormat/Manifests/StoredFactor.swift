@@ -1,8 +1,8 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// How one tensor of one expert is stored: the members of a manifest entry that depend on the factor (TMP-6-8 to TMP-6-15).
-public enum StoredFactor: Sendable, Hashable {
+package enum StoredFactor: Sendable, Hashable {
   case lowRank(
     rank: Int, dtype: FactorDType, left: PayloadReference, right: PayloadReference, scales: PayloadReference)
   case sparse(
@@ -21,7 +21,7 @@ public enum StoredFactor: Sendable, Hashable {
   case difference(payload: PayloadReference)
   case replaced(dtype: DType, shape: Shape, payload: PayloadReference)
 
-  public enum Kind: String, Sendable, CaseIterable {
+  package enum Kind: String, Sendable, CaseIterable {
     case lowRank = "low-rank"
     case sparse
     case dense
@@ -34,7 +34,7 @@ public enum StoredFactor: Sendable, Hashable {
     case replaced
   }
 
-  public var kind: Kind {
+  package var kind: Kind {
     switch self {
     case .lowRank: .lowRank
     case .sparse: .sparse
@@ -50,7 +50,7 @@ public enum StoredFactor: Sendable, Hashable {
   }
 
   /// Of a low-rank factor, or of the first layer of one in two.
-  public var rank: Int? {
+  package var rank: Int? {
     switch self {
     case .lowRank(let rank, _, _, _, _), .quantizedLowRank(let rank, _, _), .quantizedLayered(let rank, _, _): rank
     case .sparse, .dense, .quantized, .masked, .dropped, .difference, .replaced: nil
@@ -58,11 +58,11 @@ public enum StoredFactor: Sendable, Hashable {
   }
 
   /// The rank of a factor that is a product and nothing else.
-  public var productRank: Int? {
+  package var productRank: Int? {
     if case .quantizedLayered = self { nil } else { rank }
   }
 
-  public var isLossy: Bool {
+  package var isLossy: Bool {
     switch self {
     case .lowRank, .sparse, .dense, .quantizedLowRank, .quantized, .quantizedLayered, .masked, .dropped: true
     case .difference, .replaced: false
@@ -96,7 +96,7 @@ public enum StoredFactor: Sendable, Hashable {
     }
   }
 
-  public var payloads: [PayloadReference] {
+  package var payloads: [PayloadReference] {
     switch self {
     case .lowRank(_, _, let left, let right, let scales): [left, right, scales]
     case .sparse(_, _, let positions, let values, let scales): [positions, scales, values]

@@ -7,7 +7,7 @@ extension JSONValue {
   ///   - base: where `text` begins in its file, for the offsets of errors.
   ///   - maximumValues: how many values there may be, names of members counted too; more throw `limitExceeded`.
   /// - Complexity: linear; memory is up to 40 times the text's, so large texts are for `JSONReader`.
-  public init(
+  package init(
     parsing text: UnsafeRawBufferPointer, at base: UInt64 = 0, maximumDepth: Int = Limits.jsonDepth,
     maximumValues: Int = Limits.jsonValues
   ) throws(StorageError) {
@@ -17,7 +17,7 @@ extension JSONValue {
     try reader.end()
   }
 
-  public init(parsing text: [UInt8], maximumDepth: Int = Limits.jsonDepth) throws(StorageError) {
+  package init(parsing text: [UInt8], maximumDepth: Int = Limits.jsonDepth) throws(StorageError) {
     self = try text.withBytes { raw throws(StorageError) in
       try JSONValue(parsing: raw, maximumDepth: maximumDepth)
     }

@@ -1,5 +1,5 @@
 /// A JSON value. Objects keep the order of their members.
-public enum JSONValue: Sendable, Equatable {
+package enum JSONValue: Sendable, Equatable {
   case null
   case bool(Bool)
   /// A number written without fraction or exponent, within 64 bits.
@@ -12,15 +12,15 @@ public enum JSONValue: Sendable, Equatable {
 }
 
 /// The members of an object: unique names (compared by their bytes), in order.
-public struct JSONObject: Sendable, Equatable {
+package struct JSONObject: Sendable, Equatable {
   public private(set) var members: [(name: String, value: JSONValue)] = []
   /// Of all members, once there are more than are looked through quickly.
   private var positions: [ExactString: Int] = [:]
   private static let fewMembers = 8
 
-  public init() {}
+  package init() {}
 
-  public subscript(name: String) -> JSONValue? {
+  package subscript(name: String) -> JSONValue? {
     get { position(of: name).map { members[$0].value } }
     set {
       if let position = position(of: name) {
@@ -56,7 +56,7 @@ public struct JSONObject: Sendable, Equatable {
     for (index, member) in members.enumerated() { positions[ExactString(member.name)] = index }
   }
 
-  public var names: [String] { members.map(\.name) }
+  package var names: [String] { members.map(\.name) }
 
   /// Adds a member; false when the name is taken.
   mutating func insert(_ name: String, _ value: JSONValue) -> Bool {
@@ -65,53 +65,53 @@ public struct JSONObject: Sendable, Equatable {
     return true
   }
 
-  public init(_ members: [(String, JSONValue)]) {
+  package init(_ members: [(String, JSONValue)]) {
     for (name, value) in members { self[name] = value }
   }
 
-  public static func == (left: Self, right: Self) -> Bool {
+  package static func == (left: Self, right: Self) -> Bool {
     left.members.elementsEqual(right.members) { $0.name.hasSameBytes(as: $1.name) && $0.value == $1.value }
   }
 }
 
 extension JSONObject: ExpressibleByDictionaryLiteral {
-  public init(dictionaryLiteral elements: (String, JSONValue)...) { self.init(elements) }
+  package init(dictionaryLiteral elements: (String, JSONValue)...) { self.init(elements) }
 }
 
 extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral,
   ExpressibleByFloatLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
 {
-  public init(stringLiteral value: String) { self = .string(value) }
-  public init(integerLiteral value: Int64) { self = .integer(value) }
-  public init(booleanLiteral value: Bool) { self = .bool(value) }
-  public init(floatLiteral value: Double) { self = .number(value) }
-  public init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
-  public init(dictionaryLiteral elements: (String, JSONValue)...) {
+  package init(stringLiteral value: String) { self = .string(value) }
+  package init(integerLiteral value: Int64) { self = .integer(value) }
+  package init(booleanLiteral value: Bool) { self = .bool(value) }
+  package init(floatLiteral value: Double) { self = .number(value) }
+  package init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
+  package init(dictionaryLiteral elements: (String, JSONValue)...) {
     self = .object(JSONObject(elements))
   }
 
-  public init(_ value: some BinaryInteger) { self = .integer(Int64(value)) }
+  package init(_ value: some BinaryInteger) { self = .integer(Int64(value)) }
 }
 
 // Accessors for decoding: each names what it wanted, and where, when the value is something else.
 extension JSONValue {
-  public func asObject(_ what: @autoclosure () -> String) throws(StorageError) -> JSONObject {
+  package func asObject(_ what: @autoclosure () -> String) throws(StorageError) -> JSONObject {
     guard case .object(let object) = self else { throw Self.wrongType(what(), "an object") }
     return object
   }
 
-  public func asArray(_ what: @autoclosure () -> String) throws(StorageError) -> [JSONValue] {
+  package func asArray(_ what: @autoclosure () -> String) throws(StorageError) -> [JSONValue] {
     guard case .array(let array) = self else { throw Self.wrongType(what(), "an array") }
     return array
   }
 
-  public func asString(_ what: @autoclosure () -> String) throws(StorageError) -> String {
+  package func asString(_ what: @autoclosure () -> String) throws(StorageError) -> String {
     guard case .string(let string) = self else { throw Self.wrongType(what(), "a string") }
     return string
   }
 
   /// A whole number that is not negative.
-  public func asCount(_ what: @autoclosure () -> String) throws(StorageError) -> Int {
+  package func asCount(_ what: @autoclosure () -> String) throws(StorageError) -> Int {
     guard case .integer(let integer) = self, integer >= 0 else {
       throw Self.wrongType(what(), "a non-negative integer")
     }
@@ -125,7 +125,7 @@ extension JSONValue {
 
 extension JSONObject {
   /// The member `name`, which must be there.
-  public func required(_ name: String, of what: @autoclosure () -> String) throws(StorageError) -> JSONValue {
+  package func required(_ name: String, of what: @autoclosure () -> String) throws(StorageError) -> JSONValue {
     guard let value = self[name] else {
       throw StorageError(.malformed, "\(what()) has no \"\(name)\"")
     }
@@ -133,7 +133,7 @@ extension JSONObject {
   }
 
   /// Throws when a member is not one of `known`.
-  public func allowOnly(_ known: Set<String>, in what: @autoclosure () -> String) throws(StorageError) {
+  package func allowOnly(_ known: Set<String>, in what: @autoclosure () -> String) throws(StorageError) {
     for member in members where !known.contains(member.name) {
       throw StorageError(.malformed, "\(what()) has an unknown member \"\(member.name)\"")
     }

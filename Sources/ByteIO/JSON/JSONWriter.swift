@@ -3,21 +3,21 @@ extension JSONValue {
   ///
   /// Numbers that are not integers have no place in what we sign; see `canonicalText`'s callers.
   /// - Precondition: there is no `.number` in the value and every integer is within ±(2⁵³ − 1).
-  public var canonicalText: [UInt8] {
+  package var canonicalText: [UInt8] {
     var writer = JSONWriter(style: .canonical)
     writer.write(self, depth: 0)
     return writer.bytes
   }
 
   /// One line without spaces, members in their own order.
-  public var compactText: String {
+  package var compactText: String {
     var writer = JSONWriter(style: .compact)
     writer.write(self, depth: 0)
     return String(decoding: writer.bytes, as: UTF8.self)
   }
 
   /// Indented by two spaces, members in their own order.
-  public var prettyText: String {
+  package var prettyText: String {
     var writer = JSONWriter(style: .pretty)
     writer.write(self, depth: 0)
     return String(decoding: writer.bytes, as: UTF8.self)

@@ -1,7 +1,7 @@
-import ByteIO
 import Synchronization
-import TensorKit
-import Zstandard
+import TMPackByteIO
+import TMPackTensorKit
+import TMPackZstandard
 
 /// A folder that `torch.distributed.checkpoint` (DCP) wrote: `.metadata`, and files of segments, each a piece of a tensor
 /// or some value of Python.

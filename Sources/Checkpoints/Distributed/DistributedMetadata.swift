@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// `.metadata` of a torch distributed checkpoint (torch/distributed/checkpoint/metadata.py): a pickle of
 ///

@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// A folder of safetensors files with pieces of tensors, as `torch.distributed.checkpoint.HuggingFaceStorageWriter` leaves
 /// them with `save_distributed`, until its consolidation.

@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// A folder that DeepSpeed left of a training with its Zero Redundancy Optimizer: `global_step…`, with
 ///

@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// A GGUF file, open for reading: its header is in memory, its tensors are read when asked for.
 ///
@@ -7,20 +7,20 @@ import TensorKit
 /// `dtype` says. `storedType(of:)` tells what is in the file.
 ///
 /// Mapped, `bytes(of:)` gives views of plain elements and copies nothing; see `SafetensorsFile`.
-public struct GGUFFile: TensorSource {
-  public let tensors: [TensorInfo]
+package struct GGUFFile: TensorSource {
+  package let tensors: [TensorInfo]
   /// All of the metadata, with its types; `metadata` has what fits strings.
-  public let typedMetadata: TypedMetadata
+  package let typedMetadata: TypedMetadata
   private let file: ReadableFile
   private let dataStart: UInt64
   private let isBigEndian: Bool
   /// In the order of `tensors`.
   private let entries: [GGUFHeader.Entry]
 
-  public var label: String { file.path }
-  public var path: String { file.path }
-  public var metadata: [String: String] { typedMetadata.strings }
-  public var notes: [String] {
+  package var label: String { file.path }
+  package var path: String { file.path }
+  package var metadata: [String: String] { typedMetadata.strings }
+  package var notes: [String] {
     let quantized = entries.filter(\.type.isQuantized)
     guard !quantized.isEmpty else { return [] }
     let types = Set(quantized.map(\.type.description)).sorted().joined(separator: ", ")
@@ -31,7 +31,7 @@ public struct GGUFFile: TensorSource {
   ///
   /// - Throws: `malformed`, `truncated`, `limitExceeded`; `unsupportedVersion` for version 1 and those after 3;
   ///   `unsupportedFeature` for a tensor type that cannot be read, named, and for a part of a split model.
-  public init(_ path: String, mode: InputMode = .automatic) throws(StorageError) {
+  package init(_ path: String, mode: InputMode = .automatic) throws(StorageError) {
     try self.init(ReadableFile(path, mode: mode))
   }
 
@@ -69,9 +69,9 @@ public struct GGUFFile: TensorSource {
 
   /// How the tensor is stored.
   /// - Precondition: `info` is one of `tensors`.
-  public func storedType(of info: TensorInfo) -> GGUFTensorType { entry(of: info).type }
+  package func storedType(of info: TensorInfo) -> GGUFTensorType { entry(of: info).type }
 
-  public func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+  package func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     precondition(destination.count == info.byteCount, "room for exactly the tensor")
     let entry = entry(of: info)
     // An empty tensor may say that it begins anywhere.
@@ -85,7 +85,7 @@ public struct GGUFFile: TensorSource {
     try file.withBytes(at: begin, count: entry.storedBytes) { stored in block.dequantize(stored, into: destination) }
   }
 
-  public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
+  package func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
     let entry = entry(of: info)
     if !entry.type.isQuantized, entry.storedBytes > 0, !isBigEndian || info.dtype.planeWidth == 1 {
       return try located(tensor: info.name) { () throws(StorageError) in
@@ -98,7 +98,7 @@ public struct GGUFFile: TensorSource {
     }
   }
 
-  public func stored(_ info: TensorInfo) -> StoredTensor? {
+  package func stored(_ info: TensorInfo) -> StoredTensor? {
     let entry = entry(of: info)
     guard entry.storedBytes > 0, !isBigEndian || info.dtype.planeWidth == 1 else { return nil }
     return StoredTensor(

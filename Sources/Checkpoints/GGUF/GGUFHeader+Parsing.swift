@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 extension GGUFHeader {
   /// The least that a metadata entry and a tensor's take: lengths of the name, types, numbers.
@@ -14,7 +14,7 @@ extension GGUFHeader {
   ///   order of a block's bytes is there, no document says), and for a part of a split model. Each names the byte and,
   ///   where there is one, the tensor.
   /// - Complexity: O(n log n) in the number of tensors; memory is a small multiple of the header's.
-  public init(parsing input: inout ByteReader, fileSize: UInt64) throws(StorageError) {
+  package init(parsing input: inout ByteReader, fileSize: UInt64) throws(StorageError) {
     let start = input.offset
     guard try input.take(Self.magic.count).elementsEqual(Self.magic) else {
       throw StorageError(.unknownFormat, "does not begin with GGUF", offset: start)

@@ -1,6 +1,6 @@
-import ByteIO
-import Digests
-import TensorKit
+import TMPackByteIO
+import TMPackDigests
+import TMPackTensorKit
 
 extension GGUFHeader: CheckpointFilePlan {
   /// The header of a whole checkpoint in any other format.

@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 extension GGUFHeader {
   /// The rules that hold for a header whoever made it.

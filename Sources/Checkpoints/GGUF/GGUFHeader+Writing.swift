@@ -1,11 +1,10 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
 
 extension GGUFHeader {
   /// Writes the header, and zeros up to where the data begins. Equal headers give equal bytes.
   ///
   /// - Throws: `limitExceeded` when it is longer than we read ourselves.
-  public func write(to output: inout ByteWriter) throws(StorageError) {
+  package func write(to output: inout ByteWriter) throws(StorageError) {
     output.append(Self.magic)
     output.integer(Self.version)
     output.integer(UInt64(entries.count))

@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// What comes before the tensors in a GGUF file (ggml-org/ggml, docs/gguf.md, "File Structure").
 /// All numbers are little-endian, in a big-endian file big-endian; the version tells which.
@@ -12,17 +12,17 @@ import TensorKit
 /// | …         | each entry: key (a string), type of the value (4), value                                      |
 /// | …         | each tensor: name (a string), n (4), n dimensions of 8, fastest first, type (4), offset (8)   |
 /// | …         | zeros up to a multiple of the alignment; offsets count from here and are multiples of it, too |
-public struct GGUFHeader: Sendable, Equatable {
+package struct GGUFHeader: Sendable, Equatable {
   /// A tensor and where it is.
-  public struct Entry: Sendable, Hashable {
+  package struct Entry: Sendable, Hashable {
     /// As it is read, or as it is handed to `GGUFWriter`; its dimensions are row-major, slowest first.
-    public let info: TensorInfo
+    package let info: TensorInfo
     /// As it is stored.
-    public let type: GGUFTensorType
+    package let type: GGUFTensorType
     /// From the start of the data part.
-    public let offset: UInt64
+    package let offset: UInt64
     /// Bytes that it takes in the file.
-    public let storedBytes: Int
+    package let storedBytes: Int
 
     init(info: TensorInfo, type: GGUFTensorType, offset: UInt64) throws(StorageError) {
       self.info = info
@@ -45,10 +45,10 @@ public struct GGUFHeader: Sendable, Equatable {
   /// The block layouts that quantised tensors have had since May 2023 (`GGML_QNT_VERSION`).
   static let quantizationVersion: UInt32 = 2
 
-  public let metadata: TypedMetadata
+  package let metadata: TypedMetadata
   /// The tensors in the order of the header.
-  public let entries: [Entry]
-  public let alignment: Int
+  package let entries: [Entry]
+  package let alignment: Int
   /// Of the file that was read; what is written is little-endian.
   let isBigEndian: Bool
 
@@ -73,7 +73,7 @@ public struct GGUFHeader: Sendable, Equatable {
   /// - Throws: `unsupportedFeature` for a dtype that GGUF does not have; `invalidArgument` for a type that the tensor
   ///   cannot be stored as; `malformed` when two tensors have one name, rows are not whole blocks, or
   ///   `general.alignment` is unusable; `limitExceeded`.
-  public init(
+  package init(
     describing tensors: [TensorInfo], metadata: TypedMetadata = TypedMetadata(),
     storing type: (TensorInfo) -> GGUFTensorType? = { _ in nil }
   ) throws(StorageError) {

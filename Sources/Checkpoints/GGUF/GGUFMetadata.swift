@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// The keys that the GGUF document gives a meaning, as far as it matters here.
 enum GGUFKey {

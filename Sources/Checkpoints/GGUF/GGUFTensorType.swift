@@ -1,11 +1,11 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// How GGUF stores the elements of a tensor (`ggml_type` in ggml-org/ggml, docs/gguf.md); raw values are the file's.
 ///
 /// A quantised type keeps blocks of elements that share a scale. Such tensors are read as F32: the value of an element
 /// is what `dequantize_row_*` of ggml gives, bit for bit.
-public enum GGUFTensorType: UInt32, Sendable, CaseIterable, Hashable {
+package enum GGUFTensorType: UInt32, Sendable, CaseIterable, Hashable {
   case f32 = 0
   case f16 = 1
   case q4_0 = 2
@@ -33,7 +33,7 @@ public enum GGUFTensorType: UInt32, Sendable, CaseIterable, Hashable {
 
   /// The type that holds elements of `dtype` as they are; nil when GGUF has none (unsigned integers, booleans,
   /// complex numbers, the small floats).
-  public init?(_ dtype: DType) {
+  package init?(_ dtype: DType) {
     switch dtype {
     case .f32: self = .f32
     case .f16: self = .f16
@@ -48,7 +48,7 @@ public enum GGUFTensorType: UInt32, Sendable, CaseIterable, Hashable {
   }
 
   /// What its elements are read as.
-  public var dtype: DType {
+  package var dtype: DType {
     switch self {
     case .f16: .f16
     case .bf16: .bf16
@@ -84,18 +84,18 @@ public enum GGUFTensorType: UInt32, Sendable, CaseIterable, Hashable {
     }
   }
 
-  public var isQuantized: Bool { block != nil }
+  package var isQuantized: Bool { block != nil }
 
   /// Elements that are stored together: 1 for plain ones.
-  public var blockElements: Int { block?.elementCount ?? 1 }
-  public var blockBytes: Int { block?.byteCount ?? dtype.bitWidth / 8 }
+  package var blockElements: Int { block?.elementCount ?? 1 }
+  package var blockBytes: Int { block?.byteCount ?? dtype.bitWidth / 8 }
 
   /// Whether tensors can be written as this type.
-  public var isWritable: Bool { !isQuantized || self == .q8_0 || self == .q4_0 }
+  package var isWritable: Bool { !isQuantized || self == .q8_0 || self == .q4_0 }
 
   /// Whether quantising the tensor to this type is what llama.cpp would do: a matrix of floats whose rows are whole
   /// blocks. It keeps vectors as they are.
-  public func suits(_ info: TensorInfo) -> Bool {
+  package func suits(_ info: TensorInfo) -> Bool {
     guard isQuantized, info.dtype.floatFormat != nil, info.shape.dimensions.count >= 2 else { return false }
     return info.shape.dimensions.last!.isMultiple(of: blockElements)
   }
@@ -116,7 +116,7 @@ public enum GGUFTensorType: UInt32, Sendable, CaseIterable, Hashable {
 
 extension GGUFTensorType: CustomStringConvertible {
   /// ggml's name: `Q8_0`, `Q4_K`, `F16`.
-  public var description: String {
+  package var description: String {
     switch self {
     case .f32: "F32"
     case .f16: "F16"

@@ -1,4 +1,4 @@
-import TensorKit
+import TMPackTensorKit
 
 /// `gguf_metadata_value_type`.
 enum GGUFValueType: UInt32 {

@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// Streams a GGUF file: the header first, then each tensor as it comes. Nothing is kept, and equal input gives equal
 /// bytes.
@@ -13,15 +13,15 @@ import TensorKit
 /// writer.finish()
 /// try file.commit()
 /// ```
-public struct GGUFWriter {
-  public let header: GGUFHeader
+package struct GGUFWriter {
+  package let header: GGUFHeader
   let sink: any ByteSink
   private var next = 0
   /// Where the next tensor begins.
   private var place: UInt64
 
   /// Writes the header to `sink`.
-  public init(_ header: GGUFHeader, to sink: any ByteSink) throws(StorageError) {
+  package init(_ header: GGUFHeader, to sink: any ByteSink) throws(StorageError) {
     var output = ByteWriter()
     try header.write(to: &output)
     try sink.write(output.bytes)
@@ -34,7 +34,7 @@ public struct GGUFWriter {
   ///
   /// - Throws: what the sink throws.
   /// - Precondition: `bytes` are the entry's, encoded.
-  public mutating func append(_ bytes: TensorBytes) throws(StorageError) {
+  package mutating func append(_ bytes: TensorBytes) throws(StorageError) {
     try sink.write(bytes)
     try end()
   }
@@ -50,7 +50,7 @@ public struct GGUFWriter {
   }
 
   /// - Precondition: every tensor was appended.
-  public mutating func finish() {
+  package mutating func finish() {
     precondition(next == header.entries.count, "every tensor was written")
   }
 }
@@ -60,7 +60,7 @@ extension GGUFHeader.Entry {
   ///
   /// - Parameter bytes: the elements of `info`.
   /// - Throws: `nonFinite` for a value that a quantised type cannot hold.
-  public func encoded(_ bytes: TensorBytes) throws(StorageError) -> TensorBytes {
+  package func encoded(_ bytes: TensorBytes) throws(StorageError) -> TensorBytes {
     precondition(bytes.count == info.byteCount, "all of the tensor")
     return switch type {
     case .q8_0: try quantized(bytes, as: Q8_0Block.self)

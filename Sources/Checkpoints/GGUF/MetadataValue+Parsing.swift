@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 // docs/gguf.md, "File Structure": `gguf_metadata_value_t`.
 //

@@ -1,4 +1,4 @@
-import TensorKit
+import TMPackTensorKit
 
 extension DType {
   /// NumPy's code for little-endian elements: the kind and the bytes of one.

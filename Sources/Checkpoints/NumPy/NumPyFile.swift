@@ -1,6 +1,6 @@
-import ByteIO
-import Digests
-import TensorKit
+import TMPackByteIO
+import TMPackDigests
+import TMPackTensorKit
 
 /// Arrays that NumPy saved: one (`.npy`), or several in a ZIP archive (`.npz`), each named by its entry.
 struct NumPyFile: TensorSource {

@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// The header of a `.npy` file (numpy.lib.format, NEP 1).
 ///

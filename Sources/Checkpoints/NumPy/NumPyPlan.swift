@@ -1,6 +1,6 @@
-import ByteIO
-import Digests
-import TensorKit
+import TMPackByteIO
+import TMPackDigests
+import TMPackTensorKit
 
 /// A `.npz` file: what `numpy.savez` makes of arrays by name.
 struct NumPyArchivePlan: CheckpointFilePlan {

@@ -1,11 +1,11 @@
-import ByteIO
+import TMPackByteIO
 
 /// What `adapter_config.json` says of a LoRA adapter, as far as it bears on the weights.
 ///
 /// Source: peft's `LoraConfig`, 0.4 to 0.21.2. What would change the result and is not implemented is refused, and so is
 /// what is not known; what only concerns training is passed over.
-public struct AdapterConfiguration: Sendable {
-  public static let fileName = "adapter_config.json"
+package struct AdapterConfiguration: Sendable {
+  package static let fileName = "adapter_config.json"
 
   /// r and α of modules that no pattern names.
   let rank: Int
@@ -22,7 +22,7 @@ public struct AdapterConfiguration: Sendable {
   let isDecomposed: Bool
   /// Whether updates have biases, in `lora_B.bias`.
   let hasBiases: Bool
-  public let baseModelName: String?
+  package let baseModelName: String?
   /// Which rows of embeddings are replaced.
   let trainableTokens: TrainableTokens
   /// Modules that are trained whole: names, or ends of names behind a dot.

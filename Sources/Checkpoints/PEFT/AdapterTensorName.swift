@@ -1,4 +1,4 @@
-import ByteIO
+import TMPackByteIO
 
 /// What a tensor of an adapter's file is, by its name.
 ///

@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// A LoRA adapter as peft saves it: a folder with `adapter_config.json` and `adapter_model.safetensors` or `.bin`.
 ///
@@ -7,7 +7,7 @@ import TensorKit
 /// they fit, `AdapterTargets` tells.
 ///
 /// Source: Hu et al., LoRA, 2021, arXiv 2106.09685; `peft/tuners/lora` and `peft/utils/save_and_load.py`.
-public struct LoRAAdapter: Sendable {
+package struct LoRAAdapter: Sendable {
   /// What is added to one module's weight, or to another of its parameters: scale · B · A, of `rank`.
   package struct Update: Sendable {
     /// As the adapter names it.
@@ -53,8 +53,8 @@ public struct LoRAAdapter: Sendable {
     package let info: TensorInfo
   }
 
-  public let path: String
-  public let configuration: AdapterConfiguration
+  package let path: String
+  package let configuration: AdapterConfiguration
   /// The tensors as the file names them.
   package let source: any TensorSource
   /// Sorted by module.
@@ -63,20 +63,20 @@ public struct LoRAAdapter: Sendable {
   package let wholeTensors: [WholeTensor]
   /// Sorted by module.
   package let rows: [Rows]
-  public let weightFiles: [String]
-  public let carriedFiles: [CarriedFile]
-  public let skippedFiles: [SkippedFile]
+  package let weightFiles: [String]
+  package let carriedFiles: [CarriedFile]
+  package let skippedFiles: [SkippedFile]
 
   /// As peft writes it by default.
   package static let weightFileName = "adapter_model.safetensors"
   static let weightFileNames = [weightFileName, "adapter_model.bin"]
 
   /// Whether `path` is a folder with an adapter and no whole checkpoint beside it, or a file with nothing but updates.
-  public static func isAdapter(_ path: String) -> Bool { AdapterLayout(of: path) != nil }
+  package static func isAdapter(_ path: String) -> Bool { AdapterLayout(of: path) != nil }
 
   /// - Throws: `malformed` for a configuration or tensors that do not belong together; `unsupportedFeature`;
   ///   `limitExceeded`; what the readers throw. Each names the file, and the tensor if it is one's.
-  public init(_ path: String, mode: InputMode = .automatic) throws(StorageError) {
+  package init(_ path: String, mode: InputMode = .automatic) throws(StorageError) {
     switch AdapterLayout(of: path) ?? .peft {
     case .peft: try self.init(peft: path, mode)
     case .mlx: try self.init(mlx: path, mode)

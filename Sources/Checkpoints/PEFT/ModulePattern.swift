@@ -1,4 +1,4 @@
-import ByteIO
+import TMPackByteIO
 
 /// A key of `rank_pattern` or `alpha_pattern`: a regular expression that a module's whole name must match, or its end
 /// behind a dot. As in peft, `(.*\.)?(KEY)$`.

@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// Tensors that are put together from pieces when they are read.
 struct PiecedSource: TensorSource {

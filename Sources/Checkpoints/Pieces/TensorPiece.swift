@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// A box of a tensor's elements that lies somewhere by itself, row-major: the part of one process of a training.
 struct TensorPiece: Sendable {

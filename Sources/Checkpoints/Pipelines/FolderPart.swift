@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// What is written into one folder of a checkpoint: all of it, or a component of a pipeline.
 struct FolderPart: Sendable {

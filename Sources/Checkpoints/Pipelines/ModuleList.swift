@@ -1,4 +1,4 @@
-import ByteIO
+import TMPackByteIO
 
 /// `modules.json` of a folder of sentence-transformers: the networks that a text goes through, one after the other.
 ///

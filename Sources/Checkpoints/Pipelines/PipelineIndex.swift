@@ -1,4 +1,4 @@
-import ByteIO
+import TMPackByteIO
 
 /// `model_index.json` of a folder of several models, as `diffusers` keeps a pipeline.
 ///

@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// The models of a pipeline as one source: a tensor is called by its component, a slash, and its name there
 /// (`unet/conv_in.weight`). The component without a name, if there is one, is the model that the others belong to; its

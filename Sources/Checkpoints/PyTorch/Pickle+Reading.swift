@@ -1,5 +1,4 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
 
 /// Values of a pickle as what they are expected to be; nil where they are not.
 extension Pickle {

@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// The names of Python that a pickle asks for. Nothing behind them is ever run: each stands for a few lines in this
 /// module, or for a value that is left out.

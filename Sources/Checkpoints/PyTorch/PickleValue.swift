@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// A value that a pickle makes. What has parts, or a name, is in the unpickler's list of objects, by number: so values
 /// that contain each other, or themselves, cost neither recursion nor reference counts.

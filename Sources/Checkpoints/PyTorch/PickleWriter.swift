@@ -1,4 +1,4 @@
-import ByteIO
+import TMPackByteIO
 
 /// Writes pickles of protocol 2, which `torch.save` uses and every version of PyTorch reads.
 struct PickleWriter {

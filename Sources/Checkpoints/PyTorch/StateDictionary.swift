@@ -1,5 +1,4 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
 
 /// The tensors of what `torch.save` was given, by name.
 ///

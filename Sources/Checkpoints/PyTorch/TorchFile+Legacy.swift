@@ -1,5 +1,4 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
 
 /// The format of `torch.save` before 1.6 (torch/serialization.py, `_legacy_save`): five pickles, then the storages.
 ///

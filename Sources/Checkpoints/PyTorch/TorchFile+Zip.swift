@@ -1,5 +1,4 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
 
 /// The names of records in a file of `torch.save` (caffe2/serialize/inline_container.h): all in one folder.
 enum TorchRecordName {

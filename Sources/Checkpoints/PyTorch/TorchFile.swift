@@ -1,7 +1,7 @@
-import ByteIO
-import Digests
 import Synchronization
-import TensorKit
+import TMPackByteIO
+import TMPackDigests
+import TMPackTensorKit
 
 /// What `torch.save` wrote: a pickle, and where the storages are that its tensors are views of.
 struct TorchContents: Sendable {

@@ -1,6 +1,6 @@
-import ByteIO
-import Digests
-import TensorKit
+import TMPackByteIO
+import TMPackDigests
+import TMPackTensorKit
 
 /// A file as `torch.save` makes of a `state_dict`: one storage for each tensor, one for all that are tied.
 ///

@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// What the allowed names stand for: functions that make tensors, and persistent ids, which are storages.
 extension Unpickler {

@@ -1,4 +1,4 @@
-import ByteIO
+import TMPackByteIO
 
 /// Reads a pickle (Lib/pickletools.py; protocols 2 to 5, and what of 0 and 1 they kept) that holds tensors.
 ///

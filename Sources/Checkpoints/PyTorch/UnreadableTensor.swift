@@ -1,4 +1,4 @@
-import ByteIO
+import TMPackByteIO
 
 /// A tensor of a pickle that is more, or less, than a view of a storage.
 struct UnreadableTensor: Sendable, Hashable {

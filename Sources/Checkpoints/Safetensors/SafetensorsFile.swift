@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// A safetensors file, open for reading: its header is in memory, its tensors are read when asked for.
 ///
@@ -12,18 +12,18 @@ import TensorKit
 ///
 /// Mapped, `bytes(of:)` gives views of the mapping and copies nothing. A file that another program cuts short while
 /// it is mapped ends the process with SIGBUS; `InputMode.read` reports it as an error instead.
-public struct SafetensorsFile: TensorSource {
-  public let tensors: [TensorInfo]
-  public let metadata: [String: String]
+package struct SafetensorsFile: TensorSource {
+  package let tensors: [TensorInfo]
+  package let metadata: [String: String]
   private let file: ReadableFile
   /// Where each tensor begins in the file, in the order of `tensors`.
   private let begins: [UInt64]
 
-  public var label: String { file.path }
-  public var path: String { file.path }
+  package var label: String { file.path }
+  package var path: String { file.path }
 
   /// Reads and checks the header; see `SafetensorsHeader.init(parsing:fileSize:)`.
-  public init(_ path: String, mode: InputMode = .automatic) throws(StorageError) {
+  package init(_ path: String, mode: InputMode = .automatic) throws(StorageError) {
     try self.init(ReadableFile(path, mode: mode))
   }
 
@@ -46,12 +46,12 @@ public struct SafetensorsFile: TensorSource {
     begins = byName.map { dataStart + $0.begin }
   }
 
-  public func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+  package func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     precondition(destination.count == info.byteCount, "room for exactly the tensor")
     try file.read(at: begin(of: info), into: destination)
   }
 
-  public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
+  package func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
     let begin = begin(of: info)
     // Old files have headers of any length, so a tensor may not be aligned for its elements.
     return try located(tensor: info.name) { () throws(StorageError) in
@@ -59,11 +59,11 @@ public struct SafetensorsFile: TensorSource {
     }
   }
 
-  public func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
+  package func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
     try file.bytes(at: begin(of: info) + UInt64(range.lowerBound), count: range.count)
   }
 
-  public func stored(_ info: TensorInfo) -> StoredTensor? {
+  package func stored(_ info: TensorInfo) -> StoredTensor? {
     StoredTensor(FileRange(file, at: begin(of: info), count: info.byteCount))
   }
 

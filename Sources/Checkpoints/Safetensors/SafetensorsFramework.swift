@@ -1,4 +1,4 @@
-import TensorKit
+import TMPackTensorKit
 
 /// Whose layout the tensors have: `"format": "pt"` in the metadata. `transformers` loads no safetensors file without it.
 /// PyTorch's is what is meant where nothing is said, so that no other format need keep it.

@@ -1,5 +1,4 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
 
 extension SafetensorsHeader {
   /// Reads the length that a file starts with.
@@ -30,7 +29,7 @@ extension SafetensorsHeader {
   ///   byte and, where there is one, the tensor.
   /// - Complexity: O(n log n) in the number of tensors. Memory: for each tensor some 200 bytes and its name; 60 bytes
   ///   while a rule may still be broken.
-  public init(parsing input: inout ByteReader, fileSize: UInt64) throws(StorageError) {
+  package init(parsing input: inout ByteReader, fileSize: UInt64) throws(StorageError) {
     let length = try Self.length(parsing: &input, fileSize: fileSize)
     let textStart = input.offset
     let text = try input.take(length)

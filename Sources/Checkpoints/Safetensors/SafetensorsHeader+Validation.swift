@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 // The rules for a header that is to be written; `SafetensorsOutline` has those for one that is read.
 extension SafetensorsHeader {

@@ -1,5 +1,4 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
 
 extension SafetensorsHeader {
   /// Where the data begins in the files that we write is a multiple of this: a cache line, and what vector loads of
@@ -10,7 +9,7 @@ extension SafetensorsHeader {
   ///
   /// Equal headers give equal bytes.
   /// - Throws: `limitExceeded` when no reader would accept a header of this length, or its metadata.
-  public func write(to output: inout ByteWriter) throws(StorageError) {
+  package func write(to output: inout ByteWriter) throws(StorageError) {
     try Self.checkMetadata(
       entries: metadata.count, nameBytes: metadata.keys.reduce(0) { $0 + $1.utf8.count },
       valueBytes: metadata.values.reduce(0) { $0 + $1.utf8.count })

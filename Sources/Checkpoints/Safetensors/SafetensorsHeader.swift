@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// The header of a safetensors file (huggingface/safetensors, README, "Format").
 ///
@@ -9,20 +9,20 @@ import TensorKit
 /// | n      | JSON `{"__metadata__": {string: string}, name: {"dtype", "shape", "data_offsets"}, …}` |
 /// |        | from `{` on, filled up with spaces                                                     |
 /// | the rest | the tensors, row-major, without holes; `data_offsets` [begin, end) count from here   |
-public struct SafetensorsHeader: Sendable, Equatable {
+package struct SafetensorsHeader: Sendable, Equatable {
   /// A tensor and the bytes of the data part that hold it.
-  public struct Entry: Sendable, Hashable {
-    public let info: TensorInfo
-    public let begin: UInt64
-    public let end: UInt64
+  package struct Entry: Sendable, Hashable {
+    package let info: TensorInfo
+    package let begin: UInt64
+    package let end: UInt64
   }
 
   /// Free-form strings (`__metadata__`).
-  public let metadata: [String: String]
+  package let metadata: [String: String]
   /// The tensors in the order of their bytes.
-  public let entries: [Entry]
+  package let entries: [Entry]
 
-  public var dataByteCount: UInt64 { entries.last?.end ?? 0 }
+  package var dataByteCount: UInt64 { entries.last?.end ?? 0 }
 
   /// - Precondition: the entries keep the rules of the format; see `SafetensorsOutline`.
   init(metadata: [String: String], entries: [Entry]) {
@@ -34,7 +34,7 @@ public struct SafetensorsHeader: Sendable, Equatable {
   ///
   /// - Throws: `malformed` when two have one name, or one has a name that the format keeps for itself;
   ///   `limitExceeded` when there are too many.
-  public init(describing tensors: [TensorInfo], metadata: [String: String] = [:]) throws(StorageError) {
+  package init(describing tensors: [TensorInfo], metadata: [String: String] = [:]) throws(StorageError) {
     try Self.check(tensors)
     let ordered = tensors.sorted { left, right in
       let (leftRank, rightRank) = (left.dtype.writingRank, right.dtype.writingRank)

@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// What the text of a header says, in some 60 bytes a tensor: names and shapes stay in the text until every rule was
 /// checked, so that a header that breaks one costs little more than itself.

@@ -1,6 +1,6 @@
-import ByteIO
-import Digests
-import TensorKit
+import TMPackByteIO
+import TMPackDigests
+import TMPackTensorKit
 
 extension SafetensorsHeader: CheckpointFilePlan {
   var tensors: [TensorInfo] { entries.map(\.info) }

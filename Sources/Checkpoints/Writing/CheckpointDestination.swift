@@ -1,6 +1,6 @@
-import ByteIO
-import Parallel
-import TensorKit
+import TMPackByteIO
+import TMPackParallel
+import TMPackTensorKit
 
 /// Where a checkpoint is written, and how: one file if the path ends as files of weights do (`.safetensors`, `.bin`,
 /// `.npz`, …), else a folder for `transformers`.
@@ -14,23 +14,23 @@ import TensorKit
 /// The output appears whole or not at all, on the disk when `write` returns. Its bytes depend on the tensors, the
 /// metadata, the ties and `maxShardBytes` alone: not on the number of threads, nor on the format that the tensors came
 /// from.
-public struct CheckpointDestination: Sendable {
-  public let path: String
-  public let format: WritableFormat
-  public let layout: Checkpoint.Layout
+package struct CheckpointDestination: Sendable {
+  package let path: String
+  package let format: WritableFormat
+  package let layout: Checkpoint.Layout
   /// Whether what is there already may be replaced.
-  public let replacing: Bool
+  package let replacing: Bool
   /// Bytes of tensors in one file of a folder; a larger tensor has a file for itself. A single file is never split.
-  public let maxShardBytes: UInt64
+  package let maxShardBytes: UInt64
   /// What the matrices of a GGUF file are quantised to, where it suits them; nil to write all tensors as they are.
-  public let quantization: GGUFTensorType?
+  package let quantization: GGUFTensorType?
   /// Names of files that may lie in an older folder and go with it, besides those of a model.
-  public var companions: Set<String> = []
+  package var companions: Set<String> = []
 
   /// - Parameter format: nil for what the path's suffix means, safetensors for a folder.
   /// - Throws: `unsupportedFeature` for a path with the suffix of a format that cannot be written; `invalidArgument`
   ///   when its suffix means another format, or for a quantisation of anything but GGUF.
-  public init(
+  package init(
     _ path: String, format: WritableFormat? = nil, replacing: Bool = false, maxShardBytes: UInt64 = 5_000_000_000,
     quantization: GGUFTensorType? = nil
   ) throws(StorageError) {
@@ -59,7 +59,7 @@ public struct CheckpointDestination: Sendable {
   }
 
   /// What a person should know of writing `source` here: what is lost, and what is quantised.
-  public func notes(on source: some TensorSource) -> [String] {
+  package func notes(on source: some TensorSource) -> [String] {
     var notes = format.losses(of: source)
     if let quantization {
       let kept = source.tensors.filter { !quantization.suits($0) }.map(\.name)
@@ -87,7 +87,7 @@ public struct CheckpointDestination: Sendable {
   /// - Complexity: memory for `threads + 1` tensors, but no more than 1 MiB each of those that lie in a file as they are
   ///   to be written.
   @discardableResult
-  public func write(
+  package func write(
     _ source: some TensorSource, carriedFiles: [CarriedContent] = [], threads: Int = availableCores(),
     progress: (_ bytesWritten: UInt64, _ total: UInt64) -> Void = { _, _ in }
   ) throws(StorageError) -> UInt64 {

@@ -1,6 +1,6 @@
-import ByteIO
-import Digests
-import TensorKit
+import TMPackByteIO
+import TMPackDigests
+import TMPackTensorKit
 
 /// One file of some format, laid out before any tensor is read.
 protocol CheckpointFilePlan: Sendable {

@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// How the tensors of a folder are spread over files.
 struct ShardPlan: Sendable {

@@ -1,7 +1,7 @@
-import ByteIO
-import Digests
-import Parallel
-import TensorKit
+import TMPackByteIO
+import TMPackDigests
+import TMPackParallel
+import TMPackTensorKit
 
 /// The way of the tensors from a source into one file: made on several threads, written in order.
 ///

@@ -1,9 +1,9 @@
-import TensorKit
+import TMPackTensorKit
 
 extension WritableFormat {
   /// What of a source, beside its tensors, a file of this format does not keep, and what its readers will miss; a
   /// sentence each.
-  public func losses(of source: some TensorSource) -> [String] {
+  package func losses(of source: some TensorSource) -> [String] {
     var losses = metadataLosses(source.typedMetadata)
     let ties = source.ties.keys.sorted()
     if self != .pytorch, !ties.isEmpty {
@@ -51,7 +51,7 @@ extension TypedMetadata {
   /// What is lost of the metadata where there is text only, a sentence each: arrays, and the types of numbers.
   ///
   /// - Parameter keeper: what keeps them then.
-  public func lossesAsText(in keeper: String) -> [String] {
+  package func lossesAsText(in keeper: String) -> [String] {
     var losses: [String] = []
     let arrays = entries.filter { $0.value.text == nil }.map(\.key).sorted()
     if !arrays.isEmpty {

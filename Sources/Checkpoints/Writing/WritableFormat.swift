@@ -1,8 +1,8 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// A format that checkpoints are written in.
-public enum WritableFormat: String, Sendable, CaseIterable {
+package enum WritableFormat: String, Sendable, CaseIterable {
   case safetensors
   /// What `torch.save` makes of a `state_dict`; `torch.load(weights_only=True)` reads it.
   case pytorch

@@ -1,4 +1,4 @@
-import ByteIO
+import TMPackByteIO
 
 /// Decompresses one deflate stream (RFC 1951) into memory whose size the caller has checked.
 ///

@@ -1,5 +1,5 @@
-import ByteIO
-import Digests
+import TMPackByteIO
+import TMPackDigests
 
 /// The members of a ZIP archive, for readers that trust nothing in it.
 ///

@@ -1,4 +1,4 @@
-import ByteIO
+import TMPackByteIO
 
 /// The central directory: where it is, what it says, and whether the rest of the file agrees.
 struct ZipDirectory {

@@ -1,4 +1,4 @@
-import ByteIO
+import TMPackByteIO
 
 /// The numbers of PKWARE's APPNOTE.TXT 6.3.10 that PyTorch and NumPy files need.
 enum ZipFormat {

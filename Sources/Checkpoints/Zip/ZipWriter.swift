@@ -1,6 +1,6 @@
-import ByteIO
-import Digests
-import TensorKit
+import TMPackByteIO
+import TMPackDigests
+import TMPackTensorKit
 
 /// Streams a ZIP archive of stored entries whose sizes are known when they begin. Equal entries give equal bytes.
 ///

@@ -1,5 +1,4 @@
-import ByteIO
-import TensorKit
+import TMPackTensorKit
 
 /// What kinds of modules a model's weights belong to, as far as names and shapes tell.
 package struct AdaptableModules: Sendable {

@@ -1,7 +1,7 @@
-import ByteIO
-import Checkpoints
-import Factorization
-import TensorKit
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackFactors
+import TMPackTensorKit
 
 /// A base with a LoRA adapter merged into it, one tensor at a time as it is read.
 ///
@@ -14,10 +14,10 @@ import TensorKit
 /// With DoRA each output of W′ is scaled to its magnitude: W″ = m · W′ ÷ ‖W′‖, the norms summed in binary64.
 ///
 /// Memory while reading one tensor: its bytes, those of A and B, and its elements twice in binary32.
-public struct AdaptedSource: TensorSource {
-  public let tensors: [TensorInfo]
-  public let label: String
-  public let notes: [String]
+package struct AdaptedSource: TensorSource {
+  package let tensors: [TensorInfo]
+  package let label: String
+  package let notes: [String]
   private let base: any TensorSource
   private let adapter: LoRAAdapter
   private let changes: [ExactString: AdaptedTensor]
@@ -25,7 +25,7 @@ public struct AdaptedSource: TensorSource {
   package let configurationChanges: ConfigurationChanges
 
   /// - Throws: `shapeMismatch` for an adapter of another base; what `AdapterTargets` throws.
-  public init(_ adapter: LoRAAdapter, on base: AdapterBase) throws(StorageError) {
+  package init(_ adapter: LoRAAdapter, on base: AdapterBase) throws(StorageError) {
     let targets = try AdapterTargets(of: adapter, in: base)
     var infos: [ExactString: TensorInfo] = [:]
     for info in base.source.tensors { infos[ExactString(info.name)] = info }
@@ -39,8 +39,8 @@ public struct AdaptedSource: TensorSource {
     self.adapter = adapter
   }
 
-  public var metadata: [String: String] { base.metadata }
-  public var typedMetadata: TypedMetadata { base.typedMetadata }
+  package var metadata: [String: String] { base.metadata }
+  package var typedMetadata: TypedMetadata { base.typedMetadata }
 
   private static func notes(_ adapter: LoRAAdapter, _ targets: AdapterTargets) -> [String] {
     var notes = ["LoRA updates: \(adapter.updates.count), whole tensors: \(adapter.wholeTensors.count)"]
@@ -93,7 +93,7 @@ public struct AdaptedSource: TensorSource {
     return changes
   }
 
-  public func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+  package func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     let begun = try unadapted(info)
     guard let change = changes[ExactString(info.name)], let format = info.dtype.floatFormat else {
       return try begun.withBytes { destination.copyMemory(from: $0) }
@@ -108,7 +108,7 @@ public struct AdaptedSource: TensorSource {
     for rows in change.rows { try replace(rows, of: info, format, in: destination) }
   }
 
-  public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
+  package func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
     guard let change = changes[ExactString(info.name)], change.isComputed else { return try unadapted(info) }
     return try TensorBytes(count: info.byteCount) { buffer throws(StorageError) in try read(info, into: buffer) }
   }

@@ -1,5 +1,5 @@
-import Checkpoints
-import TensorKit
+import TMPackCheckpoints
+import TMPackTensorKit
 
 /// How one tensor of an adapted model comes about.
 package struct AdaptedTensor: Sendable {

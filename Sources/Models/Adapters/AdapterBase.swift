@@ -1,27 +1,27 @@
-import ByteIO
-import Checkpoints
-import TensorKit
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackTensorKit
 
 /// The model that an adapter is for: its tensors, and what its `config.json` says of them.
-public struct AdapterBase: Sendable {
+package struct AdapterBase: Sendable {
   package let source: any TensorSource
   package let files: [CarriedContent]
   /// `config.json`, where the model has one.
   package let configuration: ConfigurationText?
 
-  public init(_ checkpoint: Checkpoint) throws(StorageError) {
+  package init(_ checkpoint: Checkpoint) throws(StorageError) {
     try self.init(checkpoint.source, files: checkpoint.carriedFiles.map(\.content))
   }
 
   /// nil for no model.
-  public init?(_ checkpoint: Checkpoint?) throws(StorageError) {
+  package init?(_ checkpoint: Checkpoint?) throws(StorageError) {
     guard let checkpoint else { return nil }
     try self.init(checkpoint)
   }
 
   /// - Parameter files: those that travel with the tensors; of interest is `config.json`.
   /// - Throws: what reading it throws.
-  public init(_ source: any TensorSource, files: [CarriedContent] = []) throws(StorageError) {
+  package init(_ source: any TensorSource, files: [CarriedContent] = []) throws(StorageError) {
     self.source = source
     self.files = files
     configuration = try files.first { $0.name.text == ConfigurationChanges.fileName }

@@ -1,6 +1,6 @@
-import ByteIO
-import Checkpoints
-import TensorKit
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackTensorKit
 
 /// Which tensors of a base an adapter means, and what becomes of each.
 ///

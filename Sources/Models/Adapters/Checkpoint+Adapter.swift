@@ -1,6 +1,6 @@
-import ByteIO
-import Checkpoints
-import TensorKit
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackTensorKit
 
 extension Checkpoint {
   /// Opens a checkpoint, or an adapter together with the base that it is for.
@@ -14,7 +14,7 @@ extension Checkpoint {
   ///
   /// - Parameter base: asked for only if `path` is a folder with an adapter and nothing else; nil if there is none.
   /// - Throws: `invalidArgument` for an adapter without a base; what `LoRAAdapter`, `AdaptedSource` and `open` throw.
-  public static func open(
+  package static func open(
     _ text: String, onBase base: @autoclosure () throws(StorageError) -> AdapterBase?,
     mode: InputMode = .automatic
   ) throws(StorageError) -> Checkpoint {

@@ -1,5 +1,5 @@
-import ByteIO
-import Checkpoints
+import TMPackByteIO
+import TMPackCheckpoints
 
 /// What a model's `config.json` tells of how `transformers` names its modules.
 package struct ModelArchitecture: Sendable {

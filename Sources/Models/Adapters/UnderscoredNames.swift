@@ -1,4 +1,4 @@
-import TensorKit
+import TMPackTensorKit
 
 /// The base's weights by the names that kohya's scripts give to modules: one word for the whole path, with underscores where the
 /// model has dots, behind the part of the pipeline that is meant.

@@ -1,6 +1,3 @@
-import ByteIO
-import TensorKit
-
 /// Whether the weight of a module is [inputs, outputs], as GPT-2's `Conv1D` has it, where its shape does not tell.
 ///
 /// peft goes by the module's class, and writes `fan_in_fan_out` as the last module that it adapted had it: a `Linear`

@@ -1,23 +1,23 @@
-import ByteIO
-import Checkpoints
-import TensorKit
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackTensorKit
 
 /// What becomes another in a model's `config.json` by what was done to its tensors, so that `transformers` loads what was written.
 ///
 /// A file in which nothing changes keeps every byte.
-public struct ConfigurationChanges: Sendable, Equatable {
+package struct ConfigurationChanges: Sendable, Equatable {
   /// Of all tensors of float dtypes, once they were converted: `dtype`, and `torch_dtype` as it was called before transformers 5.
-  public var dtype: DType?
+  package var dtype: DType?
   /// Rows of the embeddings: `vocab_size`.
-  public var vocabularySize: Int?
+  package var vocabularySize: Int?
   /// `tie_word_embeddings`
-  public var tiesEmbeddings: Bool?
+  package var tiesEmbeddings: Bool?
   /// Whether codes were decoded, so that `quantization_config` and its like describe nothing any more.
-  public var isDequantized = false
+  package var isDequantized = false
 
-  public init(dtype: DType? = nil) { self.dtype = dtype }
+  package init(dtype: DType? = nil) { self.dtype = dtype }
 
-  public var isEmpty: Bool { self == ConfigurationChanges() }
+  package var isEmpty: Bool { self == ConfigurationChanges() }
 
   static let fileName = "config.json"
 
@@ -27,7 +27,7 @@ public struct ConfigurationChanges: Sendable, Equatable {
   private static let quantizationMembers = ["quantization_config", "compression_config", "quantization"]
 
   /// The same files, with every `config.json` among them, those of a pipeline's components too, as it must be now.
-  public func applied(to files: [CarriedContent]) -> [CarriedContent] {
+  package func applied(to files: [CarriedContent]) -> [CarriedContent] {
     guard !isEmpty else { return files }
     return files.map { file in
       guard file.name.text == Self.fileName || file.name.text.hasSuffix("/\(Self.fileName)") else { return file }

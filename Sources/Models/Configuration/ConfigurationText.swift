@@ -1,4 +1,4 @@
-import ByteIO
+import TMPackByteIO
 
 /// The text of a `config.json`, of which single members can be read and changed: every other byte stays as it is.
 ///

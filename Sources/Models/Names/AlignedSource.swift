@@ -1,6 +1,6 @@
-import ByteIO
 import Synchronization
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// A model seen under the names, and with the fusing, of another: each tensor is copied together as it is read.
 ///

@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 extension Alignment {
   /// The names, and the fusing, that a model of known tensors has in memory.

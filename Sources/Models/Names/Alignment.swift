@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// How the tensors of a model are those of another that names or fuses them otherwise.
 ///

@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// What an expert's own tensors are called, and how they come of those in the archive: the text of `tmpack.names` in the expert's
 /// metadata (TMP-6-31).

@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// The tensors of a model by what they are in memory.
 struct NameRoles: Sendable {

@@ -1,5 +1,3 @@
-import ByteIO
-
 /// How models of known families name their tensors in memory and on disk: `Spec/names.txt`.
 package struct NameTable: Sendable {
   /// `rename`, `stack`, `join` or `part`: one line.

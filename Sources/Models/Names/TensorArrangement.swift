@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// How a tensor's bytes come from other tensors': one of another name, a part of one, or several put together.
 package struct TensorArrangement: Sendable, Hashable {

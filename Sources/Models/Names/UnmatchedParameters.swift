@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// What of an expert has no partner in a model: tensors that no other is subtracted from, or merged with.
 ///

@@ -1,5 +1,4 @@
-import ByteIO
-import TensorKit
+import TMPackTensorKit
 
 /// What a library calls the tensors of a weight that it keeps as codes.
 ///

@@ -1,4 +1,4 @@
-import TensorKit
+import TMPackTensorKit
 
 /// What the codes of a format stand for, by code.
 enum CodeTable {

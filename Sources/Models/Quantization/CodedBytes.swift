@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// The bytes of one weight's tensors, read.
 struct CodedBytes {

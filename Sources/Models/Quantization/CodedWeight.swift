@@ -1,5 +1,4 @@
-import ByteIO
-import TensorKit
+import TMPackTensorKit
 
 /// One weight that a model keeps as codes: the tensors that together mean its numbers.
 package struct CodedWeight: Sendable {

@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// The weights of a model that are codes, told by the names and dtypes of their tensors.
 ///

@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// Another source with numbers in place of the codes that some of its weights are kept as.
 ///

@@ -1,6 +1,6 @@
-import ByteIO
-import Checkpoints
-import TensorKit
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackTensorKit
 
 /// What of a model is kept as codes, and what its files say of that.
 ///
@@ -89,7 +89,7 @@ extension Checkpoint {
   ///
   /// - Throws: `unsupportedFeature`, naming scheme and tensor, for codes that are not decoded here; `malformed` where codes,
   ///   scales and configuration do not fit each other; what reading the files throws.
-  public func dequantized() throws(StorageError) -> Checkpoint {
+  package func dequantized() throws(StorageError) -> Checkpoint {
     let quantization = try quantization()
     guard !quantization.weights.isEmpty else {
       try quantization.refuse("decoded")

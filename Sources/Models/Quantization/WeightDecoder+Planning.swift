@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 extension WeightDecoder {
   /// How to decode a weight, as far as names, dtypes, shapes and the configuration tell.

@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// How the numbers of one weight come from its codes: w = (value(code) − zero) · scale, in binary32, rounded once to the
 /// weight's dtype; where there are offsets, one is added to that and the sum rounded again, as MLX does it.

@@ -1,15 +1,15 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// Another source with more names for some of its tensors: those of weights that it is tied to and does not hold itself.
-public struct AliasedSource: TensorSource {
-  public let tensors: [TensorInfo]
+package struct AliasedSource: TensorSource {
+  package let tensors: [TensorInfo]
   private let source: any TensorSource
   /// What each added name stands for.
   private let aliases: [ExactString: TensorInfo]
 
   /// - Parameter aliases: names that the source lacks, with the tensor of the source that each is.
-  public init(_ source: any TensorSource, aliases: [String: TensorInfo]) throws(StorageError) {
+  package init(_ source: any TensorSource, aliases: [String: TensorInfo]) throws(StorageError) {
     self.source = source
     self.aliases = Dictionary(uniqueKeysWithValues: aliases.map { (ExactString($0.key), $0.value) })
     let added = try aliases.map { name, info throws(StorageError) in
@@ -18,32 +18,34 @@ public struct AliasedSource: TensorSource {
     tensors = (source.tensors + added).sortedByName()
   }
 
-  public var metadata: [String: String] { source.metadata }
-  public var typedMetadata: TypedMetadata { source.typedMetadata }
-  public var label: String { source.label }
-  public var notes: [String] { source.notes }
+  package var metadata: [String: String] { source.metadata }
+  package var typedMetadata: TypedMetadata { source.typedMetadata }
+  package var label: String { source.label }
+  package var notes: [String] { source.notes }
 
-  public var ties: [String: String] {
+  package var ties: [String: String] {
     aliases.reduce(into: source.ties) { ties, alias in
       ties[alias.key.text] = source.ties.tie(of: alias.value.name) ?? alias.value.name
     }
   }
 
-  public func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+  package func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     try source.read(original(of: info), into: destination)
   }
 
-  public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
+  package func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
     try source.bytes(of: original(of: info))
   }
 
-  public func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
+  package func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
     try source.piece(range, of: original(of: info))
   }
 
-  public func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? { try source.stored(original(of: info)) }
+  package func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? {
+    try source.stored(original(of: info))
+  }
 
-  public func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? {
+  package func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? {
     try source.spanned(original(of: info))
   }
 

@@ -1,13 +1,13 @@
-import ByteIO
-import Checkpoints
-import TensorKit
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackTensorKit
 
 extension Checkpoint {
   /// The model with its output layer and its embedding as two tensors, and a configuration that says so, if they are tied
   /// here and are two that differ in one of the models that are to be merged with it; otherwise the model as it is.
   ///
   /// peft leaves such a model behind where `modules_to_save` names one of the two.
-  public func untied(asIn others: [any TensorSource]) throws(StorageError) -> Checkpoint {
+  package func untied(asIn others: [any TensorSource]) throws(StorageError) -> Checkpoint {
     let model = try AdapterBase(self)
     guard let ties = try TiedEmbeddings(of: model), let embedding = source.tensor(named: ties.embedding),
       let configuration = carriedFiles.first(where: { $0.name.text == ConfigurationChanges.fileName })

@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 extension TensorSource {
   /// How much of two tensors is compared before all of it is.

@@ -1,5 +1,4 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
 
 /// The output layer and the input embedding of a model that has one weight for both.
 ///

@@ -1,5 +1,6 @@
 import ArgumentParser
-import TMPack
+import TMPackByteIO
+import TMPackPacking
 
 struct Add: ParsableCommand {
   static let configuration = CommandConfiguration(

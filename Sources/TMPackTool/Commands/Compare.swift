@@ -1,5 +1,8 @@
 import ArgumentParser
-import TMPack
+import TMPackByteIO
+import TMPackModels
+import TMPackReading
+import TMPackTensorKit
 
 struct Compare: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,5 +1,9 @@
 import ArgumentParser
-import TMPack
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackModels
+import TMPackReading
+import TMPackTensorKit
 
 extension WritableFormat: ExpressibleByArgument {}
 extension ConversionFormat: ExpressibleByArgument {
@@ -11,18 +15,18 @@ extension ConversionFormat: ExpressibleByArgument {
   }
 }
 extension GGUFTensorType: ExpressibleByArgument {
-  public static var allValueStrings: [String] {
+  package static var allValueStrings: [String] {
     allCases.filter { $0.isQuantized && $0.isWritable }.map { $0.description.lowercased() }
   }
 
-  public init?(argument: String) {
+  package init?(argument: String) {
     guard Self.allValueStrings.contains(argument.lowercased()) else { return nil }
     self = Self.allCases.first { $0.description.lowercased() == argument.lowercased() }!
   }
 }
 extension Overflow: ExpressibleByArgument {
   /// Infinity is for programs that look for it; on the command line nobody asks for it.
-  public static var allValueStrings: [String] { [Overflow.saturate, .error].map(\.rawValue) }
+  package static var allValueStrings: [String] { [Overflow.saturate, .error].map(\.rawValue) }
 }
 
 struct Convert: ParsableCommand {

@@ -1,5 +1,8 @@
 import ArgumentParser
 import TMPack
+import TMPackByteIO
+import TMPackFactorization
+import TMPackReading
 
 struct Doctor: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,5 +1,9 @@
 import ArgumentParser
-import TMPack
+import TMPackAdapterExport
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackReading
+import TMPackTensorKit
 
 struct Export: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,5 +1,7 @@
 import ArgumentParser
-import TMPack
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackReading
 
 struct Inspect: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,5 +1,7 @@
 import ArgumentParser
-import TMPack
+import TMPackFactorization
+import TMPackReading
+import TMPackSharing
 
 struct Join: ParsableCommand {
   static let configuration = CommandConfiguration(

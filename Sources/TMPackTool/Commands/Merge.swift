@@ -1,5 +1,11 @@
 import ArgumentParser
-import TMPack
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackMerging
+import TMPackModels
+import TMPackPacking
+import TMPackReading
+import TMPackTensorKit
 
 struct Merge: ParsableCommand {
   static let configuration = CommandConfiguration(

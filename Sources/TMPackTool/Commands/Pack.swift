@@ -1,5 +1,5 @@
 import ArgumentParser
-import TMPack
+import TMPackReading
 
 struct Pack: ParsableCommand {
   static let configuration = CommandConfiguration(

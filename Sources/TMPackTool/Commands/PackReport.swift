@@ -1,4 +1,7 @@
-import TMPack
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackPacking
 
 /// What `pack` and `add` say at the end.
 struct PackReport {

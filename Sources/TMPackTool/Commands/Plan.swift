@@ -1,5 +1,6 @@
 import ArgumentParser
-import TMPack
+import TMPackByteIO
+import TMPackPlanning
 
 struct Plan: ParsableCommand {
   static let configuration = CommandConfiguration(

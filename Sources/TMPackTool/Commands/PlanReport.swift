@@ -1,4 +1,7 @@
-import TMPack
+import TMPackByteIO
+import TMPackPacking
+import TMPackPlanning
+import TMPackTensorKit
 
 /// What `plan` says.
 struct PlanReport {

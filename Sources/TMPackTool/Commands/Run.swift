@@ -1,5 +1,5 @@
 import ArgumentParser
-import TMPack
+import TMPackByteIO
 
 struct Run: ParsableCommand {
   static let configuration = CommandConfiguration(

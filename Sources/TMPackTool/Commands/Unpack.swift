@@ -1,5 +1,9 @@
 import ArgumentParser
-import TMPack
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackModels
+import TMPackReading
+import TMPackTensorKit
 
 struct Unpack: ParsableCommand {
   static let configuration = CommandConfiguration(

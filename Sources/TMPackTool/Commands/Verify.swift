@@ -1,5 +1,8 @@
 import ArgumentParser
-import TMPack
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackModels
+import TMPackReading
 
 struct Verify: ParsableCommand {
   static let configuration = CommandConfiguration(

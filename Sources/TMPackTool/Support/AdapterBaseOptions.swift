@@ -1,5 +1,7 @@
 import ArgumentParser
-import TMPack
+import TMPackByteIO
+import TMPackModels
+import TMPackReading
 
 /// For commands that read adapters: the model that they are for.
 struct AdapterBaseOptions: ParsableArguments {

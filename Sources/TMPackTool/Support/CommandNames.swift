@@ -1,5 +1,5 @@
 import ArgumentParser
-import TMPack
+import TMPackByteIO
 
 /// The names that a command line may use: a command's options, and the commands under it.
 ///

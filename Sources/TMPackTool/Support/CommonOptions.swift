@@ -1,5 +1,12 @@
 import ArgumentParser
-import TMPack
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackModels
+import TMPackPacking
+import TMPackParallel
+import TMPackReading
+import TMPackTensorKit
 
 extension InputMode: ExpressibleByArgument {}
 extension FloatFormat: ExpressibleByArgument {

@@ -1,5 +1,8 @@
 import ArgumentParser
-import TMPack
+import TMPackByteIO
+import TMPackFactorization
+import TMPackPacking
+import TMPackTensorKit
 
 /// What becomes of an expert's differences.
 struct FactorOptions: ParsableArguments {
@@ -174,9 +177,9 @@ struct FactorOptions: ParsableArguments {
 }
 
 extension FactorDType: ExpressibleByArgument {
-  public static var allValueStrings: [String] { ["f32", "bf16", "f16", "int8", "int4"] }
+  package static var allValueStrings: [String] { ["f32", "bf16", "f16", "int8", "int4"] }
 
-  public init?(argument: String) {
+  package init?(argument: String) {
     switch argument.lowercased() {
     case "f32": self = .f32
     case "bf16": self = .bf16

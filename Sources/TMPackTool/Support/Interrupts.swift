@@ -1,5 +1,5 @@
 import Dispatch
-import TMPack
+import TMPackByteIO
 
 #if canImport(Darwin)
   import Darwin

@@ -1,5 +1,6 @@
 import ArgumentParser
-import TMPack
+import TMPackByteIO
+import TMPackMerging
 
 /// Settings to be tried, and the command that scores a checkpoint.
 struct MergeSearchOptions: ParsableArguments {

@@ -1,4 +1,5 @@
-import TMPack
+import TMPackByteIO
+import TMPackMerging
 
 /// What there is to merge by.
 enum MethodList {

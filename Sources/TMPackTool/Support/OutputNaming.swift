@@ -1,5 +1,9 @@
 import ArgumentParser
-import TMPack
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackModels
+import TMPackReading
+import TMPackTensorKit
 
 /// What the tensors of an output are called (`Spec/names.md`).
 enum OutputNaming: String, ExpressibleByArgument, CaseIterable {

@@ -1,5 +1,9 @@
 import ArgumentParser
-import TMPack
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackModels
+import TMPackPacking
 
 /// What is packed, and how: the same for packing and for planning it.
 struct PackOptions: ParsableArguments {

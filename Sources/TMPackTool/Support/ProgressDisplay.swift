@@ -1,4 +1,4 @@
-import TMPack
+import TMPackReading
 
 /// Shows progress on standard error: on a terminal a bar that is redrawn, otherwise a plain line now and then, and none for
 /// what is done at once.

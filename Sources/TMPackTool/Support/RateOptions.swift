@@ -1,5 +1,5 @@
 import ArgumentParser
-import TMPack
+import TMPackPacking
 
 extension RateControl.Objective: ExpressibleByArgument {}
 extension RateControl.Codec: ExpressibleByArgument {}

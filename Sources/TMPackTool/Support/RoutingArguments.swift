@@ -1,5 +1,6 @@
 import ArgumentParser
-import TMPack
+import TMPackByteIO
+import TMPackReading
 
 /// How a router's logits become weights: the same for `route` and `unpack`.
 struct RoutingArguments: ParsableArguments {

@@ -1,4 +1,4 @@
-import TMPack
+import TMPackByteIO
 
 #if canImport(Darwin)
   import Darwin

@@ -1,5 +1,11 @@
 import ArgumentParser
-import TMPack
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackMerging
+import TMPackModels
+import TMPackPacking
+import TMPackReading
 
 /// A merging method and its settings.
 struct MergingOptions: ParsableArguments {

@@ -1,5 +1,6 @@
 import ArgumentParser
-import TMPack
+import TMPackByteIO
+import TMPackJournal
 
 #if canImport(Darwin)
   import Darwin

@@ -1,5 +1,8 @@
 import ArgumentParser
-import TMPack
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackPacking
+import TMPackSharing
 
 /// What a task list says of its command line.
 enum TaskArguments {

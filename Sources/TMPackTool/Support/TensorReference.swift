@@ -1,4 +1,8 @@
-import TMPack
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackModels
+import TMPackReading
+import TMPackTensorKit
 
 /// `PATH`, or `ARCHIVE#SELECTION`.
 struct TensorReference {

@@ -1,5 +1,4 @@
 import ArgumentParser
-import TMPack
 
 /// Sizes as people write and read them.
 struct ByteSize: ExpressibleByArgument {

@@ -1,4 +1,5 @@
-import TMPack
+import TMPackByteIO
+import TMPackModels
 
 extension UnmatchedParameters {
   /// For packing, which loses nothing: what is not shared, and what that costs.

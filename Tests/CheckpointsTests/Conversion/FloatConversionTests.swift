@@ -1,6 +1,6 @@
-import ByteIO
-import Checkpoints
-import TensorKit
+import TMPackByteIO
+import TMPackReading
+import TMPackTensorKit
 import TestSupport
 import Testing
 

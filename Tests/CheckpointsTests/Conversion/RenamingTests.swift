@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackReading
+import TMPackTensorKit
 import TestSupport
 import Testing
 

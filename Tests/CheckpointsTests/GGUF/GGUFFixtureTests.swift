@@ -1,6 +1,7 @@
-import ByteIO
-import Checkpoints
-import TensorKit
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackReading
+import TMPackTensorKit
 import TestSupport
 import Testing
 

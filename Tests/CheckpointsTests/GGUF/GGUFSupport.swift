@@ -1,6 +1,6 @@
-import ByteIO
-import Checkpoints
-import TensorKit
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackTensorKit
 import TestSupport
 
 /// Files that other libraries made: see `Fixtures/foreign`.

@@ -1,5 +1,4 @@
-import ByteIO
-import Checkpoints
+import TMPackCheckpoints
 import TestSupport
 import Testing
 

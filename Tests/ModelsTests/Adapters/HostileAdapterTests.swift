@@ -1,7 +1,8 @@
-import ByteIO
-import Checkpoints
-import Models
-import TensorKit
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackModels
+import TMPackReading
+import TMPackTensorKit
 import TestSupport
 import Testing
 

@@ -1,6 +1,5 @@
-import Models
-import TensorKit
-import TestSupport
+import TMPackModels
+import TMPackTensorKit
 import Testing
 
 /// What tells a weight that is kept as codes, and its scheme.

@@ -1,4 +1,6 @@
-import TMPack
+import TMPackByteIO
+import TMPackPacking
+import TMPackReading
 import TestSupport
 import Testing
 

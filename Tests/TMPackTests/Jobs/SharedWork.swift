@@ -1,4 +1,8 @@
-import TMPack
+import TMPackCheckpoints
+import TMPackJournal
+import TMPackPacking
+import TMPackParallel
+import TMPackSharing
 import TestSupport
 
 /// A packing that is done in several ways, which must all give the same bytes.

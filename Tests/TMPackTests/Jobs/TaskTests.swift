@@ -1,4 +1,13 @@
-import TMPack
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackDigests
+import TMPackFactorization
+import TMPackJournal
+import TMPackMerging
+import TMPackPacking
+import TMPackReading
+import TMPackSharing
+import TMPackTensorKit
 import TestSupport
 import Testing
 

@@ -1,5 +1,7 @@
-import Parallel
-import TMPack
+import TMPackByteIO
+import TMPackMerging
+import TMPackParallel
+import TMPackTensorKit
 import TestSupport
 import Testing
 

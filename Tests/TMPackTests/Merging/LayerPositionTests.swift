@@ -1,4 +1,4 @@
-import TMPack
+import TMPackMerging
 import TestSupport
 import Testing
 

@@ -1,5 +1,5 @@
-import TMPack
-import TensorKit
+import TMPackMerging
+import TMPackTensorKit
 import TestSupport
 
 extension MergingCase {

@@ -1,4 +1,4 @@
-import TMPack
+import TMPackMerging
 import TestSupport
 
 /// A merging method with settings, to be run here and by the reference implementation of `Tests/reference`.

@@ -1,4 +1,5 @@
-import TMPack
+import TMPackByteIO
+import TMPackTensorKit
 import TestSupport
 
 /// Checkpoints to merge: base and experts `a`, `b`, `c`, `d`.

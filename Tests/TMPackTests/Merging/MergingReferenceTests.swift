@@ -1,4 +1,7 @@
-import TMPack
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackMerging
+import TMPackTensorKit
 import TestSupport
 import Testing
 

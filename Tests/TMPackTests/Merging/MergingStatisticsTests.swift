@@ -1,4 +1,7 @@
-import TMPack
+import TMPackByteIO
+import TMPackMerging
+import TMPackReading
+import TMPackTensorKit
 import TestSupport
 import Testing
 

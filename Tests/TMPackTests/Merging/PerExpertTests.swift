@@ -1,4 +1,5 @@
-import TMPack
+import TMPackMerging
+import TMPackTensorKit
 import TestSupport
 import Testing
 

@@ -1,4 +1,7 @@
-import TMPack
+import TMPackArchiveFormat
+import TMPackFactorization
+import TMPackPacking
+import TMPackReading
 import TestSupport
 
 /// Inputs of some classes: Gaussian blobs around centres of their own, on scales that differ by number.

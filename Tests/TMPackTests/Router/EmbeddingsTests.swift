@@ -1,4 +1,6 @@
-import TMPack
+import TMPackDigests
+import TMPackReading
+import TMPackTensorKit
 import TestSupport
 import Testing
 

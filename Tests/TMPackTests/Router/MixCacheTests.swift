@@ -1,5 +1,7 @@
 import Synchronization
-import TMPack
+import TMPackByteIO
+import TMPackParallel
+import TMPackReading
 import TestSupport
 import Testing
 

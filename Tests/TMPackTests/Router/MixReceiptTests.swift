@@ -1,4 +1,7 @@
-import TMPack
+import TMPackByteIO
+import TMPackDigests
+import TMPackReading
+import TMPackTensorKit
 import TestSupport
 import Testing
 

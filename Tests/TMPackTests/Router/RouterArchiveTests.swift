@@ -1,4 +1,7 @@
-import TMPack
+import TMPackArchiveFormat
+import TMPackFactorization
+import TMPackPacking
+import TMPackReading
 import TestSupport
 import Testing
 

@@ -1,4 +1,5 @@
-import TMPack
+import TMPackByteIO
+import TMPackReading
 import TestSupport
 import Testing
 

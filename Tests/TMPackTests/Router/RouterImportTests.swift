@@ -1,4 +1,8 @@
-import TMPack
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackReading
+import TMPackRouterTraining
+import TMPackTensorKit
 import TestSupport
 import Testing
 

@@ -1,4 +1,7 @@
-import TMPack
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackReading
+import TMPackRouterTraining
 import TestSupport
 import Testing
 

@@ -1,5 +1,7 @@
-import Factorization
-import TMPack
+import TMPackByteIO
+import TMPackFactorization
+import TMPackReading
+import TMPackRouterTraining
 import TestSupport
 import Testing
 

@@ -1,4 +1,5 @@
-import TMPack
+import TMPackReading
+import TMPackRouterTraining
 import TestSupport
 import Testing
 

@@ -1,4 +1,4 @@
-import TensorKit
+import TMPackTensorKit
 
 // Elements of eight bits. ggml-common.h: block_q8_0, block_q8_K.
 

@@ -1,4 +1,4 @@
-import TensorKit
+import TMPackTensorKit
 
 // 32 elements, four bits each: element j in the low half of byte j, element j + 16 in its high half.
 // ggml-common.h: block_q4_0, block_q4_1.

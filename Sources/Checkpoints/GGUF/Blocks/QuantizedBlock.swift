@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// Elements that are stored together and share scales: the `block_*` structures of ggml-common.h.
 ///

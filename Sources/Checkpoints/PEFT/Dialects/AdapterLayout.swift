@@ -1,4 +1,4 @@
-import ByteIO
+import TMPackByteIO
 
 /// Which library saved an adapter.
 enum AdapterLayout {

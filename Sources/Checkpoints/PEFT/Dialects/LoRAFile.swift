@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// An adapter in a single file without a configuration: of kohya's scripts and ComfyUI, or of diffusers
 /// (`pytorch_lora_weights.safetensors`).

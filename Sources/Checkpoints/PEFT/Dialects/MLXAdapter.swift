@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// An adapter as mlx-lm 0.32 saves it: a folder with `adapters.safetensors` and `adapter_config.json`.
 ///

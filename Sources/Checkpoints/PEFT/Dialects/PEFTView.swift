@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 /// An adapter of another library, seen as peft would have saved it: its tensors under peft's names and in peft's layout,
 /// made as they are read, and a configuration that says the same.

@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 extension WeightDecoder {
   /// bitsandbytes of 4 bits: `nf4` or `fp4`, packed flat with the higher half of a byte first, a scale for each block of the

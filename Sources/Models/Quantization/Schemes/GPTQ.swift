@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 extension WeightDecoder {
   /// GPTQ and AWQ, whose tensors have the same names: the shapes and the configuration's method tell which.

@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 extension WeightDecoder {
   /// MLX: each row's codes are one stream of words. `affine` of 2 to 8 bits has a scale and an offset for each group; mxfp4,

@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 extension WeightDecoder {
   /// Floats of 4 and 6 bits in streams of bytes, one scale for 16 or 32 of a row: NVFP4, MXFP4 and MXFP6 of

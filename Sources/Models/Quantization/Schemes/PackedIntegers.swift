@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 extension WeightDecoder {
   /// compressed-tensors' `pack-quantized`: integers of 1 to 8 bits, offset by half their range, each row a stream of

@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 extension WeightDecoder {
   /// Codes of eight bits, a float or an integer each, in a tensor of the weight's shape: FP8 as `transformers`

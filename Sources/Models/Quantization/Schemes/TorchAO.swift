@@ -1,5 +1,5 @@
-import ByteIO
-import TensorKit
+import TMPackByteIO
+import TMPackTensorKit
 
 extension WeightDecoder {
   /// torchao's safetensors: `_weight_qdata` and its scales, what they mean in the file's metadata. Decoded are those whose

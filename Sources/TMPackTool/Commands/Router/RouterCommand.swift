@@ -1,5 +1,8 @@
 import ArgumentParser
-import TMPack
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackDigests
+import TMPackReading
 
 /// `tmpack router …`
 struct RouterCommand: ParsableCommand {

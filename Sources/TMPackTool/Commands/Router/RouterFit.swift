@@ -1,14 +1,18 @@
 import ArgumentParser
-import TMPack
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackMerging
+import TMPackReading
+import TMPackRouterTraining
 
 extension RouterTraining.Kind: ExpressibleByArgument {}
 
 extension RouterDType: ExpressibleByArgument {
-  public static var allValueStrings: [String] { allCases.map { $0.rawValue.lowercased() } }
+  package static var allValueStrings: [String] { allCases.map { $0.rawValue.lowercased() } }
 
-  public init?(argument: String) { self.init(rawValue: argument.uppercased()) }
+  package init?(argument: String) { self.init(rawValue: argument.uppercased()) }
 
-  public var defaultValueDescription: String { rawValue.lowercased() }
+  package var defaultValueDescription: String { rawValue.lowercased() }
 }
 
 struct RouterFit: ParsableCommand {

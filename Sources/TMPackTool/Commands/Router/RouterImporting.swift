@@ -1,5 +1,10 @@
 import ArgumentParser
-import TMPack
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackMerging
+import TMPackReading
+import TMPackRouterTraining
 
 extension RouterImport.NormalizationPlace: ExpressibleByArgument {}
 

@@ -1,5 +1,6 @@
 import ArgumentParser
-import TMPack
+import TMPackByteIO
+import TMPackReading
 
 struct RouterRemoval: ParsableCommand {
   static let configuration = CommandConfiguration(

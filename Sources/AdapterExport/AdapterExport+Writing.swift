@@ -1,0 +1,114 @@
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackFactors
+import TMPackPacking
+import TMPackParallel
+
+extension AdapterExport {
+  /// ‖v‖² of an update, and ‖v − v̂‖² of what the adapter holds, before it is rounded to its dtype.
+  struct Loss: Sendable {
+    let energy: Double
+    let lost: Double
+  }
+
+  /// What was written.
+  package struct Report: Sendable {
+    package let tensors: Int
+    package let bytes: UInt64
+    /// ‖v − v̂‖ ÷ ‖v‖ over all updates; nil without a rank to keep to.
+    package let error: Double?
+    package let worstError: Double?
+    /// The weight whose update has it.
+    package let worstTensor: String?
+  }
+
+  /// Writes a folder that `PeftModel.from_pretrained` loads: `adapter_config.json` and `adapter_model.safetensors`.
+  ///
+  /// It appears whole or not at all. Its bytes do not depend on the number of threads.
+  /// - Throws: `outputExists`; `nonFinite` for a number that the dtype cannot hold; what reading the archive throws.
+  @discardableResult
+  package func write(
+    to path: String, replacing: Bool = false, threads: Int = availableCores(),
+    progress: (_ bytesWritten: UInt64, _ total: UInt64) -> Void = { _, _ in }
+  ) throws(StorageError) -> Report {
+    try write(to: try Self.folder(path, replacing: replacing), threads: threads, progress: progress)
+  }
+
+  /// Begins the folder, where it is to be refused before something else is done. An older adapter is replaced if nothing
+  /// is beside it.
+  package static func folder(_ path: String, replacing: Bool = false) throws(StorageError) -> AtomicFolder {
+    let names = [AdapterConfiguration.fileName, LoRAAdapter.weightFileName]
+    return try AtomicFolder(path, replacing: replacing ? { names.contains($0) } : nil)
+  }
+
+  /// The same in a folder that was begun already.
+  @discardableResult
+  package func write(
+    to folder: AtomicFolder, threads: Int = availableCores(),
+    progress: (_ bytesWritten: UInt64, _ total: UInt64) -> Void = { _, _ in }
+  ) throws(StorageError) -> Report {
+    let configuration = try folder.makeFile(CarriedFileName(AdapterConfiguration.fileName))
+    try configuration.write(Array((self.configuration.prettyText + "\n").utf8))
+    try configuration.commit()
+    let adapter = try ExportedAdapter(self)
+    let weights = FileTree.join(folder.staging, LoRAAdapter.weightFileName)
+    try CheckpointDestination(weights).write(adapter, threads: threads, progress: progress)
+    try folder.commit()
+    return report(adapter)
+  }
+
+  private func report(_ adapter: ExportedAdapter) -> Report {
+    let losses = options.rank == nil ? [] : adapter.losses
+    func error(_ loss: Loss) -> Double { loss.lost <= 0 ? 0 : (loss.lost / loss.energy).squareRoot() }
+    let worst = losses.max { error($0.loss) < error($1.loss) }
+    let sum = losses.reduce(Loss(energy: 0, lost: 0)) { sum, next in
+      Loss(energy: sum.energy + next.loss.energy, lost: sum.lost + max(0, next.loss.lost))
+    }
+    return Report(
+      tensors: adapter.tensors.count, bytes: adapter.tensors.reduce(0) { $0 + UInt64($1.byteCount) },
+      error: losses.isEmpty ? nil : error(sum), worstError: worst.map { error($0.loss) },
+      worstTensor: worst?.update.info.name)
+  }
+
+  /// An update's two sides, and what they lose of the mix.
+  func product(_ update: Update) throws(StorageError) -> (LowRankProduct, Loss) {
+    try located(file: mix.label, tensor: update.info.name) { () throws(StorageError) in
+      update.isFactored ? try factoredProduct(update) : try approximation(update)
+    }
+  }
+
+  private func factoredProduct(_ update: Update) throws(StorageError) -> (LowRankProduct, Loss) {
+    var products: [LowRankProduct] = []
+    for (expert, entry) in mix.addends(of: update.info.name) ?? [] where entry.factor.kind != .dropped {
+      guard case .factor(let factor) = try reconstructor.part(entry, ofExpert: expert.position),
+        let product = factor.product(weight: expert.weight)
+      else { preconditionFailure("a low-rank entry decodes to a low-rank factor") }
+      products.append(product)
+    }
+    let product = LowRankProduct(sumOf: products)
+    guard options.rank != nil else { return (product.balanced(), Loss(energy: 0, lost: 0)) }
+    guard let vectors = product.singularVectors() else {
+      throw StorageError(.nonFinite, "its factors are not finite")
+    }
+    let energies = vectors.singularValues.map { $0 * $0 }
+    let loss = Loss(energy: energies.reduce(0, +), lost: energies.dropFirst(update.rank).reduce(0, +))
+    if product.rank <= update.rank { return (product.balanced(), Loss(energy: loss.energy, lost: 0)) }
+    return (LowRankProduct(vectors.leading(update.rank)), loss)
+  }
+
+  /// The leading components of a matrix that is stored otherwise.
+  private func approximation(_ update: Update) throws(StorageError) -> (LowRankProduct, Loss) {
+    guard let format = update.info.dtype.floatFormat, let (rows, columns) = update.info.shape.matrix,
+      let shared = reconstructor.shared.manifest.entry(named: update.info.name)
+    else { preconditionFailure("an update is of a float matrix of the shared model") }
+    let base = try reconstructor.sharedBytes(shared)
+    let vector = try mix.bytes(of: update.info).withBytes { raw throws(StorageError) in
+      try ExclusiveVector(of: raw, against: base, format)
+    }
+    let vectors = try SingularVectors(
+      of: MatrixView(vector.values, rows: rows, columns: columns), rank: update.rank)
+    let kept = vectors.singularValues.reduce(0) { $0 + $1 * $1 }
+    let energy = vector.energy
+    return (LowRankProduct(vectors), Loss(energy: energy, lost: max(0, energy - kept)))
+  }
+}

@@ -1,0 +1,229 @@
+import TMPackByteIO
+import TMPackModels
+import TMPackReading
+import TMPackTensorKit
+
+/// What an archive's expert, or a mix of them, is as a LoRA adapter of peft on the archive's shared model.
+///
+/// A low-rank factor of rank r is an update of rank r as it stands: B is [outputs, r] and has the scales in it, A is
+/// [r, inputs], and α = r, so that nothing else is multiplied. The factors of a mix are put one after another.
+///
+/// ```swift
+/// let archive = try Archive("zoo.tmpack")
+/// let export = try AdapterExport(archive, .expert("math"))
+/// print(export.leftOut.count, "tensors that no adapter can hold")
+/// try export.write(to: "math-lora")
+/// ```
+package struct AdapterExport: Sendable {
+  package struct Options: Sendable {
+    /// The most components of an update: factors are truncated, and matrices stored otherwise approximated. nil: factors
+    /// as they are, and nothing else.
+    package var rank: Int?
+    /// Whether all updates get the same rank, with zeros, instead of `rank_pattern`.
+    package var isPadded = false
+    package var dtype = FloatFormat.f32
+    /// Whether what no update can hold goes along whole, in `modules_to_save` or as a bias, where peft has a place for it.
+    package var savesModules = false
+    /// In front of the tensors' names in the model that the adapter is loaded on; nil: as its `config.json` says.
+    package var prefix: String?
+    /// The modules that are embeddings; nil: those of the usual names.
+    package var embeddings: [Glob]?
+    /// `base_model_name_or_path`
+    package var baseModel: String?
+    /// nil: as the model's `config.json` says.
+    package var taskType: String?
+
+    package init() {}
+  }
+
+  /// A tensor that the adapter does not hold as it is in the mix.
+  package struct LeftOut: Sendable, Hashable {
+    package enum Reason: String, Sendable, CaseIterable {
+      case vector = "no matrix"
+      case notLowRank = "not stored as a low-rank factor"
+      case notAdaptable = "no weight that LoRA adapts"
+      case replaced = "of another shape or dtype than the shared one"
+      case added = "absent from the shared model"
+      case absent = "of the shared model, which the expert lacks"
+      case fused = "in memory a part of another tensor, which no module of an adapter is"
+    }
+    package let tensor: String
+    package let reason: Reason
+  }
+
+  /// What a module's weight gets.
+  package struct Update: Sendable {
+    let module: String
+    /// Of the shared weight.
+    let info: TensorInfo
+    let kind: AdaptableModules.Kind
+    /// Components, before any padding.
+    let rank: Int
+    /// Whether the components are those of the stored factors, all or the leading ones; else of the whole matrix.
+    let isFactored: Bool
+  }
+
+  package let options: Options
+  /// Sorted by name.
+  package let leftOut: [LeftOut]
+  /// Modules whose tensors the adapter holds whole, as the model names them.
+  package let savedModules: [String]
+  /// The largest of an update.
+  package let rank: Int
+  package let prefix: String
+  package let taskType: String?
+  /// Whether updates have different ranks in the adapter.
+  package var hasRankPattern: Bool { !isPadded && updates.contains { $0.rank != rank } }
+  package var updateCount: Int { updates.count }
+  package var wholeTensorCount: Int { wholeTensors.count }
+
+  package let mix: Mix
+  package let reconstructor: Reconstructor
+  let updates: [Update]
+  /// Tensors held whole, with their names in the model but for the prefix.
+  let wholeTensors: [(name: String, info: TensorInfo)]
+  private let hasBiases: Bool
+  let isPadded: Bool
+  /// Of the shared model, as `target_modules` is matched against them.
+  private let modules: [String]
+
+  /// Decides what becomes of each tensor. Reads manifests, no tensors.
+  ///
+  /// - Throws: `unknownName`; `invalidArgument` for a rank below 1, or when no tensor can be held.
+  package init(_ archive: Archive, _ weights: RouterWeights, options: Options = Options()) throws(StorageError) {
+    if let rank = options.rank, rank < 1 {
+      throw StorageError(.invalidArgument, "the rank is \(rank); it must be at least 1")
+    }
+    self.options = options
+    reconstructor = try Reconstructor(archive, memoryLimit: 0)
+    mix = try reconstructor.mix(weights)
+    try Quantization(of: mix).refuse("exported as an adapter", advice: "unpack it, and serve it as it is")
+    let shared = reconstructor.shared.manifest.tensors.map(\.info)
+    var globs = options.embeddings
+    if globs == nil {
+      globs = try AdaptableModules.usualEmbeddings.map { text throws(StorageError) in try Glob(text) }
+    }
+    let architecture = ModelArchitecture(configuration: try mix.configuration())
+    prefix =
+      options.prefix ?? architecture.modulePrefix(of: shared.map { architecture.nameInMemory(of: $0.name) ?? $0.name })
+    taskType = options.taskType ?? architecture.taskType
+    let heads = ModelArchitecture.heads(ofTask: taskType)
+    let kinds = AdaptableModules(in: shared, embeddings: globs!, heads: heads)
+    var updates: [Update] = []
+    var others: [LeftOut] = []
+    for info in mix.tensors {
+      let base = shared.index(ofTensor: info.name).map { shared[$0] }
+      switch Self.content(of: info, base, in: mix, kinds, options, architecture) {
+      case .unchanged: break
+      case .update(let update): updates.append(update)
+      case .leftOut(let reason): others.append(LeftOut(tensor: info.name, reason: reason))
+      }
+    }
+    for info in shared where info.dtype.floatFormat != nil && mix.tensor(named: info.name) == nil {
+      others.append(LeftOut(tensor: info.name, reason: .absent))
+    }
+    others.sort { $0.tensor.precedesInBytes($1.tensor) }
+
+    let saved =
+      options.savesModules
+      ? SavedModules(others, in: mix, updated: updates.map(\.module), heads: heads, architecture) : SavedModules()
+    leftOut = others.filter { !saved.holds($0.tensor) }
+    savedModules = saved.modules.map { [prefix] in prefix + $0 }
+    wholeTensors = saved.tensors
+    hasBiases = saved.holdsBiases
+    self.updates = updates
+    rank = updates.map(\.rank).max() ?? 0
+    isPadded = options.isPadded || Self.patternsAreAmbiguous(updates)
+    modules = shared.compactMap { architecture.nameInMemory(of: $0.name).flatMap(AdaptableModules.module) }
+    guard !updates.isEmpty else {
+      let first = leftOut.first.map { " (\($0.tensor): \($0.reason.rawValue))" } ?? ""
+      throw StorageError(
+        .invalidArgument, "has no low-rank factor that an adapter could hold\(first); --rank approximates matrices",
+        file: mix.label)
+    }
+  }
+
+  private enum Content {
+    case unchanged
+    case update(Update)
+    case leftOut(LeftOut.Reason)
+  }
+
+  private static func content(
+    of info: TensorInfo, _ base: TensorInfo?, in mix: Mix, _ kinds: AdaptableModules, _ options: Options,
+    _ architecture: ModelArchitecture
+  ) -> Content {
+    guard let base else { return .leftOut(.added) }
+    guard base.matches(info) else { return .leftOut(.replaced) }
+    let addends = mix.addends(of: info.name)
+    let changes = addends?.filter { $0.entry.factor.kind != .dropped }
+    if let changes, changes.isEmpty { return .unchanged }
+    guard let (rows, columns) = info.shape.matrix else { return .leftOut(.vector) }
+    guard let name = architecture.nameInMemory(of: info.name) else { return .leftOut(.fused) }
+    guard let kind = kinds.kind(of: info), let module = AdaptableModules.module(of: name) else {
+      return .leftOut(.notAdaptable)
+    }
+    let ranks = changes?.map(\.entry.factor.productRank) ?? [nil]
+    if ranks.contains(nil), options.rank == nil { return .leftOut(.notLowRank) }
+    let sum = ranks.contains(nil) ? .max : ranks.reduce(0) { $0 + ($1 ?? 0) }
+    let rank = options.rank.map { min($0, sum, rows, columns) } ?? sum
+    return .update(Update(module: module, info: info, kind: kind, rank: rank, isFactored: !ranks.contains(nil)))
+  }
+
+  /// Whether peft could take one module's pattern for another's: where a whole name is the end of another one.
+  private static func patternsAreAmbiguous(_ updates: [Update]) -> Bool {
+    let ranks = Dictionary(updates.map { (ExactString($0.module), $0.rank) }) { first, _ in first }
+    return updates.contains { update in
+      update.module.indices.contains { dot in
+        guard update.module[dot] == "." else { return false }
+        let end = String(update.module[update.module.index(after: dot)...])
+        return ranks[ExactString(end)].map { $0 != update.rank } ?? false
+      }
+    }
+  }
+}
+
+extension Mix {
+  /// The model's `config.json`, if it travels with it.
+  fileprivate func configuration() throws(StorageError) -> [UInt8]? {
+    guard let file = files.first(where: { $0.name.text == "config.json" }) else { return nil }
+    return try file.bytes()
+  }
+}
+
+// MARK: The configuration
+
+extension AdapterExport {
+  /// `adapter_config.json`, with the members that all versions of peft since 0.4 know, and the patterns if they are needed.
+  package var configuration: JSONValue {
+    var object: JSONObject = [
+      "base_model_name_or_path": options.baseModel.map { .string($0) } ?? .null,
+      "bias": hasBiases ? "all" : "none",
+      "fan_in_fan_out": .bool(updates.contains { $0.kind == .transposed }),
+      "inference_mode": true, "init_lora_weights": true, "layers_pattern": .null, "layers_to_transform": .null,
+      "lora_alpha": JSONValue(rank), "lora_dropout": .number(0),
+      "modules_to_save": savedModules.isEmpty ? .null : .array(savedModules.map { .string($0) }),
+      "peft_type": "LORA", "r": JSONValue(rank), "revision": .null,
+      "target_modules": .array(targetModules.map { .string($0) }), "task_type": taskType.map { .string($0) } ?? .null,
+    ]
+    if hasRankPattern {
+      let ranks = updates.filter { $0.rank != rank }.map { (prefix + $0.module, JSONValue($0.rank)) }
+      object["rank_pattern"] = .object(JSONObject(ranks))
+      object["alpha_pattern"] = .object(JSONObject(ranks))
+    }
+    return .object(object)
+  }
+
+  /// The last components of the modules' names where every module that ends so is updated; else whole names.
+  private var targetModules: [String] {
+    let updated = Set(updates.map { ExactString($0.module) })
+    let strays = Set(
+      modules.filter { !updated.contains(ExactString($0)) }.map { ExactString(AdaptableModules.lastComponent($0)) })
+    let names = updates.map { update in
+      let last = AdaptableModules.lastComponent(update.module)
+      // A number is no name: layers of a list have them.
+      return strays.contains(ExactString(last)) || last.allSatisfy(\.isNumber) ? prefix + update.module : last
+    }
+    return Set(names.map(ExactString.init)).map(\.text).sorted { $0.precedesInBytes($1) }
+  }
+}

@@ -1,0 +1,163 @@
+import TMPackByteIO
+import TMPackFactors
+import TMPackTensorKit
+
+extension QuantizedFactor {
+  /// What a tensor becomes at some setting.
+  package struct Encoding: Sendable {
+    /// nil for a tensor that is better left out.
+    package let factor: QuantizedFactor?
+    /// ‖v − decoded‖²; for low rank as `QuantizedLowRankFactor.squaredError` has it.
+    package let squaredError: Double
+
+    package var byteCount: Int { factor?.payload.count ?? 0 }
+  }
+
+  /// The codecs to choose between.
+  package enum Codec: Sendable, CaseIterable {
+    case lowRank, dense
+    /// Where there is nothing to put into one of the layers, the other alone.
+    case layered
+
+    /// Those that compete unless one is asked for: `layered` did not pay (Spec/decisions/0011).
+    package static let standard: Set<Codec> = [.lowRank, .dense]
+  }
+
+  /// The cheapest form at one slope: of nothing, low rank, entry-wise and both the one for which
+  /// squared error + price · bits is least, by encoding them.
+  ///
+  /// - Parameters:
+  ///   - values: lends the elements, finite, `rows` × `columns` ≥ 1 of them; not called where they are not needed.
+  ///   - vectors: the leading triplets, as many as there are or were affordable; nil for what is no matrix.
+  ///   - energy: ‖v‖².
+  ///   - overhead: bytes that an entry takes beside the payload.
+  ///   - codecs: the candidates beside leaving it out.
+  package static func encode(
+    _ values: (_ body: (UnsafeBufferPointer<Float>) -> Void) throws(StorageError) -> Void, rows: Int, columns: Int,
+    vectors: SingularVectors?, energy: Double,
+    at point: RateSetting.Point, overhead: Int = 0, codecs: Set<Codec> = Codec.standard
+  ) throws(StorageError) -> Encoding {
+    var best = Encoding(factor: nil, squaredError: energy)
+    guard energy > 0, point.step > 0, point.step.isFinite else { return best }
+    let price = 8 * point.price
+    func consider(_ encoding: Encoding) {
+      func cost(_ e: Encoding) -> Double {
+        guard e.factor == nil else { return e.squaredError + price * Double(e.byteCount + overhead) }
+        return point.mayBeLeftOut ? e.squaredError : .infinity
+      }
+      if cost(encoding) < cost(best) { best = encoding }
+    }
+    var lowRankSymbols = Int.max
+    if codecs.contains(.lowRank), let vectors,
+      let factor = QuantizedLowRankFactor(
+        quantizing: vectors, rank: point.rank, step: point.step, leastGain: point.mayBeLeftOut ? point.price : 0)
+    {
+      lowRankSymbols = factor.rank * (rows + columns)
+      consider(
+        Encoding(factor: .lowRank(factor), squaredError: factor.squaredError(against: vectors, energy: energy)))
+    }
+    // At equal step the entry-wise quantiser wins only where low rank has to code about as many numbers.
+    if codecs.contains(.layered) {
+      try values { values in
+        for encoding in layers(of: values, rows: rows, columns: columns, vectors, energy, at: point) {
+          consider(encoding)
+        }
+      }
+    }
+    if codecs.contains(.dense), vectors == nil || !codecs.contains(.lowRank) || lowRankSymbols > rows * columns / 4,
+      vectors == nil || point.rank >= min(rows, columns) || lowRankSymbols >= rows * columns
+    {
+      try values { values in
+        guard let factor = QuantizedDenseFactor(quantizing: values, rows: rows, columns: columns, step: point.step)
+        else { return }
+        consider(Encoding(factor: .dense(factor), squaredError: factor.squaredError(against: values)))
+      }
+    }
+    return best
+  }
+}
+
+extension QuantizedFactor {
+  /// What was decided of a tensor, beside the step.
+  package enum Form: Sendable, Hashable {
+    case lowRank(rank: Int, Quantizer)
+    case dense
+    case layered(rank: Int, Quantizer)
+  }
+
+  package var form: Form {
+    switch self {
+    case .lowRank(let factor): .lowRank(rank: factor.rank, factor.quantizer)
+    case .dense: .dense
+    case .layered(let factor): .layered(rank: factor.lowRank.rank, factor.lowRank.quantizer)
+    }
+  }
+
+  /// The tensor in a given form: with nothing left to decide, what it takes and loses changes smoothly with the step.
+  ///
+  /// - Parameters: as above; of the components fewer are left where steps are too coarse for them.
+  package static func encode(
+    _ values: (_ body: (UnsafeBufferPointer<Float>) -> Void) throws(StorageError) -> Void, rows: Int, columns: Int,
+    vectors: SingularVectors?, energy: Double, as form: Form?, step: Double
+  ) throws(StorageError) -> Encoding {
+    var result = Encoding(factor: nil, squaredError: energy)
+    func lowRank(_ rank: Int, _ quantizer: Quantizer) -> QuantizedLowRankFactor? {
+      vectors.flatMap { QuantizedLowRankFactor(quantizing: $0, rank: rank, step: step, quantizer: quantizer) }
+    }
+    guard energy > 0, step > 0, step.isFinite else { return result }
+    switch form {
+    case nil: break
+    case .lowRank(let rank, let quantizer):
+      if let vectors, let factor = lowRank(rank, quantizer) {
+        result = Encoding(
+          factor: .lowRank(factor), squaredError: factor.squaredError(against: vectors, energy: energy))
+      }
+    case .dense:
+      try values { values in
+        if let factor = QuantizedDenseFactor(quantizing: values, rows: rows, columns: columns, step: step) {
+          result = Encoding(factor: .dense(factor), squaredError: factor.squaredError(against: values))
+        }
+      }
+    case .layered(let rank, let quantizer):
+      guard let vectors, let base = lowRank(rank, quantizer) else { break }
+      result = Encoding(factor: .lowRank(base), squaredError: base.squaredError(against: vectors, energy: energy))
+      try values { values in
+        if let layered = QuantizedLayeredFactor.encode(values, over: base, step: step) {
+          result = Encoding(factor: .layered(layered.factor), squaredError: layered.squaredError)
+        }
+      }
+    }
+    return result
+  }
+}
+
+extension QuantizedFactor {
+  /// Low rank and the rest of it, with all the components that pay by themselves, half of them, and a quarter; or what there
+  /// is of the layers, where there are not both.
+  private static func layers(
+    of values: UnsafeBufferPointer<Float>, rows: Int, columns: Int, _ vectors: SingularVectors?, _ energy: Double,
+    at point: RateSetting.Point
+  ) -> [Encoding] {
+    func lowRank(_ rank: Int) -> QuantizedLowRankFactor? {
+      vectors.flatMap {
+        QuantizedLowRankFactor(
+          quantizing: $0, rank: rank, step: point.step, leastGain: point.mayBeLeftOut ? point.price : 0)
+      }
+    }
+    guard let vectors, let whole = lowRank(point.rank) else {
+      let factor = QuantizedDenseFactor(quantizing: values, rows: rows, columns: columns, step: point.step)
+      return factor.map { [Encoding(factor: .dense($0), squaredError: $0.squaredError(against: values))] } ?? []
+    }
+    let ranks = [whole.rank / 2, whole.rank / 4].filter { $0 > 0 }
+    var encodings: [Encoding] = []
+    for base in [whole] + ranks.compactMap(lowRank) {
+      guard let layered = QuantizedLayeredFactor.encode(values, over: base, step: point.step) else { continue }
+      encodings.append(Encoding(factor: .layered(layered.factor), squaredError: layered.squaredError))
+    }
+    if encodings.isEmpty {
+      encodings.append(
+        Encoding(factor: .lowRank(whole), squaredError: whole.squaredError(against: vectors, energy: energy)))
+    }
+    return encodings
+  }
+}

@@ -1,0 +1,104 @@
+import TMPackTensorKit
+
+/// A factor times a router weight, ready to be added to its tensor a run of elements at a time.
+///
+/// Runs may be added in any order and from several threads: what each element becomes does not depend on it.
+package struct WeightedFactor: Sendable {
+  private enum Form: Sendable {
+    case product(LowRankProduct)
+    case sparse(positions: [Int], values: [Float], gain: Float)
+    case dense(DenseFactor)
+    case quantizedDense(QuantizedDenseFactor)
+    /// The one, then the other.
+    case layered(LowRankProduct, residual: QuantizedDenseFactor)
+    case masked(MaskedFactor)
+  }
+
+  private let form: Form
+  private let weight: Float
+
+  /// - Complexity: of a low-rank factor, holds rank · (rows + columns) floats; of a sparse one, 12 bytes an element.
+  package init(_ factor: Factor, weight: Float) {
+    self.weight = weight
+    form =
+      switch factor {
+      case .lowRank(let factor): .product(factor.product(weight: weight))
+      case .quantized(.lowRank(let factor)): .product(factor.product(weight: weight))
+      case .quantized(.dense(let factor)): .quantizedDense(factor)
+      case .quantized(.layered(let factor)):
+        .layered(factor.lowRank.product(weight: weight), residual: factor.residual)
+      case .masked(let factor): .masked(factor)
+      case .dense(let factor): .dense(factor)
+      case .sparse(let factor):
+        .sparse(positions: factor.allPositions, values: factor.allValues, gain: weight * factor.scale)
+      }
+  }
+
+  /// The factor as a product; nil for one that is not of low rank.
+  package var product: LowRankProduct? { if case .product(let product) = form { product } else { nil } }
+
+  /// A good length for runs of a tensor of `count` elements: about `target`, and as many rows as the kernels like to
+  /// work on at once, an even number, so that runs begin where any factor allows.
+  package static func runLength(_ count: Int, about target: Int, granularity: Int) -> Int {
+    let step = 12 * granularity
+    return min(count, max(1, target / step) * step)
+  }
+
+  /// A granularity that suits any factor of a tensor of that shape.
+  package static func granularity(of shape: Shape) -> Int { shape.matrix?.columns ?? 2 }
+
+  /// Runs begin at multiples of this many elements, and end so or at the tensor's end.
+  package var granularity: Int {
+    switch form {
+    case .product(let product), .layered(let product, _): product.columns
+    case .sparse, .quantizedDense, .masked: 1
+    case .dense: 2  // Nibbles stay paired.
+    }
+  }
+
+  /// Adds the elements from `start` on to `run`.
+  package func add<Scalar: FactorAccumulator>(
+    to run: UnsafeMutableBufferPointer<Scalar>, from start: Int, using isa: InstructionSet = .best
+  ) {
+    guard let target = run.baseAddress, !run.isEmpty else { return }
+    precondition(start.isMultiple(of: granularity), "a run begins where the factor allows")
+    switch form {
+    case .product(let product): product.add(to: run, from: start, using: isa)
+    case .layered(let product, let residual):
+      product.add(to: run, from: start, using: isa)
+      residual.accumulate(weight: weight, into: run, from: start, using: isa)
+    case .sparse(let positions, let values, let gain):
+      let begin = positions.partitioningIndex { $0 >= start }
+      let end = positions.partitioningIndex { $0 >= start + run.count }
+      guard begin < end else { return }
+      withUnsafeTemporaryAllocation(of: Int.self, capacity: min(end - begin, 2048)) { places in
+        values.withUnsafeBufferPointer { values in
+          for first in stride(from: begin, to: end, by: places.count) {
+            let size = min(places.count, end - first)
+            for i in 0..<size { places[i] = positions[first + i] - start }
+            Scalar.accumulateSparse(
+              isa, target, places.baseAddress!, values.baseAddress! + first, count: size, gain: gain)
+          }
+        }
+      }
+    case .dense(let factor): factor.accumulate(weight: weight, into: run, from: start, using: isa)
+    case .quantizedDense(let factor): factor.accumulate(weight: weight, into: run, from: start, using: isa)
+    case .masked(let factor): factor.accumulate(weight: weight, into: run, from: start, using: isa)
+    }
+  }
+}
+
+extension LowRankProduct {
+  /// Adds the elements from `start` on, whole rows, of a product of scale 1.
+  fileprivate func add<Scalar: FactorAccumulator>(
+    to run: UnsafeMutableBufferPointer<Scalar>, from start: Int, using isa: InstructionSet
+  ) {
+    let count = run.count / columns
+    precondition(count * columns == run.count && scale == 1, "a run has whole rows")
+    left.withUnsafeBufferPointer { left in
+      Scalar.accumulateLowRank(
+        isa, run.baseAddress!, rows: count, columns: columns, left: left.baseAddress! + start / columns * rank,
+        right: right, rank: rank)
+    }
+  }
+}

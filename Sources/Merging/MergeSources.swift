@@ -1,0 +1,158 @@
+import TMPackByteIO
+import TMPackModels
+import TMPackTensorKit
+
+/// What is merged.
+package struct MergeSources: Sendable {
+  /// A fine-tuned model under its name.
+  package struct Expert: Sendable {
+    package let name: String
+    package let source: any TensorSource
+    /// What was measured of the expert on data, for the methods that ask for it: tensors of the names of its own.
+    package let statistics: (any TensorSource)?
+
+    package init(name: String, source: any TensorSource, statistics: (any TensorSource)? = nil) {
+      self.name = name
+      self.source = source
+      self.statistics = statistics
+    }
+  }
+
+  package let base: any TensorSource
+  /// In declaration order.
+  package let experts: [Expert]
+  /// Of the whole base, also where only some of its tensors are merged.
+  package let layers: LayerPositions
+  /// Tensors that are equal to another in all models, which they are merged as.
+  var leaders: [ExactString: TensorInfo] = [:]
+
+  package init(base: any TensorSource, experts: [Expert]) {
+    self.base = base
+    self.experts = experts
+    layers = LayerPositions(names: base.tensors.map(\.name))
+  }
+
+  /// The same models, of which only some tensors are merged.
+  init(of whole: MergeSources, where predicate: (TensorInfo) -> Bool) {
+    base = TensorSelection(of: whole.base, where: predicate)
+    experts = whole.experts
+    layers = whole.layers
+    leaders = whole.leaders
+  }
+
+  /// The base's tensor with the experts' of the same dtype and shape; nil when it is not of a float dtype, has no
+  /// element, or no expert holds it: such a tensor is the base's in every merged model.
+  package func group(for info: TensorInfo) throws(StorageError) -> TensorGroup? {
+    guard let format = info.dtype.floatFormat, info.shape.elementCount > 0 else { return nil }
+    var members: [TensorGroup.Member] = []
+    for (index, expert) in experts.enumerated() {
+      guard let own = expert.source.tensor(named: info.name), own.matches(info) else { continue }
+      members.append(TensorGroup.Member(index: index, expert: expert, elements: StoredElements(own, of: expert.source)))
+    }
+    guard !members.isEmpty else { return nil }
+    return TensorGroup(info: info, format: format, base: StoredElements(info, of: base), members: members)
+  }
+}
+
+extension MergeSources {
+  /// Refuses experts that share nothing with the base: they would count for nothing, surely a mistake.
+  ///
+  /// - Parameter allowingUnmatched: whether experts may count for nothing in more than one of a hundred of their parameters.
+  /// - Throws: `shapeMismatch`, naming the first tensors that differ.
+  package func checkArchitectures(allowingUnmatched: Bool = false) throws(StorageError) {
+    for expert in experts {
+      try expert.source.checkArchitecture(as: expert.name, against: base.tensors)
+      let unmatched = UnmatchedParameters(of: expert.source, named: expert.name, in: base.tensors)
+      if unmatched.share > UnmatchedParameters.tolerated, !allowingUnmatched {
+        throw unmatched.error(remedy: "--allow-unmatched merges the rest")
+      }
+    }
+  }
+
+  /// Refuses models that keep weights as codes: those are no numbers, whose sums mean nothing.
+  package func refuseCodes() throws(StorageError) {
+    try Quantization(of: base).refuse("merged")
+    for expert in experts {
+      try located(expert: expert.name) { () throws(StorageError) in
+        try Quantization(of: expert.source).refuse("merged")
+      }
+    }
+  }
+
+  /// What a person should know of what is merged: tensors that an expert lacks or has otherwise, or has alone.
+  package var notes: [String] {
+    experts.flatMap { expert in
+      let floats = base.tensors.filter { $0.dtype.floatFormat != nil }
+      let other = floats.filter { expert.source.tensor(named: $0.name)?.matches($0) != true }
+      let alone = expert.source.tensors.filter { base.tensor(named: $0.name) == nil }
+      var notes: [String] = []
+      if let first = other.first {
+        notes.append(
+          "\(expert.name) is left out for \(other.count) of the base's \(floats.count) tensors, which it lacks or has in another shape or dtype: \(Self.listed(other, first))"
+        )
+      }
+      if let first = alone.first {
+        notes.append(
+          "\(alone.count) tensors of \(expert.name) that the base lacks are left out: \(Self.listed(alone, first))")
+      }
+      return notes
+    }
+  }
+
+  private static func listed(_ tensors: [TensorInfo], _ first: TensorInfo) -> String {
+    tensors.count == 1 ? first.name : "\(first.name), …"
+  }
+}
+
+extension TensorSource {
+  /// Refuses an expert that has none of the model's weights, naming the first of them.
+  package func checkArchitecture(as expert: String, against model: [TensorInfo]) throws(StorageError) {
+    // Tensors of positions and the like say nothing: models of any dtype have them in common.
+    let floats = model.filter { $0.dtype.floatFormat != nil }
+    let weights = floats.isEmpty ? model : floats
+    guard let first = weights.first, !tensors.isEmpty else { return }
+    if weights.contains(where: { tensor(named: $0.name)?.matches($0) == true }) { return }
+    let own = tensor(named: first.name)
+    if let own, own.shape == first.shape {
+      throw StorageError(
+        .shapeMismatch,
+        "is of another dtype, \(own.dtype.rawValue) where the shared model is \(first.dtype.rawValue): convert one of them first, with convert --dtype",
+        file: label, expert: expert, tensor: first.name)
+    }
+    let found = own.map { "\($0.dtype.rawValue) \($0.shape)" } ?? "absent"
+    throw StorageError(
+      .shapeMismatch,
+      "is of another architecture: no tensor agrees with the shared model's; the first, \(first.dtype.rawValue) \(first.shape), is \(found) here",
+      file: label, expert: expert, tensor: first.name)
+  }
+}
+
+/// The elements of one tensor of a source, read some at a time where the source can, all at once where not.
+package final class StoredElements {
+  package let info: TensorInfo
+  package let source: any TensorSource
+  private let format: FloatFormat
+  /// All of it, for a source without `piece`.
+  private var whole: TensorBytes?
+
+  /// - Precondition: the tensor is of a float dtype.
+  init(_ info: TensorInfo, of source: any TensorSource) {
+    guard let format = info.dtype.floatFormat else { preconditionFailure("floats only") }
+    self.info = info
+    self.source = source
+    self.format = format
+  }
+
+  package func read(
+    _ range: Range<Int>, into values: UnsafeMutableBufferPointer<Double>
+  ) throws(StorageError) {
+    let bytes = range.lowerBound * format.byteWidth..<range.upperBound * format.byteWidth
+    if whole == nil, let piece = try source.piece(bytes, of: info) {
+      return piece.withUnsafeBytes { format.widen($0, into: values) }
+    }
+    let all: TensorBytes
+    if let whole { all = whole } else { all = try source.bytes(of: info) }
+    whole = all
+    try all.withBytes { format.widen(UnsafeRawBufferPointer(rebasing: $0[bytes]), into: values) }
+  }
+}

@@ -1,0 +1,50 @@
+import TMPackByteIO
+import TMPackParallel
+import TMPackTensorKit
+
+/// A merged model as it is computed: one tensor at a time, when it is read.
+///
+/// Sums are kept in binary64 and rounded once to the base's dtype. Experts that lack a tensor, or have it in another
+/// dtype or shape, are left out for it; tensors that are not of a float dtype are the base's, and so is a tensor with
+/// infinities or NaN that all have alike, such as a mask.
+/// Memory while reading one tensor: what the method needs for it.
+package struct SharedModelSource: TensorSource {
+  package let sources: MergeSources
+  package let method: any MergingMethod
+
+  /// - Parameter pipeline: for what the method must know before the first tensor is read.
+  /// - Throws: `unsupportedFeature` for models that keep weights as codes; what the method's `prepared` throws.
+  package init(
+    _ sources: MergeSources, method: any MergingMethod, pipeline: OrderedPipeline = .automatic
+  ) throws(StorageError) {
+    if method.readsExperts { try sources.refuseCodes() }
+    self.sources = method.readsExperts ? try sources.withTies() : sources
+    self.method = try method.prepared(for: self.sources, pipeline: pipeline)
+  }
+
+  package var tensors: [TensorInfo] { sources.base.tensors }
+  package var metadata: [String: String] { sources.base.metadata }
+  package var typedMetadata: TypedMetadata { sources.base.typedMetadata }
+  package var ties: [String: String] { method.readsExperts ? [:] : sources.base.ties }
+  package var label: String { sources.base.label }
+
+  package func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+    let info = sources.leaders[ExactString(info.name)] ?? info
+    guard method.readsExperts, let group = try sources.group(for: info) else {
+      return try sources.base.read(info, into: destination)
+    }
+    try located(tensor: info.name) { () throws(StorageError) in
+      var failure: StorageError?
+      do throws(StorageError) { try method.merge(group, into: MergedTensor(destination, of: group)) } catch {
+        guard error.code == .nonFinite else { throw error }
+        failure = error
+      }
+      // Only then, so that finite tensors are read once.
+      let isFinite = group.format.firstNonFinite(UnsafeRawBufferPointer(destination)) == nil
+      if failure != nil || !isFinite, try group.equalsBase() {
+        return try sources.base.read(info, into: destination)
+      }
+      if let failure { throw failure }
+    }
+  }
+}

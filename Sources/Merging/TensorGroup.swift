@@ -1,0 +1,167 @@
+import TMPackByteIO
+import TMPackTensorKit
+
+/// A tensor of the base with those of the experts that hold it in the same dtype and shape.
+///
+/// Elements are given in binary64. For use by one thread.
+package struct TensorGroup {
+  /// An expert that holds the tensor.
+  package struct Member {
+    /// In declaration order among all experts.
+    package let index: Int
+    let expert: MergeSources.Expert
+    let elements: StoredElements
+
+    package var name: String { expert.name }
+  }
+
+  /// Some elements, of the base and of every member, side by side.
+  package struct Chunk {
+    /// Which elements of the tensor.
+    package let range: Range<Int>
+    package let base: UnsafeBufferPointer<Double>
+    /// One for each member: its own elements, or their difference from the base's.
+    package let members: [UnsafeMutableBufferPointer<Double>]
+    /// Room for as many elements, for what is to be written. Its content is arbitrary.
+    package let result: UnsafeMutableBufferPointer<Double>
+
+    package var count: Int { range.count }
+  }
+
+  package let info: TensorInfo
+  package let format: FloatFormat
+  package let base: StoredElements
+  /// At least one; in declaration order.
+  package let members: [Member]
+
+  package var count: Int { info.shape.elementCount }
+  package var names: [String] { members.map(\.name) }
+
+  /// The tensor as a matrix of `[d₀, rest]`; nil for fewer than two dimensions.
+  package var matrix: (rows: Int, columns: Int)? {
+    let dimensions = info.shape.dimensions
+    guard dimensions.count >= 2 else { return nil }
+    return (dimensions[0], count / dimensions[0])
+  }
+
+  /// Whether every member has the base's own bytes. Memory: two of the tensors.
+  package func equalsBase() throws(StorageError) -> Bool {
+    let base = try base.source.bytes(of: info)
+    for member in members {
+      let own = try located(expert: member.name) { () throws(StorageError) in
+        try member.elements.source.bytes(of: member.elements.info)
+      }
+      guard base.hasSameBytes(as: own) else { return false }
+    }
+    return true
+  }
+
+  /// Goes through all elements once, in order.
+  ///
+  /// Memory: members + 2 times the elements of a chunk, at most 16 MiB in all unless `multiple` asks for more.
+  /// - Parameters:
+  ///   - multiple: every chunk but the last has a multiple of this many elements.
+  ///   - body: may change the members' elements in the chunk.
+  package func forEachChunk(
+    ofMultiple multiple: Int = 1, _ body: (Chunk) throws(StorageError) -> Void
+  ) throws(StorageError) {
+    try forEachChunk(multiple, subtractingBase: false, body)
+  }
+
+  /// `forEachChunk` with the members' task vectors, θₜ − θ₀, in place of their elements.
+  package func forEachTaskVectorChunk(
+    ofMultiple multiple: Int = 1, _ body: (Chunk) throws(StorageError) -> Void
+  ) throws(StorageError) {
+    try forEachChunk(multiple, subtractingBase: true, body)
+  }
+
+  private func forEachChunk(
+    _ multiple: Int, subtractingBase: Bool, _ body: (Chunk) throws(StorageError) -> Void
+  ) throws(StorageError) {
+    let panels = members.count + 2
+    let room = min(count, max(1 << 12, min(1 << 16, (1 << 21) / panels)))
+    let capacity = min(count, (room + multiple - 1) / multiple * multiple)
+    let memory = UnsafeMutableBufferPointer<Double>.allocate(capacity: panels * capacity)
+    memory.initialize(repeating: 0)
+    defer { memory.deallocate() }
+    var begin = 0
+    while begin < count {
+      let range = begin..<min(begin + capacity, count)
+      let parts = (0..<panels).map {
+        UnsafeMutableBufferPointer(rebasing: memory[$0 * capacity..<$0 * capacity + range.count])
+      }
+      let baseElements = parts[panels - 2]
+      try base.read(range, into: baseElements)
+      for (member, part) in zip(members, parts) {
+        try located(expert: member.name) { () throws(StorageError) in try member.elements.read(range, into: part) }
+        if subtractingBase {
+          // What is equal did not change, infinities and NaN too.
+          for i in part.indices {
+            let (own, base) = (part[i], baseElements[i])
+            part[i] = own == base || own.isNaN && base.isNaN ? 0 : own - base
+          }
+        }
+      }
+      try body(
+        Chunk(
+          range: range, base: UnsafeBufferPointer(baseElements), members: Array(parts.prefix(members.count)),
+          result: parts[panels - 1]))
+      begin = range.upperBound
+    }
+  }
+}
+
+/// Where a merged tensor goes: every element is written once, rounded once to the tensor's dtype.
+package struct MergedTensor {
+  private let destination: UnsafeMutableRawBufferPointer
+  private let format: FloatFormat
+  private let base: StoredElements
+  /// What the merged task vector is multiplied by before it is written.
+  private var taskVectorScale = 1.0
+
+  init(_ destination: UnsafeMutableRawBufferPointer, of group: TensorGroup) {
+    self.destination = destination
+    format = group.format
+    base = group.base
+  }
+
+  /// The same place, for a model whose difference from the base is `scale` times that of the one that is written.
+  func scalingTaskVector(by scale: Double) -> MergedTensor {
+    var scaled = self
+    scaled.taskVectorScale *= scale
+    return scaled
+  }
+
+  /// Sets the elements of `range`.
+  package func write(_ values: UnsafeBufferPointer<Double>, at range: Range<Int>) throws(StorageError) {
+    guard taskVectorScale == 1 else { return try writeScaled(values, at: range) }
+    place(values, at: range)
+  }
+
+  private func writeScaled(_ values: UnsafeBufferPointer<Double>, at range: Range<Int>) throws(StorageError) {
+    let scaled = UnsafeMutableBufferPointer<Double>.allocate(capacity: range.count)
+    scaled.initialize(repeating: 0)
+    defer { scaled.deallocate() }
+    try base.read(range, into: scaled)
+    // What is equal did not change, infinities too.
+    for i in scaled.indices where values[i] != scaled[i] { scaled[i] += taskVectorScale * (values[i] - scaled[i]) }
+    place(UnsafeBufferPointer(scaled), at: range)
+  }
+
+  private func place(_ values: UnsafeBufferPointer<Double>, at range: Range<Int>) {
+    let bytes = range.lowerBound * format.byteWidth..<range.upperBound * format.byteWidth
+    format.round(values, into: UnsafeMutableRawBufferPointer(rebasing: destination[bytes]))
+  }
+
+  /// Sets the elements of a chunk to those in its `result`.
+  package func writeResult(of chunk: TensorGroup.Chunk) throws(StorageError) {
+    try write(UnsafeBufferPointer(chunk.result), at: chunk.range)
+  }
+}
+
+extension MergedTensor {
+  /// Sets all elements.
+  package func write(_ values: [Double]) throws(StorageError) {
+    try values.withUnsafeBufferPointer { values throws(StorageError) in try write(values, at: 0..<values.count) }
+  }
+}

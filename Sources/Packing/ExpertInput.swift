@@ -1,0 +1,104 @@
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackDigests
+import TMPackFactors
+import TMPackMerging
+import TMPackModels
+import TMPackTensorKit
+
+/// A fine-tuned checkpoint to be packed under a name.
+package struct ExpertInput: Sendable {
+  package let name: String
+  package let checkpoint: Checkpoint
+  /// The checkpoint's tensors, if it is an adapter on a base.
+  let adapted: AdaptedSource?
+  /// By which its tensors have other names than the adapter's, the outermost first.
+  private let views: [AlignedSource]
+  /// What was measured of the expert on data, for the merging methods that ask for it.
+  package let statistics: (any TensorSource)?
+
+  /// What its tensors were called before they were seen under a model's names.
+  private let ownNames: NameRecord?
+
+  /// - Throws: `malformed` for a name that breaks the rules of `ExpertName`.
+  package init(name: String, checkpoint: Checkpoint, statistics: (any TensorSource)? = nil) throws(StorageError) {
+    try self.init(name: name, checkpoint: checkpoint, statistics: statistics, ownNames: nil)
+  }
+
+  private init(
+    name: String, checkpoint: Checkpoint, statistics: (any TensorSource)?, ownNames: NameRecord?
+  ) throws(StorageError) {
+    try ExpertName.check(name)
+    self.name = name
+    self.checkpoint = checkpoint
+    self.statistics = statistics
+    self.ownNames = ownNames
+    var (source, views) = (checkpoint.source, [AlignedSource]())
+    while let view = source as? AlignedSource {
+      views.append(view)
+      source = view.source
+    }
+    self.views = views
+    adapted = source as? AdaptedSource
+  }
+
+  /// The expert under the names of a model's tensors, where it has others for the same: of another version of a library, of a
+  /// wrapper, or with matrices fused that are apart there (`Spec/names.md`). What is not found there keeps its name.
+  package func aligned(
+    to tensors: [TensorInfo], architectures: [String] = []
+  ) throws(StorageError) -> ExpertInput {
+    let source = try checkpoint.source.aligned(
+      to: tensors, architectures: architectures + ModelArchitecture(of: checkpoint).names)
+    guard let view = source as? AlignedSource, view.ownNames != nil else { return self }
+    return try ExpertInput(
+      name: name, checkpoint: checkpoint.replacing(source),
+      statistics: statistics.map { measured throws(StorageError) in
+        try located(expert: name) { () throws(StorageError) in try view.renamed(statistics: measured) }
+      }, ownNames: view.ownNames)
+  }
+
+  /// As `aligned(to:architectures:)`, to another checkpoint.
+  package func aligned(to model: Checkpoint) throws(StorageError) -> ExpertInput {
+    try aligned(to: model.source.tensors, architectures: ModelArchitecture(of: model).names)
+  }
+
+  /// The expert in the dtypes of the model that it is to be compared with: see `MatchedDTypes`.
+  package func matchingDTypes(of tensors: [TensorInfo]) throws(StorageError) -> ExpertInput {
+    guard let source = try MatchedDTypes(checkpoint.source, as: tensors) else { return self }
+    return try ExpertInput(
+      name: name, checkpoint: checkpoint.replacing(source), statistics: statistics, ownNames: ownNames)
+  }
+
+  /// As an archive keeps it: the checkpoint's, and its own names where they are others there (TMP-6-31).
+  var recordedMetadata: [String: String] {
+    var metadata = checkpoint.source.metadata
+    metadata[NameRecord.key] = ownNames?.text
+    return metadata
+  }
+
+  /// All that is read of it: what no output must replace.
+  package var paths: [String] { [checkpoint.path] + [statistics].compactMap { $0?.label } }
+
+  /// What the expert adds to a shared tensor as a product of few components; nil when it is not known as one, or is added to
+  /// another tensor than the shared one.
+  package func product(of info: TensorInfo, against shared: SharedEntry) throws(StorageError) -> LowRankProduct? {
+    guard let adapted else { return nil }
+    var info = info
+    for view in views {
+      guard let whole = view.original(of: info) else { return nil }
+      info = whole
+    }
+    guard let product = try adapted.product(of: info) else { return nil }
+    let isAddedToShared = try adapted.unadapted(info).withBytes { Digest(of: $0) == shared.digest }
+    return isAddedToShared ? product : nil
+  }
+}
+
+extension MergeSources {
+  package init(base: Checkpoint, experts: [ExpertInput]) {
+    self.init(
+      base: base.source,
+      experts: experts.map { Expert(name: $0.name, source: $0.checkpoint.source, statistics: $0.statistics) })
+  }
+}

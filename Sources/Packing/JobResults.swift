@@ -1,0 +1,348 @@
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackDigests
+import TMPackFactors
+import TMPackJournal
+import TMPackTensorKit
+
+/// A tensor of an expert, and the shared tensor that its result was, or is to be, made against.
+package struct ExpertTensor: Sendable {
+  package let info: TensorInfo
+  /// nil where the shared model has none of that name.
+  package let base: Digest?
+
+  package init(_ info: TensorInfo, in shared: SharedManifest) {
+    self.info = info
+    base = shared.entry(named: info.name)?.digest
+  }
+
+  fileprivate func checkBase(_ reader: inout ByteReader) throws(StorageError) {
+    guard try reader.optionalDigest() == base else {
+      throw StorageError(
+        .malformed, "it was made against another shared model: a model has changed between the runs",
+        offset: reader.offset)
+    }
+  }
+}
+
+/// A job's result together with the digest of the shared tensor that it was made against: one of another shared model
+/// is none.
+package struct AgainstShared<Result: Sendable>: Sendable {
+  package let result: Result
+  package let base: Digest?
+}
+
+extension AgainstShared: JobResult where Result: JobResult, Result.Subject == TensorInfo {
+  package init(parsing reader: inout ByteReader, of subject: ExpertTensor) throws(StorageError) {
+    try subject.checkBase(&reader)
+    base = subject.base
+    result = try Result(parsing: &reader, of: subject.info)
+  }
+
+  package func write(to writer: inout ByteWriter) {
+    writer.optional(base)
+    result.write(to: &writer)
+  }
+}
+
+// MARK: Sources and the shared model
+
+extension SourceRecord: JobResult {
+  /// - Parameter subject: the file's path.
+  package init(parsing reader: inout ByteReader, of subject: String) throws(StorageError) {
+    let size = UInt64(try reader.count())
+    self.init(name: FileTree.lastComponent(subject), size: size, digest: try reader.digest())
+  }
+
+  package func write(to writer: inout ByteWriter) {
+    writer.integer(size)
+    writer.append(digest.bytes)
+  }
+}
+
+extension SharedTensorResult: JobResult {
+  package init(parsing reader: inout ByteReader, of subject: TensorInfo) throws(StorageError) {
+    let digest = try reader.digest()
+    let overflows = try reader.count()
+    let payload = try reader.optional { reader throws(StorageError) in
+      try EncodedPayload(parsing: &reader, size: subject.byteCount)
+    }
+    if let payload {
+      self.init(digest: digest, overflows: overflows, content: .embedded(payload))
+    } else {
+      self.init(digest: digest, overflows: overflows, content: .detached(CRC32(try reader.integer())))
+    }
+  }
+
+  package func write(to writer: inout ByteWriter) {
+    writer.append(digest.bytes)
+    writer.integer(UInt64(overflows))
+    writer.optional(payload) { $1.write(to: &$0) }
+    if case .detached(let checksum) = content { writer.integer(checksum.value) }
+  }
+}
+
+// MARK: Experts
+
+extension PackedTensor: JobResult {
+  package init(parsing reader: inout ByteReader, of subject: TensorInfo) throws(StorageError) {
+    let source = try reader.digest()
+    let content: Content
+    switch try reader.integer(UInt8.self) {
+    case 0: content = .unchanged
+    case 1:
+      let factor = try EncodedFactor(parsing: &reader)
+      let measures = FactorMeasures(norm: try reader.measure(), error: try reader.measure())
+      let correction = try reader.optional { reader throws(StorageError) in
+        try EncodedPayload(parsing: &reader, size: subject.byteCount)
+      }
+      content = .lossy(factor, measures, correction: correction)
+    case 2: content = .difference(try EncodedPayload(parsing: &reader, size: subject.byteCount))
+    case 3: content = .replaced(subject, try EncodedPayload(parsing: &reader, size: subject.byteCount))
+    default: throw StorageError(.malformed, "a packed tensor is of an unknown kind", offset: reader.offset)
+    }
+    self.init(name: subject.name, source: source, content: content)
+  }
+
+  package func write(to writer: inout ByteWriter) {
+    writer.append(source.bytes)
+    switch content {
+    case .unchanged: writer.integer(UInt8(0))
+    case .lossy(let factor, let measures, let correction):
+      writer.integer(UInt8(1))
+      factor.write(to: &writer)
+      writer.integer(measures.norm.value.bitPattern)
+      writer.integer(measures.error.value.bitPattern)
+      writer.optional(correction) { $1.write(to: &$0) }
+    case .difference(let payload):
+      writer.integer(UInt8(2))
+      payload.write(to: &writer)
+    case .replaced(_, let payload):
+      writer.integer(UInt8(3))
+      payload.write(to: &writer)
+    }
+  }
+}
+
+/// What a search of a rate needs to know of a tensor.
+package enum AnalysedTensor: Sendable {
+  case controlled(QuantizableTensor)
+  /// Stored in the same way at every rate, and small: what it takes shows only beside the others that it shares frames with.
+  case small(PackedTensor)
+  /// The same, and large: about so many bytes, or none.
+  case large(UInt64)
+}
+
+extension AnalysedTensor: JobResult {
+  package init(parsing reader: inout ByteReader, of subject: TensorInfo) throws(StorageError) {
+    switch try reader.integer(UInt8.self) {
+    case 0: self = .large(UInt64(try reader.count()))
+    case 2: self = .small(try PackedTensor(parsing: &reader, of: subject))
+    case 1:
+      let (rows, columns) = (try reader.count(), try reader.count())
+      let energy = Double(bitPattern: try reader.integer())
+      let rank = Int(try reader.integer(UInt32.self))
+      guard rows >= 1, columns >= 1, try rows.multiplied(by: columns, "a size") == subject.shape.elementCount,
+        rank <= min(rows, columns), energy.isFinite, energy >= 0
+      else { throw StorageError(.malformed, "an analysis is not of its tensor", offset: reader.offset) }
+      var vectors: SingularVectors?
+      if rank > 0 {
+        vectors = SingularVectors(
+          rows: rows, columns: columns, singularValues: try reader.numbers(rank), left: try reader.numbers(rank * rows),
+          right: try reader.numbers(rank * columns))
+      }
+      guard vectors?.areUnitVectors ?? true else {
+        throw StorageError(.malformed, "an analysis has no singular vectors", offset: reader.offset)
+      }
+      self = .controlled(QuantizableTensor(rows: rows, columns: columns, energy: energy, vectors: vectors))
+    default: throw StorageError(.malformed, "an analysis is of an unknown kind", offset: reader.offset)
+    }
+  }
+
+  package func write(to writer: inout ByteWriter) {
+    switch self {
+    case .large(let bytes):
+      writer.integer(UInt8(0))
+      writer.integer(bytes)
+    case .small(let packed):
+      writer.integer(UInt8(2))
+      packed.write(to: &writer)
+    case .controlled(let tensor):
+      writer.integer(UInt8(1))
+      writer.integer(UInt64(tensor.rows))
+      writer.integer(UInt64(tensor.columns))
+      writer.integer(tensor.energy.bitPattern)
+      writer.integer(UInt32(tensor.vectors?.rank ?? 0))
+      // The vectors come last, left and right, as `PreparedTensor` reads them.
+      if let vectors = tensor.vectors {
+        writer.numbers(vectors.singularValues)
+        writer.numbers(vectors.left)
+        writer.numbers(vectors.right)
+      }
+    }
+  }
+}
+
+extension SingularVectors {
+  /// Whether nothing is beyond what a decomposition gives.
+  fileprivate var areUnitVectors: Bool {
+    func areSmall(_ values: [Float]) -> Bool { values.reduce(true) { $0 && $1.magnitude < 2 } }
+    return singularValues.allSatisfy { $0.isFinite && $0 >= 0 } && areSmall(left) && areSmall(right)
+  }
+}
+
+/// A probe of a search of a rate, as far as one tensor is concerned: which tensor, and how fine.
+struct ProbedPoint: Sendable {
+  package let tensor: ExpertTensor
+  package let quality: Double
+  let fineness: Double
+}
+
+/// What a tensor becomes in a probe.
+struct ProbedTensor: Sendable {
+  package let point: ProbedPoint
+  /// ‖v − decoded‖²
+  package let squaredError: Double
+  /// nil for a tensor that is better left out.
+  package let factor: CodedFactor?
+}
+
+extension ProbedTensor: JobResult {
+  package init(parsing reader: inout ByteReader, of subject: ProbedPoint) throws(StorageError) {
+    point = subject
+    try subject.tensor.checkBase(&reader)
+    let (quality, fineness): (UInt64, UInt64) = (try reader.integer(), try reader.integer())
+    guard quality == subject.quality.bitPattern, fineness == subject.fineness.bitPattern else {
+      throw StorageError(.malformed, "a probe is of another search", offset: reader.offset)
+    }
+    squaredError = try reader.measure().value
+    factor = try reader.optional { reader throws(StorageError) in
+      try CodedFactor(parsing: &reader, of: subject.tensor.info)
+    }
+  }
+
+  package func write(to writer: inout ByteWriter) {
+    writer.optional(point.tensor.base)
+    writer.integer(point.quality.bitPattern)
+    writer.integer(point.fineness.bitPattern)
+    writer.integer(squaredError.bitPattern)
+    // The message comes last, as `KeptFactor` reads it.
+    writer.optional(factor) { $1.write(to: &$0) }
+  }
+}
+
+extension CodedFactor {
+  /// What is left of a record.
+  fileprivate init(parsing reader: inout ByteReader, of info: TensorInfo) throws(StorageError) {
+    let kind: UInt8 = try reader.integer()
+    (rows, columns) = (try reader.count(), try reader.count())
+    guard rows >= 1, columns >= 1, try rows.multiplied(by: columns, "a size") == info.shape.elementCount else {
+      throw StorageError(.malformed, "a factor is not of its tensor", offset: reader.offset)
+    }
+    let (rank, quantizer) = try reader.rankAndQuantizer()
+    switch kind {
+    case 1: form = .lowRank(rank: rank, quantizer)
+    case 2: form = .dense
+    case 3: form = .layered(rank: rank, quantizer)
+    default: throw StorageError(.malformed, "a factor is of an unknown kind", offset: reader.offset)
+    }
+    payload = [UInt8](try reader.take(reader.remaining))
+  }
+
+  fileprivate func write(to writer: inout ByteWriter) {
+    let (kind, rank, quantizer): (UInt8, Int, Quantizer) =
+      switch form {
+      case .lowRank(let rank, let quantizer): (1, rank, quantizer)
+      case .dense: (2, 0, .uniform)
+      case .layered(let rank, let quantizer): (3, rank, quantizer)
+      }
+    writer.integer(kind)
+    writer.integer(UInt64(rows))
+    writer.integer(UInt64(columns))
+    writer.rankAndQuantizer(rank, quantizer)
+    writer.append(payload)
+  }
+}
+
+extension EncodedFactor {
+  package init(parsing reader: inout ByteReader) throws(StorageError) {
+    switch try reader.integer(UInt8.self) {
+    case 0: self = .dropped
+    case 1:
+      let rank = Int(try reader.integer(UInt32.self))
+      self = .lowRank(
+        rank: rank, try reader.factorDType(), left: try EncodedPayload(parsing: &reader),
+        right: try EncodedPayload(parsing: &reader), scales: try EncodedPayload(parsing: &reader))
+    case 2:
+      let count = try reader.count()
+      self = .sparse(
+        count: count, try reader.factorDType(), positions: try EncodedPayload(parsing: &reader),
+        values: try EncodedPayload(parsing: &reader), scales: try EncodedPayload(parsing: &reader))
+    case 3:
+      self = .dense(
+        try reader.factorDType(), values: try EncodedPayload(parsing: &reader),
+        scales: try EncodedPayload(parsing: &reader))
+    case 4:
+      let (rank, quantizer) = try reader.rankAndQuantizer()
+      self = .quantizedLowRank(rank: rank, quantizer, try EncodedPayload(parsing: &reader))
+    case 5: self = .quantized(try EncodedPayload(parsing: &reader))
+    case 6:
+      let (rank, quantizer) = try reader.rankAndQuantizer()
+      self = .quantizedLayered(rank: rank, quantizer, try EncodedPayload(parsing: &reader))
+    case 7: self = .masked(mask: try EncodedPayload(parsing: &reader), vector: try EncodedPayload(parsing: &reader))
+    default: throw StorageError(.malformed, "a factor is of an unknown kind", offset: reader.offset)
+    }
+  }
+
+  package func write(to writer: inout ByteWriter) {
+    switch self {
+    case .dropped: writer.integer(UInt8(0))
+    case .lowRank(let rank, let dtype, let left, let right, let scales):
+      writer.integer(UInt8(1))
+      writer.integer(UInt32(rank))
+      writer.factorDType(dtype)
+      for payload in [left, right, scales] { payload.write(to: &writer) }
+    case .sparse(let count, let dtype, let positions, let values, let scales):
+      writer.integer(UInt8(2))
+      writer.integer(UInt64(count))
+      writer.factorDType(dtype)
+      for payload in [positions, values, scales] { payload.write(to: &writer) }
+    case .dense(let dtype, let values, let scales):
+      writer.integer(UInt8(3))
+      writer.factorDType(dtype)
+      for payload in [values, scales] { payload.write(to: &writer) }
+    case .quantizedLowRank(let rank, let quantizer, let payload):
+      writer.integer(UInt8(4))
+      writer.rankAndQuantizer(rank, quantizer)
+      payload.write(to: &writer)
+    case .quantized(let payload):
+      writer.integer(UInt8(5))
+      payload.write(to: &writer)
+    case .quantizedLayered(let rank, let quantizer, let payload):
+      writer.integer(UInt8(6))
+      writer.rankAndQuantizer(rank, quantizer)
+      payload.write(to: &writer)
+    case .masked(let mask, let vector):
+      writer.integer(UInt8(7))
+      for payload in [mask, vector] { payload.write(to: &writer) }
+    }
+  }
+}
+
+extension EncodedPayload {
+  /// - Throws: `malformed` unless the payload has that many bytes.
+  fileprivate init(parsing reader: inout ByteReader, size: Int) throws(StorageError) {
+    try self.init(parsing: &reader)
+    guard self.size == size else {
+      throw StorageError(.malformed, "a payload has \(self.size) bytes, not \(size)", offset: reader.offset)
+    }
+  }
+}
+
+extension ByteReader {
+  fileprivate mutating func measure() throws(StorageError) -> Measure {
+    let value = Double(bitPattern: try integer())
+    guard value.isFinite, value >= 0 else { throw StorageError(.malformed, "a measure is no number", offset: offset) }
+    return Measure(value)
+  }
+}

@@ -1,0 +1,31 @@
+import TMPackCheckpoints
+import TMPackJournal
+
+/// The models of a packing.
+package struct PackInputs: Sendable {
+  /// The shared model, or what has its tensors' names and files when it is merged.
+  package let shared: Checkpoint
+  /// What adapters are for; nil where a shared model is given instead.
+  package let base: Checkpoint?
+  package let experts: [ExpertInput]
+
+  /// All that is read: an adapter's expert depends on the base, also where the shared model is another.
+  package var checkpoints: [Checkpoint] { [shared] + [base].compactMap { $0 } + experts.map(\.checkpoint) }
+
+  /// Those that the sections of the archive are made of.
+  var recorded: [Checkpoint] { [shared] + experts.map(\.checkpoint) }
+
+  /// The weight files of those recorded, each once, in the order of their jobs.
+  package var recordedFiles: [String] { SourceDigests.paths(of: recorded) }
+
+  /// What the output must not replace.
+  package var paths: [String] { [shared.path] + [base].compactMap { $0?.path } + experts.flatMap(\.paths) }
+}
+
+extension JobNames {
+  package init(_ inputs: PackInputs) {
+    self.init(
+      paths: inputs.recordedFiles, shared: inputs.shared.source,
+      experts: inputs.experts.map { ($0.name, $0.checkpoint.source) })
+  }
+}

@@ -1,0 +1,114 @@
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackDigests
+import TMPackFactors
+import TMPackReading
+import TMPackTensorKit
+
+/// Makes the factor of a vector that is finite and not zero, as a reader will have it; nil when it is better left out. Deterministic.
+package typealias FactorMaker = @Sendable (borrowing ExclusiveVector, Shape) throws(StorageError) -> Factor?
+
+/// One tensor of one expert, ready to be written: the result of a job that needs no other tensor and no file.
+package struct PackedTensor: Sendable {
+  package let name: String
+  package let source: Digest
+  package let content: Content
+
+  package enum Content: Sendable {
+    case unchanged
+    case lossy(EncodedFactor, FactorMeasures, correction: EncodedPayload?)
+    case difference(EncodedPayload)
+    case replaced(TensorInfo, EncodedPayload)
+  }
+
+  package init(name: String, source: Digest, content: Content) {
+    self.name = name
+    self.source = source
+    self.content = content
+  }
+
+  /// Packs a tensor of an expert.
+  ///
+  /// Memory: the exclusive vector in binary32, its decoded factor, and the factor.
+  /// - Parameters:
+  ///   - info: of the expert's tensor, `bytes` its bytes.
+  ///   - base: the shared tensor of that name as it is stored; nil when there is none. Its bytes are asked for at most once.
+  ///   - makeFactor: approximates the tensor, if its dtype is float; nil keeps it exactly.
+  ///   - product: what the expert adds to the shared tensor, if that is known; asked for at most once.
+  ///   - isCorrected: whether a factor goes with what makes it exact (TMP-6-17).
+  /// - Throws: `nonFinite` for a NaN or an infinity in a tensor that is to be approximated.
+  package init(
+    _ info: TensorInfo, _ bytes: UnsafeRawBufferPointer, base: SharedEntry?,
+    baseBytes: () throws(StorageError) -> TensorBytes, makeFactor: FactorMaker?,
+    product: () throws(StorageError) -> LowRankProduct? = { nil }, isCorrected: Bool = false, level: Int
+  ) throws(StorageError) {
+    name = info.name
+    source = Digest(of: bytes)
+    guard let base, base.info.matches(info) else {
+      content = .replaced(info, EncodedPayload(tensor: bytes, dtype: info.dtype, level: level))
+      return
+    }
+    // Whatever its numbers: nothing of it is approximated.
+    if source == base.digest || info.byteCount == 0 {
+      content = .unchanged
+      return
+    }
+    if let makeFactor, let format = info.dtype.floatFormat {
+      try Self.refuseNonFinite(bytes, format)
+      content = try Self.lossy(
+        makeFactor, base.info, format, bytes, try baseBytes(), product, isCorrected, level: level)
+      return
+    }
+    content = .difference(
+      try EncodedPayload(differenceOf: bytes, against: try baseBytes(), dtype: info.dtype, level: level))
+  }
+
+  private static func lossy(
+    _ makeFactor: FactorMaker, _ info: TensorInfo, _ format: FloatFormat, _ bytes: UnsafeRawBufferPointer,
+    _ base: TensorBytes, _ product: () throws(StorageError) -> LowRankProduct?, _ isCorrected: Bool, level: Int
+  ) throws(StorageError) -> Content {
+    var vector = try ExclusiveVector(of: bytes, against: base, format)
+    guard let index = vector.firstNonFinite else {
+      if vector.isZero {
+        // The signs of zeros may differ.
+        guard isCorrected else { return .unchanged }
+        return .difference(try EncodedPayload(differenceOf: bytes, against: base, dtype: info.dtype, level: level))
+      }
+      vector.product = try product()
+      let factor = try makeFactor(vector, info.shape)
+      let correction =
+        isCorrected ? try ExactUpgrade(info).correction(of: bytes, shared: base, factor, level: level) : nil
+      guard let factor else { return .lossy(.dropped, vector.measuresOfNothing, correction: correction) }
+      return .lossy(EncodedFactor(factor, level: level), try vector.measures(of: factor), correction: correction)
+    }
+    throw StorageError(
+      .nonFinite,
+      "the difference from the shared model is not finite at element \(index); --lossless or --exclude keeps it exactly"
+    )
+  }
+
+  static func refuseNonFinite(_ bytes: UnsafeRawBufferPointer, _ format: FloatFormat) throws(StorageError) {
+    guard let index = format.firstNonFinite(bytes) else { return }
+    throw StorageError(
+      .nonFinite,
+      "element \(index) (byte \(index * format.byteWidth) of the tensor) is NaN or infinite; --lossless or --exclude keeps it exactly"
+    )
+  }
+}
+
+extension PackedTensor {
+  /// About what it will take in the archive, its entry included, its correction not.
+  package var storedBytes: UInt64 {
+    if case .unchanged = content { return 0 }
+    return UInt64(payloads.reduce(QuantizableTensor.entryOverhead) { $0 + $1.storedSize })
+  }
+
+  /// All but the correction.
+  package var payloads: [EncodedPayload] {
+    switch content {
+    case .unchanged: []
+    case .lossy(let factor, _, _): factor.payloads
+    case .difference(let payload), .replaced(_, let payload): [payload]
+    }
+  }
+}

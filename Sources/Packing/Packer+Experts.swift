@@ -1,0 +1,145 @@
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackDigests
+import TMPackMerging
+import TMPackReading
+import TMPackTensorKit
+
+extension Packer {
+  func writeExperts(
+    _ experts: [ExpertInput], _ digests: SourceDigests, to writer: ArchiveWriter, shared: (any TensorSource)?,
+    _ path: String, _ meter: inout ProgressMeter
+  ) throws(StorageError) -> [PackSummary.Note] {
+    guard let section = writer.sharedSection else { preconditionFailure("the shared model comes first") }
+    let tensors = SharedTensors(
+      section: section, payloads: try writer.payloads(), detached: shared, archivePath: path)
+    let makers = try withTALLMasks(
+      factorMakers(experts, tensors, writer, path, &meter), experts, base: shared, path, &meter)
+    var notes: [PackSummary.Note] = []
+    for (index, expert) in experts.enumerated() {
+      meter.stage = "packing \(expert.name)"
+      notes += try writeExpert(expert, number: index, digests, to: writer, shared: tensors, makers[index], &meter)
+    }
+    return notes
+  }
+
+  private func writeExpert(
+    _ expert: ExpertInput, number: Int, _ digests: SourceDigests, to writer: ArchiveWriter, shared: SharedTensors,
+    _ makeFactor: @escaping NamedFactorMaker, _ meter: inout ProgressMeter
+  ) throws(StorageError) -> [PackSummary.Note] {
+    let source = expert.checkpoint.source
+    let infos = source.tensors
+    let manifest = shared.manifest
+    let files = try placeFiles(of: expert, shared, in: writer)
+    var entries: [ExpertEntry] = []
+    var notes = NoteCounter()
+    try pipeline.runJobs(
+      infos.count, journal, key: { .packing(number, $0) },
+      subject: { ExpertTensor(infos[$0], in: manifest) }
+    ) { index throws(StorageError) in
+      let base = manifest.entry(named: infos[index].name)
+      return try packed(infos[index], of: expert, makeFactor, base: base) { () throws(StorageError) in
+        try shared.bytes(of: base!)
+      }
+    } consume: { index, result, _ throws(StorageError) in
+      let packed = result.result
+      if let entry = try place(packed, in: writer) { entries.append(entry) }
+      if let reason = noteReason(packed, infos[index], manifest.entry(named: packed.name)?.info) {
+        notes.add(reason, packed.name)
+      }
+      meter.advance(UInt64(infos[index].byteCount))
+    }
+    let absent = manifest.namesAbsent(from: source)
+    for name in absent { notes.add(.absentFromExpert, name) }
+    try writer.finishExpert(
+      named: expert.name,
+      ExpertManifest(
+        tensors: entries, absent: absent, files: files, metadata: expert.recordedMetadata,
+        provenance: digests.provenance(of: expert.checkpoint, options: options)))
+    return notes.notes(expert: expert.name)
+  }
+
+  /// Packs a tensor of an expert.
+  ///
+  /// - Parameters:
+  ///   - base: the shared tensor of that name, if there is one; `baseBytes` its bytes.
+  package func packed(
+    _ info: TensorInfo, of expert: ExpertInput, _ makeFactor: NamedFactorMaker, base: SharedEntry?,
+    baseBytes: () throws(StorageError) -> TensorBytes
+  ) throws(StorageError) -> AgainstShared<PackedTensor> {
+    let source = expert.checkpoint.source
+    let packed = try located(file: source.label, expert: expert.name, tensor: info.name) { () throws(StorageError) in
+      try source.bytes(of: info).withBytes { raw throws(StorageError) in
+        try PackedTensor(
+          info, raw, base: base, baseBytes: baseBytes, makeFactor: makeFactor(info.name),
+          product: { () throws(StorageError) in try expert.product(of: info, against: base!) },
+          isCorrected: storesCorrections, level: level)
+      }
+    }
+    return AgainstShared(result: packed, base: base?.digest)
+  }
+
+  package func place(_ packed: PackedTensor, in writer: ArchiveWriter) throws(StorageError) -> ExpertEntry? {
+    switch packed.content {
+    case .unchanged: return nil
+    case .lossy(let factor, let measures, let correction):
+      return ExpertEntry(
+        name: packed.name, source: packed.source, factor: try factor.place(in: writer), measures: measures,
+        correction: try correction.map { payload throws(StorageError) in try writer.place(payload, for: .correction) })
+    case .difference(let payload):
+      return ExpertEntry(
+        name: packed.name, source: packed.source, factor: .difference(payload: try writer.place(payload)), measures: nil
+      )
+    case .replaced(let info, let payload):
+      let factor = StoredFactor.replaced(dtype: info.dtype, shape: info.shape, payload: try writer.place(payload))
+      return ExpertEntry(name: packed.name, source: packed.source, factor: factor, measures: nil)
+    }
+  }
+
+  func noteReason(_ packed: PackedTensor, _ info: TensorInfo, _ base: TensorInfo?) -> PackSummary.Note.Reason? {
+    switch packed.content {
+    case .replaced:
+      guard let base else { return .absentFromBase }
+      return base.shape == info.shape ? .otherDType : .otherShape
+    case .difference: return info.dtype.floatFormat == nil ? .integer : nil
+    case .unchanged, .lossy: return nil
+    }
+  }
+
+  package func place(_ files: [CarriedFile], in writer: ArchiveWriter) throws(StorageError) -> [CarriedFileEntry] {
+    try files.map { file throws(StorageError) in
+      try place(try file.content.bytes(), name: file.name, in: writer)
+    }
+  }
+
+  /// A lone checkpoint is of the base's making: its configuration and tokenizer are the base's. An adapter's are those
+  /// that it has itself, and else the base's.
+  func placeFiles(
+    of expert: ExpertInput, _ shared: SharedTensors, in writer: ArchiveWriter
+  ) throws(StorageError) -> [CarriedFileEntry] {
+    let own = expert.checkpoint.carriedFiles
+    guard own.isEmpty || expert.adapted != nil else { return try place(own, in: writer) }
+    let inherited = shared.manifest.files.filter { file in !own.contains { $0.name == file.name } }
+    let entries =
+      try place(own, in: writer)
+      + inherited.map { file throws(StorageError) in
+        try place(try shared.bytes(of: file), name: file.name, in: writer)
+      }
+    return entries.sorted { $0.name < $1.name }
+  }
+
+  private func place(_ bytes: [UInt8], name: CarriedFileName, in writer: ArchiveWriter) throws(StorageError)
+    -> CarriedFileEntry
+  {
+    let payload = try writer.place(EncodedPayload(bytes, elementWidth: 1, level: level))
+    return CarriedFileEntry(name: name, digest: Digest(of: bytes), payload: payload)
+  }
+}
+
+extension SharedManifest {
+  /// Tensors of the shared model that an expert lacks.
+  func namesAbsent(from expert: any TensorSource) -> [String] {
+    tensors.map(\.info.name).filter { expert.tensor(named: $0) == nil }
+  }
+}

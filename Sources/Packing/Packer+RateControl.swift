@@ -1,0 +1,198 @@
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackDigests
+import TMPackFactors
+import TMPackMerging
+import TMPackReading
+import TMPackTensorKit
+
+/// The factor maker of a tensor, by name; nil for a tensor that is kept exactly.
+package typealias NamedFactorMaker = @Sendable (String) -> FactorMaker?
+
+extension Packer {
+  /// Whether a rate has to be found before anything is packed.
+  package var searchesRate: Bool { rate != nil && rate?.fixedQuality == nil }
+
+  /// How each expert's tensors are approximated. With a budget or an error target, finds out first what it allows.
+  func factorMakers(
+    _ experts: [ExpertInput], _ shared: SharedTensors, _ writer: ArchiveWriter, _ path: String,
+    _ meter: inout ProgressMeter
+  ) throws(StorageError) -> [NamedFactorMaker] {
+    guard let rate, rate.fixedQuality == nil else {
+      return experts.map { _ in maker(quality: self.rate?.fixedQuality) }
+    }
+    let scratch = try ScratchFile(besides: path)
+    var prepared: [PreparedExpert] = []
+    for (number, expert) in experts.enumerated() {
+      meter.stage = "analysing \(expert.name)"
+      prepared.append(try prepare(expert, number: number, experts.count, shared, scratch, &meter))
+    }
+    meter.stage = "fitting the rate"
+    var found: [RateProbe.Factors] = []
+    // A budget for the archive is one search, any other target one for each expert.
+    let isOneSearch = if case .archiveBytes = rate.target { true } else { false }
+    for numbers in isOneSearch ? [experts.indices] : experts.indices.map({ $0..<$0 + 1 }) {
+      let probe = RateProbe(
+        packer: self, experts: numbers.map { ($0, experts[$0], prepared[$0]) }, shared: shared, writer: writer,
+        scratch: scratch, rate: rate)
+      found += try probe.factors()
+    }
+    return found.map { factors in
+      maker { name in
+        guard let factor = factors[ExactString(name)] else { return nil }
+        return { _, _ throws(StorageError) in try factor.loaded() }
+      }
+    }
+  }
+
+  /// The rules, with the tensors that they leave to rate control at this quality; they are kept exactly without one.
+  package func maker(quality: Double?) -> NamedFactorMaker {
+    guard let rate, let quality else { return maker(controlled: nil) }
+    let setting = rate.setting(quality: quality)
+    let codecs = rate.quantizedCodecs
+    let controlled: FactorMaker = { vector, shape throws(StorageError) in
+      let tensor = try QuantizableTensor(vector, shape: shape, for: setting)
+      let encoding = try tensor.encoding(at: setting, codecs) { $0(vector.values) }
+      return try encoding.factor.map { factor throws(StorageError) in try Factor.quantized(factor).decoded() }
+    }
+    return maker { _ in controlled }
+  }
+
+  /// The rules, with `controlled` for the tensors that they leave to rate control.
+  package func maker(controlled: (@Sendable (String) -> FactorMaker?)?) -> NamedFactorMaker {
+    let rules = rules
+    return { name in
+      switch rules.treatment(of: name) {
+      case .exact: nil
+      case .factor(let plan):
+        { vector, shape throws(StorageError) in
+          try plan.encode(vector.values, shape: shape, known: vector.knownVectors).decoded()
+        }
+      case .controlled: controlled?(name)
+      case .tallMask: preconditionFailure("made of all experts together")
+      }
+    }
+  }
+
+  /// Computes the singular vectors of the tensors that rate control decides on.
+  private func prepare(
+    _ expert: ExpertInput, number: Int, _ expertCount: Int, _ shared: SharedTensors, _ scratch: ScratchFile,
+    _ meter: inout ProgressMeter
+  ) throws(StorageError) -> PreparedExpert {
+    let infos = expert.checkpoint.source.tensors
+    let demand = tripletDemand(infos, expertCount)
+    let manifest = shared.manifest
+    var tensors: [ExactString: PreparedTensor] = [:]
+    var small: [PackedTensor] = []
+    var largeBytes: UInt64 = 0
+    try pipeline.runJobs(
+      infos.count, journal, key: { .analysis(number, $0) },
+      subject: { ExpertTensor(infos[$0], in: manifest) }
+    ) { index throws(StorageError) in
+      let base = manifest.entry(named: infos[index].name)
+      return try analysed(infos[index], of: expert, demand, base: base) { () throws(StorageError) in
+        try shared.bytes(of: base!)
+      }
+    } consume: { index, analysed, stored throws(StorageError) in
+      switch analysed.result {
+      case .controlled(let tensor):
+        tensors[ExactString(infos[index].name)] = try PreparedTensor(tensor, in: stored, or: scratch)
+      case .small(let packed): small.append(packed)
+      case .large(let bytes): largeBytes += bytes
+      }
+      meter.advance(UInt64(infos[index].byteCount))
+    }
+    return PreparedExpert(tensors: tensors, small: small, largeBytes: largeBytes)
+  }
+
+  /// A prepared expert with other ranks for some tensors.
+  ///
+  /// - Parameter attempt: from 1; what a journal has of it is not done again.
+  func extended(
+    _ expert: RateProbe.Expert, _ ranks: [ExactString: Int], attempt: Int, _ shared: SharedTensors,
+    _ scratch: ScratchFile
+  ) throws(StorageError) -> PreparedExpert {
+    let places = expert.input.checkpoint.source.tensors.enumerated().filter {
+      ranks[ExactString($0.element.name)] != nil
+    }
+    let (number, input, prepared) = expert
+    let manifest = shared.manifest
+    var fresh: [ExactString: PreparedTensor] = [:]
+    try pipeline.runJobs(
+      places.count, journal, key: { .analysis(number, places[$0].offset, attempt: attempt) },
+      subject: { ExpertTensor(places[$0].element, in: manifest) }
+    ) { index throws(StorageError) in
+      let info = places[index].element
+      let base = manifest.entry(named: info.name)
+      // A spectrum that has misled once goes on doing so.
+      let rank = attempt == 1 ? ranks[ExactString(info.name)]! : .max
+      return try analysed(info, of: input, .atMost(rank), base: base) {
+        () throws(StorageError) in
+        try shared.bytes(of: base!)
+      }
+    } consume: { index, analysed, stored throws(StorageError) in
+      let name = places[index].element.name
+      guard case .controlled(let tensor) = analysed.result else {
+        throw StorageError(
+          .malformed, "a record says that the expert leaves it alone", expert: input.name, tensor: name)
+      }
+      fresh[ExactString(name)] = try PreparedTensor(tensor, in: stored, or: scratch)
+    }
+    return prepared.replacing(fresh)
+  }
+
+  /// What a search of a rate needs to know of a tensor of an expert.
+  ///
+  /// - Parameters:
+  ///   - demand: the most components that will be wanted.
+  ///   - base: the shared tensor of that name, if there is one; `baseBytes` its bytes.
+  package func analysed(
+    _ info: TensorInfo, of expert: ExpertInput, _ demand: QuantizableTensor.Demand, base: SharedEntry?,
+    baseBytes: () throws(StorageError) -> TensorBytes
+  ) throws(StorageError) -> AgainstShared<AnalysedTensor> {
+    let source = expert.checkpoint.source
+    let analysed = try located(file: source.label, expert: expert.name, tensor: info.name) {
+      () throws(StorageError) -> AnalysedTensor in
+      try source.bytes(of: info).withBytes { raw throws(StorageError) in
+        if case .controlled = rules.treatment(of: info.name), let format = info.dtype.floatFormat, let base,
+          base.info.matches(info)
+        {
+          if info.byteCount == 0 || Digest(of: raw) == base.digest { return .large(0) }
+          try PackedTensor.refuseNonFinite(raw, format)
+          var vector = try ExclusiveVector(of: raw, against: try baseBytes(), format)
+          if vector.isZero || vector.firstNonFinite != nil { return .large(0) }
+          vector.product = try expert.product(of: info, against: base)
+          return .controlled(try QuantizableTensor(vector, shape: info.shape, demand))
+        }
+        let packed = try PackedTensor(
+          info, raw, base: base, baseBytes: baseBytes, makeFactor: maker(controlled: nil)(info.name),
+          product: { () throws(StorageError) in try expert.product(of: info, against: base!) }, level: level)
+        return packed.storedBytes <= EncodedPayload.pooledSize ? .small(packed) : .large(packed.storedBytes)
+      }
+    }
+    return AgainstShared(result: analysed, base: base?.digest)
+  }
+
+  /// How many components a search starts with.
+  package func tripletDemand(_ infos: [TensorInfo], _ expertCount: Int) -> QuantizableTensor.Demand {
+    if let rate, case .error(let target) = rate.target {
+      .error(target, rate.objective)
+    } else {
+      .atMost(largestRank(infos, expertCount))
+    }
+  }
+
+  /// More components than a budget can pay for need not be computed.
+  package func largestRank(_ infos: [TensorInfo], _ expertCount: Int) -> Int {
+    let budget: UInt64
+    switch rate?.target {
+    case .bytesPerExpert(let bytes): budget = bytes
+    case .archiveBytes(let bytes): budget = bytes / UInt64(expertCount) * 2
+    default: return .max
+    }
+    let sides = infos.reduce(1) { sum, info in sum + (info.shape.matrix.map { $0.rows + $0.columns } ?? 0) }
+    // A component takes about a bit a symbol; `leastError` spends them unevenly.
+    let affordable = 8 * Double(budget) / Double(sides) * (rate?.objective == .balanced ? 1.5 : 6)
+    return max(32, Int(min(affordable, 0x1p30)))
+  }
+}

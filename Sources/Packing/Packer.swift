@@ -1,0 +1,192 @@
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackJournal
+import TMPackMerging
+import TMPackModels
+import TMPackParallel
+import TMPackReading
+import TMPackTensorKit
+
+/// Packs fine-tuned checkpoints into an archive: a shared model, and for each expert what makes it different.
+///
+/// Tensors are packed one a thread and written in order, so the archive's bytes do not depend on the number of threads.
+/// Memory: a few times the largest tensor for each thread, whatever the size of the checkpoints.
+package struct Packer: Sendable {
+  /// Where the shared model comes from.
+  package enum SharedModel: Sendable {
+    /// Merged from the base and the experts.
+    case merged(any MergingMethod)
+    /// A checkpoint that was merged elsewhere, or earlier; recorded as made by a method.
+    case given(Checkpoint, record: SharedMethod = SharedMethod(.given))
+  }
+
+  package let sharedModel: SharedModel
+  package let rules: TensorRules
+  /// For the tensors that `rules` leave to it.
+  package let rate: RateControl?
+  /// Whether the shared model's tensors stay outside, bound by digest (TMP-6-4).
+  package let isDetached: Bool
+  /// Whether factors go with what makes them exact, apart (TMP-6-17).
+  package let storesCorrections: Bool
+  /// zstd's.
+  package let level: Int
+  package let pipeline: OrderedPipeline
+  /// As provenance records them.
+  package let options: [String: String]
+  /// What has been done already, and where to keep what is done now.
+  package var journal: JobJournal?
+
+  package init(
+    sharedModel: SharedModel = .merged(TaskArithmetic()), rules: TensorRules, rate: RateControl? = nil,
+    isDetached: Bool = false, storesCorrections: Bool = false, level: Int = 3,
+    pipeline: OrderedPipeline = .automatic, options: [String: String] = [:]
+  ) {
+    self.sharedModel = sharedModel
+    self.rules = rules
+    self.rate = rate
+    self.isDetached = isDetached
+    self.storesCorrections = storesCorrections
+    self.level = level
+    self.pipeline = pipeline
+    self.options = options
+  }
+
+  /// Makes an archive.
+  ///
+  /// - Parameters:
+  ///   - base: may be nil when the shared model is given.
+  ///   - experts: at least one, of different names.
+  /// - Throws: `nonFinite` for a NaN or infinity in a tensor to be approximated; `shapeMismatch` for an expert of another
+  ///   architecture; `invalidArgument`; what the readers and the writer throw. Nothing is left at `path` then.
+  package func pack(
+    base: Checkpoint?, experts: [ExpertInput], to path: String, replacing: Bool = false,
+    progress: @escaping (Progress) -> Void = { _ in }
+  ) throws(StorageError) -> PackSummary {
+    let inputs = try checkedInputs(base, experts)
+    let shared = inputs.shared
+    try FileTree.check(path, replacesNoneOf: inputs.paths)
+    let writer = try ArchiveWriter(
+      creating: path, replacing: replacing, level: level, temporary: journal?.temporaryOutput)
+    let sharedBytes = shared.source.byteCount
+    let expertBytes = experts.reduce(0) { $0 + $1.checkpoint.source.byteCount }
+    var meter = ProgressMeter(
+      total: try inputs.recorded.weightBytes() + sharedBytes + expertBytes * expertPasses, report: progress)
+    let digests = try digest(inputs.recorded, &meter)
+
+    meter.stage = "merging the shared model"
+    let overflows = try writeShared(shared, experts, digests, to: writer, &meter)
+    let notes = try writeExperts(experts, digests, to: writer, shared: shared.source, path, &meter)
+    return try finish(writer, experts: experts, notes: notes, overflows: overflows)
+  }
+
+  /// Adds experts to an archive, in place. The shared model and the other experts stay as they are.
+  ///
+  /// A crash at any instant leaves the archive as it was (TMP-2-9).
+  package func add(
+    _ experts: [ExpertInput], to archive: Archive, progress: @escaping (Progress) -> Void = { _ in }
+  ) throws(StorageError) -> PackSummary {
+    guard !experts.isEmpty else { throw StorageError(.invalidArgument, "no expert is given") }
+    try checkNames(experts.map(\.name))
+    for expert in experts where archive.experts.contains(where: { $0.name.hasSameBytes(as: expert.name) }) {
+      throw StorageError(
+        .invalidArgument, "has an expert of that name already", file: archive.path, expert: expert.name)
+    }
+    guard !rules.makesTALLMasks else {
+      throw StorageError(
+        .invalidArgument,
+        "TALL masks are of the experts that are packed together; pack all of them anew, or add with other factors")
+    }
+    let infos = try archive.sharedManifest().tensors.map(\.info)
+    for expert in experts { try refuseCodes(of: expert.checkpoint.source, merging: false) }
+    try checkArchitectures(of: experts, against: infos)
+
+    let writer = try ArchiveWriter(appendingTo: archive.file, level: level)
+    let checkpoints = experts.map(\.checkpoint)
+    let expertBytes = experts.reduce(0) { $0 + $1.checkpoint.source.byteCount }
+    var meter = ProgressMeter(
+      total: try checkpoints.weightBytes() + expertBytes * expertPasses, report: progress)
+    let digests = try digest(checkpoints, &meter)
+    let notes = try writeExperts(experts, digests, to: writer, shared: archive.givenSharedModel, archive.path, &meter)
+    return try finish(writer, experts: experts, notes: notes)
+  }
+
+  /// How often all tensors of the experts are gone through: to find a rate they are analysed first, for TALL masks added up.
+  private var expertPasses: UInt64 { searchesRate || rules.makesTALLMasks ? 2 : 1 }
+
+  // MARK: Checks
+
+  /// The models, once the request is known to be sound.
+  package func checkedInputs(_ base: Checkpoint?, _ experts: [ExpertInput]) throws(StorageError) -> PackInputs {
+    guard !experts.isEmpty else { throw StorageError(.invalidArgument, "no expert is given") }
+    try checkNames(experts.map(\.name))
+    try checkTALLMasks()
+    let shared = try sharedCheckpoint(base)
+    let inputs = PackInputs(shared: shared, base: base, experts: experts)
+    for checkpoint in inputs.recorded { try refuseCodes(of: checkpoint.source, merging: mergesExperts) }
+    try checkArchitectures(of: experts, against: shared.source.tensors)
+    return inputs
+  }
+
+  /// Refuses weights that are kept as codes where the packing is not exact: a scale that is merged or approximated falsifies
+  /// all numbers that it belongs to, and no sum of codes means anything.
+  package func refuseCodes(of source: any TensorSource, merging: Bool) throws(StorageError) {
+    let quantization = try Quantization(of: source)
+    if merging { try quantization.refuse("merged", advice: "--shared base takes the base as the shared model") }
+    guard quantization.weights.names.contains(where: { rules.treatment(of: $0.text) != .exact }) else { return }
+    try quantization.refuse("approximated", advice: "--lossless keeps them as they are")
+  }
+
+  /// Refuses experts that have most of their parameters alone: they would be stored whole, surely a mistake.
+  package func checkArchitectures(of experts: [ExpertInput], against shared: [TensorInfo]) throws(StorageError) {
+    for expert in experts {
+      try expert.checkpoint.source.checkArchitecture(as: expert.name, against: shared)
+      let unmatched = UnmatchedParameters(of: expert.checkpoint.source, named: expert.name, in: shared)
+      if unmatched.isMostOfBoth { throw unmatched.error(remedy: "") }
+    }
+  }
+
+  package func checkNames(_ names: [String]) throws(StorageError) {
+    var seen: Set<ExactString> = []
+    for name in names where !seen.insert(ExactString(name)).inserted {
+      throw StorageError(.invalidArgument, "two experts have the name '\(name)'")
+    }
+  }
+
+  // MARK: The frame of both
+
+  private func digest(_ checkpoints: [Checkpoint], _ meter: inout ProgressMeter) throws(StorageError) -> SourceDigests {
+    meter.stage = "digesting the sources"
+    var copy = meter
+    defer { meter = copy }
+    return try SourceDigests(of: checkpoints, pipeline: pipeline, journal: journal) { copy.advance($0) }
+  }
+
+  private func finish(
+    _ writer: ArchiveWriter, experts: [ExpertInput], notes: [PackSummary.Note], overflows: Int = 0
+  ) throws(StorageError) -> PackSummary {
+    let shared = writer.sharedSection?.manifest.tensors.map(\.info) ?? []
+    let root = try writer.commit()
+    return PackSummary(
+      archiveBytes: writer.position, inputBytes: try experts.map(\.checkpoint).weightBytes(), rootDigest: root,
+      experts: writer.experts, unmatched: shared.unmatched(in: experts), notes: notes, overflows: overflows,
+      reusedJobs: journal?.counts.reused)
+  }
+}
+
+extension [TensorInfo] {
+  /// Of the experts those of which more than a head has no partner among these tensors of a shared model.
+  package func unmatched(in experts: [ExpertInput]) -> [UnmatchedParameters] {
+    experts.map { UnmatchedParameters(of: $0.checkpoint.source, named: $0.name, in: self) }
+      .filter { $0.share > UnmatchedParameters.tolerated }
+  }
+}
+
+extension [Checkpoint] {
+  /// Bytes of all weight files.
+  func weightBytes() throws(StorageError) -> UInt64 {
+    var sum: UInt64 = 0
+    for checkpoint in self { sum += try checkpoint.weightBytes() }
+    return sum
+  }
+}

@@ -1,0 +1,45 @@
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackDigests
+import TMPackTensorKit
+
+/// A tensor of the shared model, ready to be written.
+package struct SharedTensorResult: Sendable {
+  package enum Content: Sendable {
+    case embedded(EncodedPayload)
+    case detached(CRC32)
+  }
+  let digest: Digest
+  /// Elements that are too large for the dtype.
+  package let overflows: Int
+  package let content: Content
+
+  /// - Parameter embeddedAt: the level of compression; nil for a detached archive.
+  package init(_ info: TensorInfo, _ bytes: UnsafeRawBufferPointer, overflows: Int = 0, embeddedAt level: Int?) {
+    self.init(
+      digest: Digest(of: bytes), overflows: overflows,
+      content: level.map { .embedded(EncodedPayload(tensor: bytes, dtype: info.dtype, level: $0)) }
+        ?? .detached(CRC32.of(bytes)))
+  }
+
+  package init(digest: Digest, overflows: Int, content: Content) {
+    self.digest = digest
+    self.overflows = overflows
+    self.content = content
+  }
+
+  /// nil in a detached archive.
+  package var payload: EncodedPayload? {
+    if case .embedded(let payload) = content { payload } else { nil }
+  }
+
+  /// The tensor's entry, once what it has of payload is placed.
+  package func entry(_ info: TensorInfo, placing place: (EncodedPayload) throws(StorageError) -> PayloadReference)
+    throws(StorageError) -> SharedEntry
+  {
+    switch content {
+    case .embedded(let payload): SharedEntry(info: info, digest: digest, content: .embedded(try place(payload)))
+    case .detached(let checksum): SharedEntry(info: info, digest: digest, content: .detached(checksum))
+    }
+  }
+}

@@ -1,0 +1,26 @@
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackDigests
+import TMPackReading
+import TMPackTensorKit
+
+extension Provenance {
+  /// Takes as much as the real one, nearly: digests are not known without reading the files.
+  package init(standingInFor checkpoint: Checkpoint, options: [String: String]) throws(StorageError) {
+    self.init(
+      tool: TMPackVersion.tool, options: options,
+      sources: try checkpoint.weightFiles.map { path throws(StorageError) in
+        SourceRecord(
+          name: FileTree.lastComponent(path), size: try ReadableFile(path, mode: .read).size,
+          digest: Digest(of: Array(path.utf8)))
+      })
+  }
+}
+
+extension SharedEntry {
+  /// Takes as much as the real one of a detached archive, nearly: the tensor is not read.
+  package init(standingInFor info: TensorInfo) {
+    self = Array(info.name.utf8).withUnsafeBytes { SharedEntry(detached: info, $0) }
+  }
+}

@@ -1,0 +1,80 @@
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackPacking
+import TMPackTensorKit
+
+extension PlanningRun {
+  /// What packing takes of the machine.
+  package func cost() throws(StorageError) -> PackPlan.Cost {
+    let threads = packer.pipeline.threads
+    let files = try weightFiles()
+    let input = files.reduce(0) { $0 + $1.size }
+    let isMapped = planner.inputMode != .read && files.allSatisfy(\.isMapped)
+    let memory = MemoryModel(threads: threads, inputBytes: input, isMapped: isMapped)
+    let merging = memory.peak(
+      shared.tensors.map {
+        memory.merging(
+          $0, readsExperts: packer.mergesExperts, isChunked: packer.mergesInChunks, isDetached: packer.isDetached)
+      })
+    let packing = experts.map { expert in
+      memory.peak(
+        expert.checkpoint.source.tensors.map {
+          memory.packing($0, rank: rank(of: $0), isCorrected: packer.storesCorrections)
+        })
+    }
+    // Files are mapped while they are digested, whatever the mode.
+    let digesting = files.map(\.size).sorted(by: >).prefix(threads).reduce(0, +)
+    let mapped = isMapped ? input : 0
+    let peak = max(Double(mapped) + max(merging, packing.max() ?? 0), Double(digesting) + memory.peak([]))
+    let time = TimeModel(threads: threads)
+    let free = try output.map { path throws(StorageError) in try Resources.freeDiskBytes(at: FileTree.parent(path)) }
+    return PackPlan.Cost(
+      peakMemory: UInt64(min(peak, 0x1p62)), mappedMemory: mapped,
+      seconds: time.digesting(files.map(\.size)) + seconds, inputBytes: input, scratchBytes: scratchBytes,
+      sharedModelBytes: planner.writesSharedModel ? shared.byteCount : 0, freeDisk: free)
+  }
+
+  /// Of the base or the given shared model and of all experts. One that is given twice is read, and mapped, twice.
+  private func weightFiles() throws(StorageError) -> [ReadableFile] {
+    let paths = ([reference] + experts.map(\.checkpoint)).flatMap(\.weightFiles)
+    return try paths.map { path throws(StorageError) in try ReadableFile(path) }
+  }
+
+  /// Components that packing computes of a tensor; nil for what is kept exactly.
+  private func rank(of info: TensorInfo) -> Int? {
+    guard shared.tensor(named: info.name)?.matches(info) == true else { return nil }
+    switch packer.rules.treatment(of: info.name) {
+    case .exact: return nil
+    case .factor(let plan):
+      if case .lowRank(let rank) = plan.form(for: info.shape).method { return rank }
+      return 0
+    case .tallMask: preconditionFailure("refused before")
+    case .controlled:
+      if packer.searchesRate { return packer.largestRank(shared.tensors, experts.count) }
+      guard packer.rate?.objective == .balanced else { return .max }
+      return Int(min((packer.rate?.fixedQuality ?? 1).rounded(.up), 0x1p31))
+    }
+  }
+
+  /// Singular vectors that are kept on disk while a rate is searched.
+  private var scratchBytes: UInt64 {
+    guard packer.searchesRate else { return 0 }
+    var sum = 0.0
+    for expert in experts {
+      for info in expert.checkpoint.source.tensors {
+        guard case .controlled = packer.rules.treatment(of: info.name), let (rows, columns) = info.shape.matrix,
+          let rank = rank(of: info), info.dtype.floatFormat != nil
+        else { continue }
+        sum += 4 * Double(min(rank, rows, columns)) * (Double(rows) + Double(columns))
+      }
+    }
+    return UInt64(min(sum, 0x1p62))
+  }
+}
+
+extension Packer {
+  /// Whether the merging method is known to look at some elements at a time; others may hold whole tensors.
+  fileprivate var mergesInChunks: Bool {
+    [SharedMethod.Name.taskArithmetic, .average, .base].contains(sharedRecord.name)
+  }
+}

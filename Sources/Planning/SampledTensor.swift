@@ -1,0 +1,166 @@
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackDigests
+import TMPackFactorization
+import TMPackFactors
+import TMPackMerging
+import TMPackPacking
+import TMPackTensorKit
+
+/// What one sampled tensor of an expert becomes, in every setting of a plan, by the encoders that pack.
+struct SampledTensor: Sendable {
+  /// As it would be packed; nil while rate control has not decided.
+  package let packed: PackedTensor?
+  /// At each setting of the frontier.
+  let frontier: [PackedTensor]
+  /// Ready for the search of a rate, if that is to come.
+  let searchable: SearchableTensor?
+  package let nonFinite: PlanFindings.NonFinite?
+  let isUnchanged: Bool
+  /// Of packing alone, the search's preparation included.
+  let seconds: Double
+}
+
+/// A quantisable tensor and its exclusive vector in scratch space: what a rate is searched with.
+struct SearchableTensor: Sendable {
+  private let prepared: PreparedTensor
+  private let values: KeptNumbers<Float>
+
+  package var energy: Double { prepared.energy }
+
+  init(_ tensor: QuantizableTensor, _ vector: borrowing ExclusiveVector, scratch: ScratchFile) throws(StorageError) {
+    prepared = try PreparedTensor(tensor, in: nil, or: scratch)
+    values = try KeptNumbers(vector.values, in: scratch)
+  }
+
+  package func estimate(at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>) -> RateEstimate {
+    prepared.estimate(at: setting, codecs)
+  }
+
+  package func factor(
+    of vector: borrowing ExclusiveVector, at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>
+  ) throws(StorageError) -> Factor? {
+    let encoding = try prepared.loaded().encoding(at: setting, codecs) { $0(vector.values) }
+    return try encoding.factor.map { factor throws(StorageError) in try Factor.quantized(factor).decoded() }
+  }
+
+  /// Bytes of the payload and ‖v − decoded‖².
+  package func outcome(
+    at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>
+  ) throws(StorageError) -> (bytes: Int, lost: Double) {
+    let encoding = try prepared.loaded().encoding(at: setting, codecs) { body throws(StorageError) in
+      try values.loaded().withUnsafeBufferPointer(body)
+    }
+    return (encoding.byteCount, encoding.squaredError)
+  }
+}
+
+/// What is needed to look at the tensors of one expert.
+struct ExpertSampler: Sendable {
+  package let packer: Packer
+  package let expert: ExpertInput
+  package let shared: any TensorSource
+  /// How tensors are approximated; nil for those that the search of a rate will decide on.
+  package let makeFactor: NamedFactorMaker
+  /// Components to prepare for the search, and where; nil when there is none.
+  package let search: (rank: Int, scratch: ScratchFile)?
+  /// Components of the quantised settings of the frontier, ascending; before them comes none, after them is lossless.
+  let frontier: [Int]
+
+  /// Memory: that of packing the tensor, and its factors.
+  package func sample(_ info: TensorInfo) throws(StorageError) -> SampledTensor {
+    let source = expert.checkpoint.source
+    return try located(file: source.label, expert: expert.name, tensor: info.name) { () throws(StorageError) in
+      let base = try sharedTensor(info)
+      return try source.bytes(of: info).withBytes { raw throws(StorageError) in try sample(info, raw, base) }
+    }
+  }
+
+  private func sharedTensor(_ info: TensorInfo) throws(StorageError) -> (entry: SharedEntry, bytes: TensorBytes)? {
+    guard let own = shared.tensor(named: info.name), own.matches(info) else { return nil }
+    let bytes = try shared.bytes(of: own)
+    return (try bytes.withBytes { SharedEntry(detached: own, $0) }, bytes)
+  }
+
+  private func sample(
+    _ info: TensorInfo, _ raw: UnsafeRawBufferPointer, _ base: (entry: SharedEntry, bytes: TensorBytes)?
+  ) throws(StorageError) -> SampledTensor {
+    let start = ContinuousClock.now
+    func product(_ base: SharedEntry) throws(StorageError) -> LowRankProduct? {
+      try expert.product(of: info, against: base)
+    }
+    func pack(_ maker: FactorMaker?, isCorrected: Bool) throws(StorageError) -> PackedTensor {
+      try PackedTensor(
+        info, raw, base: base?.entry, baseBytes: { () throws(StorageError) in base!.bytes }, makeFactor: maker,
+        product: { () throws(StorageError) in try product(base!.entry) }, isCorrected: isCorrected, level: packer.level)
+    }
+    let isStandard =
+      base != nil && info.dtype.floatFormat != nil && packer.rules.exception(for: info.name) == nil
+    var packed: PackedTensor?
+    var nonFinite: PlanFindings.NonFinite?
+    do throws(StorageError) {
+      if search == nil || !isStandard {
+        packed = try pack(makeFactor(info.name), isCorrected: packer.storesCorrections)
+      }
+    } catch {
+      guard error.code == .nonFinite else { throw error }
+      nonFinite = PlanFindings.NonFinite(tensor: info.name, message: error.message)
+    }
+    var seconds = (ContinuousClock.now - start) / .seconds(1)
+    guard isStandard, let base, let format = info.dtype.floatFormat, nonFinite == nil else {
+      // What packing refuses is taken as kept, so that the other tensors can still be judged.
+      let fixed: PackedTensor
+      if let packed { fixed = packed } else { fixed = try pack(nil, isCorrected: false) }
+      return SampledTensor(
+        packed: fixed, frontier: frontier.map { _ in fixed } + [fixed], searchable: nil, nonFinite: nonFinite,
+        isUnchanged: fixed.content.isUnchanged, seconds: seconds)
+    }
+
+    guard search != nil || !frontier.isEmpty else {
+      return SampledTensor(
+        packed: packed, frontier: [], searchable: nil, nonFinite: nil,
+        isUnchanged: packed?.content.isUnchanged ?? false,
+        seconds: seconds)
+    }
+    let lossless = packer.rules.standard == .exact ? packed! : try pack(nil, isCorrected: false)
+    var vector = try ExclusiveVector(of: raw, against: base.bytes, format)
+    if lossless.content.isUnchanged || vector.isZero || vector.firstNonFinite != nil {
+      let packed = packed ?? lossless
+      return SampledTensor(
+        packed: packed, frontier: frontier.map { _ in packed } + [lossless], searchable: nil,
+        nonFinite: nil, isUnchanged: packed.content.isUnchanged, seconds: seconds)
+    }
+    vector.product = try product(base.entry)
+    let preparing = ContinuousClock.now
+    let tensor = try QuantizableTensor(
+      vector, shape: info.shape, rank: max(search?.rank ?? 1, frontier.last ?? 1))
+    var searchable: SearchableTensor?
+    if let search {
+      searchable = try SearchableTensor(tensor, vector, scratch: search.scratch)
+      seconds += (ContinuousClock.now - preparing) / .seconds(1)
+    }
+    return SampledTensor(
+      packed: packed, frontier: try quantized(tensor, vector, info, lossless.source) + [lossless],
+      searchable: searchable,
+      nonFinite: nil, isUnchanged: false, seconds: seconds)
+  }
+
+  /// The tensor at each quantised setting of the frontier, from one set of singular vectors.
+  private func quantized(
+    _ tensor: QuantizableTensor, _ vector: borrowing ExclusiveVector, _ info: TensorInfo, _ source: Digest
+  ) throws(StorageError) -> [PackedTensor] {
+    let codecs = packer.rate?.quantizedCodecs ?? QuantizedFactor.Codec.standard
+    return try frontier.map { components throws(StorageError) in
+      let setting = RateSetting(.balanced, quality: Double(components))
+      let encoding = try tensor.encoding(at: setting, codecs) { $0(vector.values) }
+      let factor = encoding.factor.map { EncodedFactor(.quantized($0), level: packer.level) } ?? .dropped
+      let measures = FactorMeasures(
+        norm: Measure(tensor.energy.squareRoot()), error: Measure((encoding.squaredError / tensor.energy).squareRoot()))
+      return PackedTensor(name: info.name, source: source, content: .lossy(factor, measures, correction: nil))
+    }
+  }
+}
+
+extension PackedTensor.Content {
+  var isUnchanged: Bool { if case .unchanged = self { true } else { false } }
+}

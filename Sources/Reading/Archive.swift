@@ -1,0 +1,61 @@
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackDigests
+import TMPackTensorKit
+
+/// A tmpack archive, open for reading: where everything that looks at one begins.
+///
+/// ```swift
+/// let archive = try Archive("zoo.tmpack")
+/// let reconstructor = try Reconstructor(archive)
+/// let mix = try reconstructor.mix(RouterWeights([("code", 0.7), ("math", 0.3)]))
+/// for tensor in mix.tensors {
+///   let bytes = try mix.bytes(of: tensor)
+///   print(tensor.name, tensor.dtype.rawValue, tensor.shape, bytes.count)
+/// }
+/// try CheckpointDestination("mix.safetensors").write(mix)
+/// ```
+package struct Archive: Sendable {
+  package let file: ArchiveFile
+  /// The shared model of a detached archive, if it was given.
+  package let givenSharedModel: (any TensorSource)?
+
+  /// Opens an archive: reads and checks the header and the index, nothing else.
+  ///
+  /// - Parameters:
+  ///   - sharedModel: the shared model of a detached archive. It is checked against the archive, tensor by tensor, as it is read.
+  /// - Throws: `unknownFormat`, `unsupportedVersion`, `unsupportedFeature`, `truncated`, `malformed`, `digestMismatch`,
+  ///   `limitExceeded`, or an I/O error; `baseMismatch`, naming the first differing tensor, for a wrong shared model.
+  package init(_ path: String, mode: InputMode = .automatic, sharedModel: (any TensorSource)? = nil)
+    throws(StorageError)
+  {
+    file = try ArchiveFile(path, mode: mode)
+    givenSharedModel = sharedModel
+    if sharedModel != nil, isDetached { try SharedTensors(of: self).checkInfos() }
+  }
+
+  package var path: String { file.path }
+
+  /// Names the whole content.
+  package var rootDigest: Digest { file.rootDigest }
+
+  /// Bytes of the archive.
+  package var size: UInt64 { file.size }
+
+  /// The experts in declaration order, as the index lists them.
+  package var experts: [ExpertReference] { file.index.experts }
+
+  /// How the shared model was made.
+  package var method: SharedMethod { file.index.method }
+
+  /// Whether the shared model is a checkpoint elsewhere, bound by digest.
+  package var isDetached: Bool { file.index.storage == .detached }
+
+  /// The shared model's tensors, files, metadata and provenance.
+  package func sharedManifest() throws(StorageError) -> SharedManifest { try file.sharedSection().manifest }
+
+  /// An expert's entries, files, metadata and provenance.
+  package func manifest(ofExpert name: String) throws(StorageError) -> ExpertManifest {
+    try file.expertSection(file.expertIndex(named: name)).manifest
+  }
+}

@@ -1,0 +1,131 @@
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackFactors
+import TMPackTensorKit
+
+/// How a mix is written in one pass: a span of a tensor's bytes at a time, from the frames to the output in a core's
+/// cache. A reconstructor that keeps what it decodes has whole tensors instead.
+extension Mix {
+  /// Spans that would have to be longer are not worth it.
+  private static let mostSpanBytes = 32 << 20
+
+  package func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? {
+    guard reconstructor.memoryLimit == 0, let recipe = recipe(of: info) else { return nil }
+    let reconstructor = reconstructor
+    switch recipe {
+    case .shared(let base):
+      return spans(of: base.info, as: info) { () throws(StorageError) in
+        let shared = try reconstructor.shared.open(base)
+        return { range, target throws(StorageError) in try shared.read(range, into: target) }
+      }
+    case .exact(let expert, let entry, let own):
+      switch entry.factor {
+      case .replaced(_, _, let payload):
+        return spans(of: own, as: info) {
+          { range, target throws(StorageError) in
+            try reconstructor.read(payload, range, of: entry, ofExpert: expert.position, into: target)
+          }
+        }
+      case .difference(let payload):
+        guard let base = reconstructor.shared.manifest.entry(named: entry.name) else { return nil }
+        return spans(of: own, as: info) { () throws(StorageError) in
+          let shared = try reconstructor.shared.open(base)
+          return { range, target throws(StorageError) in
+            try shared.withBytes(range, in: reconstructor.scratch) { reference throws(StorageError) in
+              try reconstructor.withBytes(of: payload, range, of: entry, ofExpert: expert.position) { difference in
+                ExactDifference.decode(difference, against: reference, dtype: own.dtype, into: target)
+              }
+            }
+          }
+        }
+      default: return nil
+      }
+    case .corrected: return nil
+    case .sum(let base, let addends):
+      return try sumSpans(base, addends, as: info)
+    }
+  }
+
+  /// Spans of a sum are runs of its elements. Exact experts of other weights are decoded as a whole.
+  private func sumSpans(
+    _ base: SharedEntry, _ addends: [(expert: WeightedExpert, entry: ExpertEntry)], as info: TensorInfo
+  ) throws(StorageError) -> SpannedTensor? {
+    guard addends.allSatisfy({ $0.entry.factor.isLossy }), let format = base.info.dtype.floatFormat,
+      let output = info.dtype.floatFormat
+    else { return nil }
+    let run = WeightedFactor.runLength(
+      base.info.shape.elementCount, about: Reconstructor.spanBytes / format.byteWidth,
+      granularity: WeightedFactor.granularity(of: base.info.shape))
+    guard run > 0, run * format.byteWidth <= Self.mostSpanBytes else { return nil }
+    let mix = self
+    return SpannedTensor(length: run * output.byteWidth) { () throws(StorageError) in
+      let sum = try mix.sum(base, addends, as: info)
+      let shared = try mix.reconstructor.shared.open(base)
+      return { start, target throws(StorageError) in
+        let run = start / output.byteWidth..<(start + target.count) / output.byteWidth
+        let bytes = run.lowerBound * format.byteWidth..<run.upperBound * format.byteWidth
+        try shared.withBytes(bytes, in: mix.reconstructor.scratch) { raw throws(StorageError) in
+          try sum.write(run, shared: raw, into: target)
+        }
+      }
+    }
+  }
+
+  /// Spans of a tensor whose bytes are there, for one that may be of another float dtype.
+  ///
+  /// - Parameter open: gives what reads a range of `own`'s bytes: whole blocks of exact differences.
+  private func spans(
+    of own: TensorInfo, as info: TensorInfo,
+    open:
+      @escaping @Sendable () throws(StorageError) ->
+      @Sendable (
+        Range<Int>, UnsafeMutableRawBufferPointer
+      ) throws(StorageError) -> Void
+  ) -> SpannedTensor? {
+    guard own.byteCount > 0 else { return nil }
+    guard own.dtype != info.dtype else {
+      return SpannedTensor(length: Reconstructor.spanBytes) { () throws(StorageError) in
+        let read = try open()
+        return { start, target throws(StorageError) in try read(start..<start + target.count, target) }
+      }
+    }
+    guard let from = own.dtype.floatFormat, let to = info.dtype.floatFormat else { return nil }
+    let (scratch, overflows) = (reconstructor.scratch, overflows)
+    let length = Reconstructor.spanBytes / from.byteWidth * to.byteWidth
+    return SpannedTensor(length: length) { () throws(StorageError) in
+      let read = try open()
+      return { start, target throws(StorageError) in
+        let begin = start / to.byteWidth * from.byteWidth
+        let count = target.count / to.byteWidth * from.byteWidth
+        let bytes = try scratch.bytes(count: count) { room throws(StorageError) in
+          try read(begin..<begin + count, room)
+        }
+        try bytes.withBytes { overflows.add(from.convert($0, to: to, into: target)) }
+      }
+    }
+  }
+}
+
+extension Reconstructor {
+  /// Fills `destination` with a part of a payload of an expert's entry.
+  fileprivate func read(
+    _ payload: PayloadReference, _ range: Range<Int>, of entry: ExpertEntry, ofExpert position: Int,
+    into destination: UnsafeMutableRawBufferPointer
+  ) throws(StorageError) {
+    let section = try archive.file.expertSection(position)
+    try located(file: archive.path, expert: archive.experts[position].name, tensor: entry.name) {
+      () throws(StorageError) in
+      try archive.file.payloads.read(payload, range, of: section, into: destination)
+    }
+  }
+
+  fileprivate func withBytes(
+    of payload: PayloadReference, _ range: Range<Int>, of entry: ExpertEntry, ofExpert position: Int,
+    _ body: (UnsafeRawBufferPointer) -> Void
+  ) throws(StorageError) {
+    let bytes = try scratch.bytes(count: range.count) { room throws(StorageError) in
+      try read(payload, range, of: entry, ofExpert: position, into: room)
+    }
+    try bytes.withBytes { body($0) }
+  }
+}

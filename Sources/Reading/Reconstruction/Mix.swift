@@ -1,0 +1,272 @@
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackFactors
+import TMPackModels
+import TMPackParallel
+import TMPackTensorKit
+
+/// One expert, a weighted mix of several, or the shared model: tensors that are rebuilt as they are read.
+package struct Mix: TensorSource {
+  package let tensors: [TensorInfo]
+  package let metadata: [String: String]
+  /// What one expert alone was called before it was packed, where that was otherwise than the base.
+  package let ownNames: NameRecord?
+  package let label: String
+  /// The non-tensor files that go with it (TMP-7-11).
+  package let files: [MixFile]
+
+  package let reconstructor: Reconstructor
+  private let recipes: [ExactString: Recipe]
+  private let dtype: FloatFormat?
+  package let overflows = OverflowCount()
+
+  /// How one tensor comes about.
+  package enum Recipe: Sendable {
+    /// The shared tensor, bit for bit.
+    case shared(SharedEntry)
+    /// One expert's tensor, which `info` describes, bit for bit.
+    case exact(WeightedExpert, ExpertEntry, info: TensorInfo)
+    /// The same, of a lossy entry with a correction (TMP-7-14).
+    case corrected(SharedEntry, WeightedExpert, ExpertEntry)
+    /// The shared tensor and what experts add to it, in declaration order.
+    case sum(SharedEntry, [(expert: WeightedExpert, entry: ExpertEntry)])
+
+    /// Of the tensor before any conversion.
+    var info: TensorInfo {
+      switch self {
+      case .shared(let base), .sum(let base, _), .corrected(let base, _, _): base.info
+      case .exact(_, _, let info): info
+      }
+    }
+  }
+
+  /// - Parameters:
+  ///   - selection: by position, weights not 0.
+  ///   - manifests: of the selection.
+  ///   - isExact: of one expert of weight 1 with corrections, give its own tensors.
+  init(
+    of reconstructor: Reconstructor, _ selection: [WeightedExpert], _ manifests: [ExpertManifest], dtype: FloatFormat?,
+    isExact: Bool
+  ) throws(StorageError) {
+    self.reconstructor = reconstructor
+    self.dtype = dtype
+    let archive = reconstructor.archive
+    let shared = reconstructor.shared.manifest
+    let heaviest = selection.indices.max { first, second in
+      // `max` keeps the last of equals; TMP-7-11 wants the first.
+      (selection[first].weight, second) < (selection[second].weight, first)
+    }
+    var metadata = heaviest.map { manifests[$0].metadata } ?? shared.metadata
+    // TMP-6-31
+    let record = metadata.removeValue(forKey: NameRecord.key)
+    self.metadata = metadata
+    ownNames = selection.count == 1 ? record.map { NameRecord($0) } : nil
+    files = try MixFile.list(of: archive, expert: heaviest.map { selection[$0].position })
+    let names = selection.map { archive.experts[$0.position].name }
+    label = names.isEmpty ? archive.path : "\(archive.path)#\(names.joined(separator: "+"))"
+
+    var recipes: [ExactString: Recipe] = [:]
+    var infos: [TensorInfo] = []
+    func add(_ recipe: Recipe, named name: String) throws(StorageError) {
+      let info = recipe.info
+      let converted = info.dtype.floatFormat == nil ? info.dtype : dtype?.dtype ?? info.dtype
+      infos.append(try TensorInfo(name: name, dtype: converted, shape: info.shape))
+      recipes[ExactString(name)] = recipe
+    }
+    let ties = MixTies(shared: shared, manifests: manifests)
+    for entry in shared.tensors {
+      if let recipe = try Self.recipe(entry, selection, manifests, ties, isExact: isExact) {
+        try add(recipe, named: entry.info.name)
+      }
+    }
+    var fresh: Set<ExactString> = []
+    for manifest in manifests {
+      for entry in manifest.tensors where shared.entry(named: entry.name) == nil {
+        fresh.insert(ExactString(entry.name))
+      }
+    }
+    for name in fresh {
+      if let recipe = try Self.recipe(freshTensor: name.text, selection, manifests, ties, isExact: isExact) {
+        try add(recipe, named: name.text)
+      }
+    }
+    tensors = infos.sortedByName()
+    self.recipes = recipes
+    try refuseCodes(selection)
+  }
+
+  /// Weights that are kept as codes are given as they were stored, and no other way: no sum of codes means anything.
+  private func refuseCodes(_ selection: [WeightedExpert]) throws(StorageError) {
+    let isMerged = selection.isEmpty && ![.base, .given].contains(reconstructor.archive.method.name)
+    let isAlone = selection.isEmpty || (selection.count == 1 && selection[0].weight == 1)
+    guard isMerged || !isAlone || dtype != nil else { return }
+    let purpose = isMerged || !isAlone ? "mixed" : "converted"
+    try Quantization(of: self).refuse(purpose, advice: "unpack an expert alone and as it was packed")
+  }
+
+  /// TMP-7-2 to TMP-7-4 and TMP-7-10 for a tensor of the shared model; nil when no expert of the selection has it.
+  private static func recipe(
+    _ base: SharedEntry, _ selection: [WeightedExpert], _ manifests: [ExpertManifest], _ ties: MixTies, isExact: Bool
+  ) throws(StorageError) -> Recipe? {
+    guard !selection.isEmpty else { return .shared(base) }
+    let name = base.info.name
+    // Which entry counts for the tensor: its own, or that of the tensor that an expert has in its place (TMP-7-15).
+    let names = selection.indices.map { manifests[$0].lacks(name) ? ties.partner(of: base, inExpert: $0) : name }
+    guard selection.indices.contains(where: { !manifests[$0].lacks(name) }) else { return nil }
+    let holders = selection.indices.filter { names[$0] != nil }
+    guard let decider = firstHeaviest(holders, selection) else { return nil }
+    func entry(_ index: Int) -> ExpertEntry? { manifests[index].entry(named: names[index]!) }
+    let isFloat = base.info.dtype.floatFormat != nil
+    let aloneAtOne = selection.count == 1 && selection[decider].weight == 1
+    let addends = holders.compactMap { index in entry(index).map { (expert: selection[index], entry: $0) } }
+      .filter { $0.entry.factor.kind != .replaced && (isFloat || $0.entry.factor.kind != .difference) }
+    if let entry = entry(decider) {
+      switch entry.factor.kind {
+      case .replaced: return try .exact(selection[decider], entry, info: replacedInfo(entry))
+      case .difference where !isFloat || aloneAtOne: return .exact(selection[decider], entry, info: base.info)
+      default:
+        if isExact, aloneAtOne, entry.correction != nil { return .corrected(base, selection[decider], entry) }
+      }
+    }
+    return addends.isEmpty ? .shared(base) : .sum(base, addends)
+  }
+
+  /// A tensor that the shared model lacks: it can only be replaced (TMP-6-7).
+  private static func recipe(
+    freshTensor name: String, _ selection: [WeightedExpert], _ manifests: [ExpertManifest], _ ties: MixTies,
+    isExact: Bool
+  ) throws(StorageError) -> Recipe? {
+    let holders = selection.indices.filter { manifests[$0].entry(named: name) != nil }
+    guard let decider = firstHeaviest(holders, selection), let entry = manifests[decider].entry(named: name) else {
+      return nil
+    }
+    let info = try replacedInfo(entry)
+    if let base = ties.shared(equalTo: entry, info, inExpert: decider) {  // TMP-7-16
+      return try recipe(base, selection, manifests, ties, isExact: isExact)
+    }
+    return .exact(selection[decider], entry, info: info)
+  }
+
+  private static func replacedInfo(_ entry: ExpertEntry) throws(StorageError) -> TensorInfo {
+    guard case .replaced(let dtype, let shape, _) = entry.factor else { preconditionFailure("not a replaced tensor") }
+    return try TensorInfo(name: entry.name, dtype: dtype, shape: shape)
+  }
+
+  /// The decider (TMP-7-3).
+  private static func firstHeaviest(_ indices: [Int], _ selection: [WeightedExpert]) -> Int? {
+    indices.max { (selection[$0].weight, $1) < (selection[$1].weight, $0) }
+  }
+
+  func recipe(of info: TensorInfo) -> Recipe? { recipes[ExactString(info.name)] }
+
+  /// What is added to the shared tensor of that name; nil for a tensor that comes about otherwise.
+  package func addends(of name: String) -> [(expert: WeightedExpert, entry: ExpertEntry)]? {
+    switch recipes[ExactString(name)] {
+    case .shared: []
+    case .sum(_, let addends): addends
+    case .exact, .corrected, nil: nil
+    }
+  }
+
+  // MARK: Reading
+
+  /// Numbers that became infinite because they were too large for the dtype that was asked for, in all tensors that have been
+  /// read so far (TMP-7-13).
+  package var overflowCount: Int { overflows.value }
+
+  /// Whether `bytes(of:)` gives memory that the reconstructor keeps, too, instead of a copy.
+  func sharesMemory(of info: TensorInfo) -> Bool {
+    guard reconstructor.memoryLimit > 0, let recipe = recipes[ExactString(info.name)], recipe.info.dtype == info.dtype
+    else {
+      return false
+    }
+    switch recipe {
+    case .shared, .exact: return true
+    case .corrected, .sum: return false
+    }
+  }
+
+  /// One tensor: without a copy where it is the shared model's or an expert's own.
+  package func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
+    if let recipe = recipes[ExactString(info.name)], recipe.info.dtype == info.dtype {
+      switch recipe {
+      case .shared(let base): return try reconstructor.sharedBytes(base)
+      case .exact(let expert, let entry, _):
+        if case .bytes(let bytes) = try reconstructor.part(entry, ofExpert: expert.position) { return bytes }
+      case .corrected, .sum: break
+      }
+    }
+    return try located(file: label, tensor: info.name) { () throws(StorageError) in
+      try TensorBytes(count: info.byteCount) { buffer throws(StorageError) in try read(info, into: buffer) }
+    }
+  }
+
+  /// Rebuilds one tensor in the caller's memory.
+  ///
+  /// Frames, parts and panels are worked on by all threads that are free: see `concurrently`.
+  /// Memory: its decoded parts, unless they are kept already, and a panel of its elements a thread.
+  package func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+    guard let recipe = recipes[ExactString(info.name)] else {
+      preconditionFailure("not a tensor of this mix: \(info.name)")
+    }
+    switch recipe {
+    case .shared(let base):
+      try convert(base.info, try reconstructor.sharedBytes(base), to: info, destination)
+    case .exact(let expert, let entry, let own):
+      guard case .bytes(let bytes) = try reconstructor.part(entry, ofExpert: expert.position) else {
+        preconditionFailure("exact entries decode to bytes")
+      }
+      try convert(own, bytes, to: info, destination)
+    case .corrected(let base, let expert, let entry):
+      let bytes = try reconstructor.correctedBytes(entry, ofExpert: expert.position, base: base)
+      try convert(base.info, bytes, to: info, destination)
+    case .sum(let base, let addends):
+      let sum = try sum(base, addends, as: info)
+      try sum.write(try reconstructor.sharedBytes(base), into: destination)
+    }
+  }
+
+  /// What the addends add to a tensor.
+  package func sum(
+    _ base: SharedEntry, _ addends: [(expert: WeightedExpert, entry: ExpertEntry)], as info: TensorInfo
+  ) throws(StorageError) -> WeightedSum {
+    guard let format = base.info.dtype.floatFormat, let output = info.dtype.floatFormat else {
+      preconditionFailure("only float tensors are summed")
+    }
+    let reconstructor = reconstructor
+    let parts = try mappedConcurrently(addends.count) { index throws(StorageError) -> WeightedSum.Addend? in
+      let (expert, entry) = addends[index]
+      return switch try reconstructor.part(entry, ofExpert: expert.position) {
+      case .factor(let factor): .factor(WeightedFactor(factor, weight: expert.weight))
+      case .nothing: nil
+      case .bytes(let own): .difference(own: own, weight: expert.weight)
+      }
+    }
+    return WeightedSum(parts.compactMap { $0 }, to: format, as: output, overflows: overflows)
+  }
+
+  private func convert(
+    _ info: TensorInfo, _ bytes: TensorBytes, to output: TensorInfo, _ destination: UnsafeMutableRawBufferPointer
+  ) throws(StorageError) {
+    let formats = info.dtype == output.dtype ? nil : info.dtype.floatFormat.map { ($0, output.dtype.floatFormat!) }
+    let (width, outputWidth) = formats.map { ($0.byteWidth, $1.byteWidth) } ?? (1, 1)
+    let count = bytes.count / width
+    nonisolated(unsafe) let destination = destination
+    try concurrently((count + Self.runLength - 1) / Self.runLength) { index throws(StorageError) in
+      let run = index * Self.runLength..<min((index + 1) * Self.runLength, count)
+      let target = UnsafeMutableRawBufferPointer(
+        rebasing: destination[run.lowerBound * outputWidth..<run.upperBound * outputWidth])
+      try bytes.withBytes { raw in
+        let own = UnsafeRawBufferPointer(rebasing: raw[run.lowerBound * width..<run.upperBound * width])
+        if let (from, to) = formats {
+          overflows.add(from.convert(own, to: to, into: target))
+        } else {
+          target.copyMemory(from: own)
+        }
+      }
+    }
+  }
+
+  /// What one thread copies or converts at a time: elements, or bytes.
+  private static let runLength = 1 << 20
+}

@@ -1,0 +1,142 @@
+import Synchronization
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackFactors
+import TMPackTensorKit
+
+/// Rebuilds experts and mixes of them from an archive (TMP-7).
+///
+/// What has been decoded is kept, so that mixing again with other weights reads nothing twice: the shared model and the
+/// factors of the experts used, those that were used last if not all fit. Safe to use from several threads.
+///
+/// Source: Lu et al., Twin-Merging, NeurIPS 2024, arXiv 2406.15479: θ = θ_shared + Σ wₜ · decode(factorₜ).
+package final class Reconstructor: Sendable {
+  package let archive: Archive
+  package let shared: SharedTensors
+  /// Bytes of decoded parts that are kept at most.
+  package let memoryLimit: Int
+  /// For what spans need of the shared model and of experts.
+  package let scratch = PartMemory(partBytes: spanBytes)
+  private let decoded: Mutex<RecentlyUsed<PartName, DecodedPart>>
+
+  /// About the bytes of the shared model that a span needs (see `Mix.spanned`).
+  static let spanBytes = 2 << 20
+
+  /// What the cache is keyed by.
+  private enum PartName: Hashable {
+    case shared(tensor: ExactString)
+    case expert(Int, tensor: ExactString)
+  }
+
+  /// - Parameter memoryLimit: bytes of decoded parts that are kept at most; 0 for one pass over a large archive in
+  ///   memory bounded by a few tensors.
+  package init(_ archive: Archive, memoryLimit: Int = .max) throws(StorageError) {
+    precondition(memoryLimit >= 0, "a limit in bytes")
+    self.archive = archive
+    self.memoryLimit = memoryLimit
+    decoded = Mutex(RecentlyUsed(limit: memoryLimit))
+    shared = try SharedTensors(of: archive)
+  }
+
+  /// The model for some router weights, whose tensors are rebuilt when they are read.
+  ///
+  /// Reads the manifests of the experts of a weight other than 0, and nothing else yet.
+  /// - Parameter dtype: for tensors of float dtypes; nil leaves each its own.
+  /// - Throws: `unknownName` for an expert that the archive does not have.
+  package func mix(_ weights: RouterWeights, dtype: FloatFormat? = nil) throws(StorageError) -> Mix {
+    try mix(weights, dtype: dtype, isExact: false)
+  }
+
+  /// An expert to the bit: as `mix` gives it alone, and corrected where it is stored with loss (TMP-7-14).
+  ///
+  /// - Throws: `unknownName`; `invalidArgument` for an expert that is stored with loss and without corrections.
+  package func exact(_ name: String) throws(StorageError) -> Mix {
+    guard try archive.manifest(ofExpert: name).isExact else {
+      throw StorageError(
+        .invalidArgument, "is stored with loss and without corrections: pack it with --exact", file: archive.path,
+        expert: name)
+    }
+    return try mix(.expert(name), dtype: nil, isExact: true)
+  }
+
+  private func mix(_ weights: RouterWeights, dtype: FloatFormat?, isExact: Bool) throws(StorageError) -> Mix {
+    var selection: [WeightedExpert] = []
+    for (name, weight) in weights.entries {
+      let position = try archive.file.expertIndex(named: name)
+      if weight != 0 { selection.append(WeightedExpert(position: position, weight: weight)) }  // TMP-7-1
+    }
+    selection.sort { $0.position < $1.position }
+    let manifests = try selection.map { expert throws(StorageError) in
+      try archive.file.expertSection(expert.position).manifest
+    }
+    return try Mix(of: self, selection, manifests, dtype: dtype, isExact: isExact)
+  }
+
+  /// The bytes of a shared tensor.
+  package func sharedBytes(_ entry: SharedEntry) throws(StorageError) -> TensorBytes {
+    let part = try keeping(.shared(tensor: ExactString(entry.info.name))) { () throws(StorageError) in
+      .bytes(try shared.bytes(of: entry))
+    }
+    guard case .bytes(let bytes) = part else { preconditionFailure("shared tensors are bytes") }
+    return bytes
+  }
+
+  /// What an expert stores for a tensor, decoded.
+  package func part(_ entry: ExpertEntry, ofExpert position: Int) throws(StorageError) -> DecodedPart {
+    try keeping(.expert(position, tensor: ExactString(entry.name))) { () throws(StorageError) in
+      let section = try archive.file.expertSection(position)
+      let expert = archive.experts[position].name
+      return try located(file: archive.path, expert: expert, tensor: entry.name) { () throws(StorageError) in
+        let base = shared.manifest.entry(named: entry.name)
+        return try DecodedPart(
+          entry, info: base?.info,
+          payloads: { payload throws(StorageError) in try archive.file.payloads.bytes(of: payload, in: section) },
+          shared: { () throws(StorageError) in try sharedBytes(base!) })
+      }
+    }
+  }
+
+  /// The own tensor of an expert whose entry is lossy and has a correction (TMP-7-14).
+  func correctedBytes(_ entry: ExpertEntry, ofExpert position: Int, base: SharedEntry) throws(StorageError)
+    -> TensorBytes
+  {
+    guard let correction = entry.correction else { preconditionFailure("a lossy entry with a correction") }
+    let factor: Factor?
+    switch try part(entry, ofExpert: position) {
+    case .factor(let stored): factor = stored
+    case .nothing: factor = nil
+    case .bytes: preconditionFailure("lossy entries decode to factors")
+    }
+    let section = try archive.file.expertSection(position)
+    let expert = archive.experts[position].name
+    let payload = try located(file: archive.path, expert: expert, tensor: entry.name) { () throws(StorageError) in
+      try archive.file.payloads.bytes(of: correction, in: section)
+    }
+    return try ExactUpgrade(base.info).tensor(shared: try sharedBytes(base), factor, correction: payload)
+  }
+
+  /// The own tensor of an expert, bit for bit; nil where it is stored with loss and without a correction. Decodes the entry in any case.
+  func ownBytes(_ entry: ExpertEntry, ofExpert position: Int) throws(StorageError) -> TensorBytes? {
+    if entry.correction != nil, let base = shared.manifest.entry(named: entry.name) {
+      return try correctedBytes(entry, ofExpert: position, base: base)
+    }
+    guard case .bytes(let bytes) = try part(entry, ofExpert: position) else { return nil }
+    return bytes
+  }
+
+  private func keeping(
+    _ name: PartName, _ decode: () throws(StorageError) -> DecodedPart
+  ) throws(StorageError) -> DecodedPart {
+    guard memoryLimit > 0 else { return try decode() }
+    if let part = decoded.withLock({ $0.value(for: name) }) { return part }
+    let part = try decode()
+    _ = decoded.withLock { $0.keep(part, for: name, size: part.byteCount) }
+    return part
+  }
+}
+
+/// An expert of the archive, by position, and its router weight, which is not 0.
+package struct WeightedExpert: Sendable {
+  package let position: Int
+  package let weight: Float
+}

@@ -1,0 +1,164 @@
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackDigests
+import TMPackParallel
+import TMPackTensorKit
+
+/// The tensors of an archive's shared model, wherever they are: embedded, or in a checkpoint bound by digest (TMP-6-4).
+package struct SharedTensors: Sendable {
+  package let section: Section<SharedManifest>
+  private let payloads: PayloadReader
+  private let detached: (any TensorSource)?
+  private let archivePath: String
+
+  init(of archive: Archive) throws(StorageError) {
+    section = try archive.file.sharedSection()
+    payloads = archive.file.payloads
+    detached = archive.isDetached ? archive.givenSharedModel : nil
+    archivePath = archive.path
+  }
+
+  /// - Parameter detached: the checkpoint that holds the model, for entries without a payload.
+  package init(
+    section: Section<SharedManifest>, payloads: PayloadReader, detached: (any TensorSource)?, archivePath: String
+  ) {
+    self.section = section
+    self.payloads = payloads
+    self.detached = detached
+    self.archivePath = archivePath
+  }
+
+  package var manifest: SharedManifest { section.manifest }
+
+  /// A tensor's bytes: a view of a detached checkpoint that is mapped, else a copy.
+  package func bytes(of entry: SharedEntry) throws(StorageError) -> TensorBytes {
+    let tensor = try open(entry)
+    if case .memory(let bytes) = tensor.place { return bytes }
+    let count = entry.info.byteCount
+    return try TensorBytes(count: count) { buffer throws(StorageError) in try tensor.read(0..<count, into: buffer) }
+  }
+
+  /// A tensor that is read in parts. One of a detached checkpoint is known to be what the archive is bound to (TMP-6-4).
+  func open(_ entry: SharedEntry) throws(StorageError) -> OpenSharedTensor {
+    switch entry.content {
+    case .embedded(let payload):
+      return OpenSharedTensor(name: entry.info.name, place: .frames(payload, section, payloads))
+    case .detached(let checksum):
+      let source = try requiredSource()
+      let bytes = try source.bytes(of: try matching(entry, in: source))
+      if let checksum {
+        try bind(entry, "checksum", checksum, try CRC32.concurrently(of: bytes))
+      } else {
+        try bind(entry, "digest", entry.digest, try bytes.withBytes { Digest(of: $0) })
+      }
+      return OpenSharedTensor(name: entry.info.name, place: .memory(bytes))
+    }
+  }
+
+  /// Checks a tensor by digest (TMP-8-2, TMP-8-3).
+  func verify(_ entry: SharedEntry) throws(StorageError) {
+    let actual = try bytes(of: entry).withBytes { Digest(of: $0) }
+    switch entry.content {
+    case .detached: try bind(entry, "digest", entry.digest, actual)
+    case .embedded:
+      guard actual == entry.digest else {
+        throw StorageError(.digestMismatch, "the shared tensor has digest \(actual) instead of \(entry.digest)")
+      }
+    }
+  }
+
+  private func bind<Value: Equatable>(
+    _ entry: SharedEntry, _ kind: String, _ expected: Value, _ actual: Value
+  ) throws(StorageError) {
+    guard actual == expected else {
+      throw StorageError(
+        .baseMismatch,
+        "is not the tensor that \(archivePath) is bound to: expected \(kind) \(expected), found \(actual)",
+        file: try requiredSource().label, tensor: entry.info.name)
+    }
+  }
+
+  /// The bytes of a non-tensor file.
+  package func bytes(of file: CarriedFileEntry) throws(StorageError) -> [UInt8] {
+    try payloads.bytes(of: file.payload, in: section)
+  }
+
+  /// Throws `baseMismatch` for the first tensor that a detached model lacks or has of another dtype or shape.
+  func checkInfos() throws(StorageError) {
+    let source = try requiredSource()
+    for entry in manifest.tensors { _ = try matching(entry, in: source) }
+  }
+
+  private func requiredSource() throws(StorageError) -> any TensorSource {
+    guard let detached else {
+      throw StorageError(
+        .invalidArgument, "is detached: its shared model is another checkpoint, which --shared-from names",
+        file: archivePath)
+    }
+    return detached
+  }
+
+  private func matching(_ entry: SharedEntry, in source: any TensorSource) throws(StorageError) -> TensorInfo {
+    guard let info = source.tensor(named: entry.info.name) else {
+      throw StorageError(
+        .baseMismatch, "lacks a tensor of the shared model that \(archivePath) is bound to", file: source.label,
+        tensor: entry.info.name)
+    }
+    guard info.matches(entry.info) else {
+      throw StorageError(
+        .baseMismatch,
+        "is \(info.dtype.rawValue) \(info.shape); \(archivePath) is bound to one of \(entry.info.dtype.rawValue) \(entry.info.shape)",
+        file: source.label, tensor: entry.info.name)
+    }
+    return info
+  }
+}
+
+extension CRC32 {
+  /// Bytes that one thread takes at a time.
+  private static let runLength = 4 << 20
+
+  /// By all threads that are free: see `concurrently`.
+  fileprivate static func concurrently(of bytes: TensorBytes) throws(StorageError) -> CRC32 {
+    let runs = stride(from: 0, to: bytes.count, by: runLength).map { $0..<min($0 + runLength, bytes.count) }
+    let checksums = try mappedConcurrently(runs.count) { index throws(StorageError) in
+      try bytes.withBytes { CRC32.of(UnsafeRawBufferPointer(rebasing: $0[runs[index]])) }
+    }
+    return zip(runs, checksums).reduce(CRC32()) { $0.followed(by: $1.1, count: $1.0.count) }
+  }
+}
+
+/// A tensor of the shared model, for who reads it in parts.
+struct OpenSharedTensor: Sendable {
+  fileprivate enum Place: Sendable {
+    case frames(PayloadReference, Section<SharedManifest>, PayloadReader)
+    case memory(TensorBytes)
+  }
+
+  fileprivate let name: String
+  fileprivate let place: Place
+
+  package func read(_ range: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+    switch place {
+    case .frames(let payload, let section, let payloads):
+      try located(tensor: name) { () throws(StorageError) in
+        try payloads.read(payload, range, of: section, into: destination)
+      }
+    case .memory(let bytes):
+      try bytes.withBytes { destination.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[range])) }
+    }
+  }
+
+  /// Lends some bytes: a copy only where they are stored in frames.
+  package func withBytes(
+    _ range: Range<Int>, in scratch: PartMemory, _ body: (UnsafeRawBufferPointer) throws(StorageError) -> Void
+  ) throws(StorageError) {
+    switch place {
+    case .frames:
+      let bytes = try scratch.bytes(count: range.count) { room throws(StorageError) in try read(range, into: room) }
+      try bytes.withBytes { raw throws(StorageError) in try body(raw) }
+    case .memory(let bytes):
+      try bytes.withBytes { raw throws(StorageError) in try body(UnsafeRawBufferPointer(rebasing: raw[range])) }
+    }
+  }
+}
