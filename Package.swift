@@ -26,8 +26,8 @@ func benchmark(_ name: String, _ folder: String, _ dependencies: [String]) -> Ta
 }
 
 let reading = [
-  "ByteIO", "Parallel", "Digests", "Zstandard", "TensorKit", "Factors", "Checkpoints", "ArchiveFormat", "Models",
-  "Reading",
+  "ByteIO", "JSON", "Parallel", "Digests", "Zstandard", "TensorKit", "Factors", "Checkpoints", "ArchiveFormat",
+  "Models", "Reading",
 ]
 let writing = [
   "Factorization", "YAML", "Merging", "Journal", "Packing", "Sharing", "Planning", "RouterTraining", "AdapterExport",
@@ -57,6 +57,7 @@ let package = Package(
     module("CStartup"),
 
     module("ByteIO", c: ["CSystem"]),
+    module("JSON", ["ByteIO"]),
     module("Parallel", ["ByteIO"], c: ["CSystem"]),
     // Apple's systems have CryptoKit.
     .target(
@@ -67,22 +68,26 @@ let package = Package(
     module("Zstandard", ["ByteIO"], c: ["CZstd", "CKernels"]),
     module("TensorKit", ["ByteIO"]),
     module("Factors", ["ByteIO", "TensorKit"], c: ["CKernels"]),
-    module("Checkpoints", ["ByteIO", "Parallel", "Digests", "Zstandard", "TensorKit"]),
-    module("ArchiveFormat", ["ByteIO", "Parallel", "Digests", "Zstandard", "TensorKit"]),
-    module("Models", ["ByteIO", "TensorKit", "Factors", "Checkpoints"]),
+    module("Checkpoints", ["ByteIO", "JSON", "Parallel", "Digests", "Zstandard", "TensorKit"]),
+    module("ArchiveFormat", ["ByteIO", "JSON", "Parallel", "Digests", "Zstandard", "TensorKit"]),
+    module("Models", ["ByteIO", "JSON", "TensorKit", "Factors", "Checkpoints"]),
     module("Reading", Array(reading.dropLast())),
 
     module("Factorization", ["ByteIO", "TensorKit", "Factors"], c: ["COpenBLAS", "CLAPACKE", "CKernels"]),
     module(
       "Merging",
-      ["ByteIO", "Parallel", "YAML", "TensorKit", "Factors", "Factorization", "Checkpoints", "ArchiveFormat", "Models"]),
-    module("Journal", ["ByteIO", "Parallel", "Digests", "TensorKit"]),
+      [
+        "ByteIO", "JSON", "Parallel", "YAML", "TensorKit", "Factors", "Factorization", "Checkpoints", "ArchiveFormat",
+        "Models",
+      ]),
+    module("Journal", ["ByteIO", "JSON", "Parallel", "Digests", "TensorKit"]),
     module("Packing", reading + ["Factorization", "Merging", "Journal"]),
     module("Sharing", reading + ["Merging", "Journal", "Factorization", "Packing"]),
     module("Planning", reading + ["Factorization", "Merging", "Packing"]),
-    module("RouterTraining", ["ByteIO", "Parallel", "TensorKit", "ArchiveFormat", "Reading", "Factorization"]),
+    module("RouterTraining", ["ByteIO", "JSON", "Parallel", "TensorKit", "ArchiveFormat", "Reading", "Factorization"]),
     module(
-      "AdapterExport", ["ByteIO", "Parallel", "TensorKit", "Factors", "Checkpoints", "Models", "Reading", "Packing"]),
+      "AdapterExport",
+      ["ByteIO", "JSON", "Parallel", "TensorKit", "Factors", "Checkpoints", "Models", "Reading", "Packing"]),
     .target(name: "TMPack", dependencies: (reading + writing).map { .target(name: "TMPack\($0)") }),
     .executableTarget(
       name: "TMPackTool",
@@ -91,7 +96,7 @@ let package = Package(
 
     .target(
       name: "TestSupport",
-      dependencies: ["ByteIO", "Checkpoints", "Digests", "TensorKit"].map { .target(name: "TMPack\($0)") },
+      dependencies: ["ByteIO", "JSON", "Checkpoints", "Digests", "TensorKit"].map { .target(name: "TMPack\($0)") },
       path: "Tests/TestSupport"),
     .executableTarget(
       name: "GoldenGenerator", dependencies: (reading + writing).map { .target(name: "TMPack\($0)") } + ["TestSupport"],
@@ -101,13 +106,14 @@ let package = Package(
     benchmark("codec", "Codecs", reading + writing),
     benchmark("kernel", "Kernels", reading + writing + ["COpenBLAS"]),
     benchmark("serving", "Serving", reading + writing),
-    tests("ByteIO", ["ByteIO", "Parallel"]),
+    .testTarget(name: "ArchitectureTests", dependencies: ["TMPackByteIO", "TestSupport"]),
+    tests("ByteIO", ["ByteIO", "JSON", "Parallel"]),
     tests("Digests", ["Digests"]),
     tests("YAML", ["ByteIO", "YAML"]),
     tests("Zstandard", ["Zstandard", "ByteIO"]),
     tests("Factorization", ["Factors", "Factorization", "CLAPACKE", "COpenBLAS", "TensorKit", "ByteIO", "Zstandard"]),
-    tests("Checkpoints", ["Checkpoints", "ByteIO", "Digests", "TensorKit", "Parallel"]),
-    tests("Models", ["Models", "Checkpoints", "ByteIO", "Digests", "TensorKit", "Factors"]),
+    tests("Checkpoints", ["Checkpoints", "ByteIO", "JSON", "Digests", "TensorKit", "Parallel"]),
+    tests("Models", ["Models", "Checkpoints", "ByteIO", "JSON", "Digests", "TensorKit", "Factors"]),
     tests("ArchiveFormat", reading + writing),
     tests("TMPack", reading + writing, others: ["TMPack"]),
     tests("Tool", reading + writing, others: ["TMPackTool", "TMPack"]),

@@ -49,7 +49,7 @@ package struct SharedTensors: Sendable {
       if let checksum {
         try bind(entry, "checksum", checksum, try CRC32.concurrently(of: bytes))
       } else {
-        try bind(entry, "digest", entry.digest, try bytes.withBytes { Digest(of: $0) })
+        try bind(entry, "digest", entry.digest, try bytes.withBytes { ContentDigest(of: $0) })
       }
       return OpenSharedTensor(name: entry.info.name, place: .memory(bytes))
     }
@@ -57,7 +57,7 @@ package struct SharedTensors: Sendable {
 
   /// Checks a tensor by digest (TMP-8-2, TMP-8-3).
   func verify(_ entry: SharedEntry) throws(StorageError) {
-    let actual = try bytes(of: entry).withBytes { Digest(of: $0) }
+    let actual = try bytes(of: entry).withBytes { ContentDigest(of: $0) }
     switch entry.content {
     case .detached: try bind(entry, "digest", entry.digest, actual)
     case .embedded:

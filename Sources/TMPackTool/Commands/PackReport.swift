@@ -1,6 +1,6 @@
 import TMPackArchiveFormat
-import TMPackByteIO
 import TMPackCheckpoints
+import TMPackJSON
 import TMPackPacking
 
 /// What `pack` and `add` say at the end.

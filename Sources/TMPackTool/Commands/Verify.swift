@@ -1,6 +1,7 @@
 import ArgumentParser
 import TMPackByteIO
 import TMPackCheckpoints
+import TMPackJSON
 import TMPackModels
 import TMPackReading
 
@@ -77,7 +78,7 @@ struct Verify: ParsableCommand {
       return report
     }
     show(report, level, opened, provedSources)
-    if !report.isSound { throw ExitCode(StorageError.Family.format.rawValue) }
+    if !report.isSound { throw ExitCode(StorageError.Family.format.exitCode) }
   }
 
   private func show(
