@@ -2,7 +2,8 @@
 #
 #   make demo      pack real fine-tuned checkpoints, verify, inspect and unpack them, and compare with the originals
 #   make test      build and run all tests
-#   make check     what CI runs: format, no warnings, all tests, citations of the specification
+#   make check     what CI runs: format, no warnings, all tests, citations of the specification, examples of the documents
+#   make documents run the examples of README.md and docs/, and compare what they print
 #   make today     the tests against today's libraries: torch, transformers, peft and others, 6 GB from PyPI
 #   make bench     run the benchmarks
 #   make reproduce the experiment of the paper, on data that is not in this repository
@@ -21,9 +22,9 @@ endif
 
 SWIFT_FILES = Package.swift Sources Tests Benchmarks Fixtures
 SHELL_FILES = $(shell grep -lE '^\#!.*[/ ](sh|bash)$$' scripts/* .ci/* Benchmarks/* Deploy/*/* Tests/Today/* findings/* 2> /dev/null)
-PYTHON_FILES = $(shell find Spec Tests Benchmarks Fixtures -name '*.py' 2> /dev/null) Spec/check-citations
+PYTHON_FILES = $(shell find Spec Tests Benchmarks Fixtures -name '*.py' 2> /dev/null) Spec/check-citations Tests/Documents/run
 
-.PHONY: all build test-packages demo test today check lint citations bench reproduce format install clean
+.PHONY: all build test-packages demo test today check lint citations documents bench reproduce format install clean
 .NOTPARALLEL:
 
 all: build
@@ -47,7 +48,7 @@ today: build
 
 # Package.swift turns warnings in this package, and not in others, into errors.
 check: export TMPACK_STRICT = 1
-check: test-packages lint test citations
+check: test-packages lint test citations documents
 
 lint:
 	$(SWIFT) format lint --strict --recursive $(SWIFT_FILES)
@@ -56,6 +57,11 @@ lint:
 
 citations:
 	python3 Spec/check-citations
+
+documents: export PYTHONDONTWRITEBYTECODE = 1
+documents: build
+	python3 -m unittest discover --quiet --start-directory Tests/Documents
+	Tests/Documents/run .build/release/tmpack
 
 bench:
 	@test -x Benchmarks/run || { echo "there is no Benchmarks/run in this checkout" >&2; exit 1; }

@@ -9,7 +9,9 @@ are compared at equal KL. Needs numpy.
 """
 import pathlib, sys, tempfile
 import numpy as np
-from measure import DATA, table, tool
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "lib"))
+from measure import DATA, table, tool  # noqa: E402
 
 TESTBED = DATA / "testbed"
 TASKS = ("syllables", "cities", "gloss", "langid")

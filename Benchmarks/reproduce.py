@@ -9,11 +9,11 @@ Needs python3 with numpy. Ends with a message where the testbed is missing.
 import argparse, json, pathlib, sys, tempfile
 
 import numpy as np
-from measure import DATA, TOOL, machine, run, table, tool
-from plot import Chart
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE / "peers"))
+sys.path[1:1] = [str(HERE / "lib"), str(HERE / "peers")]
+from measure import DATA, TOOL, machine, run, table, tool  # noqa: E402
+from plot import Chart  # noqa: E402
 import tensors  # noqa: E402
 
 TESTBED = DATA / "testbed"

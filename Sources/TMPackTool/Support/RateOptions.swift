@@ -6,7 +6,7 @@ extension RateControl.Codec: ExpressibleByArgument {}
 
 /// One knob for coarse, entropy-coded factors: a size, an error or a preset.
 struct RateOptions: ParsableArguments {
-  /// What the README's table of measured scores calls them.
+  /// What the table of measured scores in docs/packing.md calls them.
   enum Preset: String, ExpressibleByArgument, CaseIterable {
     case low
     case medium

@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
 """Ways to store a frame's bytes, and ways to store a matrix with an error: bits a weight, and the speed of one thread, as Markdown tables.
 
-    Benchmarks/codecs.py [--pieces 16] [--matrices 12]
+    Benchmarks/sections/codecs.py [--pieces 16] [--matrices 12]
 
 Beside what `pack` chooses: its filters one at a time, zstd as it is, and ZipNN (pip install zipnn), if it is there, all on the same bytes.
 """
 import argparse, json, pathlib, sys, tempfile
 import numpy as np
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "peers"))
-from lossless import rounded  # noqa: E402
-from measure import DATA, ROOT, minilm, run, table  # noqa: E402
-import zipnn_size  # noqa: E402
+import paths  # noqa: F401, before what it makes findable
+from lossless import rounded
+from measure import DATA, TOOL, minilm, run, table
+import zipnn_size
 
-BENCHMARK = ROOT / ".build/release/codec-benchmark"
+BENCHMARK = TOOL.parent / "codec-benchmark"
 
 
 def pairs(folder):

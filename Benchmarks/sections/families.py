@@ -1,5 +1,6 @@
 """Whole commands on families of real fine-tunes: sizes, errors, CPU time, wall time, peak memory."""
 import pathlib, sys, tempfile
+import paths  # noqa: F401, before what it makes findable
 from measure import DATA, minilm, table, tool
 
 

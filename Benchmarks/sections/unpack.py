@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """`unpack` against `cp` of what it makes, as Markdown tables.
 
-    Benchmarks/unpack.py [--work FOLDER] [--memory /dev/shm] [--runs 9] [--gigabytes 1]
+    Benchmarks/sections/unpack.py [--work FOLDER] [--memory /dev/shm] [--runs 9] [--gigabytes 1]
 
 Factors that are small and lossless ones; shared models inside of the archive and beside it; on a disk and in memory, with one thread and two. `tmpack`
 waits until its output is on the disk, `cp` does not, so there is also `cp` followed by `sync` of the file. All runs of a model take turns, so that a
@@ -9,6 +9,7 @@ busy machine is as busy for each, and each output is removed at once, so that no
 """
 import argparse, pathlib, shutil, statistics, subprocess, sys, tempfile
 
+import paths  # noqa: F401, before what it makes findable
 from measure import DATA, TOOL, Cost, minilm, run, table, tool
 from synthetic import Model
 

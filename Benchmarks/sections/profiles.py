@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Where the time goes: the functions that take most of it by themselves, of packing and unpacking.
 
-    Benchmarks/profiles.py [--top 10] [--with perf|callgrind]
+    Benchmarks/sections/profiles.py [--top 10] [--with perf|callgrind]
 
 Samples with perf, or counts instructions with valgrind's callgrind, which takes minutes, where there is no perf; says so and ends without an error where
 there is neither. By hand, with the callers:
@@ -10,6 +10,7 @@ there is neither. By hand, with the callers:
 """
 import argparse, collections, pathlib, re, shutil, subprocess, sys, tempfile
 
+import paths  # noqa: F401, before what it makes findable
 from measure import TOOL, minilm, run, table
 
 # What to profile: name, how often it is run (short ones are sampled several times), and what it does with the folder of models and one for outputs.

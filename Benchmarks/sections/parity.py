@@ -4,6 +4,7 @@ Shared model: task arithmetic over the four experts, lambda 0.2, rounded to floa
 """
 import pathlib, sys, tempfile
 import numpy as np
+import paths  # noqa: F401, before what it makes findable
 from measure import DATA, table, tool
 
 TESTBED = DATA / "testbed"

@@ -1,7 +1,7 @@
 """What the benchmarks share: running the tool and reading what it cost."""
 import json, os, pathlib, platform, statistics, subprocess, sys, tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOOL = pathlib.Path(os.environ.get("TMPACK_TOOL", ROOT / ".build/release/tmpack"))
 DATA = pathlib.Path(os.environ.get("TMPACK_DATA", ROOT.parent / "shared/data"))
 

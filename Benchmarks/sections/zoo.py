@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
 """A hundred real experts in one archive: how packing, opening and mixing grow with their number.
 
-    Benchmarks/zoo.py [--counts 25 50 100 200] [--work FOLDER] [--plot experts.svg]
+    Benchmarks/sections/zoo.py [--counts 25 50 100 200] [--work FOLDER] [--plot experts.svg]
 
 The package mhcnuggets ships some 300 networks of one architecture, each transfer-learned for another allele. Needs pip,
 the packages numpy and h5py, and PyPI; says so and ends without an error where they are missing.
 """
 import argparse, pathlib, subprocess, sys, tempfile, zipfile
 
+import paths  # noqa: F401, before what it makes findable
 from measure import TOOL, table, tool
 from plot import Chart
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "peers"))
 BASE = "HLA-A02:01_BA.h5"
 # As Keras names them, and as the fixtures do.
 NAMES = {

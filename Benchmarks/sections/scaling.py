@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """How time and memory of packing and unpacking grow: with the size of the checkpoint, the number of experts, and the threads.
 
-    Benchmarks/scaling.py [--sizes 0.25 0.5 1 2 4] [--experts 1 2 4 8 16] [--threads 1 2 4] [--plot scaling.svg] [--work FOLDER]
+    Benchmarks/sections/scaling.py [--sizes 0.25 0.5 1 2 4] [--experts 1 2 4 8 16] [--threads 1 2 4] [--plot scaling.svg] [--work FOLDER]
 
 Synthetic models in bf16 of matrices of 2048 × 8192. Needs numpy and 4.5 times the largest size on disk.
 """
 import argparse, pathlib, shutil, tempfile
 
+import paths  # noqa: F401, before what it makes findable
 from measure import table, tool
 from plot import Chart, figure
 from synthetic import Model

@@ -8,7 +8,8 @@ import json, os, pathlib, subprocess, sys, tempfile, time
 # Before numpy: one thread, and kernels for this processor.
 os.environ.update({"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"})
 import numpy as np
-from measure import ROOT, run, table
+import paths  # noqa: F401, before what it makes findable
+from measure import TOOL, run, table
 
 RANK = 64
 # Excess error, in hundredths of a per cent, that counts as none.
@@ -72,7 +73,7 @@ def peers(folder, rows, columns, ours):
 def main():
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
-        facts = json.loads(run(ROOT / ".build/release/kernel-benchmark", folder)[0])
+        facts = json.loads(run(TOOL.parent / "kernel-benchmark", folder)[0])
         copy = facts["memcpy_wall_s"]
         print("### Reconstruction\n")
         print(f"One tensor of 4096 × 4096 in bf16, factors decoded, other weights: shared model and bf16 factors to bf16; wall time on one thread and on {facts['threads']}. "

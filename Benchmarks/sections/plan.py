@@ -1,5 +1,6 @@
 """What `plan` predicts beside what `pack` then makes: sizes, errors, time and memory, for families of real fine-tunes."""
 import pathlib, statistics, sys, tempfile
+import paths  # noqa: F401, before what it makes findable
 from families import families
 from measure import table, tool
 

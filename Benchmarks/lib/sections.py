@@ -4,7 +4,7 @@ import pathlib, re, subprocess, sys, time
 from measure import ROOT, machine
 
 RESULTS = ROOT / "Benchmarks/RESULTS.md"
-# In the order of the file and of the run. By name: title, script with its arguments, and what to say before.
+# In the order of the file and of the run. By name: title, script in sections/ with its arguments, and what to say before.
 SECTIONS = {
     "kernels": ("Kernels", "kernels.py", ""),
     "codecs": ("Codecs of frames and factors", "codecs.py", ""),
@@ -50,9 +50,10 @@ def main():
     failed, start = [], time.monotonic()
     for name in (n for n in SECTIONS if n in wanted):
         title, command, introduction = SECTIONS[name]
+        script, *options = command.split()
         print(f"{title} …", file=sys.stderr, flush=True)
         begin = time.monotonic()
-        made = subprocess.run([sys.executable, *command.split()], stdout=subprocess.PIPE, text=True, cwd=RESULTS.parent)
+        made = subprocess.run([sys.executable, f"sections/{script}", *options], stdout=subprocess.PIPE, text=True, cwd=RESULTS.parent)
         took = time.monotonic() - begin
         if made.returncode != 0:
             failed.append(name)

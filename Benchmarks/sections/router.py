@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Routers on the testbed, as Markdown tables: accuracy, size, time to fit, inputs of another task, and what serving costs.
 
-    Benchmarks/router.py [--work FOLDER]
+    Benchmarks/sections/router.py [--work FOLDER]
 
 Embeddings are those of an archive's own shared model. Accuracy is the share of test inputs, alone and in groups of 8 of one task, whose
 most probable expert is their task's. Serving routes an input and mixes a model for it in memory.
@@ -10,11 +10,11 @@ import argparse, json, pathlib, sys, tempfile
 import numpy as np
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from measure import DATA, ROOT, TOOL, minilm, run, table, tool  # noqa: E402
-import embeddings  # noqa: E402
+import paths  # noqa: F401, before what it makes findable
+from measure import DATA, TOOL, minilm, run, table, tool
+import embeddings
 
-SERVING = ROOT / ".build/release/serving-benchmark"
+SERVING = TOOL.parent / "serving-benchmark"
 KINDS = {"mlp 256, 128": [], "mlp 128, 64": ["--hidden", "128,64"], "linear": ["--model", "linear"],
          "knn, all examples": ["--model", "knn"], "knn, 2000 examples": ["--model", "knn", "--examples", "2000"]}
 

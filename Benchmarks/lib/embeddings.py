@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Embeddings of the testbed's inputs by a shared model, for fitting and measuring routers.
 
-    Benchmarks/embeddings.py SHARED.safetensors FOLDER [--limit N]
+    Benchmarks/lib/embeddings.py SHARED.safetensors FOLDER [--limit N]
 
 Writes FOLDER/{train,val,test}.safetensors: `embeddings` F32 [N, 256], `labels` I64 [N], and the tasks' names in the metadata.
 The testbed is that of TMPACK_DATA and stays where it is.
@@ -10,8 +10,7 @@ import argparse, json, pathlib, struct, sys
 import numpy as np
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from measure import DATA  # noqa: E402
+from measure import DATA
 
 TASKS = ("syllables", "cities", "gloss", "langid")
 

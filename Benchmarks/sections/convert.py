@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Converting a checkpoint between formats against `cp` of the same file, as a Markdown table.
 
-    Benchmarks/convert.py [--work FOLDER] [--runs 7]
+    Benchmarks/sections/convert.py [--work FOLDER] [--runs 7]
 
 Every conversion is checked: what it made has the tensors of the original, bit for bit. `tmpack` waits until its output is on the
 disk, `cp` does not, so there is also `cp` followed by `sync` of the file. The runs of all take turns, so that a busy machine
 is as busy for each.
 """
 import argparse, pathlib, sys, tempfile
+import paths  # noqa: F401, before what it makes findable
 from measure import DATA, TOOL, Cost, minilm, run
 
 FORMATS = {"safetensors": "safetensors", "PyTorch": "pt", "npz": "npz", "GGUF": "gguf"}

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A checkpoint that is larger than the memory it is packed in: peak memory and speed of whole commands.
 
-    Benchmarks/large.py [--gigabytes 4] [--lossless 2] [--threads 1 2] [--work FOLDER]
+    Benchmarks/sections/large.py [--gigabytes 4] [--lossless 2] [--threads 1 2] [--work FOLDER]
 
 Makes a base and a fine-tune of it in bf16, sharded, of matrices of 4096 × 11008; packs them with low-rank factors and inspects, verifies and
 unpacks; so many GB of them also losslessly, and converts these. Files are read with --io read, so that peak memory is what the process holds, without the pages of mapped
@@ -9,6 +9,7 @@ files. Needs numpy and four times the size on disk.
 """
 import argparse, pathlib, shutil, tempfile
 
+import paths  # noqa: F401, before what it makes findable
 from measure import table, tool
 from synthetic import Model
 

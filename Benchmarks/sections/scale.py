@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """An archive with many experts of many tensors: what it costs to look at it, and how much of it one expert needs.
 
-    Benchmarks/scale.py [--tensors 1000] [--experts 100] [--work FOLDER]
+    Benchmarks/sections/scale.py [--tensors 1000] [--experts 100] [--work FOLDER]
 """
 import argparse, pathlib, shutil, subprocess, sys, tempfile
 import numpy as np
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "peers"))
-from measure import TOOL, run, table, tool  # noqa: E402
-import tensors  # noqa: E402
+import paths  # noqa: F401, before what it makes findable
+from measure import TOOL, run, table, tool
+import tensors
 
 
 def make(folder, count, experts, shape=(32, 32)):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Lossless packing against its peers, as Markdown tables: every family there is, and synthetic pairs in BF16.
 
-    Benchmarks/lossless.py [--work FOLDER] [--level 19]
+    Benchmarks/sections/lossless.py [--work FOLDER] [--level 19]
 
 All times are CPU time of one thread. XOR + byte planes + zstd is measured on the tensors that changed; ZipNN (pip install zipnn), if
 it is there, on the base's own tensors. Encoding and decoding are the functions alone, in memory; `pack` and `unpack` whole commands
@@ -10,11 +10,11 @@ with their digests and files.
 import argparse, json, pathlib, sys, tempfile
 import numpy as np
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "peers"))
-from measure import DATA, ROOT, minilm, run, table, tool, TOOL  # noqa: E402
-import tensors, xor_zstd, zipnn_size  # noqa: E402
+import paths  # noqa: F401, before what it makes findable
+from measure import DATA, TOOL, minilm, run, table, tool
+import tensors, xor_zstd, zipnn_size
 
-KERNELS = ROOT / ".build/release/lossless-benchmark"
+KERNELS = TOOL.parent / "lossless-benchmark"
 
 
 def rounded(folder, path):
