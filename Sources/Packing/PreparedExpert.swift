@@ -16,8 +16,22 @@ struct PreparedExpert: Sendable {
   package var energy: Double { tensors.values.reduce(0) { $0 + $1.energy } }
 
   /// Of the tensors of which a setting may make use of more triplets than there are, how many.
-  func wantedRanks(at setting: RateSetting) -> [ExactString: Int] {
-    tensors.compactMapValues { $0.wantedRank(at: setting) }
+  func wantedRanks(at setting: RateSetting, atMost limit: Int) -> [ExactString: Int] {
+    tensors.compactMapValues { $0.wantedRank(at: setting, atMost: limit) }
+  }
+
+  /// Of the matrices of which only some triplets are known.
+  func foreseenSpectra() -> [ExactString: ForeseenSpectrum] { tensors.compactMapValues(\.foreseenSpectrum) }
+
+  /// Of the tensors of which a setting is likely to make use of more triplets than there are, how many.
+  func foreseenRanks(
+    at setting: RateSetting, _ spectra: [ExactString: ForeseenSpectrum], atMost limit: Int
+  ) -> [ExactString: Int] {
+    var ranks: [ExactString: Int] = [:]
+    for (name, spectrum) in spectra {
+      ranks[name] = tensors[name]!.foreseenRank(at: setting, spectrum, atMost: limit)
+    }
+    return ranks
   }
 
   /// With some tensors in the place of those that there are.
@@ -26,12 +40,14 @@ struct PreparedExpert: Sendable {
   }
 
   /// About what the tensors take, entries among it, and lose.
-  package func estimate(at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>) -> (
-    bytes: Double, squaredError: Double
-  ) {
+  ///
+  /// - Parameter spectra: of the tensors that are to be taken with what is foreseen of them.
+  package func estimate(
+    at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>, _ spectra: [ExactString: ForeseenSpectrum] = [:]
+  ) -> (bytes: Double, squaredError: Double) {
     var sum = (bytes: Double(small.reduce(largeBytes) { $0 + $1.storedBytes }), squaredError: 0.0)
-    for tensor in tensors.values {
-      let one = tensor.estimate(at: setting, codecs)
+    for (name, tensor) in tensors {
+      let one = tensor.estimate(at: setting, codecs, spectra[name])
       sum.bytes += one.bits / 8 + Double(QuantizableTensor.entryOverhead)
       sum.squaredError += one.squaredError
     }
@@ -64,24 +80,43 @@ package struct PreparedTensor: Sendable {
     }
   }
 
-  /// How many triplets a setting may make use of, where it is more than were computed.
-  func wantedRank(at setting: RateSetting) -> Int? {
-    guard let values = stored?.singularValues, let last = values.last, values.count < min(rows, columns) else {
-      return nil
-    }
-    let point = setting.point(singularValues: values, rows: rows, columns: columns)
-    let least = point.leastSingularValue(rows: rows, columns: columns)
-    // A matrix of low rank has no more, whatever its sides.
-    guard values.count < point.rank, last > least, energy - values.reduce(0, { $0 + $1 * $1 }) > 1e-6 * energy else {
-      return nil
-    }
-    return QuantizableTensor.nextRank(
-      after: values.count, of: min(rows, columns), falling: values[values.count / 2], to: last, level: least)
+  /// The triplets that were computed, where there are more that matter: a matrix of low rank has no more, whatever its sides.
+  private var leadingValues: [Double]? {
+    guard let values = stored?.singularValues, values.count < min(rows, columns) else { return nil }
+    return energy - values.reduce(0, { $0 + $1 * $1 }) > 1e-6 * energy ? values : nil
   }
 
-  package func estimate(at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>) -> RateEstimate {
+  /// How many triplets a setting may make use of, where it is more than were computed.
+  func wantedRank(at setting: RateSetting, atMost limit: Int) -> Int? {
+    guard let values = leadingValues, let last = values.last, values.count < limit else { return nil }
+    let point = setting.point(singularValues: values, rows: rows, columns: columns)
+    let least = point.leastSingularValue(rows: rows, columns: columns)
+    guard values.count < point.rank, last > least else { return nil }
+    let next = QuantizableTensor.nextRank(
+      after: values.count, of: min(rows, columns), falling: values[values.count / 2], to: last, level: least)
+    return min(next, limit)
+  }
+
+  var foreseenSpectrum: ForeseenSpectrum? {
+    leadingValues.map { ForeseenSpectrum(known: $0, side: min(rows, columns), energy: energy) }
+  }
+
+  /// How many triplets a setting is likely to make use of, with some to spare, where it is more than were computed.
+  func foreseenRank(at setting: RateSetting, _ spectrum: ForeseenSpectrum, atMost limit: Int) -> Int? {
+    let point = setting.point(singularValues: spectrum.values, rows: rows, columns: columns)
+    let least = point.leastSingularValue(rows: rows, columns: columns)
+    let used = min(point.rank, spectrum.values.partitioningIndex { $0 <= least })
+    let wanted = used + used / 8
+    guard wanted > spectrum.known, spectrum.known < limit else { return nil }
+    return min(QuantizableTensor.rank(max(wanted, 2 * spectrum.known), of: min(rows, columns)), limit)
+  }
+
+  package func estimate(
+    at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>, _ spectrum: ForeseenSpectrum? = nil
+  ) -> RateEstimate {
     RateEstimate(
-      singularValues: stored?.singularValues ?? [], rows: rows, columns: columns, energy: energy, at: setting, codecs)
+      singularValues: spectrum?.values ?? stored?.singularValues ?? [], rows: rows, columns: columns, energy: energy,
+      at: setting, codecs)
   }
 
   /// With its singular vectors in memory again.

@@ -55,29 +55,19 @@ struct RateProbe {
     }
   }
 
-  /// One expert, with as many triplets of its matrices as the target turns out to need.
+  /// One expert.
   private func factors(of expert: Expert, error target: Double) throws(StorageError) -> Factors {
     let norm = max(expert.prepared.energy, .leastNonzeroMagnitude).squareRoot()
-    var expert = expert
-    var round = 0
-    var attempt = 0
-    while true {
-      let (found, nearest) = try search(
-        [expert], QualitySearch(window: Self.errorWindow.scaled(by: 1 / target), fallback: .above), round: &round,
-        estimate: { norm / max($0[0].squaredError.squareRoot(), 1e-300) }, measure: { 1 / max($0[0].error, 1e-300) })
-      let ranks = expert.prepared.wantedRanks(at: rate.setting(quality: nearest.quality))
-      if ranks.isEmpty {
-        guard let found else {
-          throw StorageError(
-            .invalidArgument,
-            "the error of \(target) cannot be met by quantised factors, whose least is \(Float(1 / nearest.value)); --lossless is exact"
-          )
-        }
-        return found[0]
-      }
-      attempt += 1
-      expert.prepared = try packer.extended(expert, ranks, attempt: attempt, shared, scratch)
+    let (found, nearest) = try fitted(
+      [expert], QualitySearch(window: Self.errorWindow.scaled(by: 1 / target), fallback: .above),
+      estimate: { norm / max($0[0].squaredError.squareRoot(), 1e-300) }, measure: { 1 / max($0[0].error, 1e-300) })
+    guard let found else {
+      throw StorageError(
+        .invalidArgument,
+        "the error of \(target) cannot be met by quantised factors, whose least is \(Float(1 / nearest.value)); --lossless is exact"
+      )
     }
+    return found[0]
   }
 
   /// All experts at one quality.
@@ -102,10 +92,62 @@ struct RateProbe {
     _ experts: [Expert], _ search: QualitySearch, refusal: (_ nearest: Double) -> String,
     estimate: ([(bytes: Double, squaredError: Double)]) -> Double, measure: ([Outcome]) -> Double
   ) throws(StorageError) -> [Factors] {
-    var round = 0
-    let (found, nearest) = try self.search(experts, search, round: &round, estimate: estimate, measure: measure)
+    let (found, nearest) = try fitted(experts, search, estimate: estimate, measure: measure)
     guard let found else { throw StorageError(.invalidArgument, refusal(nearest.value)) }
     return found
+  }
+
+  /// The search, with as many triplets of the matrices as it is foreseen, or turns out, to need.
+  ///
+  /// - Returns: as `search` below.
+  private func fitted(
+    _ experts: [Expert], _ search: QualitySearch, estimate: ([(bytes: Double, squaredError: Double)]) -> Double,
+    measure: ([Outcome]) -> Double
+  ) throws(StorageError) -> (factors: [Factors]?, nearest: (quality: Double, value: Double)) {
+    var (experts, round, attempt) = (experts, 0, 0)
+    let limits = experts.map { packer.largestRank($0.input.checkpoint.source.tensors, self.experts.count) }
+    func extend(_ ranks: [[ExactString: Int]]) throws(StorageError) {
+      attempt += 1
+      for index in experts.indices where !ranks[index].isEmpty {
+        experts[index].prepared = try packer.extended(experts[index], ranks[index], attempt: attempt, shared, scratch)
+      }
+    }
+    // What is foreseen after the first values is often too little, after twice as many seldom.
+    for _ in 0..<3 {
+      let ranks = try foreseenRanks(experts, search, limits, estimate: estimate)
+      if ranks.allSatisfy(\.isEmpty) { break }
+      try extend(ranks)
+    }
+    var wasMisled = false
+    while true {
+      let (found, nearest) = try self.search(experts, search, round: &round, estimate: estimate, measure: measure)
+      let setting = rate.setting(quality: nearest.quality)
+      let ranks = experts.indices.map { index in
+        // A spectrum that has misled once goes on doing so.
+        experts[index].prepared.wantedRanks(at: setting, atMost: limits[index])
+          .mapValues { wasMisled ? limits[index] : $0 }
+      }
+      if ranks.allSatisfy(\.isEmpty) { return (found, nearest) }
+      try extend(ranks)
+      wasMisled = true
+    }
+  }
+
+  /// Of each expert, how many triplets the target is likely to ask for of the matrices that have too few, by estimates alone.
+  private func foreseenRanks(
+    _ experts: [Expert], _ search: QualitySearch, _ limits: [Int],
+    estimate: ([(bytes: Double, squaredError: Double)]) -> Double
+  ) throws(StorageError) -> [[ExactString: Int]] {
+    let spectra = experts.map { $0.prepared.foreseenSpectra() }
+    guard !spectra.allSatisfy(\.isEmpty) else { return spectra.map { _ in [:] } }
+    let (rate, codecs) = (rate, rate.quantizedCodecs)
+    func look(_ quality: Double) -> Double {
+      estimate(
+        zip(experts, spectra).map { $0.prepared.estimate(at: rate.setting(quality: quality), codecs, $1) })
+    }
+    let likely = try search.run(estimate: look) { quality throws(StorageError) in (look(quality), ()) }
+    let setting = rate.setting(quality: likely.nearest.quality)
+    return experts.indices.map { experts[$0].prepared.foreseenRanks(at: setting, spectra[$0], atMost: limits[$0]) }
   }
 
   /// - Parameter round: of the first probe; then of the next.
