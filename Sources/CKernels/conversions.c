@@ -109,6 +109,32 @@ void tmpack_round_f32(tmpack_isa isa, tmpack_element type, const float *values, 
   }
 }
 
+#define DIFFERENCE(name, stored, wide, value) \
+  INLINE void name##_any(const void *restrict own, const void *restrict reference, float *restrict values, size_t count) { \
+    for (size_t i = 0; i < count; i++) { \
+      LOAD(stored, own, i, x); \
+      LOAD(stored, reference, i, y); \
+      const wide a = value(x), b = value(y); \
+      values[i] = a == b ? 0 : (float)(a - b); \
+    } \
+  } \
+  VARIANTS( \
+      void, name, (const void *own, const void *reference, float *values, size_t count), own, reference, values, count)
+DIFFERENCE(f64_difference, double, double, )
+DIFFERENCE(f32_difference, float, float, )
+DIFFERENCE(f16_difference, uint16_t, float, from_f16)
+DIFFERENCE(bf16_difference, uint16_t, float, from_bf16)
+
+void tmpack_difference_f32(
+    tmpack_isa isa, tmpack_element type, const void *own, const void *reference, float *values, size_t count) {
+  switch (type) {
+    case TMPACK_F64: DISPATCH(f64_difference, own, reference, values, count)
+    case TMPACK_F32: DISPATCH(f32_difference, own, reference, values, count)
+    case TMPACK_F16: DISPATCH(f16_difference, own, reference, values, count)
+    case TMPACK_BF16: DISPATCH(bf16_difference, own, reference, values, count)
+  }
+}
+
 // Blocks, so that an early one ends the search; no exit within one, so that vectors are used.
 #define FINITE(name, stored, exponent) \
   INLINE bool name##_any(const void *bytes, size_t count) { \

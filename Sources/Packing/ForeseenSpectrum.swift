@@ -3,17 +3,17 @@
 /// The others are taken to fall on from the last known one as a · (1 − t)ᵖ in energy, t from 0 to 1, with the p that gives them
 /// their sum: p = 3 is close to pure noise, a larger one to directions that die out. A search that looks at them asks for as
 /// many components as the target is likely to take, before anything is encoded.
-struct ForeseenSpectrum {
+package struct ForeseenSpectrum {
   /// How many are known.
-  let known: Int
+  package let known: Int
   /// All, descending.
-  let values: [Double]
+  package let values: [Double]
 
   /// - Parameters:
   ///   - known: the leading singular values, at least one.
   ///   - side: how many there are.
   ///   - energy: of all together.
-  init(known values: [Double], side: Int, energy: Double) {
+  package init(known values: [Double], side: Int, energy: Double) {
     known = values.count
     let missing = energy - values.reduce(0) { $0 + $1 * $1 }
     guard let last = values.last, known < side, missing > 0 else {

@@ -15,9 +15,9 @@ struct PreparedExpert: Sendable {
 
   package var energy: Double { tensors.values.reduce(0) { $0 + $1.energy } }
 
-  /// Of the tensors of which a setting may make use of more triplets than there are, how many.
-  func wantedRanks(at setting: RateSetting, atMost limit: Int) -> [ExactString: Int] {
-    tensors.compactMapValues { $0.wantedRank(at: setting, atMost: limit) }
+  /// Up to which quality no more triplets are of use than there are, or may be.
+  func knownQuality(_ rate: RateControl, atMost limit: Int) -> Double {
+    tensors.values.reduce(.infinity) { min($0, $1.knownQuality(rate, atMost: limit)) }
   }
 
   /// Of the matrices of which only some triplets are known.
@@ -86,15 +86,15 @@ package struct PreparedTensor: Sendable {
     return energy - values.reduce(0, { $0 + $1 * $1 }) > 1e-6 * energy ? values : nil
   }
 
-  /// How many triplets a setting may make use of, where it is more than were computed.
-  func wantedRank(at setting: RateSetting, atMost limit: Int) -> Int? {
-    guard let values = leadingValues, let last = values.last, values.count < limit else { return nil }
-    let point = setting.point(singularValues: values, rows: rows, columns: columns)
-    let least = point.leastSingularValue(rows: rows, columns: columns)
-    guard values.count < point.rank, last > least else { return nil }
-    let next = QuantizableTensor.nextRank(
-      after: values.count, of: min(rows, columns), falling: values[values.count / 2], to: last, level: least)
-    return min(next, limit)
+  func knownQuality(_ rate: RateControl, atMost limit: Int) -> Double {
+    guard let values = leadingValues, let last = values.last, values.count < limit else { return .infinity }
+    switch rate.objective {
+    case .balanced:
+      let quality = Double(values.count)
+      let point = rate.setting(quality: quality).point(singularValues: values, rows: rows, columns: columns)
+      return last > point.leastSingularValue(rows: rows, columns: columns) ? quality : .infinity
+    case .leastError: return RateSetting.Point(step: 1).leastSingularValue(rows: rows, columns: columns) / last
+    }
   }
 
   var foreseenSpectrum: ForeseenSpectrum? {
@@ -106,9 +106,9 @@ package struct PreparedTensor: Sendable {
     let point = setting.point(singularValues: spectrum.values, rows: rows, columns: columns)
     let least = point.leastSingularValue(rows: rows, columns: columns)
     let used = min(point.rank, spectrum.values.partitioningIndex { $0 <= least })
-    let wanted = used + used / 8
-    guard wanted > spectrum.known, spectrum.known < limit else { return nil }
-    return min(QuantizableTensor.rank(max(wanted, 2 * spectrum.known), of: min(rows, columns)), limit)
+    guard used > spectrum.known, spectrum.known < limit else { return nil }
+    let wanted = max(used + used / 8, 2 * spectrum.known)
+    return min(QuantizableTensor.rank(wanted, of: min(rows, columns)), limit)
   }
 
   package func estimate(

@@ -45,22 +45,6 @@ package struct QuantizableTensor: Sendable {
   /// All triplets are as quick as more than a quarter of them.
   static func rank(_ wanted: Int, of side: Int) -> Int { wanted > side / 4 ? side : wanted }
 
-  /// Where a value of a spectrum will have reached a level, if it falls on with each doubling of the rank as it did with the last.
-  ///
-  /// - Parameters:
-  ///   - side: the shorter one of the matrix.
-  ///   - half, end: the value at half of the rank, and there.
-  /// - Returns: at least twice the rank, but no more than `side`.
-  static func nextRank(after rank: Int, of side: Int, falling half: Double, to end: Double, level: Double) -> Int {
-    var next = rank
-    var value = end
-    repeat {
-      next *= 2
-      value *= end / half
-    } while value > level && next <= side / 4
-    return self.rank(next, of: side)
-  }
-
   package init(_ vector: borrowing ExclusiveVector, shape: Shape, rank: Int) throws(StorageError) {
     energy = vector.energy
     guard let (rows, columns) = shape.matrix, min(rows, columns) > 1 else {

@@ -97,7 +97,8 @@ struct RateProbe {
     return found
   }
 
-  /// The search, with as many triplets of the matrices as it is foreseen, or turns out, to need.
+  /// The search, with as many triplets of the matrices as it turns out to need: where those that there are do not reach the
+  /// target, more are computed, and it begins anew.
   ///
   /// - Returns: as `search` below.
   private func fitted(
@@ -106,47 +107,45 @@ struct RateProbe {
   ) throws(StorageError) -> (factors: [Factors]?, nearest: (quality: Double, value: Double)) {
     var (experts, round, attempt) = (experts, 0, 0)
     let limits = experts.map { packer.largestRank($0.input.checkpoint.source.tensors, self.experts.count) }
-    func extend(_ ranks: [[ExactString: Int]]) throws(StorageError) {
+    var isBounded = true
+    while true {
+      let known = zip(experts, limits).map { expert, limit in
+        isBounded ? expert.prepared.knownQuality(rate, atMost: limit) : .infinity
+      }.min()!
+      var reachable = search
+      reachable.range = search.range.lowerBound...min(search.range.upperBound, known)
+      let (found, nearest) = try self.search(experts, reachable, round: &round, estimate: estimate, measure: measure)
+      guard nearest.value < search.window.lowerBound, nearest.quality > 0.99 * known else { return (found, nearest) }
+      let ranks = try foreseenRanks(experts, search, limits, from: nearest, estimate: estimate)
+      // More would be of no use: steps have to be finer.
+      isBounded = !ranks.allSatisfy(\.isEmpty)
       attempt += 1
       for index in experts.indices where !ranks[index].isEmpty {
-        experts[index].prepared = try packer.extended(experts[index], ranks[index], attempt: attempt, shared, scratch)
+        // A spectrum that has misled twice goes on doing so.
+        let ranks = ranks[index].mapValues { attempt > 2 ? limits[index] : $0 }
+        experts[index].prepared = try packer.extended(experts[index], ranks, attempt: attempt, shared, scratch)
       }
-    }
-    // What is foreseen after the first values is often too little, after twice as many seldom.
-    for _ in 0..<3 {
-      let ranks = try foreseenRanks(experts, search, limits, estimate: estimate)
-      if ranks.allSatisfy(\.isEmpty) { break }
-      try extend(ranks)
-    }
-    var wasMisled = false
-    while true {
-      let (found, nearest) = try self.search(experts, search, round: &round, estimate: estimate, measure: measure)
-      let setting = rate.setting(quality: nearest.quality)
-      let ranks = experts.indices.map { index in
-        // A spectrum that has misled once goes on doing so.
-        experts[index].prepared.wantedRanks(at: setting, atMost: limits[index])
-          .mapValues { wasMisled ? limits[index] : $0 }
-      }
-      if ranks.allSatisfy(\.isEmpty) { return (found, nearest) }
-      try extend(ranks)
-      wasMisled = true
     }
   }
 
-  /// Of each expert, how many triplets the target is likely to ask for of the matrices that have too few, by estimates alone.
+  /// Of each expert, how many triplets the target is likely to ask for of the matrices that have too few.
+  ///
+  /// - Parameter reached: the quality from which on there are too few, and what was measured there.
   private func foreseenRanks(
-    _ experts: [Expert], _ search: QualitySearch, _ limits: [Int],
+    _ experts: [Expert], _ search: QualitySearch, _ limits: [Int], from reached: (quality: Double, value: Double),
     estimate: ([(bytes: Double, squaredError: Double)]) -> Double
   ) throws(StorageError) -> [[ExactString: Int]] {
     let spectra = experts.map { $0.prepared.foreseenSpectra() }
-    guard !spectra.allSatisfy(\.isEmpty) else { return spectra.map { _ in [:] } }
     let (rate, codecs) = (rate, rate.quantizedCodecs)
     func look(_ quality: Double) -> Double {
       estimate(
         zip(experts, spectra).map { $0.prepared.estimate(at: rate.setting(quality: quality), codecs, $1) })
     }
-    let likely = try search.run(estimate: look) { quality throws(StorageError) in (look(quality), ()) }
-    let setting = rate.setting(quality: likely.nearest.quality)
+    let factor = reached.value / max(look(reached.quality), .leastNonzeroMagnitude)
+    var beyond = search
+    beyond.range = reached.quality...max(reached.quality, search.range.upperBound)
+    let likely = try beyond.run(estimate: look) { quality throws(StorageError) in (factor * look(quality), ()) }
+    let setting = rate.setting(quality: max(likely.nearest.quality, 1.02 * reached.quality))
     return experts.indices.map { experts[$0].prepared.foreseenRanks(at: setting, spectra[$0], atMost: limits[$0]) }
   }
 

@@ -35,6 +35,18 @@ extension FloatFormat {
     }
   }
 
+  /// own − reference in binary32; elements of F64 are subtracted in binary64 and then rounded. 0 where they are equal,
+  /// infinities too.
+  ///
+  /// - Precondition: `own` and `reference` hold `values.count` elements each; they may be unaligned.
+  package func subtract(
+    _ reference: UnsafeRawBufferPointer, from own: UnsafeRawBufferPointer, into values: UnsafeMutableBufferPointer<Float>
+  ) {
+    precondition(own.count == values.count * byteWidth && reference.count == own.count, "one value for each element")
+    guard let target = values.baseAddress else { return }
+    tmpack_difference_f32(tmpack_best_isa(), element, own.baseAddress, reference.baseAddress, target, values.count)
+  }
+
   /// Whether no element is NaN or infinite. `bytes` may be unaligned.
   package func isFinite(_ bytes: UnsafeRawBufferPointer) -> Bool {
     guard let elements = bytes.baseAddress else { return true }

@@ -26,6 +26,11 @@ void tmpack_widen_f32(tmpack_isa isa, tmpack_element type, const void *bytes, fl
 void tmpack_round_f64(tmpack_isa isa, tmpack_element type, const double *values, void *bytes, size_t count);
 void tmpack_round_f32(tmpack_isa isa, tmpack_element type, const float *values, void *bytes, size_t count);
 
+/// values[i] = own[i] - reference[i] in binary32, or in binary64 and then rounded where elements are binary64; 0 where they are
+/// equal, infinities too.
+void tmpack_difference_f32(
+    tmpack_isa isa, tmpack_element type, const void *own, const void *reference, float *values, size_t count);
+
 /// Whether no element is NaN or infinite.
 bool tmpack_is_finite(tmpack_isa isa, tmpack_element type, const void *bytes, size_t count);
 
