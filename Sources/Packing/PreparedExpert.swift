@@ -20,6 +20,13 @@ struct PreparedExpert: Sendable {
     tensors.values.reduce(.infinity) { min($0, $1.knownQuality(rate, atMost: limit)) }
   }
 
+  /// Whether a matrix makes use of all triplets that there are, and might of more.
+  func isExhausted(by factors: [ExactString: KeptFactor], _ setting: RateSetting, atMost limit: Int) -> Bool {
+    tensors.contains { name, tensor in
+      factors[name]?.form?.rank.map { tensor.isExhausted(by: $0, setting, atMost: limit) } ?? false
+    }
+  }
+
   /// Of the matrices of which only some triplets are known.
   func foreseenSpectra() -> [ExactString: ForeseenSpectrum] { tensors.compactMapValues(\.foreseenSpectrum) }
 
@@ -93,8 +100,19 @@ package struct PreparedTensor: Sendable {
       let quality = Double(values.count)
       let point = rate.setting(quality: quality).point(singularValues: values, rows: rows, columns: columns)
       return last > point.leastSingularValue(rows: rows, columns: columns) ? quality : .infinity
-    case .leastError: return RateSetting.Point(step: 1).leastSingularValue(rows: rows, columns: columns) / last
+    case .leastError: return Self.usedValue(RateSetting.Point(step: 1), rows, columns) / last
     }
+  }
+
+  func isExhausted(by rank: Int, _ setting: RateSetting, atMost limit: Int) -> Bool {
+    guard let values = leadingValues, values.count < limit else { return false }
+    let point = setting.point(singularValues: values, rows: rows, columns: columns)
+    return point.rank > values.count && rank > values.count - values.count / 16
+  }
+
+  /// Components of less were not used, in practice; the bound that has no exception is at three fifths of it.
+  private static func usedValue(_ point: RateSetting.Point, _ rows: Int, _ columns: Int) -> Double {
+    point.leastSingularValue(rows: rows, columns: columns) / 0.6
   }
 
   var foreseenSpectrum: ForeseenSpectrum? {
@@ -104,10 +122,11 @@ package struct PreparedTensor: Sendable {
   /// How many triplets a setting is likely to make use of, with some to spare, where it is more than were computed.
   func foreseenRank(at setting: RateSetting, _ spectrum: ForeseenSpectrum, atMost limit: Int) -> Int? {
     let point = setting.point(singularValues: spectrum.values, rows: rows, columns: columns)
-    let least = point.leastSingularValue(rows: rows, columns: columns)
+    let least = Self.usedValue(point, rows, columns)
     let used = min(point.rank, spectrum.values.partitioningIndex { $0 <= least })
     guard used > spectrum.known, spectrum.known < limit else { return nil }
-    let wanted = max(used + used / 8, 2 * spectrum.known)
+    // A flat tail that is only foreseen makes all of a fine step's difference: not too far at once.
+    let wanted = min(max(used + used / 8, 2 * spectrum.known), 4 * spectrum.known)
     return min(QuantizableTensor.rank(wanted, of: min(rows, columns)), limit)
   }
 

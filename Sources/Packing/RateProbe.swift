@@ -115,7 +115,13 @@ struct RateProbe {
       var reachable = search
       reachable.range = search.range.lowerBound...min(search.range.upperBound, known)
       let (found, nearest) = try self.search(experts, reachable, round: &round, estimate: estimate, measure: measure)
-      guard nearest.value < search.window.lowerBound, nearest.quality > 0.99 * known else { return (found, nearest) }
+      let isShort = nearest.value < search.window.lowerBound && nearest.quality > 0.99 * known
+      let setting = rate.setting(quality: nearest.quality)
+      let isExhausted =
+        found.map { found in
+          experts.indices.contains { experts[$0].prepared.isExhausted(by: found[$0], setting, atMost: limits[$0]) }
+        } ?? false
+      guard isBounded, isShort || isExhausted else { return (found, nearest) }
       let ranks = try foreseenRanks(experts, search, limits, from: nearest, estimate: estimate)
       // More would be of no use: steps have to be finer.
       isBounded = !ranks.allSatisfy(\.isEmpty)
