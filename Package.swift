@@ -112,6 +112,7 @@ let package = Package(
     tests("YAML", ["ByteIO", "YAML"]),
     tests("Zstandard", ["Zstandard", "ByteIO"]),
     tests("Factorization", ["Factors", "Factorization", "CLAPACKE", "COpenBLAS", "TensorKit", "ByteIO", "Zstandard"]),
+    .testTarget(name: "KernelTests", dependencies: ["TMPackCKernels", "TMPackTensorKit"]),
     tests("Checkpoints", ["Checkpoints", "ByteIO", "JSON", "Digests", "TensorKit", "Parallel"]),
     tests("Models", ["Models", "Checkpoints", "ByteIO", "JSON", "Digests", "TensorKit", "Factors"]),
     tests("ArchiveFormat", reading + writing),

@@ -83,7 +83,8 @@ package struct TensorGroup {
     let panels = members.count + 2
     // `InnerProducts` forms its sums of blocks of 1024: where chunks are of whole blocks, their length does not matter.
     let isSmall = !large && panels <= 32
-    let room = min(count, isSmall ? max(1 << 12, (1 << 16) / panels & ~1023) : max(1 << 12, min(1 << 16, (1 << 21) / panels)))
+    let room = min(
+      count, isSmall ? max(1 << 12, (1 << 16) / panels & ~1023) : max(1 << 12, min(1 << 16, (1 << 21) / panels)))
     let capacity = min(count, (room + multiple - 1) / multiple * multiple)
     let memory = UnsafeMutableBufferPointer<Double>.allocate(capacity: panels * capacity)
     memory.initialize(repeating: 0)

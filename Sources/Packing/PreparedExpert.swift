@@ -110,8 +110,8 @@ package struct PreparedTensor: Sendable {
     return point.rank > values.count && rank > values.count - values.count / 16
   }
 
-  /// Components of less are not used, in practice: 0.66 steps everywhere on the longer side are as good as nothing. Where they are used all the same,
-  /// `isExhausted` tells.
+  /// Components of less are not used, in practice: 0.65 steps everywhere on the longer side are as good as nothing. Where they are
+  /// used all the same, `isExhausted` tells.
   private static func usedValue(_ point: RateSetting.Point, _ rows: Int, _ columns: Int) -> Double {
     point.leastSingularValue(rows: rows, columns: columns) / 0.47
   }

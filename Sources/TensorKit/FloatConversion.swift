@@ -40,7 +40,8 @@ extension FloatFormat {
   ///
   /// - Precondition: `own` and `reference` hold `values.count` elements each; they may be unaligned.
   package func subtract(
-    _ reference: UnsafeRawBufferPointer, from own: UnsafeRawBufferPointer, into values: UnsafeMutableBufferPointer<Float>
+    _ reference: UnsafeRawBufferPointer, from own: UnsafeRawBufferPointer,
+    into values: UnsafeMutableBufferPointer<Float>
   ) {
     precondition(own.count == values.count * byteWidth && reference.count == own.count, "one value for each element")
     guard let target = values.baseAddress else { return }

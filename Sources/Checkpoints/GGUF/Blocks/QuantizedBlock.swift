@@ -73,7 +73,9 @@ extension QuantizableBlock {
     let count = values.count / elementCount
     precondition(values.count == count * elementCount && blocks.count == count * byteCount, "whole blocks")
     guard let source = values.baseAddress, let target = blocks.baseAddress else { return }
-    if FloatFormat.f32.isFinite(UnsafeRawBufferPointer(values)), quantize(source, blocks: count, into: target) { return }
+    if FloatFormat.f32.isFinite(UnsafeRawBufferPointer(values)), quantize(source, blocks: count, into: target) {
+      return
+    }
     // What is wrong with the first block that something is wrong with.
     for index in 0..<count {
       let part = UnsafeBufferPointer(rebasing: values[index * elementCount..<(index + 1) * elementCount])
