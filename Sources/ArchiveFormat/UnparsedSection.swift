@@ -11,23 +11,26 @@ struct UnparsedSection {
 
   init(_ raw: UnsafeRawBufferPointer, archiveEnd: UInt64) throws(StorageError) {
     var reader = ByteReader(raw)
-    let (manifestSize, frameCount) = try Self.sizes(parsing: &reader)
+    let (_, frameCount) = try Self.sizes(parsing: &reader)
     records = raw.count - frameCount * FrameRecord.byteCount
     frames = []
     frames.reserveCapacity(frameCount)
     _ = try reader.take(records - 8)
-    precondition(manifestSize <= records - 8)
     for _ in 0..<frameCount { frames.append(try FrameRecord(parsing: &reader, archiveEnd: archiveEnd)) }
     self.raw = [UInt8](raw)
   }
 
   /// Reads the sizes that a section begins with, of the manifest in bytes and of its frames by number (TMP-5-1).
+  ///
+  /// - Throws: `truncated`, or `malformed` where the sizes do not fit.
   static func sizes(parsing reader: inout ByteReader) throws(StorageError) -> (manifest: Int, frames: Int) {
     let manifestSize = Int(try reader.integer(UInt32.self))
     let frameCount = Int(try reader.integer(UInt32.self))
     try Limits.check(frameCount, atMost: Limits.frames, "the number of frames")  // TMP-9-5
     let text = (8 + manifestSize).roundedUp(toMultipleOf: 8) - 8
-    guard text <= reader.remaining, reader.remaining - text == frameCount * FrameRecord.byteCount else {
+    var rest = reader
+    _ = try rest.take(text)
+    guard rest.remaining == frameCount * FrameRecord.byteCount else {
       throw StorageError(.malformed, "a section's size does not fit its \(frameCount) frames")
     }
     return (manifestSize, frameCount)

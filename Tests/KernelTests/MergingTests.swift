@@ -59,8 +59,9 @@ import Testing
     }
   }
 
-  @Test(arguments: instructionSets, [false, true], [false, true])
-  func mergesWhatAgrees(_ isa: tmpack_isa, _ byCount: Bool, _ tiesArePositive: Bool) {
+  @Test(arguments: instructionSets, [(false, false), (false, true), (true, false)])
+  func mergesWhatAgrees(_ isa: tmpack_isa, _ election: (byCount: Bool, tiesArePositive: Bool)) {
+    let (byCount, tiesArePositive) = election
     for count in lengths {
       var random = Bits(UInt64(count) + 4)
       // Many zeros, and many sums that are zero.
