@@ -119,7 +119,7 @@ package final class ArchiveFile: Sendable {
   }
 
   /// Checks the digest of a compressed extent (TMP-4-1, TMP-5-6), decompresses it and lends it to `body`.
-  private static func withRaw<Result>(
+  static func withRaw<Result>(
     _ extent: Extent, rawSize: Int, _ what: String, of file: ReadableFile,
     _ body: (UnsafeRawBufferPointer) throws(StorageError) -> Result
   ) throws(StorageError) -> Result {

@@ -20,6 +20,14 @@ extension ArchiveWriter {
   {
     guard let shared = sharedSection else { preconditionFailure("the shared model comes first") }
     try checkName(archive.index.experts[index].name)
+    if !droppingCorrections,
+      let copied = try writeExpert(
+        archive.unparsedExpertSection(index), archive.index.experts[index],
+        moving: { frames throws(StorageError) in try copy(frames, of: archive) })
+    {
+      experts.append(copied)
+      return
+    }
     var section = try archive.expertSection(index)
     if droppingCorrections, section.correctionBytes != nil {
       var manifest = section.manifest

@@ -63,7 +63,7 @@ package final class ArchiveWriter {
     self.sharedSection = sharedSection
     remember(sharedSection.frames, in: archive.index.shared)
     for (index, expert) in archive.index.experts.enumerated() {
-      remember(try archive.expertSection(index).frames, in: expert.section)
+      remember(try archive.unparsedExpertSection(index).frames, in: expert.section)
       experts.append(expert)
     }
     if let reference = archive.index.router, let section = try archive.routerSection() {
@@ -194,11 +194,36 @@ package final class ArchiveWriter {
       try Section<Manifest>(parsing: text, context: context, archiveEnd: .max)
     }
     largestExpansion = max(largestExpansion, try section.manifest.payloadBytes())
+    return try writeSection(raw, records: records, section.frames, isCounted: isCounted)
+  }
+
+  /// - Parameters:
+  ///   - raw: of the section.
+  ///   - records: where its frame records begin: digests, which spoil the codes of text.
+  private func writeSection(
+    _ raw: [UInt8], records: Int, _ frames: [FrameRecord], isCounted: Bool
+  ) throws(StorageError) -> (reference: SectionReference, newBytes: UInt64) {
     let cuts = records < raw.count ? [records] : []
     let stored = raw.withUnsafeBytes { Zstandard.compress($0, .level(level), cuts: cuts) }
     let extent = try store(stored, digest: ContentDigest(of: stored), aligned: false)
-    let newBytes = isCounted ? counted.add([extent] + section.frames.map(\.extent)) : 0
+    let newBytes = isCounted ? counted.add([extent] + frames.map(\.extent)) : 0
     return (SectionReference(extent: extent, rawSize: raw.count), newBytes)
+  }
+
+  /// Writes an expert's section of another archive as it is, its frames moved.
+  ///
+  /// - Returns: nil where the manifest has to be looked at: its payloads may be more than any reader takes (TMP-9-11).
+  func writeExpert(
+    _ section: UnparsedSection, _ expert: ExpertReference, moving: ([FrameRecord]) throws(StorageError) -> [FrameRecord]
+  ) throws(StorageError) -> ExpertReference? {
+    let payloadBytes = section.mostPayloadBytes
+    guard payloadBytes <= Limits.expansionFloor else { return nil }
+    var section = section
+    section.moveFrames(to: try moving(section.frames))
+    let (reference, newBytes) = try writeSection(
+      section.raw, records: section.records, section.frames, isCounted: true)
+    return ExpertReference(
+      name: expert.name, section: reference, summary: ExpertSummary(expert.summary, bytes: newBytes))
   }
 
   /// The greatest sum of payload sizes of a section, to be checked when the archive's end is known (TMP-9-13).

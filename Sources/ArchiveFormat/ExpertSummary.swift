@@ -56,6 +56,18 @@ extension ExpertSummary {
 }
 
 extension ExpertSummary {
+  /// The summary of the same section where it stores so many bytes that no earlier one has stored.
+  init(_ other: ExpertSummary, bytes: UInt64) {
+    self.bytes = bytes
+    correctionBytes = other.correctionBytes
+    factors = other.factors
+    tensors = other.tensors
+    parameters = other.parameters
+    error = other.error
+    worstError = other.worstError
+    worstTensor = other.worstTensor
+  }
+
   init(json: JSONValue) throws(StorageError) {
     let object = try json.asObject("the summary")
     try object.allowOnly(

@@ -83,14 +83,9 @@ extension Section where Manifest: SectionManifest {
   /// Reads the raw bytes of a section (TMP-5-1).
   init(parsing raw: UnsafeRawBufferPointer, context: Manifest.Context, archiveEnd: UInt64) throws(StorageError) {
     var reader = ByteReader(raw)
-    let manifestSize = Int(try reader.integer(UInt32.self))
-    let frameCount = Int(try reader.integer(UInt32.self))
-    try Limits.check(frameCount, atMost: Limits.frames, "the number of frames")  // TMP-9-5
+    let (manifestSize, frameCount) = try UnparsedSection.sizes(parsing: &reader)
     let text = try reader.take(manifestSize)
     try reader.zeros((8 + manifestSize).roundedUp(toMultipleOf: 8) - 8 - manifestSize)
-    guard reader.remaining == frameCount * FrameRecord.byteCount else {
-      throw StorageError(.malformed, "a section's size does not fit its \(frameCount) frames")
-    }
     var frames: [FrameRecord] = []
     frames.reserveCapacity(frameCount)
     for _ in 0..<frameCount { frames.append(try FrameRecord(parsing: &reader, archiveEnd: archiveEnd)) }

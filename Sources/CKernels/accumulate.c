@@ -58,18 +58,6 @@
 #include "accumulate_template.h"
 #endif
 
-bool tmpack_isa_is_available(tmpack_isa isa) {
-  switch (isa) {
-    case TMPACK_ISA_PORTABLE: return true;
-#if HAS_X86_VARIANTS
-    case TMPACK_ISA_AVX2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    case TMPACK_ISA_AVX512:
-      return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-#endif
-    default: return false;
-  }
-}
-
 #if HAS_X86_VARIANTS
 #define DISPATCH(kernel, ...) \
   switch (isa) { \

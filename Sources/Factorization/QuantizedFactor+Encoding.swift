@@ -83,6 +83,14 @@ extension QuantizedFactor {
     case lowRank(rank: Int, Quantizer)
     case dense
     case layered(rank: Int, Quantizer)
+
+    /// Components; nil of what has none.
+    package var rank: Int? {
+      switch self {
+      case .lowRank(let rank, _), .layered(let rank, _): rank
+      case .dense: nil
+      }
+    }
   }
 
   package var form: Form {

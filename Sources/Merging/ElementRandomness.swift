@@ -1,3 +1,4 @@
+import TMPackCKernels
 import TMPackFactorization
 
 /// A random number for each element of one expert's tensor, which depends on nothing else: not on chunks or threads, nor
@@ -22,6 +23,14 @@ struct ElementRandomness: Sendable {
   subscript(element: Int) -> Double {
     var random = RandomBits(seed: state &+ 0x9E37_79B9_7F4A_7C15 &* UInt64(element))
     return Double(random.next() >> 11) * 0x1p-53
+  }
+
+  /// Divides by `divisor` each of the values, elements from `first` on, whose number is below `density`, and sets the others
+  /// to zero.
+  func drop(from values: UnsafeMutableBufferPointer<Double>, first: Int, density: Double, dividingBy divisor: Double) {
+    guard let start = values.baseAddress else { return }
+    tmpack_drop_at_random(
+      tmpack_best_isa(), start, values.count, state &+ 0x9E37_79B9_7F4A_7C15 &* UInt64(first), density, divisor)
   }
 }
 

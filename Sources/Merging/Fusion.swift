@@ -30,7 +30,7 @@ struct Fusion: Sendable {
       chunk.result.setToWeightedSum(of: chunk.members, weights)
       let total = weights.reduce(0, +)
       if isNormalized, total.magnitude > (convention == .mergekit ? 1e-8 : 0) {
-        for i in 0..<chunk.count { chunk.result[i] /= total }
+        chunk.result.divide(by: total)
       }
     }
     chunk.addBase(scaledBy: scale)

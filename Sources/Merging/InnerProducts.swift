@@ -1,3 +1,5 @@
+import TMPackCKernels
+
 /// The inner products of a few long vectors, gathered some elements at a time.
 ///
 /// What depends on lengths and angles alone follows from them: the vectors need be read twice, and never held.
@@ -51,18 +53,13 @@ package struct InnerProducts {
 /// Σ aᵢ bᵢ in sixteen running sums, which is the same on every processor.
 func dotProduct(_ a: UnsafeBufferPointer<Double>, _ b: UnsafeBufferPointer<Double>) -> Double {
   precondition(a.count == b.count)
-  guard let x = UnsafeRawPointer(a.baseAddress), let y = UnsafeRawPointer(b.baseAddress) else { return 0 }
-  typealias Lanes = SIMD8<Double>
-  var (even, odd) = (Lanes.zero, Lanes.zero)
+  guard let x = a.baseAddress, let y = b.baseAddress else { return 0 }
   let whole = a.count / 16 * 16
-  for i in stride(from: 0, to: whole, by: 16) {
-    even +=
-      x.loadUnaligned(fromByteOffset: 8 * i, as: Lanes.self) * y.loadUnaligned(fromByteOffset: 8 * i, as: Lanes.self)
-    odd +=
-      x.loadUnaligned(fromByteOffset: 8 * i + 64, as: Lanes.self)
-      * y.loadUnaligned(fromByteOffset: 8 * i + 64, as: Lanes.self)
+  var lanes = SIMD8<Double>.zero
+  withUnsafeMutableBytes(of: &lanes) {
+    tmpack_inner_product(tmpack_best_isa(), x, y, whole, $0.baseAddress!.assumingMemoryBound(to: Double.self))
   }
-  var sum = (even + odd).sum()
+  var sum = lanes.sum()
   for i in whole..<a.count { sum += a[i] * b[i] }
   return sum
 }

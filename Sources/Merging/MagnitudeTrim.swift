@@ -106,8 +106,6 @@ extension TensorGroup {
 extension TensorGroup.Chunk {
   /// Sets to zero what is smaller than the member's threshold.
   func trim(below thresholds: [Double]) {
-    for (part, threshold) in zip(members, thresholds) where threshold > 0 {
-      for i in part.indices where part[i].magnitude < threshold { part[i] = 0 }
-    }
+    for (part, threshold) in zip(members, thresholds) where threshold > 0 { part.trim(below: threshold) }
   }
 }

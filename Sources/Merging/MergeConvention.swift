@@ -47,7 +47,7 @@ extension TensorGroup {
     ofMultiple multiple: Int = 1, _ sparsify: (Chunk) -> Void
   ) throws(StorageError) -> [Double] {
     var (before, after) = ([Double](repeating: 0, count: members.count), [Double](repeating: 0, count: members.count))
-    try forEachFiniteTaskVectorChunk(ofMultiple: multiple) { chunk throws(StorageError) in
+    try forEachFiniteTaskVectorChunk(ofMultiple: multiple, large: true) { chunk throws(StorageError) in
       for (k, part) in chunk.members.enumerated() { before[k] += part.length }
       sparsify(chunk)
       for (k, part) in chunk.members.enumerated() { after[k] += part.length }

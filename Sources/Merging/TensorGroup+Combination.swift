@@ -65,7 +65,7 @@ extension TensorGroup {
     let scale = origin == .base ? 1 : baseWeight
     try forEachChunk(from: origin) { chunk throws(StorageError) in
       chunk.result.setToWeightedSum(of: chunk.members, weights)
-      if scale != 0 { for i in 0..<chunk.count { chunk.result[i] += scale * chunk.base[i] } }
+      if scale != 0 { chunk.result.add(chunk.base, scaledBy: scale) }
       try merged.writeResult(of: chunk)
     }
   }

@@ -58,7 +58,8 @@ package struct TensorGroup {
 
   /// Goes through all elements once, in order.
   ///
-  /// Memory: members + 2 times the elements of a chunk, at most 16 MiB in all unless `multiple` asks for more.
+  /// Memory: members + 2 times the elements of a chunk, at most 16 MiB in all unless `multiple` asks for more; a chunk of few
+  /// members stays in a core's cache.
   /// - Parameters:
   ///   - multiple: every chunk but the last has a multiple of this many elements.
   ///   - body: may change the members' elements in the chunk.
@@ -70,16 +71,20 @@ package struct TensorGroup {
 
   /// `forEachChunk` with the members' task vectors, θₜ − θ₀, in place of their elements.
   package func forEachTaskVectorChunk(
-    ofMultiple multiple: Int = 1, _ body: (Chunk) throws(StorageError) -> Void
+    ofMultiple multiple: Int = 1, large: Bool = false, _ body: (Chunk) throws(StorageError) -> Void
   ) throws(StorageError) {
-    try forEachChunk(multiple, subtractingBase: true, body)
+    try forEachChunk(multiple, subtractingBase: true, large: large, body)
   }
 
+  /// - Parameter large: whether chunks are those that sums over chunks have always been of.
   private func forEachChunk(
-    _ multiple: Int, subtractingBase: Bool, _ body: (Chunk) throws(StorageError) -> Void
+    _ multiple: Int, subtractingBase: Bool, large: Bool = false, _ body: (Chunk) throws(StorageError) -> Void
   ) throws(StorageError) {
     let panels = members.count + 2
-    let room = min(count, max(1 << 12, min(1 << 16, (1 << 21) / panels)))
+    // `InnerProducts` forms its sums of blocks of 1024: where chunks are of whole blocks, their length does not matter.
+    let isSmall = !large && panels <= 32
+    let room = min(
+      count, isSmall ? max(1 << 12, (1 << 16) / panels & ~1023) : max(1 << 12, min(1 << 16, (1 << 21) / panels)))
     let capacity = min(count, (room + multiple - 1) / multiple * multiple)
     let memory = UnsafeMutableBufferPointer<Double>.allocate(capacity: panels * capacity)
     memory.initialize(repeating: 0)
@@ -95,11 +100,7 @@ package struct TensorGroup {
       for (member, part) in zip(members, parts) {
         try located(expert: member.name) { () throws(StorageError) in try member.elements.read(range, into: part) }
         if subtractingBase {
-          // What is equal did not change, infinities and NaN too.
-          for i in part.indices {
-            let (own, base) = (part[i], baseElements[i])
-            part[i] = own == base || own.isNaN && base.isNaN ? 0 : own - base
-          }
+          part.subtract(base: UnsafeBufferPointer(baseElements))
         }
       }
       try body(

@@ -1,7 +1,6 @@
 import TMPackArchiveFormat
 import TMPackByteIO
 import TMPackFactors
-import TMPackReading
 import TMPackTensorKit
 
 /// One tensor of an exclusive vector: v = θₜ − θₛ, θₛ as stored, in binary32 (F64: subtracted in binary64, then rounded).
@@ -16,29 +15,14 @@ package struct ExclusiveVector: ~Copyable {
     let count = own.count / format.byteWidth
     let storage = UnsafeMutableBufferPointer<Float>.allocate(capacity: count)
     self.storage = storage
-    try base.withBytes { baseRaw in
-      if format == .f64 {
-        Self.subtract(own, baseRaw, format, as: Double.self, into: storage)
-      } else {
-        Self.subtract(own, baseRaw, format, as: Float.self, into: storage)
-      }
-    }
+    try base.withBytes { format.subtract($0, from: own, into: storage) }
   }
 
   deinit { storage.deallocate() }
 
   package var values: UnsafeBufferPointer<Float> { UnsafeBufferPointer(storage) }
 
-  private static func subtract<Scalar: Accumulator>(
-    _ own: UnsafeRawBufferPointer, _ base: UnsafeRawBufferPointer, _ format: FloatFormat, as _: Scalar.Type,
-    into vector: UnsafeMutableBufferPointer<Float>
-  ) {
-    BlockwiseDifference.forEach(own, minus: base, format, as: Scalar.self) { start, difference in
-      for i in 0..<difference.count { vector[start + i] = difference[i].asFloat }
-    }
-  }
-
-  package var firstNonFinite: Int? { storage.firstIndex { !$0.isFinite } }
+  package var firstNonFinite: Int? { FloatFormat.f32.firstNonFinite(UnsafeRawBufferPointer(storage)) }
 
   package var isZero: Bool { storage.allSatisfy { $0 == 0 } }
 

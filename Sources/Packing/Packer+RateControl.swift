@@ -124,9 +124,7 @@ extension Packer {
     ) { index throws(StorageError) in
       let info = places[index].element
       let base = manifest.entry(named: info.name)
-      // A spectrum that has misled once goes on doing so.
-      let rank = attempt == 1 ? ranks[ExactString(info.name)]! : .max
-      return try analysed(info, of: input, .atMost(rank), base: base) {
+      return try analysed(info, of: input, .atMost(ranks[ExactString(info.name)]!), base: base) {
         () throws(StorageError) in
         try shared.bytes(of: base!)
       }
@@ -175,11 +173,7 @@ extension Packer {
 
   /// How many components a search starts with.
   package func tripletDemand(_ infos: [TensorInfo], _ expertCount: Int) -> QuantizableTensor.Demand {
-    if let rate, case .error(let target) = rate.target {
-      .error(target, rate.objective)
-    } else {
-      .atMost(largestRank(infos, expertCount))
-    }
+    .start(atMost: largestRank(infos, expertCount))
   }
 
   /// More components than a budget can pay for need not be computed.

@@ -41,6 +41,13 @@ package struct QualitySearch {
     /// However far the quality goes, the value stays on the other side.
     case none(Measurement<Content>)
 
+    /// Within the window or next to it, on whichever side.
+    var nearest: Measurement<Content> {
+      switch self {
+      case .within(let found), .beside(let found, _), .short(let found), .none(let found): found
+      }
+    }
+
     /// nil where nothing is on the side of the fallback.
     package var measurement: Measurement<Content>? {
       switch self {

@@ -24,62 +24,26 @@ package struct QuantizableTensor: Sendable {
   /// How many triplets to compute, if there are as many.
   package enum Demand: Sendable {
     case atMost(Int)
-    /// As many as leave at most this share of the energy to the rest, or all of a small matrix.
-    case energy(missing: Double)
-
-    /// For a relative error over many tensors. What may be lost is mostly left to the rest where all matrices keep as many
-    /// components, and about half to the quantiser where all have the same step.
-    static func error(_ target: Double, _ objective: RateControl.Objective) -> Demand {
-      .energy(missing: (objective == .balanced ? 0.8 : 0.4) * target * target)
-    }
+    /// What a search starts with: no more than so many, and of a large matrix the first ones only.
+    case start(atMost: Int)
   }
 
   package init(_ vector: borrowing ExclusiveVector, shape: Shape, _ demand: Demand) throws(StorageError) {
     switch demand {
     case .atMost(let rank): try self.init(vector, shape: shape, rank: rank)
-    case .energy(let missing): try self.init(vector, shape: shape, missing: missing)
+    case .start(let limit):
+      let side = shape.matrix.map { min($0.rows, $0.columns) } ?? 1
+      let first = side <= Self.smallSide ? side : Self.firstTriplets
+      try self.init(vector, shape: shape, rank: min(first, limit))
     }
   }
 
   /// All triplets of a matrix with a side of this many cost little more than some.
-  private static let smallSide = 1024
+  private static let smallSide = 512
+  private static let firstTriplets = 64
 
-  private init(_ vector: borrowing ExclusiveVector, shape: Shape, missing share: Double) throws(StorageError) {
-    let side = shape.matrix.map { min($0.rows, $0.columns) } ?? 1
-    var rank = side <= Self.smallSide ? side : 64
-    while true {
-      let candidate = try QuantizableTensor(vector, shape: shape, rank: rank)
-      let missing = candidate.missingEnergy(beyond: rank)
-      let level = share * candidate.energy
-      if rank >= side || missing <= level {
-        self = candidate
-        return
-      }
-      rank = Self.nextRank(
-        after: rank, of: side, falling: candidate.missingEnergy(beyond: rank / 2), to: missing, level: level)
-    }
-  }
-
-  /// Where a value of a spectrum will have reached a level, if it falls on with each doubling of the rank as it did with the last.
-  ///
-  /// - Parameters:
-  ///   - side: the shorter one of the matrix: all triplets are as quick as more than a quarter of them.
-  ///   - half, end: the value at half of the rank, and there.
-  /// - Returns: at least twice the rank, but no more than `side`.
-  static func nextRank(after rank: Int, of side: Int, falling half: Double, to end: Double, level: Double) -> Int {
-    var next = rank
-    var value = end
-    repeat {
-      next *= 2
-      value *= end / half
-    } while value > level && next <= side / 4
-    return next > side / 4 ? side : next
-  }
-
-  /// ‖v‖² without that of the first triplets.
-  private func missingEnergy(beyond rank: Int) -> Double {
-    vectors.map { energy - $0.singularValues.prefix(rank).reduce(0) { $0 + $1 * $1 } } ?? 0
-  }
+  /// All triplets are as quick as more than a quarter of them.
+  static func rank(_ wanted: Int, of side: Int) -> Int { wanted > side / 4 ? side : wanted }
 
   package init(_ vector: borrowing ExclusiveVector, shape: Shape, rank: Int) throws(StorageError) {
     energy = vector.energy

@@ -55,29 +55,19 @@ struct RateProbe {
     }
   }
 
-  /// One expert, with as many triplets of its matrices as the target turns out to need.
+  /// One expert.
   private func factors(of expert: Expert, error target: Double) throws(StorageError) -> Factors {
     let norm = max(expert.prepared.energy, .leastNonzeroMagnitude).squareRoot()
-    var expert = expert
-    var round = 0
-    var attempt = 0
-    while true {
-      let (found, nearest) = try search(
-        [expert], QualitySearch(window: Self.errorWindow.scaled(by: 1 / target), fallback: .above), round: &round,
-        estimate: { norm / max($0[0].squaredError.squareRoot(), 1e-300) }, measure: { 1 / max($0[0].error, 1e-300) })
-      let ranks = expert.prepared.wantedRanks(at: rate.setting(quality: nearest.quality))
-      if ranks.isEmpty {
-        guard let found else {
-          throw StorageError(
-            .invalidArgument,
-            "the error of \(target) cannot be met by quantised factors, whose least is \(Float(1 / nearest.value)); --lossless is exact"
-          )
-        }
-        return found[0]
-      }
-      attempt += 1
-      expert.prepared = try packer.extended(expert, ranks, attempt: attempt, shared, scratch)
+    let (found, nearest) = try fitted(
+      [expert], QualitySearch(window: Self.errorWindow.scaled(by: 1 / target), fallback: .above),
+      estimate: { norm / max($0[0].squaredError.squareRoot(), 1e-300) }, measure: { 1 / max($0[0].error, 1e-300) })
+    guard let found else {
+      throw StorageError(
+        .invalidArgument,
+        "the error of \(target) cannot be met by quantised factors, whose least is \(Float(1 / nearest.value)); --lossless is exact"
+      )
     }
+    return found[0]
   }
 
   /// All experts at one quality.
@@ -102,10 +92,67 @@ struct RateProbe {
     _ experts: [Expert], _ search: QualitySearch, refusal: (_ nearest: Double) -> String,
     estimate: ([(bytes: Double, squaredError: Double)]) -> Double, measure: ([Outcome]) -> Double
   ) throws(StorageError) -> [Factors] {
-    var round = 0
-    let (found, nearest) = try self.search(experts, search, round: &round, estimate: estimate, measure: measure)
+    let (found, nearest) = try fitted(experts, search, estimate: estimate, measure: measure)
     guard let found else { throw StorageError(.invalidArgument, refusal(nearest.value)) }
     return found
+  }
+
+  /// The search, with as many triplets of the matrices as it turns out to need: where those that there are do not reach the
+  /// target, more are computed, and it begins anew.
+  ///
+  /// - Returns: as `search` below.
+  private func fitted(
+    _ experts: [Expert], _ search: QualitySearch, estimate: ([(bytes: Double, squaredError: Double)]) -> Double,
+    measure: ([Outcome]) -> Double
+  ) throws(StorageError) -> (factors: [Factors]?, nearest: (quality: Double, value: Double)) {
+    var (experts, round, attempt) = (experts, 0, 0)
+    let limits = experts.map { packer.largestRank($0.input.checkpoint.source.tensors, self.experts.count) }
+    var isBounded = true
+    while true {
+      let known = zip(experts, limits).map { expert, limit in
+        isBounded ? expert.prepared.knownQuality(rate, atMost: limit) : .infinity
+      }.min()!
+      var reachable = search
+      reachable.range = search.range.lowerBound...min(search.range.upperBound, known)
+      let (found, nearest) = try self.search(experts, reachable, round: &round, estimate: estimate, measure: measure)
+      let isShort = nearest.value < search.window.lowerBound && nearest.quality > 0.99 * known
+      let setting = rate.setting(quality: nearest.quality)
+      let isExhausted =
+        found.map { found in
+          experts.indices.contains { experts[$0].prepared.isExhausted(by: found[$0], setting, atMost: limits[$0]) }
+        } ?? false
+      guard isBounded, isShort || isExhausted else { return (found, nearest) }
+      let ranks = try foreseenRanks(experts, search, limits, from: nearest, estimate: estimate)
+      // More would be of no use: steps have to be finer.
+      isBounded = !ranks.allSatisfy(\.isEmpty)
+      attempt += 1
+      for index in experts.indices where !ranks[index].isEmpty {
+        // A spectrum that has misled twice goes on doing so.
+        let ranks = ranks[index].mapValues { attempt > 2 ? limits[index] : $0 }
+        experts[index].prepared = try packer.extended(experts[index], ranks, attempt: attempt, shared, scratch)
+      }
+    }
+  }
+
+  /// Of each expert, how many triplets the target is likely to ask for of the matrices that have too few.
+  ///
+  /// - Parameter reached: the quality from which on there are too few, and what was measured there.
+  private func foreseenRanks(
+    _ experts: [Expert], _ search: QualitySearch, _ limits: [Int], from reached: (quality: Double, value: Double),
+    estimate: ([(bytes: Double, squaredError: Double)]) -> Double
+  ) throws(StorageError) -> [[ExactString: Int]] {
+    let spectra = experts.map { $0.prepared.foreseenSpectra() }
+    let (rate, codecs) = (rate, rate.quantizedCodecs)
+    func look(_ quality: Double) -> Double {
+      estimate(
+        zip(experts, spectra).map { $0.prepared.estimate(at: rate.setting(quality: quality), codecs, $1) })
+    }
+    let factor = reached.value / max(look(reached.quality), .leastNonzeroMagnitude)
+    var beyond = search
+    beyond.range = reached.quality...max(reached.quality, search.range.upperBound)
+    let likely = try beyond.run(estimate: look) { quality throws(StorageError) in (factor * look(quality), ()) }
+    let setting = rate.setting(quality: max(likely.nearest.quality, 1.02 * reached.quality))
+    return experts.indices.map { experts[$0].prepared.foreseenRanks(at: setting, spectra[$0], atMost: limits[$0]) }
   }
 
   /// - Parameter round: of the first probe; then of the next.

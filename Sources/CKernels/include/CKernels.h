@@ -5,6 +5,8 @@
 #include <stdint.h>
 
 #include "CChecksums.h"
+#include "CElements.h"
+#include "CInstructionSets.h"
 #include "CLanes.h"
 
 // Kernels that add decoded factors to an accumulator.
@@ -12,17 +14,6 @@
 // Every element's sum is defined to the bit: fused multiply-adds in one fixed order, each rounded once to the
 // accumulator's type. All instruction sets give identical bits, so a reconstruction can be verified by its hash.
 // Each kernel takes the instruction set to use, which must be one that the CPU has.
-
-typedef enum tmpack_isa {
-  // Whatever the compiler's target guarantees. Without fused multiply-add in hardware (x86-64 before 2013) it
-  // calls the C library's: right, and slow.
-  TMPACK_ISA_PORTABLE = 0,
-  TMPACK_ISA_AVX2 = 1,  // AVX2 and FMA
-  TMPACK_ISA_AVX512 = 2,  // AVX-512F
-} tmpack_isa;
-
-/// Whether this CPU, and this build, can run the kernels of `isa`.
-bool tmpack_isa_is_available(tmpack_isa isa);
 
 /// acc[i][j] = fma(left[i][k], right[k][j], acc[i][j]) for k = 0, 1, …, rank - 1 in this order.
 ///

@@ -31,7 +31,7 @@ package struct AverageModel: MergingMethod {
     let (weights, divisor) = try weights.weighting(of: group, dividing: isNormalized)
     try group.forEachChunk { chunk throws(StorageError) in
       chunk.result.setToWeightedSum(of: chunk.members, weights)
-      for i in 0..<chunk.count { chunk.result[i] /= divisor }
+      if divisor != 1 { chunk.result.divide(by: divisor) }
       try merged.writeResult(of: chunk)
     }
   }

@@ -42,10 +42,8 @@ struct DARE: MergingMethod {
       for (position, part) in chunk.members.enumerated() {
         let density = densities[group.members[position].name]
         let divisor = rescaling == .byProbability ? density : 1
-        let own = random[position]
-        for i in part.indices {
-          part[i] = own[chunk.range.lowerBound + i] < density ? part[i] / divisor : 0
-        }
+        random[position].drop(
+          from: part, first: chunk.range.lowerBound, density: density, dividingBy: divisor)
       }
     }
     let ratios = rescaling == .toLength ? try group.lengthRatios(drop) : []

@@ -1,4 +1,4 @@
-import TMPackTensorKit
+import TMPackCKernels
 
 // Elements of eight bits. ggml-common.h: block_q8_0, block_q8_K.
 
@@ -14,19 +14,12 @@ enum Q8_0Block: QuantizableBlock {
 
   /// The largest magnitude becomes 127, halves are rounded away from zero: `quantize_row_q8_0_ref`.
   static func quantize(_ values: UnsafePointer<Float>, into block: UnsafeMutableRawPointer) -> Bool {
-    var largest: Float = 0
-    for j in 0..<elementCount { largest = max(largest, values[j].magnitude) }
-    let scale = largest / 127
-    let inverse = scale == 0 ? 0 : 1 / scale
-    let bits = Half.bits(scale)
-    block.storeBytes(of: bits.littleEndian, as: UInt16.self)
-    for j in 0..<elementCount {
-      // A subnormal scale has no inverse; the bounds also catch what becomes of 0 · ∞.
-      let scaled = min(127, max(-127, values[j] * inverse))
-      block.storeBytes(of: Int8(scaled.rounded(.toNearestOrAwayFromZero)), toByteOffset: 2 + j, as: Int8.self)
-    }
-    return bits < 0x7C00
+    quantize(values, blocks: 1, into: block)
   }
+
+  static func quantize(
+    _ values: UnsafePointer<Float>, blocks count: Int, into blocks: UnsafeMutableRawPointer
+  ) -> Bool { tmpack_quantize_q8_0(tmpack_best_isa(), values, count, blocks) }
 }
 
 /// d (4, float32), 256 signed quants, 16 sums of 16 (2 each), which decoding does not need: d · q.

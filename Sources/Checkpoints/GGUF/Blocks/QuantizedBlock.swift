@@ -19,6 +19,9 @@ protocol QuantizableBlock: QuantizedBlock {
   ///
   /// - Returns: false when the scale is too large for half precision.
   static func quantize(_ values: UnsafePointer<Float>, into block: UnsafeMutableRawPointer) -> Bool
+
+  /// Encodes `count` blocks at once, of finite values; false when a scale is too large.
+  static func quantize(_ values: UnsafePointer<Float>, blocks count: Int, into blocks: UnsafeMutableRawPointer) -> Bool
 }
 
 extension QuantizedBlock {
@@ -51,6 +54,15 @@ extension QuantizedBlock {
 }
 
 extension QuantizableBlock {
+  static func quantize(
+    _ values: UnsafePointer<Float>, blocks count: Int, into blocks: UnsafeMutableRawPointer
+  ) -> Bool {
+    for index in 0..<count {
+      guard quantize(values + index * elementCount, into: blocks + index * byteCount) else { return false }
+    }
+    return true
+  }
+
   /// Encodes values to whole blocks.
   ///
   /// - Throws: `nonFinite` for infinities and NaN, which no block can hold, and for values beyond what a half-precision
@@ -60,6 +72,11 @@ extension QuantizableBlock {
   ) throws(StorageError) {
     let count = values.count / elementCount
     precondition(values.count == count * elementCount && blocks.count == count * byteCount, "whole blocks")
+    guard let source = values.baseAddress, let target = blocks.baseAddress else { return }
+    if FloatFormat.f32.isFinite(UnsafeRawBufferPointer(values)), quantize(source, blocks: count, into: target) {
+      return
+    }
+    // What is wrong with the first block that something is wrong with.
     for index in 0..<count {
       let part = UnsafeBufferPointer(rebasing: values[index * elementCount..<(index + 1) * elementCount])
       guard part.allSatisfy({ $0.isFinite }) else {
