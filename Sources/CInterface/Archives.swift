@@ -22,7 +22,7 @@ final class OpenArchive: Handled, @unchecked Sendable {
   let reconstructor: Reconstructor
   /// Of the experts, for the caller to look at.
   let names: [UnsafeMutablePointer<CChar>]
-  private let router = Mutex<Router?>(nil)
+  private let knownRouter = Mutex<Router?>(nil)
 
   init(_ archive: Archive, keptBytes: UInt64) throws(StorageError) {
     self.archive = archive
@@ -34,7 +34,7 @@ final class OpenArchive: Handled, @unchecked Sendable {
 
   /// Read when it is first asked for.
   func router() throws(StorageError) -> Router {
-    try router.withLock { known throws(StorageError) in
+    try knownRouter.withLock { known throws(StorageError) in
       if let known { return known }
       let read = try Router(archive)
       known = read

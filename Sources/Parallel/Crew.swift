@@ -19,7 +19,7 @@ package func concurrently(
   }
   let work = SharedWork(count, body)
   if let crew = Crew.current { return try crew.share(work).get() }
-  let helpers = Crew.reserveHelpers(atMost: count - 1)
+  let helpers = Fork.hasLostThreads ? 0 : Crew.reserveHelpers(atMost: count - 1)
   defer { Crew.releaseHelpers(helpers) }
   let crew = Crew(threads: helpers)
   defer { crew.stop() }
