@@ -26,8 +26,8 @@ func benchmark(_ name: String, _ folder: String, _ dependencies: [String]) -> Ta
 }
 
 let reading = [
-  "ByteIO", "Parallel", "Digests", "Zstandard", "TensorKit", "Factors", "Checkpoints", "ArchiveFormat", "Models",
-  "Reading",
+  "ByteIO", "JSON", "Parallel", "Digests", "Zstandard", "TensorKit", "Factors", "Checkpoints", "ArchiveFormat",
+  "Models", "Reading",
 ]
 let writing = [
   "Factorization", "YAML", "Merging", "Journal", "Packing", "Sharing", "Planning", "RouterTraining", "AdapterExport",
@@ -55,11 +55,12 @@ let package = Package(
     library("CLAPACKE", pkgConfig: "lapacke", apt: "liblapacke-dev", brew: "lapack"),
     library("CCrypto", pkgConfig: "libcrypto", apt: "libssl-dev", brew: "openssl"),
     .systemLibrary(name: "TMPackCSystem", path: "Sources/CSystem"),
-    .systemLibrary(name: "TMPackCHeader", path: "include"),
+    .systemLibrary(name: "TMPackCHeader", path: "Sources/CHeader"),
     module("CKernels"),
     module("CStartup"),
 
     module("ByteIO", c: ["CSystem"]),
+    module("JSON", ["ByteIO"]),
     module("Parallel", ["ByteIO"], c: ["CSystem"]),
     // Apple's systems have CryptoKit.
     .target(
@@ -70,23 +71,27 @@ let package = Package(
     module("Zstandard", ["ByteIO"], c: ["CZstd", "CKernels"]),
     module("TensorKit", ["ByteIO"]),
     module("Factors", ["ByteIO", "TensorKit"], c: ["CKernels"]),
-    module("Checkpoints", ["ByteIO", "Parallel", "Digests", "Zstandard", "TensorKit"]),
-    module("ArchiveFormat", ["ByteIO", "Parallel", "Digests", "Zstandard", "TensorKit"]),
-    module("Models", ["ByteIO", "TensorKit", "Factors", "Checkpoints"]),
+    module("Checkpoints", ["ByteIO", "JSON", "Parallel", "Digests", "Zstandard", "TensorKit"]),
+    module("ArchiveFormat", ["ByteIO", "JSON", "Parallel", "Digests", "Zstandard", "TensorKit"]),
+    module("Models", ["ByteIO", "JSON", "TensorKit", "Factors", "Checkpoints"]),
     module("Reading", Array(reading.dropLast())),
     module("CInterface", reading, c: ["CHeader"]),
 
     module("Factorization", ["ByteIO", "TensorKit", "Factors"], c: ["COpenBLAS", "CLAPACKE", "CKernels"]),
     module(
       "Merging",
-      ["ByteIO", "Parallel", "YAML", "TensorKit", "Factors", "Factorization", "Checkpoints", "ArchiveFormat", "Models"]),
-    module("Journal", ["ByteIO", "Parallel", "Digests", "TensorKit"]),
+      [
+        "ByteIO", "JSON", "Parallel", "YAML", "TensorKit", "Factors", "Factorization", "Checkpoints", "ArchiveFormat",
+        "Models",
+      ]),
+    module("Journal", ["ByteIO", "JSON", "Parallel", "Digests", "TensorKit"]),
     module("Packing", reading + ["Factorization", "Merging", "Journal"]),
     module("Sharing", reading + ["Merging", "Journal", "Factorization", "Packing"]),
     module("Planning", reading + ["Factorization", "Merging", "Packing"]),
-    module("RouterTraining", ["ByteIO", "Parallel", "TensorKit", "ArchiveFormat", "Reading", "Factorization"]),
+    module("RouterTraining", ["ByteIO", "JSON", "Parallel", "TensorKit", "ArchiveFormat", "Reading", "Factorization"]),
     module(
-      "AdapterExport", ["ByteIO", "Parallel", "TensorKit", "Factors", "Checkpoints", "Models", "Reading", "Packing"]),
+      "AdapterExport",
+      ["ByteIO", "JSON", "Parallel", "TensorKit", "Factors", "Checkpoints", "Models", "Reading", "Packing"]),
     .target(name: "TMPack", dependencies: (reading + writing).map { .target(name: "TMPack\($0)") }),
     .executableTarget(
       name: "TMPackTool",
@@ -95,7 +100,7 @@ let package = Package(
 
     .target(
       name: "TestSupport",
-      dependencies: ["ByteIO", "Checkpoints", "Digests", "TensorKit"].map { .target(name: "TMPack\($0)") },
+      dependencies: ["ByteIO", "JSON", "Checkpoints", "Digests", "TensorKit"].map { .target(name: "TMPack\($0)") },
       path: "Tests/TestSupport"),
     .executableTarget(
       name: "GoldenGenerator", dependencies: (reading + writing).map { .target(name: "TMPack\($0)") } + ["TestSupport"],
@@ -105,13 +110,14 @@ let package = Package(
     benchmark("codec", "Codecs", reading + writing),
     benchmark("kernel", "Kernels", reading + writing + ["COpenBLAS"]),
     benchmark("serving", "Serving", reading + writing),
-    tests("ByteIO", ["ByteIO", "Parallel"]),
+    .testTarget(name: "ArchitectureTests", dependencies: ["TMPackByteIO", "TestSupport"]),
+    tests("ByteIO", ["ByteIO", "JSON", "Parallel"]),
     tests("Digests", ["Digests"]),
     tests("YAML", ["ByteIO", "YAML"]),
     tests("Zstandard", ["Zstandard", "ByteIO"]),
     tests("Factorization", ["Factors", "Factorization", "CLAPACKE", "COpenBLAS", "TensorKit", "ByteIO", "Zstandard"]),
-    tests("Checkpoints", ["Checkpoints", "ByteIO", "Digests", "TensorKit", "Parallel"]),
-    tests("Models", ["Models", "Checkpoints", "ByteIO", "Digests", "TensorKit", "Factors"]),
+    tests("Checkpoints", ["Checkpoints", "ByteIO", "JSON", "Digests", "TensorKit", "Parallel"]),
+    tests("Models", ["Models", "Checkpoints", "ByteIO", "JSON", "Digests", "TensorKit", "Factors"]),
     tests("ArchiveFormat", reading + writing),
     tests("TMPack", reading + writing, others: ["TMPack"]),
     tests("CInterface", reading + ["CInterface", "CHeader"]),

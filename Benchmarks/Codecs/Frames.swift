@@ -1,5 +1,6 @@
 import TMPackArchiveFormat
 import TMPackFactors
+import TMPackReading
 import TMPackTensorKit
 import TMPackZstandard
 import Timing

@@ -29,15 +29,15 @@ extension ArchiveFile {
   /// - Parameter progress: called with the bytes done and the bytes to do.
   package func damaged(
     among extents: [Extent], pipeline: OrderedPipeline, progress: (UInt64, UInt64) -> Void = { _, _ in }
-  ) throws(StorageError) -> [Extent: Digest] {
+  ) throws(StorageError) -> [Extent: ContentDigest] {
     let total = extents.reduce(0) { $0 + UInt64($1.storedSize) }
     var done: UInt64 = 0
-    var damaged: [Extent: Digest] = [:]
+    var damaged: [Extent: ContentDigest] = [:]
     let file = file
-    try pipeline.run(extents.count) { index throws(StorageError) -> Digest? in
+    try pipeline.run(extents.count) { index throws(StorageError) -> ContentDigest? in
       let extent = extents[index]
       return try file.withBytes(at: extent.offset, count: extent.storedSize) { stored in
-        let actual = Digest(of: stored)
+        let actual = ContentDigest(of: stored)
         return actual == extent.digest ? nil : actual
       }
     } consume: { index, actual in
@@ -68,6 +68,6 @@ extension ArchiveFile {
 extension Extent {
   /// The bytes that a file has there; nil if they are others.
   package func soundBytes(in file: ReadableFile) throws(StorageError) -> [UInt8]? {
-    try file.withBytes(at: offset, count: storedSize) { Digest(of: $0) == digest ? [UInt8]($0) : nil }
+    try file.withBytes(at: offset, count: storedSize) { ContentDigest(of: $0) == digest ? [UInt8]($0) : nil }
   }
 }

@@ -49,7 +49,7 @@ package final class ArchiveFile: Sendable {
   package var slot: HeaderSlot { slots.active }
 
   /// Names the whole content (TMP-3-6).
-  package var rootDigest: Digest { slot.index.digest }
+  package var rootDigest: ContentDigest { slot.index.digest }
 
   /// Throws `inputOutput` when the file of this name holds another generation by now. For writers, under their lock.
   func checkUnchanged() throws(StorageError) {

@@ -1,4 +1,5 @@
 import TMPackByteIO
+import TMPackJSON
 
 /// How the shared model was made. It says nothing about decoding.
 package struct SharedMethod: Sendable, Hashable {

@@ -97,7 +97,8 @@ package struct ArchiveVerifier: Sendable {
 
   /// Adds a fault for each damaged extent of each tensor or file of a part, however many records name the extent.
   private func report(
-    _ damaged: [Extent: Digest], in part: ArchivePart, _ frames: [FrameRecord], to findings: inout VerificationFindings
+    _ damaged: [Extent: ContentDigest], in part: ArchivePart, _ frames: [FrameRecord],
+    to findings: inout VerificationFindings
   ) {
     var numbers: [Int] = []
     // For each of them the one before it that has the same extent.
@@ -129,7 +130,7 @@ package struct ArchiveVerifier: Sendable {
   }
 
   private func fault(
-    of extent: Extent, _ actual: Digest, frame: Int, _ user: User, _ part: ArchivePart
+    of extent: Extent, _ actual: ContentDigest, frame: Int, _ user: User, _ part: ArchivePart
   ) -> StorageError {
     let file = user.isTensor ? "" : "file '\(user.name)', "
     let place: String

@@ -11,7 +11,7 @@ package final class ArchiveWriter {
   private let generation: UInt64
   private let level: Int
   /// Everything stored so far, by digest, for TMP-5-4.
-  private var extents: [Digest: Extent] = [:]
+  private var extents: [ContentDigest: Extent] = [:]
   private var section = OpenSection()
 
   var shared: (section: SectionReference, storage: SharedStorage, method: SharedMethod)?
@@ -119,7 +119,7 @@ package final class ArchiveWriter {
   }
 
   /// Writes bytes, unless the archive has them already.
-  func store(_ bytes: [UInt8], digest: Digest, aligned: Bool) throws(StorageError) -> Extent {
+  func store(_ bytes: [UInt8], digest: ContentDigest, aligned: Bool) throws(StorageError) -> Extent {
     if let known = extents[digest], !aligned || known.offset.isMultiple(of: Layout.rawAlignment) { return known }
     if aligned {
       let padding = output.position.roundedUp(toMultipleOf: Layout.rawAlignment) - output.position
@@ -196,7 +196,7 @@ package final class ArchiveWriter {
     largestExpansion = max(largestExpansion, try section.manifest.payloadBytes())
     let cuts = records < raw.count ? [records] : []
     let stored = raw.withUnsafeBytes { Zstandard.compress($0, .level(level), cuts: cuts) }
-    let extent = try store(stored, digest: Digest(of: stored), aligned: false)
+    let extent = try store(stored, digest: ContentDigest(of: stored), aligned: false)
     let newBytes = isCounted ? counted.add([extent] + section.frames.map(\.extent)) : 0
     return (SectionReference(extent: extent, rawSize: raw.count), newBytes)
   }
@@ -217,13 +217,13 @@ package final class ArchiveWriter {
   /// Writes the index and makes the archive durable.
   /// - Returns: the root digest.
   @discardableResult
-  package func commit() throws(StorageError) -> Digest {
+  package func commit() throws(StorageError) -> ContentDigest {
     guard let shared else { preconditionFailure("an archive has a shared model") }
     let index = ArchiveIndex(
       shared: shared.section, storage: shared.storage, method: shared.method, experts: experts, router: router)
     let raw = try index.encoded()
     let stored = raw.withUnsafeBytes { Zstandard.compress($0, .level(level)) }
-    let extent = try store(stored, digest: Digest(of: stored), aligned: false)
+    let extent = try store(stored, digest: ContentDigest(of: stored), aligned: false)
     _ = try raw.withBytes { text throws(StorageError) in
       try ArchiveIndex(parsing: text, archiveEnd: output.position)  // TMP-9-13
     }

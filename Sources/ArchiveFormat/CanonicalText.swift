@@ -1,4 +1,5 @@
 import TMPackByteIO
+import TMPackJSON
 
 /// A canonical JSON text (TMP-4-2) that is an object with long lists: their elements are made one at a time, for a tree of
 /// all takes many times the memory of the text.

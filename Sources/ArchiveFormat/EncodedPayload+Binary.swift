@@ -84,7 +84,7 @@ extension EncodedFrame {
     let codecNumber: UInt8 = try reader.integer()
     let filterNumber: UInt8 = try reader.integer()
     let width = Int(try reader.integer(UInt8.self))
-    digest = Digest(bytes: try reader.take(Digest.byteCount))
+    digest = ContentDigest(bytes: try reader.take(ContentDigest.byteCount))
     guard let codec = FrameRecord.Codec(rawValue: codecNumber),
       let filter = FrameFilter(number: filterNumber, width: width), rawSize == expected,
       rawSize.isMultiple(of: max(1, width)), storedSize > 0,

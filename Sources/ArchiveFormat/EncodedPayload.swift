@@ -5,7 +5,7 @@ import TMPackZstandard
 /// A frame's bytes as they will stand in the file; where is not known yet.
 struct EncodedFrame: Sendable {
   let stored: [UInt8]
-  let digest: Digest
+  let digest: ContentDigest
   let rawSize: Int
   let codec: FrameRecord.Codec
   let filter: FrameFilter
@@ -23,7 +23,7 @@ struct EncodedFrame: Sendable {
     filter = best?.filter ?? .none
     stored = best?.bytes ?? [UInt8](raw)
     rawSize = raw.count
-    digest = Digest(of: stored)
+    digest = ContentDigest(of: stored)
   }
 
   /// What it takes to decode it, at some place in a file.

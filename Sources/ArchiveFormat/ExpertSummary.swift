@@ -1,4 +1,5 @@
 import TMPackByteIO
+import TMPackJSON
 
 /// What an expert's section holds, known without reading it (TMP-4-10).
 package struct ExpertSummary: Sendable, Hashable {

@@ -5,13 +5,13 @@ import TMPackDigests
 package struct Extent: Sendable, Hashable {
   package let offset: UInt64
   package let storedSize: Int
-  package let digest: Digest
+  package let digest: ContentDigest
 
   /// One past the last byte.
   package var end: UInt64 { offset + UInt64(storedSize) }
 
   /// - Throws: `malformed` when the range does not lie between the header and `archiveEnd` (TMP-2-1).
-  init(offset: UInt64, storedSize: Int, digest: Digest, archiveEnd: UInt64) throws(StorageError) {
+  init(offset: UInt64, storedSize: Int, digest: ContentDigest, archiveEnd: UInt64) throws(StorageError) {
     guard offset >= Layout.contentStart, storedSize > 0, offset <= archiveEnd,
       UInt64(storedSize) <= archiveEnd - offset
     else {
@@ -25,7 +25,7 @@ package struct Extent: Sendable, Hashable {
   }
 
   /// An extent that was just written.
-  init(written offset: UInt64, storedSize: Int, digest: Digest) {
+  init(written offset: UInt64, storedSize: Int, digest: ContentDigest) {
     self.offset = offset
     self.storedSize = storedSize
     self.digest = digest
@@ -33,11 +33,11 @@ package struct Extent: Sendable, Hashable {
 
   /// Throws `digestMismatch`, naming both digests, unless `stored` hashes to `digest`.
   func check(_ stored: UnsafeRawBufferPointer, _ what: String) throws(StorageError) {
-    let actual = Digest(of: stored)
+    let actual = ContentDigest(of: stored)
     guard actual == digest else { throw mismatch(what, actual) }
   }
 
-  func mismatch(_ what: String, _ actual: Digest) -> StorageError {
+  func mismatch(_ what: String, _ actual: ContentDigest) -> StorageError {
     StorageError(
       .digestMismatch, "\(what), \(storedSize) bytes, is damaged: expected digest \(digest), found \(actual)",
       offset: offset)

@@ -34,7 +34,7 @@ package struct FrameRecord: Sendable, Hashable {
     let filterNumber: UInt8 = try reader.integer()
     let width = Int(try reader.integer(UInt8.self))
     try reader.zeros(5)
-    let digest = Digest(bytes: try reader.take(Digest.byteCount))
+    let digest = ContentDigest(bytes: try reader.take(ContentDigest.byteCount))
     extent = try Extent(offset: offset, storedSize: storedSize, digest: digest, archiveEnd: archiveEnd)
 
     // TMP-5-3, TMP-9-6

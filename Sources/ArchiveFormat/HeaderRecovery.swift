@@ -75,7 +75,7 @@ extension HeaderSlot {
         continue
       }
       let extent = Extent(
-        written: file.size - UInt64(stored.count), storedSize: stored.count, digest: Digest(of: Array(stored)))
+        written: file.size - UInt64(stored.count), storedSize: stored.count, digest: ContentDigest(of: Array(stored)))
       self.init(generation: generation, archiveEnd: file.size, index: extent, indexRawSize: raw.count)
       return
     }

@@ -41,8 +41,8 @@ package struct HeaderSlot: Sendable, Hashable {
     let major: UInt16 = try reader.integer()
     let minor: UInt16 = try reader.integer()
     // TMP-3-2: the digest comes before everything else, the version included.
-    let expected = Digest(bytes: slot[96..<128])
-    let actual = Digest(of: UnsafeRawBufferPointer(rebasing: slot[0..<96]))
+    let expected = ContentDigest(bytes: slot[96..<128])
+    let actual = ContentDigest(of: UnsafeRawBufferPointer(rebasing: slot[0..<96]))
     guard expected == actual else {
       throw StorageError(
         .digestMismatch, "the header slot is damaged: expected digest \(expected), found \(actual)", offset: base)
@@ -63,10 +63,10 @@ package struct HeaderSlot: Sendable, Hashable {
     try Limits.check(storedSize, atMost: Limits.indexBytes, "the stored size of the index")
     try Limits.check(rawSize, atMost: Limits.indexBytes, "the raw size of the index")  // TMP-9-1
     try reader.zeros(8)
-    let root = Digest(bytes: try reader.take(Digest.byteCount))
+    let root = ContentDigest(bytes: try reader.take(ContentDigest.byteCount))
     index = try Extent(offset: indexOffset, storedSize: Int(storedSize), digest: root, archiveEnd: archiveEnd)
     indexRawSize = Int(rawSize)
-    _ = try reader.take(Digest.byteCount)
+    _ = try reader.take(ContentDigest.byteCount)
     try reader.zeros(Layout.slotSize - 128)
   }
 
@@ -84,7 +84,7 @@ package struct HeaderSlot: Sendable, Hashable {
     writer.integer(UInt64(indexRawSize))
     writer.zeros(8)
     writer.append(index.digest.bytes)
-    writer.append(Digest(of: writer.bytes).bytes)
+    writer.append(ContentDigest(of: writer.bytes).bytes)
     writer.zeros(Layout.slotSize - 128)
     return writer.bytes
   }

@@ -1,4 +1,5 @@
 import TMPackByteIO
+import TMPackJSON
 
 /// Which bytes of which frames of its section a payload is (TMP-5-8).
 package struct PayloadReference: Sendable, Hashable {

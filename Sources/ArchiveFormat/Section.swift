@@ -1,4 +1,5 @@
 import TMPackByteIO
+import TMPackJSON
 
 /// A section that has been read and checked: a manifest and the frames that its payloads refer to (TMP-5).
 package struct Section<Manifest: Sendable>: Sendable {

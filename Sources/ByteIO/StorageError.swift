@@ -37,13 +37,13 @@ public struct StorageError: Error, Sendable, Hashable {
     }
   }
 
-  /// Who is at fault; the raw value is the process's exit code.
-  public enum Family: Int32, Sendable {
-    case usage = 1
-    case format = 2
-    case unsupported = 3
-    case inputOutput = 4
-    case limits = 5
+  /// Who is at fault.
+  public enum Family: Sendable {
+    case usage
+    case format
+    case unsupported
+    case inputOutput
+    case limits
   }
 
   public let code: Code

@@ -2,6 +2,7 @@ import Synchronization
 import TMPackArchiveFormat
 import TMPackByteIO
 import TMPackCHeader
+import TMPackJSON
 import TMPackCheckpoints
 import TMPackParallel
 import TMPackReading
@@ -49,7 +50,8 @@ final class OpenArchive: Handled, @unchecked Sendable {
     }
     let archive = try Archive(file, sharedModel: base)
     guard archive.isDetached || base == nil else {
-      throw StorageError(.invalidArgument, "holds its shared model itself; a base is for detached archives", file: file.path)
+      throw StorageError(
+        .invalidArgument, "holds its shared model itself; a base is for detached archives", file: file.path)
     }
     try self.init(archive, keptBytes: options.kept_bytes)
   }
@@ -148,7 +150,9 @@ public func tmpk_describe(
 ) -> tmpk_code {
   reporting(to: error) { () throws(StorageError) in
     let json = try required(json, "json")
-    guard flags & ~UInt32(TMPK_LIST_TENSORS) == 0 else { throw StorageError(.invalidArgument, "there are unknown flags") }
+    guard flags & ~UInt32(TMPK_LIST_TENSORS) == 0 else {
+      throw StorageError(.invalidArgument, "there are unknown flags")
+    }
     json.pointee = try Handles.with(archive, OpenArchive.self) { opened throws(StorageError) in
       let inspection = ArchiveInspection(opened.archive, listsTensors: flags & UInt32(TMPK_LIST_TENSORS) != 0)
       return copied(JSONValue.object(try inspection.json()).compactText)

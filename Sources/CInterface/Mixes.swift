@@ -2,6 +2,7 @@ import Synchronization
 import TMPackArchiveFormat
 import TMPackByteIO
 import TMPackCHeader
+import TMPackJSON
 import TMPackModels
 import TMPackReading
 import TMPackTensorKit
@@ -35,7 +36,8 @@ final class OpenMix: Handled, @unchecked Sendable {
       for (index, dimension) in dimensions.enumerated() { shape[index] = UInt64(dimension) }
       return tmpk_tensor(
         name: copied(info.name), dtype: StaticTexts.text(info.dtype.rawValue), shape: shape,
-        rank: UInt32(dimensions.count), origin: Self.origin(of: info, mix, source).number, byte_count: UInt64(info.byteCount))
+        rank: UInt32(dimensions.count), origin: Self.origin(of: info, mix, source).number,
+        byte_count: UInt64(info.byteCount))
     }
   }
 

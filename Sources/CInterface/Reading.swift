@@ -43,7 +43,9 @@ public func tmpk_mix_read_part(
       guard let buffer else { throw StorageError(.invalidArgument, "the buffer is NULL") }
       let target = UnsafeMutableRawBufferPointer(start: buffer, count: Int(byteCount))
       try located(file: opened.mix.label, tensor: info.name) { () throws(StorageError) in
-        try opened.source.fill(target, from: Int(first), of: info)
+        // What a base elsewhere holds is known to be right only when all of it was read.
+        let spanned = opened.mix.isDetached ? nil : try opened.source.spanned(info)
+        try opened.source.fill(target, from: Int(first), of: info, spanned)
       }
     }
   }
@@ -52,9 +54,9 @@ public func tmpk_mix_read_part(
 extension TensorSource {
   /// Fills `target` with some bytes of a tensor: by those spans that have any, or else by all of it.
   fileprivate func fill(
-    _ target: UnsafeMutableRawBufferPointer, from first: Int, of info: TensorInfo
+    _ target: UnsafeMutableRawBufferPointer, from first: Int, of info: TensorInfo, _ spanned: SpannedTensor?
   ) throws(StorageError) {
-    guard let spanned = try spanned(info) else {
+    guard let spanned else {
       return try bytes(of: info).withBytes {
         target.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[first..<first + target.count]))
       }
@@ -193,6 +195,7 @@ private struct Filling {
         }
         readers.giveBack(index)
       }
-    } consume: { (_, _: Void) in }
+    } consume: { (_, _: Void) in
+    }
   }
 }

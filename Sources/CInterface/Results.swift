@@ -155,7 +155,9 @@ public func tmpk_free(_ memory: UnsafeMutableRawPointer?) { free(memory) }
 @c @implementation
 public func tmpk_error_clear(_ error: UnsafeMutablePointer<tmpk_error>?) {
   guard let error else { return }
-  for text in [error.pointee.message, error.pointee.text, error.pointee.file, error.pointee.expert, error.pointee.tensor] {
+  for text in [
+    error.pointee.message, error.pointee.text, error.pointee.file, error.pointee.expert, error.pointee.tensor,
+  ] {
     free(text)
   }
   error.pointee = tmpk_error()

@@ -1,5 +1,6 @@
 import TMPackByteIO
 import TMPackCHeader
+import TMPackJSON
 import TMPackReading
 
 @c @implementation

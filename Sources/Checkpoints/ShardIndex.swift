@@ -1,4 +1,5 @@
 import TMPackByteIO
+import TMPackJSON
 import TMPackTensorKit
 
 /// `model.safetensors.index.json`: which shard holds which tensor.

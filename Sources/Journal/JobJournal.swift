@@ -16,7 +16,7 @@ package final class JobJournal: Sendable {
     var computed = 0
   }
   private let state = Mutex(State())
-  private let plan: Digest
+  private let plan: ContentDigest
   /// What others have done. Of a record that is damaged the error names the job: it is for them to do it again.
   private let parts: [JobKey: StoredJob]
   /// What new results are appended to; nil if they are not kept.
@@ -24,7 +24,7 @@ package final class JobJournal: Sendable {
   private let names: JobNames
 
   private init(
-    _ plan: Digest, _ jobs: [(key: JobKey, stored: StoredJob)], _ file: GrowingFile?,
+    _ plan: ContentDigest, _ jobs: [(key: JobKey, stored: StoredJob)], _ file: GrowingFile?,
     parts: [(key: JobKey, stored: StoredJob)], _ names: JobNames
   ) {
     self.plan = plan
@@ -47,7 +47,7 @@ package final class JobJournal: Sendable {
   /// - Throws: `outputExists` for a journal of another plan or something else of that name; `inputOutput` when another
   ///   process has it.
   package convenience init(
-    resuming path: String, _ share: TaskShare, plan: Digest, parts: [(key: JobKey, stored: StoredJob)] = [],
+    resuming path: String, _ share: TaskShare, plan: ContentDigest, parts: [(key: JobKey, stored: StoredJob)] = [],
     kernels: String, replacing: Bool, names: JobNames
   ) throws(StorageError) {
     let file = try GrowingFile(path)
@@ -63,7 +63,7 @@ package final class JobJournal: Sendable {
   }
 
   /// The finished parts of others, to be read only.
-  package convenience init(parts: [(key: JobKey, stored: StoredJob)], plan: Digest, names: JobNames) {
+  package convenience init(parts: [(key: JobKey, stored: StoredJob)], plan: ContentDigest, names: JobNames) {
     self.init(plan, [], nil, parts: parts, names)
   }
 

@@ -3,9 +3,11 @@ import TMPackDigests
 import TMPackTensorKit
 
 extension ByteReader {
-  package mutating func digest() throws(StorageError) -> Digest { Digest(bytes: try take(Digest.byteCount)) }
+  package mutating func digest() throws(StorageError) -> ContentDigest {
+    ContentDigest(bytes: try take(ContentDigest.byteCount))
+  }
 
-  package mutating func optionalDigest() throws(StorageError) -> Digest? {
+  package mutating func optionalDigest() throws(StorageError) -> ContentDigest? {
     try optional { reader throws(StorageError) in try reader.digest() }
   }
 
@@ -56,7 +58,7 @@ extension ByteReader {
 }
 
 extension ByteWriter {
-  package mutating func optional(_ digest: Digest?) { optional(digest) { $0.append($1.bytes) } }
+  package mutating func optional(_ digest: ContentDigest?) { optional(digest) { $0.append($1.bytes) } }
 
   package mutating func optional<Value>(_ value: Value?, _ body: (inout ByteWriter, Value) -> Void) {
     integer(UInt8(value == nil ? 0 : 1))

@@ -37,11 +37,11 @@ package struct JournalHeader: Hashable {
   private static let textBytes = 32
 
   package let share: TaskShare
-  package let plan: Digest
+  package let plan: ContentDigest
   /// What the BLAS's kernels were written for: factors may differ in their last bits where these do.
   package let kernels: String
 
-  init(share: TaskShare, plan: Digest, kernels: String) {
+  init(share: TaskShare, plan: ContentDigest, kernels: String) {
     self.share = share
     self.plan = plan
     self.kernels = String(
@@ -58,7 +58,7 @@ package struct JournalHeader: Hashable {
     writer.append(plan.bytes)
     writer.append(kernels.utf8)
     writer.zeros(Self.textBytes - kernels.utf8.count)
-    writer.append(Digest(of: writer.bytes).bytes)
+    writer.append(ContentDigest(of: writer.bytes).bytes)
     return writer.bytes
   }
 
@@ -76,11 +76,11 @@ package struct JournalHeader: Hashable {
     let index = Int(try reader.integer(UInt32.self))
     let count = Int(try reader.integer(UInt32.self))
     try reader.zeros(12)
-    plan = Digest(bytes: try reader.take(Digest.byteCount))
+    plan = ContentDigest(bytes: try reader.take(ContentDigest.byteCount))
     let text = try reader.take(Self.textBytes)
     let checked = reader.offset
-    let digest = Digest(bytes: try reader.take(Digest.byteCount))
-    guard Digest(of: UnsafeRawBufferPointer(rebasing: raw[..<Int(checked)])) == digest else {
+    let digest = ContentDigest(bytes: try reader.take(ContentDigest.byteCount))
+    guard ContentDigest(of: UnsafeRawBufferPointer(rebasing: raw[..<Int(checked)])) == digest else {
       throw StorageError(.digestMismatch, "the header is damaged", offset: 0)
     }
     guard let share = try? TaskShare(index, of: count), text.allSatisfy({ $0 < 0x7F }) else {

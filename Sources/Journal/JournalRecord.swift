@@ -22,9 +22,9 @@ package struct RecordHeader: Sendable {
   package let subject: Subject
   package let size: UInt64
   /// Of the record's bytes.
-  let digest: Digest
+  let digest: ContentDigest
 
-  package func bytes(plan: Digest) -> [UInt8] {
+  package func bytes(plan: ContentDigest) -> [UInt8] {
     var writer = ByteWriter(capacity: Self.byteCount)
     writer.append(Self.magic)
     switch subject {
@@ -47,7 +47,7 @@ package struct RecordHeader: Sendable {
   }
 
   /// - Returns: nil for anything but what `bytes` makes.
-  init?(parsing raw: UnsafeRawBufferPointer, plan: Digest) {
+  init?(parsing raw: UnsafeRawBufferPointer, plan: ContentDigest) {
     let checked = [UInt8](raw.prefix(Self.checkedBytes))
     guard raw.count == Self.byteCount, checked.starts(with: Self.magic),
       raw[Self.checkedBytes...].elementsEqual(Self.check(checked, plan))
@@ -67,17 +67,17 @@ package struct RecordHeader: Sendable {
       return nil
     }
     size = UInt64(littleEndian: integers.3)
-    digest = Digest(bytes: raw[24..<56])
+    digest = ContentDigest(bytes: raw[24..<56])
   }
 
   init(_ subject: Subject, of payload: [UInt8]) {
     self.subject = subject
     size = UInt64(payload.count)
-    digest = Digest(of: payload)
+    digest = ContentDigest(of: payload)
   }
 
-  private static func check(_ bytes: [UInt8], _ plan: Digest) -> ArraySlice<UInt8> {
-    Digest(of: plan.bytes + bytes).bytes[..<8]
+  private static func check(_ bytes: [UInt8], _ plan: ContentDigest) -> ArraySlice<UInt8> {
+    ContentDigest(of: plan.bytes + bytes).bytes[..<8]
   }
 }
 
@@ -95,7 +95,7 @@ package struct StoredJob: Sendable {
   /// Of the result's bytes.
   package let offset: UInt64
   package let size: UInt64
-  let digest: Digest
+  let digest: ContentDigest
 
   /// Lends the bytes, if they are the ones that were written.
   ///
@@ -105,7 +105,7 @@ package struct StoredJob: Sendable {
   ) throws(StorageError) -> Result {
     guard let count = Int(exactly: size) else { throw damage }
     return try reader.withBytes(at: offset, count: count) { raw throws(StorageError) in
-      guard Digest(of: raw) == digest else { throw damage }
+      guard ContentDigest(of: raw) == digest else { throw damage }
       return try body(raw)
     }
   }

@@ -1,5 +1,6 @@
 import TMPackByteIO
 import TMPackDigests
+import TMPackJSON
 import TMPackTensorKit
 
 /// Tells files apart without reading all of them: by size and by pieces from all over.
@@ -13,7 +14,7 @@ package struct SourceFingerprint: Sendable, Hashable {
 
   package let path: String
   package let size: UInt64
-  let digest: Digest
+  let digest: ContentDigest
   /// When the file was last modified, in nanoseconds; nil where that says nothing, as on another machine with a copy.
   let modified: Int64?
 
@@ -50,7 +51,7 @@ package struct SourceFingerprint: Sendable, Hashable {
 
 extension TensorSource {
   /// A digest of the tensors' names, dtypes and shapes.
-  package var outline: Digest {
+  package var outline: ContentDigest {
     var hash = RunningDigest()
     for info in tensors {
       let shape = info.shape.dimensions.map(String.init).joined(separator: ",")
@@ -63,7 +64,7 @@ extension TensorSource {
   }
 
   /// A digest of the outline and of the beginnings of up to 64 tensors: for sources whose files are not known.
-  package func sample() throws(StorageError) -> Digest {
+  package func sample() throws(StorageError) -> ContentDigest {
     var hash = RunningDigest()
     outline.bytes.withUnsafeBytes { hash.update($0) }
     let infos = tensors

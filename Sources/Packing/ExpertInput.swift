@@ -90,7 +90,7 @@ package struct ExpertInput: Sendable {
       info = whole
     }
     guard let product = try adapted.product(of: info) else { return nil }
-    let isAddedToShared = try adapted.unadapted(info).withBytes { Digest(of: $0) == shared.digest }
+    let isAddedToShared = try adapted.unadapted(info).withBytes { ContentDigest(of: $0) == shared.digest }
     return isAddedToShared ? product : nil
   }
 }

@@ -9,7 +9,7 @@ import TMPackTensorKit
 package struct ExpertTensor: Sendable {
   package let info: TensorInfo
   /// nil where the shared model has none of that name.
-  package let base: Digest?
+  package let base: ContentDigest?
 
   package init(_ info: TensorInfo, in shared: SharedManifest) {
     self.info = info
@@ -29,7 +29,7 @@ package struct ExpertTensor: Sendable {
 /// is none.
 package struct AgainstShared<Result: Sendable>: Sendable {
   package let result: Result
-  package let base: Digest?
+  package let base: ContentDigest?
 }
 
 extension AgainstShared: JobResult where Result: JobResult, Result.Subject == TensorInfo {

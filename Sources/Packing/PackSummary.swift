@@ -23,7 +23,7 @@ package struct PackSummary: Sendable {
   package let archiveBytes: UInt64
   /// Bytes of the weight files of the experts packed in this run.
   package let inputBytes: UInt64
-  package let rootDigest: Digest
+  package let rootDigest: ContentDigest
   /// All experts of the archive, in declaration order.
   package let experts: [ExpertReference]
   /// Experts of which more than a head has no partner in the shared model, and is stored whole.

@@ -11,7 +11,7 @@ package typealias FactorMaker = @Sendable (borrowing ExclusiveVector, Shape) thr
 /// One tensor of one expert, ready to be written: the result of a job that needs no other tensor and no file.
 package struct PackedTensor: Sendable {
   package let name: String
-  package let source: Digest
+  package let source: ContentDigest
   package let content: Content
 
   package enum Content: Sendable {
@@ -21,7 +21,7 @@ package struct PackedTensor: Sendable {
     case replaced(TensorInfo, EncodedPayload)
   }
 
-  package init(name: String, source: Digest, content: Content) {
+  package init(name: String, source: ContentDigest, content: Content) {
     self.name = name
     self.source = source
     self.content = content
@@ -43,7 +43,7 @@ package struct PackedTensor: Sendable {
     product: () throws(StorageError) -> LowRankProduct? = { nil }, isCorrected: Bool = false, level: Int
   ) throws(StorageError) {
     name = info.name
-    source = Digest(of: bytes)
+    source = ContentDigest(of: bytes)
     guard let base, base.info.matches(info) else {
       content = .replaced(info, EncodedPayload(tensor: bytes, dtype: info.dtype, level: level))
       return

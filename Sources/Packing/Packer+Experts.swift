@@ -133,7 +133,7 @@ extension Packer {
     -> CarriedFileEntry
   {
     let payload = try writer.place(EncodedPayload(bytes, elementWidth: 1, level: level))
-    return CarriedFileEntry(name: name, digest: Digest(of: bytes), payload: payload)
+    return CarriedFileEntry(name: name, digest: ContentDigest(of: bytes), payload: payload)
   }
 }
 

@@ -157,7 +157,7 @@ extension Packer {
         if case .controlled = rules.treatment(of: info.name), let format = info.dtype.floatFormat, let base,
           base.info.matches(info)
         {
-          if info.byteCount == 0 || Digest(of: raw) == base.digest { return .large(0) }
+          if info.byteCount == 0 || ContentDigest(of: raw) == base.digest { return .large(0) }
           try PackedTensor.refuseNonFinite(raw, format)
           var vector = try ExclusiveVector(of: raw, against: try baseBytes(), format)
           if vector.isZero || vector.firstNonFinite != nil { return .large(0) }

@@ -84,11 +84,11 @@ extension Packer {
     _ info: TensorInfo, _ bytes: UnsafeRawBufferPointer, _ sources: [(any TensorSource, expert: String?)]
   ) throws(StorageError) {
     guard let format = info.dtype.floatFormat, format.firstNonFinite(bytes) != nil else { return }
-    let digest = Digest(of: bytes)
+    let digest = ContentDigest(of: bytes)
     var isMerged = false
     for (source, expert) in sources {
       guard let own = source.tensor(named: info.name), own.matches(info),
-        try source.bytes(of: own).withBytes({ Digest(of: $0) }) != digest
+        try source.bytes(of: own).withBytes({ ContentDigest(of: $0) }) != digest
       else { continue }
       isMerged = true
       try located(file: source.label, expert: expert, tensor: info.name) { () throws(StorageError) in

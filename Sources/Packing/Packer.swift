@@ -61,7 +61,7 @@ package struct Packer: Sendable {
   ///   architecture; `invalidArgument`; what the readers and the writer throw. Nothing is left at `path` then.
   package func pack(
     base: Checkpoint?, experts: [ExpertInput], to path: String, replacing: Bool = false,
-    progress: @escaping (Progress) -> Void = { _ in }
+    progress: @escaping (WorkProgress) -> Void = { _ in }
   ) throws(StorageError) -> PackSummary {
     let inputs = try checkedInputs(base, experts)
     let shared = inputs.shared
@@ -84,7 +84,7 @@ package struct Packer: Sendable {
   ///
   /// A crash at any instant leaves the archive as it was (TMP-2-9).
   package func add(
-    _ experts: [ExpertInput], to archive: Archive, progress: @escaping (Progress) -> Void = { _ in }
+    _ experts: [ExpertInput], to archive: Archive, progress: @escaping (WorkProgress) -> Void = { _ in }
   ) throws(StorageError) -> PackSummary {
     guard !experts.isEmpty else { throw StorageError(.invalidArgument, "no expert is given") }
     try checkNames(experts.map(\.name))

@@ -223,7 +223,8 @@ struct RateProbe {
       entries.append(
         ExpertEntry(
           // A stand-in for the digest that compresses as little as a real one.
-          name: name, source: Digest(of: Array(name.utf8)), factor: try encoded.place(in: dry), measures: measures))
+          name: name, source: ContentDigest(of: Array(name.utf8)), factor: try encoded.place(in: dry),
+          measures: measures))
     }
     for packed in expert.prepared.small {
       if let entry = try packer.place(packed, in: dry) { entries.append(entry) }

@@ -9,7 +9,7 @@ package struct SharedTensorResult: Sendable {
     case embedded(EncodedPayload)
     case detached(CRC32)
   }
-  let digest: Digest
+  let digest: ContentDigest
   /// Elements that are too large for the dtype.
   package let overflows: Int
   package let content: Content
@@ -17,12 +17,12 @@ package struct SharedTensorResult: Sendable {
   /// - Parameter embeddedAt: the level of compression; nil for a detached archive.
   package init(_ info: TensorInfo, _ bytes: UnsafeRawBufferPointer, overflows: Int = 0, embeddedAt level: Int?) {
     self.init(
-      digest: Digest(of: bytes), overflows: overflows,
+      digest: ContentDigest(of: bytes), overflows: overflows,
       content: level.map { .embedded(EncodedPayload(tensor: bytes, dtype: info.dtype, level: $0)) }
         ?? .detached(CRC32.of(bytes)))
   }
 
-  package init(digest: Digest, overflows: Int, content: Content) {
+  package init(digest: ContentDigest, overflows: Int, content: Content) {
     self.digest = digest
     self.overflows = overflows
     self.content = content

@@ -11,7 +11,7 @@ extension Verification {
   ///
   /// - Returns: a fault for each tensor that is not the one recorded, or whose error is another one (to one part in 10⁶).
   package func proveSource(
-    ofExpert name: String, _ source: any TensorSource, progress: @escaping (Progress) -> Void = { _ in }
+    ofExpert name: String, _ source: any TensorSource, progress: @escaping (WorkProgress) -> Void = { _ in }
   ) throws(StorageError) -> VerificationFindings {
     let position = try archive.file.expertIndex(named: name)
     let manifest = try archive.file.expertSection(position).manifest
@@ -53,7 +53,7 @@ extension Verification {
       }
     } consume: { index, error in
       done += UInt64(infos[index].byteCount)
-      progress(Progress(stage: "proving \(name)", done: done, total: total))
+      progress(WorkProgress(stage: "proving \(name)", done: done, total: total))
       if let error { report(error) }
     }
     return findings
@@ -63,7 +63,7 @@ extension Verification {
     _ info: TensorInfo, _ raw: UnsafeRawBufferPointer, _ entry: ExpertEntry?, _ position: Int,
     _ reconstructor: Reconstructor
   ) throws(StorageError) {
-    let digest = Digest(of: raw)
+    let digest = ContentDigest(of: raw)
     let base = reconstructor.shared.manifest.entry(named: info.name)
     guard let entry else {
       // Unchanged, or absent, which was reported already.

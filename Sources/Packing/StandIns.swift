@@ -13,7 +13,7 @@ extension Provenance {
       sources: try checkpoint.weightFiles.map { path throws(StorageError) in
         SourceRecord(
           name: FileTree.lastComponent(path), size: try ReadableFile(path, mode: .read).size,
-          digest: Digest(of: Array(path.utf8)))
+          digest: ContentDigest(of: Array(path.utf8)))
       })
   }
 }

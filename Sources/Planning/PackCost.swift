@@ -115,7 +115,7 @@ struct TimeModel {
   private static var digestRate: Double {
     let block = [UInt8](repeating: 1, count: 4 << 20)
     let start = ContinuousClock.now
-    _ = Digest(of: block)
+    _ = ContentDigest(of: block)
     return Double(block.count) / max((ContinuousClock.now - start) / .seconds(1), 1e-6)
   }
 }

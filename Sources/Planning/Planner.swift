@@ -52,7 +52,7 @@ package struct Planner: Sendable {
   ///   that packing would refuse is a finding, not an error.
   package func plan(
     base: Checkpoint?, experts: [ExpertInput], output: String? = nil,
-    progress: @escaping (Progress) -> Void = { _ in }
+    progress: @escaping (WorkProgress) -> Void = { _ in }
   ) throws(StorageError) -> PackPlan {
     guard !experts.isEmpty else { throw StorageError(.invalidArgument, "no expert is given") }
     try packer.checkNames(experts.map(\.name))

@@ -39,7 +39,7 @@ struct PlanningRun {
 
   init(
     _ planner: Planner, reference: Checkpoint, experts: [ExpertInput], output: String?,
-    progress: @escaping (Progress) -> Void
+    progress: @escaping (WorkProgress) -> Void
   ) throws(StorageError) {
     self.planner = planner
     self.reference = reference

@@ -147,7 +147,7 @@ struct ExpertSampler: Sendable {
 
   /// The tensor at each quantised setting of the frontier, from one set of singular vectors.
   private func quantized(
-    _ tensor: QuantizableTensor, _ vector: borrowing ExclusiveVector, _ info: TensorInfo, _ source: Digest
+    _ tensor: QuantizableTensor, _ vector: borrowing ExclusiveVector, _ info: TensorInfo, _ source: ContentDigest
   ) throws(StorageError) -> [PackedTensor] {
     let codecs = packer.rate?.quantizedCodecs ?? QuantizedFactor.Codec.standard
     return try frontier.map { components throws(StorageError) in

@@ -42,7 +42,7 @@ package struct Archive: Sendable {
   package var path: String { file.path }
 
   /// Names the whole content.
-  package var rootDigest: Digest { file.rootDigest }
+  package var rootDigest: ContentDigest { file.rootDigest }
 
   /// Bytes of the archive.
   package var size: UInt64 { file.size }

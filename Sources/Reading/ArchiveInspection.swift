@@ -1,5 +1,6 @@
 import TMPackArchiveFormat
 import TMPackByteIO
+import TMPackJSON
 import TMPackTensorKit
 
 /// What an archive holds, for machines (Spec/json.md).

@@ -1,4 +1,5 @@
 import TMPackByteIO
+import TMPackJSON
 import TMPackJournal
 import TMPackPacking
 import TMPackReading

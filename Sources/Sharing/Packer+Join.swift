@@ -2,6 +2,7 @@ import TMPackByteIO
 import TMPackCheckpoints
 import TMPackDigests
 import TMPackFactorization
+import TMPackJSON
 import TMPackJournal
 import TMPackPacking
 import TMPackReading
@@ -85,7 +86,7 @@ extension Packer {
   /// - Throws: `digestMismatch` for a part's record that is damaged, naming the job; what `pack` throws.
   package func join(
     _ parts: PartSet, of tasks: TaskList, base: Checkpoint?, experts: [ExpertInput], to path: String,
-    replacing: Bool = false, resuming: Bool = false, progress: @escaping (Progress) -> Void = { _ in }
+    replacing: Bool = false, resuming: Bool = false, progress: @escaping (WorkProgress) -> Void = { _ in }
   ) throws(StorageError) -> PackSummary {
     let journal =
       resuming
@@ -103,12 +104,12 @@ extension Packer {
   /// - Throws: what `pack` throws; `outputExists` for the journal of another packing. What is done stays kept then.
   package func resume(
     base: Checkpoint?, experts: [ExpertInput], to path: String, replacing: Bool = false,
-    progress: @escaping (Progress) -> Void = { _ in }
+    progress: @escaping (WorkProgress) -> Void = { _ in }
   ) throws(StorageError) -> PackSummary {
     let inputs = try checkedInputs(base, experts)
     let identity = try identity(inputs, withTimes: true)
     let journal = try JobJournal(
-      resuming: Self.journalPath(path), .whole, plan: Digest(of: JSONValue.object(identity).canonicalText),
+      resuming: Self.journalPath(path), .whole, plan: ContentDigest(of: JSONValue.object(identity).canonicalText),
       kernels: BLAS.coreName, replacing: replacing, names: JobNames(inputs))
     return try pack(journal, base: base, experts: experts, to: path, replacing: replacing, progress: progress)
   }
@@ -117,7 +118,7 @@ extension Packer {
 
   private func pack(
     _ journal: JobJournal, base: Checkpoint?, experts: [ExpertInput], to path: String, replacing: Bool,
-    progress: @escaping (Progress) -> Void
+    progress: @escaping (WorkProgress) -> Void
   ) throws(StorageError) -> PackSummary {
     var packer = self
     packer.journal = journal

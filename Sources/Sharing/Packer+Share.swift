@@ -37,7 +37,7 @@ extension Packer {
   @discardableResult
   package func run(
     _ share: TaskShare, of tasks: TaskList, base: Checkpoint?, experts: [ExpertInput], to path: String,
-    replacing: Bool = false, progress: @escaping (Progress) -> Void = { _ in }
+    replacing: Bool = false, progress: @escaping (WorkProgress) -> Void = { _ in }
   ) throws(StorageError) -> ShareSummary {
     try checkSharesNothing()
     let inputs = try checkedInputs(base, experts)

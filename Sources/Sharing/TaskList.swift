@@ -1,6 +1,7 @@
 import TMPackByteIO
 import TMPackCheckpoints
 import TMPackDigests
+import TMPackJSON
 import TMPackJournal
 import TMPackPacking
 
@@ -19,7 +20,7 @@ package struct TaskList: Sendable {
   /// What the results of the jobs depend on.
   let identity: JSONObject
   /// Names what is to be done: options, models and jobs. Parts are bound to it.
-  package let plan: Digest
+  package let plan: ContentDigest
   /// In the order of doing them: files, then tensors by name.
   let allJobs: [PackJob]
   /// Jobs that are best done together.
@@ -61,7 +62,7 @@ package struct TaskList: Sendable {
       "sources": .array(zip(inputs.recordedFiles, jobs.sources).map { row("file", $0, [$1]) }),
       "tensors": .array(jobs.tensors.map { row("tensor", $0.name, $0.jobs) }),
     ]
-    plan = Digest(of: JSONValue.object(body).canonicalText)
+    plan = ContentDigest(of: JSONValue.object(body).canonicalText)
   }
 
   package var jobCount: Int { allJobs.count }

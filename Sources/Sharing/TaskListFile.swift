@@ -1,5 +1,6 @@
 import TMPackByteIO
 import TMPackDigests
+import TMPackJSON
 import TMPackMerging
 
 /// A task list that was written earlier, perhaps on another machine.
@@ -7,7 +8,7 @@ package struct TaskListFile: Sendable {
   package let path: String
   /// As the plan was given them.
   package let arguments: [String]
-  private let plan: Digest
+  private let plan: ContentDigest
   private let packing: JSONObject
 
   /// - Throws: `unknownFormat` for another file, `limitExceeded`, `unsupportedVersion`, `malformed`, `digestMismatch` for a
@@ -23,7 +24,7 @@ package struct TaskListFile: Sendable {
 
   private static func parsed(
     _ raw: UnsafeRawBufferPointer
-  ) throws(StorageError) -> (arguments: [String], plan: Digest, packing: JSONObject) {
+  ) throws(StorageError) -> (arguments: [String], plan: ContentDigest, packing: JSONObject) {
     let other = StorageError(.unknownFormat, "is no task list of plan --tasks")
     let value: JSONValue
     do throws(StorageError) {
@@ -43,8 +44,8 @@ package struct TaskListFile: Sendable {
     }
     let packing = try object.required("packing", of: "a task list").asObject("the packing")
     object["plan"] = nil
-    guard value.isCanonical, let plan = Digest(hexadecimal: text),
-      Digest(of: JSONValue.object(object).canonicalText) == plan
+    guard value.isCanonical, let plan = ContentDigest(hexadecimal: text),
+      ContentDigest(of: JSONValue.object(object).canonicalText) == plan
     else { throw StorageError(.digestMismatch, "was changed after it was made; make it again with plan --tasks") }
     return (arguments, plan, packing)
   }

@@ -34,7 +34,7 @@ struct Tool: ParsableCommand {
       try command.run()
     } catch let error as StorageError {
       Console.report(error, asJSON: wantsJSON)
-      Console.exit(error.code.family.rawValue)
+      Console.exit(error.code.family.exitCode)
     } catch let code as ExitCode {
       // The command has said already what is wrong.
       Console.exit(code.rawValue)
@@ -49,7 +49,7 @@ struct Tool: ParsableCommand {
       } else {
         Console.talk(fullMessage(for: error))
       }
-      Console.exit(StorageError.Family.usage.rawValue)
+      Console.exit(StorageError.Family.usage.exitCode)
     }
     Console.exit(0)
   }

@@ -1,5 +1,5 @@
-import TMPackByteIO
 import TMPackDigests
+import TMPackJSON
 import TestSupport
 
 extension Attacks {
@@ -40,7 +40,7 @@ extension Attacks {
   private static func file(_ name: String, bytes: Int = 0) -> JSONValue {
     var payload: JSONValue = ["count": 0, "first": 0, "size": 0]
     if bytes > 0 { payload = ["count": 1, "first": 0, "size": JSONValue(bytes)] }
-    return ["digest": .string(Digest(of: []).hexadecimal), "name": .string(name), "payload": payload]
+    return ["digest": .string(ContentDigest(of: []).hexadecimal), "name": .string(name), "payload": payload]
   }
 
   private static func files(_ names: String...) -> @Sendable (inout HandArchive) -> Void {
@@ -74,7 +74,7 @@ extension Attacks {
         "TMP-4-6", "an unknown member of a source", .malformed, "\"x\"",
         expert {
           $0["provenance", "sources"] = [
-            ["digest": .string(Digest(of: []).hexadecimal), "name": "", "size": 0, "x": 0]
+            ["digest": .string(ContentDigest(of: []).hexadecimal), "name": "", "size": 0, "x": 0]
           ]
         }),
       Attack("TMP-6-16", "metadata that is a number", .malformed, "metadata", expert { $0["metadata"] = ["x": 1] }),
@@ -392,18 +392,18 @@ extension Attacks {
     Attack(
       "TMP-8-3", "a shared tensor of another digest", .digestMismatch, "instead of",
       shared {
-        $0["tensors", .at(1), "digest"] = .string(Digest(of: []).hexadecimal)
+        $0["tensors", .at(1), "digest"] = .string(ContentDigest(of: []).hexadecimal)
       }),
     Attack(
       "TMP-8-3", "a difference of another source", .digestMismatch, "instead of",
       expert {
-        $0["tensors", .at(1), "source"] = .string(Digest(of: []).hexadecimal)
+        $0["tensors", .at(1), "source"] = .string(ContentDigest(of: []).hexadecimal)
       }),
     Attack(
       "TMP-8-3", "a file of another digest", .digestMismatch, "file 'a'",
       shared {
         $0["files"] = [Attacks.file("a")]
-        $0["files", .at(0), "digest"] = .string(Digest(of: [1]).hexadecimal)
+        $0["files", .at(0), "digest"] = .string(ContentDigest(of: [1]).hexadecimal)
       }),
   ]
 }

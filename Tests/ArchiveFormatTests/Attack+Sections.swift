@@ -1,5 +1,5 @@
-import TMPackByteIO
 import TMPackDigests
+import TMPackJSON
 import TestSupport
 
 private func rewritten(_ old: String, _ new: String, _ text: [UInt8]) -> [UInt8] {
@@ -120,9 +120,9 @@ extension Attacks {
     { archive in
       let bytes = [UInt8](repeating: 9, count: 68)
       archive.shared.frames = [.zstd(bytes)]
-      archive.shared.manifest["tensors", .at(0), "digest"] = .string(Digest(of: Array(bytes[..<60])).hexadecimal)
-      archive.shared.manifest["tensors", .at(1), "digest"] = .string(Digest(of: Array(bytes[60...])).hexadecimal)
-      archive.expert.manifest["tensors", .at(1), "source"] = .string(Digest(of: Array(bytes[60...])).hexadecimal)
+      archive.shared.manifest["tensors", .at(0), "digest"] = .string(ContentDigest(of: Array(bytes[..<60])).hexadecimal)
+      archive.shared.manifest["tensors", .at(1), "digest"] = .string(ContentDigest(of: Array(bytes[60...])).hexadecimal)
+      archive.expert.manifest["tensors", .at(1), "source"] = .string(ContentDigest(of: Array(bytes[60...])).hexadecimal)
       edit(&archive.shared.frames[0])
     }
   }
@@ -220,7 +220,7 @@ extension Attacks {
         $0.digest = [UInt8](repeating: 1, count: 32)
       }),
     Attack("TMP-5-6", "a section of another digest", .digestMismatch, "expected digest") {
-      $0.editIndex = { $0["shared", "section", "digest"] = .string(Digest(of: [1]).hexadecimal) }
+      $0.editIndex = { $0["shared", "section", "digest"] = .string(ContentDigest(of: [1]).hexadecimal) }
     },
   ]
 }

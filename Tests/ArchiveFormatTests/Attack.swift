@@ -1,6 +1,7 @@
 import TMPackByteIO
 import TMPackDigests
 import TMPackFactors
+import TMPackJSON
 import TestSupport
 import Testing
 
@@ -74,7 +75,7 @@ extension HandArchive {
   /// A dropped tensor with a correction of nothing: its source is the shared tensor.
   static func corrected(size: Int = 60) -> HandArchive {
     var archive = HandArchive(["factor": "dropped"], [])
-    archive.expert.manifest["tensors", .at(0), "source"] = .string(Digest(of: matrix).hexadecimal)
+    archive.expert.manifest["tensors", .at(0), "source"] = .string(ContentDigest(of: matrix).hexadecimal)
     archive.expert.manifest["tensors", .at(0), "correction"] = ["count": 1, "first": 0, "size": JSONValue(size)]
     archive.expert.manifest["tensors", .at(1), "payload", "first"] = 1
     archive.expert.frames.insert(.raw([UInt8](repeating: 0, count: size)), at: 0)
@@ -90,7 +91,8 @@ extension HandArchive {
     archive.shared.manifest["tensors", .at(2)] = sharedEntry(
       "z", "F32", [1], bytes, ["count": 1, "first": 1, "size": 4])
     archive.expert.manifest["tensors", .at(2)] = [
-      "error": "1", "factor": "dropped", "name": "z", "norm": "1", "source": .string(Digest(of: bytes).hexadecimal),
+      "error": "1", "factor": "dropped", "name": "z", "norm": "1",
+      "source": .string(ContentDigest(of: bytes).hexadecimal),
     ]
     return archive
   }

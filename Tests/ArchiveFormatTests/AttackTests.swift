@@ -1,6 +1,7 @@
 import TMPackArchiveFormat
 import TMPackByteIO
 import TMPackDigests
+import TMPackJSON
 import TMPackReading
 import TestSupport
 import Testing
@@ -127,7 +128,7 @@ import Testing
       var hand = HandArchive()
       hand.detach()
       hand.shared.manifest["tensors", .at(0), "checksum"] = checksum.map { .string($0.hexadecimal) }
-      hand.shared.manifest["tensors", .at(0), "digest"] = .string(Digest(of: bytes).hexadecimal)
+      hand.shared.manifest["tensors", .at(0), "digest"] = .string(ContentDigest(of: bytes).hexadecimal)
       let path = folder("x.tmpack")
       try put(hand.bytes(), at: path)
       let archive = try Archive(path, sharedModel: source)
@@ -190,7 +191,7 @@ import Testing
   }
 
   /// With a carried file in frame 0 of the shared model or of the expert.
-  private func carrying(_ section: WritableKeyPath<HandArchive, HandSection>, digest: Digest) -> HandArchive {
+  private func carrying(_ section: WritableKeyPath<HandArchive, HandSection>, digest: ContentDigest) -> HandArchive {
     var archive = HandArchive()
     archive[keyPath: section].frames.insert(.raw([1]), at: 0)
     archive[keyPath: section].manifest["files"] = [
@@ -210,9 +211,9 @@ import Testing
     throws
   {
     for (section, expert) in [(\HandArchive.shared, nil), (\HandArchive.expert, "a")] {
-      #expect(try report(carrying(section, digest: Digest(of: [1])), .deep).isSound)
-      var archive = carrying(section, digest: level == .deep ? Digest(of: [2]) : Digest(of: [1]))
-      if level == .full { archive[keyPath: section].frames[0].digest = Digest(of: [2]).bytes }
+      #expect(try report(carrying(section, digest: ContentDigest(of: [1])), .deep).isSound)
+      var archive = carrying(section, digest: level == .deep ? ContentDigest(of: [2]) : ContentDigest(of: [1]))
+      if level == .full { archive[keyPath: section].frames[0].digest = ContentDigest(of: [2]).bytes }
       let report = try report(archive, level)
       #expect(report.faults.map(\.code) == [.digestMismatch])
       #expect(report.faults.map(\.expert) == [expert])
@@ -227,7 +228,7 @@ import Testing
     var archive = HandArchive()
     archive.shared.frames += frames.map { frame in
       var frame = frame
-      frame.digest = Digest(of: [255]).bytes
+      frame.digest = ContentDigest(of: [255]).bytes
       return frame
     }
     let size = frames.reduce(0) { $0 + $1.rawSize }

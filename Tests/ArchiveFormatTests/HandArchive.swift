@@ -1,5 +1,6 @@
 import TMPackByteIO
 import TMPackDigests
+import TMPackJSON
 import TMPackParallel
 import TMPackReading
 import TMPackZstandard
@@ -85,7 +86,7 @@ struct HandArchive {
         ]), frames: [.raw(sharedBytes)])
     var entry = factor
     entry["name"] = "m"
-    entry["source"] = .string(Digest(of: [1]).hexadecimal)
+    entry["source"] = .string(ContentDigest(of: [1]).hexadecimal)
     entry["norm"] = "2.5"
     entry["error"] = "0.125"
     // The difference of equal integers is zero.
@@ -94,7 +95,7 @@ struct HandArchive {
     for (payload, place) in zip(payloads, expertPlaces) { entry[payload.0] = place }
     let exact: JSONValue = [
       "factor": "difference", "name": "n", "payload": expertPlaces.last!,
-      "source": .string(Digest(of: Self.integers).hexadecimal),
+      "source": .string(ContentDigest(of: Self.integers).hexadecimal),
     ]
     var manifest = Self.manifest("expert", [.object(entry), exact])
     manifest["absent"] = []
@@ -139,7 +140,8 @@ struct HandArchive {
     _ name: String, _ dtype: JSONValue, _ shape: [Int], _ bytes: [UInt8], _ payload: JSONValue
   ) -> JSONValue {
     [
-      "digest": .string(Digest(of: bytes).hexadecimal), "dtype": dtype, "name": .string(name), "payload": payload,
+      "digest": .string(ContentDigest(of: bytes).hexadecimal), "dtype": dtype, "name": .string(name),
+      "payload": payload,
       "shape": .array(shape.map { JSONValue($0) }),
     ]
   }
@@ -183,12 +185,12 @@ struct HandArchive {
         raw.integer(UInt32(truncatingIfNeeded: frame.storedSize ?? frame.stored.count))
         raw.integer(UInt32(truncatingIfNeeded: frame.rawSize))
         raw.append([frame.codec, frame.filter, frame.width] + frame.reserved)
-        raw.append(frame.digest ?? Digest(of: frame.stored).bytes)
+        raw.append(frame.digest ?? ContentDigest(of: frame.stored).bytes)
       }
       let bytes = section.editRaw(raw.bytes)
       let stored = section.editStored(compressed(bytes))
       let reference: JSONValue = [
-        "digest": .string(Digest(of: stored).hexadecimal), "offset": JSONValue(put(stored)),
+        "digest": .string(ContentDigest(of: stored).hexadecimal), "offset": JSONValue(put(stored)),
         "raw": JSONValue(bytes.count), "stored": JSONValue(stored.count),
       ]
       return (reference, size + stored.count)
@@ -221,10 +223,10 @@ struct HandArchive {
     for version: UInt16 in [1, 0] { header.integer(version) }
     header.zeros(4)
     for number in [1, file.count, offset, stored.count, text.count, 0] { header.integer(UInt64(number)) }
-    header.append(Digest(of: stored).bytes)
+    header.append(ContentDigest(of: stored).bytes)
     var head = header.bytes
     editSlot(&head)
-    file.replaceSubrange(slot * 4096..<slot * 4096 + 128, with: head + Digest(of: head).bytes)
+    file.replaceSubrange(slot * 4096..<slot * 4096 + 128, with: head + ContentDigest(of: head).bytes)
     editFile(&file)
     return file
   }

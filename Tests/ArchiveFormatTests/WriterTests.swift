@@ -54,12 +54,12 @@ private func write(
   let provenance = Provenance(tool: "test", options: [:], sources: [])
   func entry(_ name: String, _ bytes: [UInt8]) throws -> SharedEntry {
     SharedEntry(
-      info: try info(name, .u8, [bytes.count]), digest: Digest(of: bytes),
+      info: try info(name, .u8, [bytes.count]), digest: ContentDigest(of: bytes),
       content: .embedded(try writer.place(EncodedPayload(bytes, elementWidth: 1, level: 3))))
   }
   let carried = try (0..<files).map { number in
     CarriedFileEntry(
-      name: try CarriedFileName("f\(number + 10_000)"), digest: Digest(of: [1]),
+      name: try CarriedFileName("f\(number + 10_000)"), digest: ContentDigest(of: [1]),
       payload: try writer.place(EncodedPayload([1], elementWidth: 1, level: 3)))
   }
   try writer.finishShared(
@@ -72,7 +72,8 @@ private func write(
   try writer.finishExpert(
     named: expert,
     ExpertManifest(
-      tensors: [ExpertEntry(name: "small", source: Digest(of: bytes), factor: factor, measures: nil)], absent: [],
+      tensors: [ExpertEntry(name: "small", source: ContentDigest(of: bytes), factor: factor, measures: nil)],
+      absent: [],
       files: [], metadata: [:], provenance: provenance))
   try writer.commit()
 }
@@ -221,7 +222,7 @@ private func write(
     // TMP-9-1: nor is a newest slot that asks for too much: falling back to the older one would hide the newest content.
     var head = Array(files[1][4096..<4192])
     head[55] = 0x80
-    let greedy = files[1].replacing(at: 4096, with: head + Digest(of: head).bytes)
+    let greedy = files[1].replacing(at: 4096, with: head + ContentDigest(of: head).bytes)
     #expect(faults(in: greedy).map(\.code) == [.limitExceeded])
     // TMP-3-3: a newer writer's slot is no damage.
     var newer = HandArchive()

@@ -1,4 +1,5 @@
 import TMPackByteIO
+import TMPackJSON
 
 /// The plain parser that `JSONReader` is compared with: one byte, one string, one value after the other.
 struct ReferenceJSONParser {

@@ -1,5 +1,6 @@
 import TMPackByteIO
 import TMPackCheckpoints
+import TMPackJSON
 import TMPackReading
 import TMPackTensorKit
 import TestSupport

@@ -2,6 +2,7 @@ import TMPackAdapterExport
 import TMPackByteIO
 import TMPackCheckpoints
 import TMPackFactorization
+import TMPackJSON
 import TMPackMerging
 import TMPackModels
 import TMPackPacking

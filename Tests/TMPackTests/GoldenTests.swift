@@ -89,7 +89,7 @@ func weights(_ text: String) throws -> RouterWeights { text.isEmpty ? .shared : 
     #expect(archive.rootDigest.hexadecimal == golden.root)
     let index = archive.file.slot.index
     let stored = try ReadableFile(golden.path).bytes(at: index.offset, count: index.storedSize)
-    #expect(Digest(of: stored) == archive.rootDigest)
+    #expect(ContentDigest(of: stored) == archive.rootDigest)
     for memoryLimit in [Int.max, 2000, 0] {
       let reconstructor = try Reconstructor(archive, memoryLimit: memoryLimit)
       for mix in golden.mixes {

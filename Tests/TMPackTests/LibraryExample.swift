@@ -46,7 +46,7 @@ import Testing
     ).map { $0.replacing(/path\(("[^"]*")\)/) { String($0.1) } }
     #expect(compiled.count > 5)
     #expect(
-      try Self.example(in: "Sources/TMPack/Archive.swift", after: "/// ```swift", to: "/// ```", prefix: "/// ")
+      try Self.example(in: "Sources/Reading/Archive.swift", after: "/// ```swift", to: "/// ```", prefix: "/// ")
         == compiled)
     #expect(
       try Self.example(in: "README.md", after: "import TMPack", to: "```", prefix: "").dropFirst() == compiled[...])

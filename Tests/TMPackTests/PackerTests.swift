@@ -234,7 +234,7 @@ import Testing
     #expect(manifest.provenance.options == ["rank": "2"])
     #expect(
       manifest.provenance.sources
-        == [SourceRecord(name: "x.safetensors", size: UInt64(file.count), digest: Digest(of: file))])
+        == [SourceRecord(name: "x.safetensors", size: UInt64(file.count), digest: ContentDigest(of: file))])
     #expect(manifest.metadata == ["of": "x", "format": "pt"])
     #expect(try archive.sharedManifest().provenance.sources.map(\.name) == ["base.safetensors"])
   }

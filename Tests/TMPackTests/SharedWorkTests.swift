@@ -60,19 +60,19 @@ import Testing
       "low=0.5,rank=-1.5", "low=0.3,rank=0.2,sparse=0.7,dense=0.9,signs=1.1,quantised=0.4,exact=0.6", "exact=1", "",
     ] {
       for dtype in [nil, FloatFormat.f16] {
-        var expected: [Digest]?
+        var expected: [ContentDigest]?
         for threads in [1, 2, 3, 8] {
           let cache = try MixCache(
             Reconstructor(archive, memoryLimit: threads == 3 ? 0 : .max), memoryLimit: 0, resolution: 1 << 10,
             dtype: dtype,
             pipeline: OrderedPipeline(threads: threads))
           let source = try cache.mix(weights(text)).source
-          let found = try source.tensors.map { try source.bytes(of: $0).withBytes { Digest(of: $0) } }
+          let found = try source.tensors.map { try source.bytes(of: $0).withBytes { ContentDigest(of: $0) } }
           if let expected { #expect(found == expected, "\(text), \(threads) threads") } else { expected = found }
         }
         // Outside a pipeline, too.
         let mix = try Reconstructor(archive).mix(cacheWeights(text), dtype: dtype)
-        #expect(try mix.tensors.map { try mix.bytes(of: $0).withBytes { Digest(of: $0) } } == expected)
+        #expect(try mix.tensors.map { try mix.bytes(of: $0).withBytes { ContentDigest(of: $0) } } == expected)
       }
     }
   }

@@ -1,5 +1,6 @@
 import TMPackByteIO
 import TMPackCheckpoints
+import TMPackJSON
 import TMPackModels
 import TMPackReading
 import TestSupport

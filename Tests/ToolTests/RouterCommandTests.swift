@@ -1,4 +1,4 @@
-import TMPackByteIO
+import TMPackJSON
 import TestSupport
 import Testing
 

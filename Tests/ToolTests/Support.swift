@@ -1,5 +1,6 @@
 import TMPackByteIO
 import TMPackDigests
+import TMPackJSON
 import TestSupport
 import Testing
 
@@ -66,7 +67,7 @@ func patchHeader<Field: FixedWidthInteger>(_ path: String, at offset: Int, _ val
   var bytes = try contents(path)
   withUnsafeBytes(of: value.littleEndian) { bytes.replaceSubrange(offset..<offset + $0.count, with: $0) }
   // TMP-3-2
-  let digest = Digest(of: Array(bytes[0..<96]))
+  let digest = ContentDigest(of: Array(bytes[0..<96]))
   bytes.replaceSubrange(96..<128, with: digest.bytes)
   try put(bytes, at: path)
 }

@@ -1,5 +1,6 @@
 import TMPackByteIO
 import TMPackDigests
+import TMPackJSON
 
 /// What a lossy factor lost (TMP-6-6).
 package struct FactorMeasures: Sendable, Hashable {
@@ -18,7 +19,7 @@ package struct FactorMeasures: Sendable, Hashable {
 package struct ExpertEntry: Sendable, Hashable {
   package let name: String
   /// Of the expert's own tensor bytes.
-  package let source: Digest
+  package let source: ContentDigest
   package var factor: StoredFactor
   /// For lossy factors.
   package let measures: FactorMeasures?
@@ -26,7 +27,8 @@ package struct ExpertEntry: Sendable, Hashable {
   package var correction: PayloadReference?
 
   package init(
-    name: String, source: Digest, factor: StoredFactor, measures: FactorMeasures?, correction: PayloadReference? = nil
+    name: String, source: ContentDigest, factor: StoredFactor, measures: FactorMeasures?,
+    correction: PayloadReference? = nil
   ) {
     precondition(factor.isLossy == (measures != nil), "lossy factors are measured")
     precondition(factor.isLossy || correction == nil, "only lossy factors are corrected")

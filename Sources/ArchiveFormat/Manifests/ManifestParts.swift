@@ -1,14 +1,15 @@
 import TMPackByteIO
 import TMPackDigests
+import TMPackJSON
 import TMPackTensorKit
 
 /// One weight file that a part of the archive was made from.
 package struct SourceRecord: Sendable, Hashable {
   package let name: String
   package let size: UInt64
-  package let digest: Digest
+  package let digest: ContentDigest
 
-  package init(name: String, size: UInt64, digest: Digest) {
+  package init(name: String, size: UInt64, digest: ContentDigest) {
     self.name = name
     self.size = size
     self.digest = digest
@@ -58,10 +59,10 @@ package struct Provenance: Sendable, Hashable {
 /// A file of the model folder that is not a checkpoint: `config.json`, the tokenizer, …
 package struct CarriedFileEntry: Sendable, Hashable {
   package let name: CarriedFileName
-  package let digest: Digest
+  package let digest: ContentDigest
   package var payload: PayloadReference
 
-  package init(name: CarriedFileName, digest: Digest, payload: PayloadReference) {
+  package init(name: CarriedFileName, digest: ContentDigest, payload: PayloadReference) {
     self.name = name
     self.digest = digest
     self.payload = payload
@@ -91,8 +92,8 @@ extension JSONValue {
     self = .object(JSONObject(counts.sorted { $0.key < $1.key }.map { ($0.key, JSONValue($0.value)) }))
   }
 
-  package func asDigest(_ what: @autoclosure () -> String) throws(StorageError) -> Digest {
-    guard let digest = Digest(hexadecimal: try asString(what())) else {
+  package func asDigest(_ what: @autoclosure () -> String) throws(StorageError) -> ContentDigest {
+    guard let digest = ContentDigest(hexadecimal: try asString(what())) else {
       throw StorageError(.malformed, "\(what()) is not 64 lowercase hexadecimal digits")
     }
     return digest

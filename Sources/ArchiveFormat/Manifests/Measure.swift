@@ -1,4 +1,5 @@
 import TMPackByteIO
+import TMPackJSON
 
 /// A measured number in a manifest: a decimal string, since canonical JSON holds no floating-point numbers (TMP-4-3).
 package struct Measure: Sendable, Hashable {

@@ -1,4 +1,5 @@
 import TMPackByteIO
+import TMPackJSON
 
 /// A manifest that can stand in a section: JSON with references to payloads.
 protocol SectionManifest: Sendable {

@@ -1,5 +1,6 @@
 import TMPackByteIO
 import TMPackDigests
+import TMPackJSON
 import TMPackTensorKit
 
 /// One tensor of the shared model (TMP-6-3).
@@ -13,10 +14,10 @@ package struct SharedEntry: Sendable, Hashable {
 
   package let info: TensorInfo
   /// Of the tensor's bytes.
-  package let digest: Digest
+  package let digest: ContentDigest
   public fileprivate(set) var content: Content
 
-  package init(info: TensorInfo, digest: Digest, content: Content) {
+  package init(info: TensorInfo, digest: ContentDigest, content: Content) {
     self.info = info
     self.digest = digest
     self.content = content
@@ -24,7 +25,7 @@ package struct SharedEntry: Sendable, Hashable {
 
   /// The entry of a tensor with these bytes in a detached archive.
   package init(detached info: TensorInfo, _ bytes: UnsafeRawBufferPointer) {
-    self.init(info: info, digest: Digest(of: bytes), content: .detached(CRC32.of(bytes)))
+    self.init(info: info, digest: ContentDigest(of: bytes), content: .detached(CRC32.of(bytes)))
   }
 
   package var payload: PayloadReference? {

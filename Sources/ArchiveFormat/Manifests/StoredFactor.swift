@@ -1,4 +1,5 @@
 import TMPackByteIO
+import TMPackJSON
 import TMPackTensorKit
 
 /// How one tensor of one expert is stored: the members of a manifest entry that depend on the factor (TMP-6-8 to TMP-6-15).

@@ -1,4 +1,5 @@
 import TMPackByteIO
+import TMPackJSON
 import TMPackTensorKit
 
 /// A folder of safetensors files with pieces of tensors, as `torch.distributed.checkpoint.HuggingFaceStorageWriter` leaves

@@ -1,4 +1,5 @@
 import TMPackByteIO
+import TMPackJSON
 
 // What of `LoraConfig` is understood. Each member was tried with peft 0.21.2: what it does to `merge_and_unload`, and
 // whether the base stays as it was.

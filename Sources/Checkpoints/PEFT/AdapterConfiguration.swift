@@ -1,4 +1,5 @@
 import TMPackByteIO
+import TMPackJSON
 
 /// What `adapter_config.json` says of a LoRA adapter, as far as it bears on the weights.
 ///

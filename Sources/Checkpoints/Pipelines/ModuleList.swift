@@ -1,4 +1,5 @@
 import TMPackByteIO
+import TMPackJSON
 
 /// `modules.json` of a folder of sentence-transformers: the networks that a text goes through, one after the other.
 ///

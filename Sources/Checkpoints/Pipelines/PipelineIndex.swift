@@ -1,4 +1,5 @@
 import TMPackByteIO
+import TMPackJSON
 
 /// `model_index.json` of a folder of several models, as `diffusers` keeps a pipeline.
 ///

@@ -1,4 +1,5 @@
 import TMPackByteIO
+import TMPackJSON
 
 extension SafetensorsHeader {
   /// Where the data begins in the files that we write is a multiple of this: a cache line, and what vector loads of

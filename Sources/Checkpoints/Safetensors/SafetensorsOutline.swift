@@ -1,4 +1,5 @@
 import TMPackByteIO
+import TMPackJSON
 import TMPackTensorKit
 
 /// What the text of a header says, in some 60 bytes a tensor: names and shapes stay in the text until every rule was

@@ -1,5 +1,6 @@
 import TMPackByteIO
 import TMPackCheckpoints
+import TMPackJSON
 import TMPackTensorKit
 
 /// The model that an adapter is for: its tensors, and what its `config.json` says of them.

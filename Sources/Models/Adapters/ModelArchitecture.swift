@@ -1,5 +1,5 @@
-import TMPackByteIO
 import TMPackCheckpoints
+import TMPackJSON
 
 /// What a model's `config.json` tells of how `transformers` names its modules.
 package struct ModelArchitecture: Sendable {

@@ -1,5 +1,6 @@
 import TMPackByteIO
 import TMPackCheckpoints
+import TMPackJSON
 import TMPackTensorKit
 
 /// What becomes another in a model's `config.json` by what was done to its tensors, so that `transformers` loads what was written.

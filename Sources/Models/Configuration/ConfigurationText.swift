@@ -1,4 +1,5 @@
 import TMPackByteIO
+import TMPackJSON
 
 /// The text of a `config.json`, of which single members can be read and changed: every other byte stays as it is.
 ///

@@ -1,4 +1,5 @@
 import TMPackByteIO
+import TMPackJSON
 import TMPackTensorKit
 
 /// What an expert's own tensors are called, and how they come of those in the archive: the text of `tmpack.names` in the expert's

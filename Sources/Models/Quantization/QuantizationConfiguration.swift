@@ -1,5 +1,6 @@
 import TMPackByteIO
 import TMPackCheckpoints
+import TMPackJSON
 
 /// What a model's files say of its quantisation: `quantization_config` of `config.json` (transformers, vLLM), its
 /// `quantization` (MLX) or `compression_config` (older compressed-tensors), or the file that AutoGPTQ, AutoAWQ and ModelOpt

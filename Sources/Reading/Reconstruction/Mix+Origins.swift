@@ -13,6 +13,9 @@ package enum TensorOrigin: Sendable, Hashable {
 }
 
 extension Mix {
+  /// Whether the shared model is elsewhere.
+  package var isDetached: Bool { reconstructor.archive.isDetached }
+
   /// - Parameter info: one of `tensors`.
   package func origin(of info: TensorInfo) -> TensorOrigin {
     switch recipe(of: info) {

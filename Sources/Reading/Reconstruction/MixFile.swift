@@ -7,7 +7,7 @@ import TMPackDigests
 package struct MixFile: Sendable {
   package let name: CarriedFileName
   package let size: Int
-  let digest: Digest
+  let digest: ContentDigest
   package let read: @Sendable () throws(StorageError) -> [UInt8]
 
   /// The file's bytes, checked by digest. At most `Limits.carriedFileBytes`.
@@ -33,7 +33,7 @@ package struct MixFile: Sendable {
     digest = entry.digest
     read = { () throws(StorageError) in
       let bytes = try archive.payloads.bytes(of: entry.payload, in: section)
-      let actual = Digest(of: bytes)
+      let actual = ContentDigest(of: bytes)
       guard actual == entry.digest else {
         throw StorageError(
           .digestMismatch, "file '\(entry.name)': expected digest \(entry.digest), found \(actual)", file: archive.path)

@@ -7,7 +7,7 @@ struct MixTies {
   private struct Content: Hashable {
     let dtype: DType
     let shape: Shape
-    let digest: Digest
+    let digest: ContentDigest
   }
 
   private let sharedEntries: [SharedEntry]

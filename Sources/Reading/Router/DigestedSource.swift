@@ -8,7 +8,7 @@ import TMPackTensorKit
 /// Safe to use from several threads.
 package final class DigestedSource: TensorSource {
   private let base: any TensorSource
-  private let digests = Mutex<[ExactString: Digest]>([:])
+  private let digests = Mutex<[ExactString: ContentDigest]>([:])
 
   package init(_ base: any TensorSource) { self.base = base }
 
@@ -21,22 +21,22 @@ package final class DigestedSource: TensorSource {
 
   package func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     try base.read(info, into: destination)
-    remember(Digest(of: UnsafeRawBufferPointer(destination)), info)
+    remember(ContentDigest(of: UnsafeRawBufferPointer(destination)), info)
   }
 
   package func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
     let bytes = try base.bytes(of: info)
-    remember(try bytes.withBytes { Digest(of: $0) }, info)
+    remember(try bytes.withBytes { ContentDigest(of: $0) }, info)
     return bytes
   }
 
-  private func remember(_ digest: Digest, _ info: TensorInfo) {
+  private func remember(_ digest: ContentDigest, _ info: TensorInfo) {
     digests.withLock { $0[ExactString(info.name)] = digest }
   }
 
   /// The digest of a tensor's bytes; reads the tensor if it has not been read yet.
-  package func digest(of info: TensorInfo) throws(StorageError) -> Digest {
+  package func digest(of info: TensorInfo) throws(StorageError) -> ContentDigest {
     if let known = digests.withLock({ $0[ExactString(info.name)] }) { return known }
-    return try bytes(of: info).withBytes { Digest(of: $0) }
+    return try bytes(of: info).withBytes { ContentDigest(of: $0) }
   }
 }

@@ -1,6 +1,7 @@
 import TMPackByteIO
 import TMPackCheckpoints
 import TMPackDigests
+import TMPackJSON
 import TMPackTensorKit
 
 /// What a router looks at: a row of numbers for each input, such as the mean of the shared model's last hidden state.
@@ -77,10 +78,10 @@ package struct Embeddings: Sendable {
   }
 
   /// SHA-256 of the numbers as little-endian binary32, row by row.
-  package var digest: Digest {
+  package var digest: ContentDigest {
     var writer = ByteWriter(capacity: values.count * 4)
     for value in values { writer.integer(value.bitPattern) }
-    return Digest(of: writer.bytes)
+    return ContentDigest(of: writer.bytes)
   }
 
   /// A row.

@@ -1,5 +1,6 @@
 import TMPackByteIO
 import TMPackDigests
+import TMPackJSON
 import TMPackTensorKit
 
 /// What a mix was made of, and what came out: enough for somebody else to make it again and compare.
@@ -9,9 +10,9 @@ package struct MixReceipt: Sendable, Equatable {
   /// How weights came about, where a router gave them.
   package struct Routed: Sendable, Equatable {
     /// Of the router's section.
-    package let router: Digest
+    package let router: ContentDigest
     /// Of the embeddings, as `Embeddings.digest` has it.
-    package let inputs: Digest
+    package let inputs: ContentDigest
     package let rows: Int
     package let dimension: Int
     /// What was used, not what was asked for.
@@ -41,7 +42,7 @@ package struct MixReceipt: Sendable, Equatable {
   /// One tensor that came out.
   package struct Tensor: Sendable, Equatable {
     package let info: TensorInfo
-    package let digest: Digest
+    package let digest: ContentDigest
   }
 
   /// The version of its form.
@@ -49,7 +50,7 @@ package struct MixReceipt: Sendable, Equatable {
 
   package let tool: String
   /// The root digest of the archive.
-  package let archive: Digest
+  package let archive: ContentDigest
   package let weights: RouterWeights
   /// Whether an expert was rebuilt to the bit (TMP-7-14).
   package let isExact: Bool
@@ -97,7 +98,7 @@ package struct MixReceipt: Sendable, Equatable {
   // MARK: As JSON
 
   /// Names all that the receipt says: the digest of the canonical text of its other members.
-  package var digest: Digest { Digest(of: JSONValue.object(content).canonicalText) }
+  package var digest: ContentDigest { ContentDigest(of: JSONValue.object(content).canonicalText) }
 
   /// As it is written.
   package var json: JSONValue {

@@ -21,7 +21,7 @@ package struct Router: Sendable {
   package let manifest: RouterManifest
   package let model: RouterModel
   /// Names the router: the digest of its section.
-  package let digest: Digest
+  package let digest: ContentDigest
   private let path: String
 
   /// Reads an archive's router whole, and checks it.

@@ -10,7 +10,7 @@ extension Verification {
   /// - Returns: a fault for each tensor that is another one, and for everything else that does not agree.
   /// - Throws: `invalidArgument` for inputs where no router was used; what keeps it from going on.
   package func prove(
-    _ receipt: MixReceipt, inputs: Embeddings? = nil, progress: @escaping (Progress) -> Void = { _ in }
+    _ receipt: MixReceipt, inputs: Embeddings? = nil, progress: @escaping (WorkProgress) -> Void = { _ in }
   ) throws(StorageError) -> VerificationFindings {
     var findings = VerificationFindings()
     func report(_ error: StorageError) {
@@ -55,7 +55,7 @@ extension Verification {
               "is \(info.dtype.rawValue) \(info.shape); the receipt says \(tensor.info.dtype.rawValue) \(tensor.info.shape)"
             )
           }
-          let actual = try source.bytes(of: info).withBytes { Digest(of: $0) }
+          let actual = try source.bytes(of: info).withBytes { ContentDigest(of: $0) }
           guard actual == tensor.digest else {
             throw StorageError(.digestMismatch, "has digest \(actual); the receipt says \(tensor.digest)")
           }
@@ -63,7 +63,7 @@ extension Verification {
       }
     } consume: { index, error in
       done += UInt64(infos[index].byteCount)
-      progress(Progress(stage: "proving the receipt", done: done, total: total))
+      progress(WorkProgress(stage: "proving the receipt", done: done, total: total))
       if let error { report(error) }
     }
     return findings

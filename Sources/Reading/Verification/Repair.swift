@@ -43,7 +43,7 @@ package struct Repair: Sendable {
   ///   and nothing may be dropped, or if it is the shared model's; what writing throws.
   package func run(
     to output: String, replacing: Bool = false, droppingDamaged: Bool = false,
-    progress: @escaping (Progress) -> Void = { _ in }
+    progress: @escaping (WorkProgress) -> Void = { _ in }
   ) throws(StorageError) -> Outcome {
     let damaged = try ReadableFile(path)
     let header = try HeaderRecovery(of: damaged)
@@ -69,13 +69,13 @@ package struct Repair: Sendable {
       ]
       for (stage, extents) in stages {
         let faulty = try archive.file.damaged(among: extents().sorted { $0.offset < $1.offset }, pipeline: pipeline) {
-          progress(Progress(stage: stage, done: $0, total: $1))
+          progress(WorkProgress(stage: stage, done: $0, total: $1))
         }
         try mend(faulty.keys.sorted { $0.offset < $1.offset })
       }
       try copy.clearPadding(of: archive.file)
       let findings = try ArchiveVerifier(archive.file, pipeline: pipeline).full {
-        progress(Progress(stage: "checking", done: $0, total: $1))
+        progress(WorkProgress(stage: "checking", done: $0, total: $1))
       }
       if findings.isEmpty {
         try copy.commit()
@@ -118,7 +118,7 @@ package struct Repair: Sendable {
 /// Where bytes are to be had.
 private struct Donors: Sendable {
   private let files: [ReadableFile]
-  private var places: [Digest: [(file: ReadableFile, extent: Extent)]] = [:]
+  private var places: [ContentDigest: [(file: ReadableFile, extent: Extent)]] = [:]
 
   init(_ files: [ReadableFile]) {
     self.files = files

@@ -1,4 +1,4 @@
-import TMPackByteIO
+import TMPackJSON
 
 extension Verification.Report {
   /// Documented in Spec/json.md; members are only ever added.
@@ -8,7 +8,7 @@ extension Verification.Report {
       "root_digest": .string(archive.rootDigest.hexadecimal),
       "usable_experts": .array(usableExperts.map { .string($0) }),
       "shared_usable": .bool(isSharedUsable),
-      "faults": .array(faults.sorted { ($0.offset ?? 0) < ($1.offset ?? 0) }.map(\.json)),
+      "faults": .array(faults.sorted { ($0.offset ?? 0) < ($1.offset ?? 0) }.map { .object($0.members) }),
     ]
     if findings.unlistedCount > 0 { object["unlisted_faults"] = JSONValue(findings.unlistedCount) }
     return object

@@ -48,13 +48,14 @@ package struct Verification: Sendable {
   /// Checks the archive by itself.
   ///
   /// - Throws: only what keeps it from going on; everything that is wrong with the archive is in the report.
-  package func run(_ level: Level, progress: @escaping (Progress) -> Void = { _ in }) throws(StorageError) -> Report {
+  package func run(_ level: Level, progress: @escaping (WorkProgress) -> Void = { _ in }) throws(StorageError) -> Report
+  {
     let verifier = ArchiveVerifier(archive.file, pipeline: pipeline)
     var findings: VerificationFindings
     switch level {
     case .quick: findings = verifier.quick()
     case .full, .deep:
-      findings = try verifier.full { progress(Progress(stage: "checking digests", done: $0, total: $1)) }
+      findings = try verifier.full { progress(WorkProgress(stage: "checking digests", done: $0, total: $1)) }
       // A model of one's own is read as the archive's bytes are.
       if findings.isEmpty, archive.isDetached, archive.givenSharedModel != nil {
         try checkSharedTensors(&findings, progress)
@@ -75,7 +76,7 @@ package struct Verification: Sendable {
   // MARK: Deep (TMP-8-3)
 
   private func checkSharedTensors(
-    _ findings: inout VerificationFindings, _ progress: (Progress) -> Void
+    _ findings: inout VerificationFindings, _ progress: (WorkProgress) -> Void
   ) throws(StorageError) {
     let shared = try SharedTensors(of: archive)
     let entries = shared.manifest.tensors
@@ -90,7 +91,7 @@ package struct Verification: Sendable {
       }
     } consume: { index, error in
       done += UInt64(entries[index].info.byteCount)
-      progress(Progress(stage: "checking the shared model", done: done, total: total))
+      progress(WorkProgress(stage: "checking the shared model", done: done, total: total))
       if let error {
         findings.add(error, losing: archive.file.loss(ofTensor: entries[index].info.name, of: .shared))
       }
@@ -98,7 +99,7 @@ package struct Verification: Sendable {
   }
 
   private func decodeExpert(
-    _ position: Int, _ findings: inout VerificationFindings, _ progress: (Progress) -> Void
+    _ position: Int, _ findings: inout VerificationFindings, _ progress: (WorkProgress) -> Void
   ) throws(StorageError) {
     let name = archive.experts[position].name
     let reconstructor = try Reconstructor(archive, memoryLimit: 0)
@@ -120,14 +121,14 @@ package struct Verification: Sendable {
             return
           }
           guard let bytes = try reconstructor.ownBytes(entry, ofExpert: position) else { return }
-          let actual = try bytes.withBytes { Digest(of: $0) }
+          let actual = try bytes.withBytes { ContentDigest(of: $0) }
           guard actual == entry.source else {
             throw StorageError(.digestMismatch, "the tensor has digest \(actual) instead of \(entry.source)")
           }
         }
       }
     } consume: { index, error in
-      progress(Progress(stage: "decoding \(name)", done: UInt64(index + 1), total: UInt64(entries.count)))
+      progress(WorkProgress(stage: "decoding \(name)", done: UInt64(index + 1), total: UInt64(entries.count)))
       if let error {
         findings.add(error, losing: archive.file.loss(ofTensor: entries[index].name, of: .expert(position)))
       }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import TMPackByteIO
+import TMPackJSON
 import TMPackModels
 import TMPackReading
 import TMPackTensorKit
@@ -49,13 +50,13 @@ struct Compare: ParsableCommand {
       throw StorageError(.invalidArgument, "no tensor's name matches \(tensors.joined(separator: ", "))")
     }
     let comparison = try reporting.withProgress { show in
-      try Comparison(a, b, pipeline: work.pipeline) { show(Progress(stage: "comparing", done: $0, total: $1)) }
+      try Comparison(a, b, pipeline: work.pipeline) { show(WorkProgress(stage: "comparing", done: $0, total: $1)) }
     }
     if !reporting.json, let aligned = other as? AlignedSource {
       for note in aligned.notes.suffix(1) { Console.talk("note: \(note)") }
     }
     if reporting.json { Console.result(json(comparison)) } else { show(comparison) }
-    if requireEqual, !comparison.isEqual { throw ExitCode(StorageError.Family.format.rawValue) }
+    if requireEqual, !comparison.isEqual { throw ExitCode(StorageError.Family.format.exitCode) }
   }
 
   /// Both as they are, unless only one of them keeps weights as codes: then as numbers.

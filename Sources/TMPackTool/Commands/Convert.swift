@@ -1,6 +1,7 @@
 import ArgumentParser
 import TMPackByteIO
 import TMPackCheckpoints
+import TMPackJSON
 import TMPackModels
 import TMPackReading
 import TMPackTensorKit
@@ -134,7 +135,7 @@ struct Convert: ParsableCommand {
     let files = destination.layout == .folder ? changes.applied(to: checkpoint.carriedFiles.map(\.content)) : []
     let bytes = try reporting.withProgress { show in
       try destination.write(source, carriedFiles: files, threads: work.pipeline.threads) {
-        show(Progress(stage: "converting", done: $0, total: $1))
+        show(WorkProgress(stage: "converting", done: $0, total: $1))
       }
     }
 

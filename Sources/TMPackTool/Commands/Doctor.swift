@@ -1,7 +1,7 @@
 import ArgumentParser
 import TMPack
-import TMPackByteIO
 import TMPackFactorization
+import TMPackJSON
 import TMPackReading
 
 struct Doctor: ParsableCommand {

@@ -2,6 +2,7 @@ import ArgumentParser
 import TMPackAdapterExport
 import TMPackByteIO
 import TMPackCheckpoints
+import TMPackJSON
 import TMPackReading
 import TMPackTensorKit
 
@@ -62,20 +63,20 @@ struct Export: ParsableCommand {
       let folder = try AdapterExport.folder(paths.output.path, replacing: paths.force)
       if let sharedOut = paths.sharedOut { try writeShared(of: archive, to: sharedOut.path, show) }
       return try export.write(to: folder, threads: work.pipeline.threads) {
-        show(Progress(stage: "exporting", done: $0, total: $1))
+        show(WorkProgress(stage: "exporting", done: $0, total: $1))
       }
     }
     ExportReport(path: paths.output.path, sharedPath: paths.sharedOut?.path, export: export, report: report)
       .print(reporting)
   }
 
-  private func writeShared(of archive: Archive, to path: String, _ show: (Progress) -> Void) throws {
+  private func writeShared(of archive: Archive, to path: String, _ show: (WorkProgress) -> Void) throws {
     let shared = try Reconstructor(archive, memoryLimit: 0).mix(.shared)
     let destination = try CheckpointDestination(path, replacing: paths.force)
     try destination.write(
       shared, carriedFiles: destination.layout == .folder ? shared.files.map(\.content) : [],
       threads: work.pipeline.threads
-    ) { show(Progress(stage: "writing the shared model", done: $0, total: $1)) }
+    ) { show(WorkProgress(stage: "writing the shared model", done: $0, total: $1)) }
   }
 }
 

@@ -1,6 +1,6 @@
 import ArgumentParser
 import TMPackArchiveFormat
-import TMPackByteIO
+import TMPackJSON
 import TMPackReading
 
 struct Inspect: ParsableCommand {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import TMPackByteIO
 import TMPackCheckpoints
+import TMPackJSON
 import TMPackMerging
 import TMPackModels
 import TMPackPacking
@@ -178,9 +179,9 @@ struct Merge: ParsableCommand {
   @discardableResult
   private func write(
     _ inputs: Inputs, _ settings: [MergeSettings.Name: String], to destination: CheckpointDestination,
-    progress: (Progress) -> Void
+    progress: (WorkProgress) -> Void
   ) throws(StorageError) -> (source: any TensorSource, overflows: Int) {
-    progress(Progress(stage: "looking at the models", done: 0, total: 1))
+    progress(WorkProgress(stage: "looking at the models", done: 0, total: 1))
     let merged = CountedMerge(
       try SharedModelSource(inputs.sources, method: inputs.method(settings), pipeline: work.pipeline))
     var source: any TensorSource = NarrowedSource(
@@ -191,7 +192,7 @@ struct Merge: ParsableCommand {
     source = try destination.format.described(source, by: files)
     try destination.write(
       source, carriedFiles: destination.layout == .folder ? files : [], threads: work.pipeline.threads
-    ) { progress(Progress(stage: "merging", done: $0, total: $1)) }
+    ) { progress(WorkProgress(stage: "merging", done: $0, total: $1)) }
     return (source, merged.overflowCount)
   }
 

@@ -1,6 +1,6 @@
 import TMPackArchiveFormat
-import TMPackByteIO
 import TMPackCheckpoints
+import TMPackJSON
 import TMPackPacking
 import TMPackReading
 

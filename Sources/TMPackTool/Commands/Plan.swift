@@ -1,5 +1,6 @@
 import ArgumentParser
 import TMPackByteIO
+import TMPackJSON
 import TMPackPlanning
 
 struct Plan: ParsableCommand {
@@ -51,7 +52,7 @@ struct Plan: ParsableCommand {
     }
     PlanReport(plan: plan, inputs: inputs, unusedPatterns: options.factors.unusedPatterns(inputs)).print(reporting)
     // What packing would surely refuse, planning does not call sound.
-    if case .refused = plan.verdict { throw ExitCode(StorageError.Family.usage.rawValue) }
+    if case .refused = plan.verdict { throw ExitCode(StorageError.Family.usage.exitCode) }
   }
 
   private func writeTasks(to path: String) throws {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import TMPackByteIO
+import TMPackJSON
 import TMPackReading
 
 struct Route: ParsableCommand {

@@ -1,5 +1,5 @@
 import ArgumentParser
-import TMPackByteIO
+import TMPackJSON
 
 struct Run: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,6 +1,7 @@
 import ArgumentParser
 import TMPackByteIO
 import TMPackCheckpoints
+import TMPackJSON
 import TMPackModels
 import TMPackReading
 import TMPackTensorKit
@@ -103,7 +104,7 @@ struct Unpack: ParsableCommand {
     let files = destination.layout == .folder ? changes.applied(to: mix.files.map(\.content)) : []
     let bytes = try reporting.withProgress { show in
       try destination.write(source, carriedFiles: files, threads: work.pipeline.threads) {
-        show(Progress(stage: "unpacking", done: $0, total: $1))
+        show(WorkProgress(stage: "unpacking", done: $0, total: $1))
       }
     }
     if let receipt, let digested {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import TMPackByteIO
 import TMPackCheckpoints
+import TMPackJSON
 import TMPackModels
 import TMPackReading
 
@@ -77,7 +78,7 @@ struct Verify: ParsableCommand {
       return report
     }
     show(report, level, opened, provedSources)
-    if !report.isSound { throw ExitCode(StorageError.Family.format.rawValue) }
+    if !report.isSound { throw ExitCode(StorageError.Family.format.exitCode) }
   }
 
   private func show(
@@ -87,6 +88,7 @@ struct Verify: ParsableCommand {
     let unlisted = report.findings.unlistedCount
     if reporting.json {
       var object = report.json(opened, level)
+      object["faults"] = .array(listed.map(\.json))
       object["proved_sources"] = .array(provedSources.map { .string($0) })
       if let receipt { object["proved_receipt"] = report.isSound ? .string(receipt) : .null }
       return Console.result(.object(object))

@@ -1,5 +1,6 @@
 import ArgumentParser
 import TMPackByteIO
+import TMPackJSON
 
 /// The names that a command line may use: a command's options, and the commands under it.
 ///

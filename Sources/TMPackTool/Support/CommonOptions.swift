@@ -26,7 +26,7 @@ struct OutputOptions: ParsableArguments {
   @Flag(name: .shortAndLong, help: "Show no progress.")
   var quiet = false
 
-  func withProgress<Result>(_ body: (@escaping (Progress) -> Void) throws -> Result) rethrows -> Result {
+  func withProgress<Result>(_ body: (@escaping (WorkProgress) -> Void) throws -> Result) rethrows -> Result {
     let display = ProgressDisplay(isQuiet: quiet)
     defer { display.finish() }
     return try body { display.show($0) }

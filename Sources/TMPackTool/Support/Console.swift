@@ -1,4 +1,5 @@
 import TMPackByteIO
+import TMPackJSON
 
 #if canImport(Darwin)
   import Darwin
@@ -66,9 +67,18 @@ enum Console {
         // A result that could not be written must not look like success. Whoever has closed a pipe knows it.
         guard descriptor == STDOUT_FILENO else { return }
         if errno != EPIPE { talk("tmpack: standard output: cannot write: \(String(cString: strerror(errno)))") }
-        exit(StorageError.Family.inputOutput.rawValue)
+        exit(StorageError.Family.inputOutput.exitCode)
       }
       bytes = bytes.dropFirst(count)
     }
+  }
+}
+
+extension StorageError {
+  /// For machines: `code` is stable, `exit` the process's exit code; what is unknown is left out.
+  var json: JSONValue {
+    var object = members
+    object["exit"] = JSONValue(code.family.exitCode)
+    return .object(object)
   }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import TMPackByteIO
+import TMPackJSON
 import TMPackMerging
 
 /// Settings to be tried, and the command that scores a checkpoint.

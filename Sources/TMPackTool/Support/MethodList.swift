@@ -1,4 +1,4 @@
-import TMPackByteIO
+import TMPackJSON
 import TMPackMerging
 
 /// What there is to merge by.

@@ -12,7 +12,7 @@ final class ProgressDisplay {
 
   init(isQuiet: Bool) { self.isQuiet = isQuiet }
 
-  func show(_ progress: Progress) {
+  func show(_ progress: WorkProgress) {
     guard !isQuiet else { return }
     let now = ContinuousClock.now
     let facts = facts(progress, elapsed: (now - start) / .seconds(1))
@@ -34,16 +34,16 @@ final class ProgressDisplay {
     drewBar = false
   }
 
-  private func share(_ progress: Progress) -> Double {
+  private func share(_ progress: WorkProgress) -> Double {
     progress.total == 0 ? 1 : Double(progress.done) / Double(progress.total)
   }
 
-  private func bar(_ progress: Progress) -> String {
+  private func bar(_ progress: WorkProgress) -> String {
     let filled = Int(share(progress) * 24)
     return String(repeating: "█", count: filled) + String(repeating: "░", count: 24 - filled)
   }
 
-  private func facts(_ progress: Progress, elapsed: Double) -> String {
+  private func facts(_ progress: WorkProgress, elapsed: Double) -> String {
     let share = share(progress)
     let percent = "\(String(Int(share * 100)).leftPadded(to: 3)) %"
     guard elapsed > 0.2, share > 0 else { return percent }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import TMPackByteIO
+import TMPackJSON
 import TMPackReading
 
 /// For commands that write an archive anew: in its own place, or elsewhere.

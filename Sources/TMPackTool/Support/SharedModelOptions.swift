@@ -152,7 +152,7 @@ struct SharedModelOptions: ParsableArguments {
 
   /// - Returns: also how many numbers of a model that was written are too large for their dtype.
   func sharedModel(
-    base: Checkpoint?, experts: [ExpertInput], force: Bool, work: WorkOptions, progress: (Progress) -> Void
+    base: Checkpoint?, experts: [ExpertInput], force: Bool, work: WorkOptions, progress: (WorkProgress) -> Void
   ) throws -> (model: Packer.SharedModel, overflows: Int) {
     guard let sharedOut else { return (try plannedModel(base: base, experts: experts, work), 0) }
     let method = try method(for: [])
@@ -164,7 +164,7 @@ struct SharedModelOptions: ParsableArguments {
     try destination.write(
       source, carriedFiles: destination.layout == .folder ? base.carriedFiles.map(\.content) : [],
       threads: work.pipeline.threads
-    ) { progress(Progress(stage: "writing the shared model", done: $0, total: $1)) }
+    ) { progress(WorkProgress(stage: "writing the shared model", done: $0, total: $1)) }
     return (.given(try Checkpoint.open(sharedOut.path, mode: work.io), record: method.record), source.overflowCount)
   }
 }

@@ -1,4 +1,4 @@
-import TMPackByteIO
+import TMPackJSON
 import TMPackModels
 
 extension UnmatchedParameters {

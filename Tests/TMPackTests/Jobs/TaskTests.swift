@@ -115,7 +115,7 @@ import Testing
     let expected = try work.pack()
     let tasks = try work.tasks()
     for index in 1...2 { try work.run(index, of: 2) }
-    func join(_ progress: @escaping (Progress) -> Void = { _ in }) throws -> Int? {
+    func join(_ progress: @escaping (WorkProgress) -> Void = { _ in }) throws -> Int? {
       let parts = try PartSet([work.part(1), work.part(2)], of: tasks)
       let summary = try work.packer.join(
         parts, of: tasks, base: work.base, experts: work.experts, to: folder("j"), replacing: true, resuming: true,
@@ -275,8 +275,8 @@ import Testing
         let range = Bool.random(using: &random) ? payload.prefix(80) : payload
         bytes[Int.random(in: range, using: &random)] = UInt8.random(in: 0...255, using: &random)
       }
-      bytes.replaceSubrange(start + 24..<start + 56, with: Digest(of: Array(bytes[payload])).bytes)
-      let check = Digest(of: plan + Array(bytes[start..<start + 56])).bytes[..<8]
+      bytes.replaceSubrange(start + 24..<start + 56, with: ContentDigest(of: Array(bytes[payload])).bytes)
+      let check = ContentDigest(of: plan + Array(bytes[start..<start + 56])).bytes[..<8]
       bytes.replaceSubrange(start + 56..<start + 64, with: check)
       putQuickly(bytes, at: work.part(1))
       // It may be another sound result; it must not be a crash.

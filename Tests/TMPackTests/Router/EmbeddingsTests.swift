@@ -19,7 +19,7 @@ import Testing
     #expect(vector.rows == 1 && vector.dimension == 6)
     #expect(Array(matrix[1]) == [0.5, 4])
     // The digest is of the numbers, whatever the file has them in.
-    #expect(matrix.digest == Digest(of: lanes(floats.map(\.bitPattern))))
+    #expect(matrix.digest == ContentDigest(of: lanes(floats.map(\.bitPattern))))
   }
 
   @Test func readsLabelsOfEveryWidth() throws {

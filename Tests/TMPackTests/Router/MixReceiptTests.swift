@@ -1,5 +1,6 @@
 import TMPackByteIO
 import TMPackDigests
+import TMPackJSON
 import TMPackReading
 import TMPackTensorKit
 import TestSupport
@@ -39,7 +40,7 @@ import Testing
     guard case .object(var object) = receipt.json else { throw StorageError(.malformed, "no object") }
     edit(&object)
     object["digest"] = nil
-    object["digest"] = .string(Digest(of: JSONValue.object(object).canonicalText).hexadecimal)
+    object["digest"] = .string(ContentDigest(of: JSONValue.object(object).canonicalText).hexadecimal)
     return try MixReceipt(parsing: Array(JSONValue.object(object).compactText.utf8))
   }
 

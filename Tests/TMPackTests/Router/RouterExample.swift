@@ -39,7 +39,7 @@ import Testing
     ).map { $0.replacing(/path\(("[^"]*")\)/) { String($0.1) } }
     #expect(compiled.count > 5)
     #expect(
-      try example(in: "Sources/TMPack/Router/Router.swift", after: "/// ```swift", to: "/// ```", prefix: "/// ")
+      try example(in: "Sources/Reading/Router/Router.swift", after: "/// ```swift", to: "/// ```", prefix: "/// ")
         == compiled)
   }
 }

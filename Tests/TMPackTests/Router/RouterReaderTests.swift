@@ -1,5 +1,6 @@
 import TMPackArchiveFormat
 import TMPackByteIO
+import TMPackJSON
 import TMPackReading
 import TMPackRouterTraining
 import TestSupport

@@ -1,4 +1,5 @@
 import TMPackByteIO
+import TMPackJSON
 import TMPackTensorKit
 
 /// An adapter in a single file without a configuration: of kohya's scripts and ComfyUI, or of diffusers

@@ -1,4 +1,5 @@
 import TMPackByteIO
+import TMPackJSON
 import TMPackTensorKit
 
 /// An adapter as mlx-lm 0.32 saves it: a folder with `adapters.safetensors` and `adapter_config.json`.

@@ -2,6 +2,7 @@ import ArgumentParser
 import TMPackArchiveFormat
 import TMPackByteIO
 import TMPackDigests
+import TMPackJSON
 import TMPackReading
 
 /// `tmpack router …`
@@ -88,7 +89,7 @@ extension Embeddings {
   /// For provenance.
   static func record(of path: String, _ io: InputMode) throws(StorageError) -> SourceRecord {
     let file = try ReadableFile(path, mode: io)
-    let digest = try file.withBytes(at: 0, count: Int(file.size)) { Digest(of: $0) }
+    let digest = try file.withBytes(at: 0, count: Int(file.size)) { ContentDigest(of: $0) }
     return SourceRecord(name: FileTree.lastComponent(path), size: file.size, digest: digest)
   }
 }

@@ -79,7 +79,7 @@ struct RouterFit: ParsableCommand {
       try training.fit(fitted, validation: held, classes: names, provenance: provenance) { epoch in
         last = epoch
         show(
-          Progress(
+          WorkProgress(
             stage:
               "epoch \(epoch.number): loss \(epoch.loss.significant(3)), validation \(epoch.validationLoss.significant(3)), \(epoch.validationAccuracy.percent)",
             done: bytes * UInt64(epoch.number), total: bytes * UInt64(training.epochs(of: fitted.labels.count))))

@@ -1,3 +1,5 @@
+import TMPackByteIO
+
 /// Reads one RFC 8259 text from front to back and builds nothing: the caller asks for what must come next.
 ///
 /// ```swift

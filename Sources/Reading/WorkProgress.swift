@@ -1,5 +1,5 @@
 /// How far a long operation is.
-package struct Progress: Sendable, Hashable {
+package struct WorkProgress: Sendable, Hashable {
   /// What is being done, such as `packing math`.
   package let stage: String
   /// Bytes of input dealt with, of all stages.
@@ -16,17 +16,17 @@ package struct Progress: Sendable, Hashable {
 /// Adds up the progress of consecutive stages.
 package struct ProgressMeter {
   private let total: UInt64
-  private let report: (Progress) -> Void
+  private let report: (WorkProgress) -> Void
   private var done: UInt64 = 0
   package var stage = ""
 
-  package init(total: UInt64, report: @escaping (Progress) -> Void) {
+  package init(total: UInt64, report: @escaping (WorkProgress) -> Void) {
     self.total = total
     self.report = report
   }
 
   package mutating func advance(_ bytes: UInt64) {
     done += bytes
-    report(Progress(stage: stage, done: done, total: total))
+    report(WorkProgress(stage: stage, done: done, total: total))
   }
 }

@@ -1,3 +1,5 @@
+import TMPackByteIO
+
 /// Strings and numbers, checked in the text and not copied out of it.
 extension JSONReader {
   package mutating func string() throws(StorageError) -> JSONString {

@@ -1,3 +1,5 @@
+import TMPackByteIO
+
 /// The canonical form of RFC 8785, checked in the text: nothing is built, and nothing written to compare it with.
 extension JSONReader {
   /// Reads a text to its end and throws unless it is canonical, with integers from 0 to 2⁵³ − 1 and no other numbers.

@@ -5,7 +5,7 @@
 #endif
 
 /// A SHA-256 digest (TMP-1-2).
-package struct Digest: Sendable, Hashable {
+package struct ContentDigest: Sendable, Hashable {
   package static let byteCount = 32
 
   /// 32 bytes.
@@ -24,7 +24,7 @@ package struct Digest: Sendable, Hashable {
     self = hash.finish()
   }
 
-  package init(of bytes: [UInt8]) { self = bytes.withUnsafeBytes { Digest(of: $0) } }
+  package init(of bytes: [UInt8]) { self = bytes.withUnsafeBytes { ContentDigest(of: $0) } }
 
   /// Parses 64 lowercase hexadecimal digits; nil for anything else.
   package init?(hexadecimal text: String) {
@@ -62,7 +62,7 @@ package struct Digest: Sendable, Hashable {
   }
 }
 
-extension Digest: CustomStringConvertible {
+extension ContentDigest: CustomStringConvertible {
   package var description: String { hexadecimal }
 }
 
@@ -75,7 +75,7 @@ package struct RunningDigest {
 
     package mutating func update(_ bytes: UnsafeRawBufferPointer) { hash.update(bufferPointer: bytes) }
 
-    package func finish() -> Digest { hash.finalize().withUnsafeBytes { Digest(bytes: $0) } }
+    package func finish() -> ContentDigest { hash.finalize().withUnsafeBytes { ContentDigest(bytes: $0) } }
   #else
     private var state = SHA256_CTX()
 
@@ -85,11 +85,11 @@ package struct RunningDigest {
       SHA256_Update(&state, bytes.baseAddress, bytes.count)
     }
 
-    package func finish() -> Digest {
+    package func finish() -> ContentDigest {
       var ended = state
-      return withUnsafeTemporaryAllocation(byteCount: Digest.byteCount, alignment: 1) { digest in
+      return withUnsafeTemporaryAllocation(byteCount: ContentDigest.byteCount, alignment: 1) { digest in
         SHA256_Final(digest.baseAddress!.assumingMemoryBound(to: UInt8.self), &ended)
-        return Digest(bytes: digest)
+        return ContentDigest(bytes: digest)
       }
     }
   #endif

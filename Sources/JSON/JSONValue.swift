@@ -1,3 +1,5 @@
+import TMPackByteIO
+
 /// A JSON value. Objects keep the order of their members.
 package enum JSONValue: Sendable, Equatable {
   case null

@@ -1,3 +1,5 @@
+import TMPackByteIO
+
 extension JSONValue {
   /// Parses one RFC 8259 text with the rules of `JSONReader`; duplicate names are errors too. The rules that
   /// Foundation's parser leaves open (duplicate names above all) are the ones that formats with digests and offsets

@@ -1,0 +1,6 @@
+import TMPackByteIO
+
+/// Of task lists and parts.
+extension Limits {
+  package static let taskShares = 65_536
+}
