@@ -185,7 +185,9 @@ def test_truncation_while_open(zoo, tmp_path, name, base, what):
     with pytest.raises(tmpack.TmpackError) as caught:
         mix.load()
     assert caught.value.code in ("truncated", "input-output")
-    assert not archive.verify() if what == "archive" else True
+    if what == "archive":
+        with pytest.raises(tmpack.FormatError, match="shrank"):
+            archive.verify()
 
 
 def test_threads(zoo):
@@ -301,6 +303,6 @@ def test_the_library_exports_its_interface_only():
     done = subprocess.run(["nm", "-D", "--defined-only", _native.library._name], capture_output=True, text=True)
     if done.returncode != 0:
         pytest.skip("there is no nm")
-    names = {line.split()[2].partition("@")[0] for line in done.stdout.splitlines() if len(line.split()) == 3}
+    names = {line.split()[2].partition("@")[0] for line in done.stdout.splitlines() if len(line.split()) == 3 and line.split()[1].isupper()}
     assert names - {"TMPACK"} == {name for name in names if name.startswith("tmpk_")}
     assert {"tmpk_open", "tmpk_mix_read", "tmpk_close"} <= names

@@ -74,36 +74,3 @@ final class Visits: Sendable {
 
   func end() { state.subtract(1, ordering: .acquiringAndReleasing) }
 }
-
-/// A value under a lock that a child of `fork` finds open.
-final class ForkSafe<Value>: @unchecked Sendable {
-  private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-  private var value: Value
-
-  /// There must be one at most of each type, and it must stay.
-  init(_ value: sending Value) {
-    self.value = value
-    mutex = .allocate(capacity: 1)
-    pthread_mutex_init(mutex, nil)
-    ForkLocks.watch(mutex)
-  }
-
-  func withLock<Result>(_ body: (inout Value) -> Result) -> Result {
-    pthread_mutex_lock(mutex)
-    defer { pthread_mutex_unlock(mutex) }
-    return body(&value)
-  }
-}
-
-/// The one mutex that is held while the process forks.
-private enum ForkLocks {
-  nonisolated(unsafe) private static var mutex: UnsafeMutablePointer<pthread_mutex_t>?
-
-  static func watch(_ watched: UnsafeMutablePointer<pthread_mutex_t>) {
-    precondition(mutex == nil, "there is one")
-    mutex = watched
-    pthread_atfork(
-      { pthread_mutex_lock(ForkLocks.mutex!) }, { pthread_mutex_unlock(ForkLocks.mutex!) },
-      { pthread_mutex_unlock(ForkLocks.mutex!) })
-  }
-}

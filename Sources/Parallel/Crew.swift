@@ -184,7 +184,7 @@ final class Crew: Sendable {
 
 extension Crew {
   /// Threads that help outside pipelines, in the whole process.
-  private static let busyHelpers = Mutex(0)
+  private static let busyHelpers = ForkSafe(0)
 
   static func reserveHelpers(atMost wanted: Int) -> Int {
     busyHelpers.withLock { busy in

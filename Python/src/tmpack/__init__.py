@@ -8,6 +8,9 @@
 >>> archive["math"].load(framework="pt")                            # a state_dict
 """
 
+import importlib as _importlib
+from typing import Any as _Any
+
 from ._archive import Archive, Files, Mix, Routing, TensorInfo, TensorSlice, Verification, open
 from ._errors import (
     BaseMismatch,
@@ -27,6 +30,15 @@ from ._tool import add, compare, convert, export, merge, pack, plan, remove, run
 from .calibration import calibrate
 
 __version__ = _version()
+
+#: What needs libraries of its own, imported when it is asked for.
+_SUBMODULES = ("peft", "remote", "torch", "transformers", "vllm")
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _SUBMODULES:
+        return _importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 __all__ = [
     "Archive",

@@ -1,7 +1,7 @@
 """Experts of an archive as LoRA adapters of vLLM: a request for model ``math`` is served by expert ``math``.
 
 Set ``TMPACK_VLLM_ARCHIVE`` to the archive's path and ``VLLM_ALLOW_RUNTIME_LORA_UPDATING=1``; serve the archive's shared model with ``--enable-lora``. Adapters
-are exported once, into ``TMPACK_VLLM_CACHE`` (default: a folder beside the archive's digest in the user's cache).
+are exported once, into ``TMPACK_VLLM_CACHE`` (default: a folder of the user's cache).
 """
 
 from __future__ import annotations
