@@ -122,7 +122,8 @@ typedef struct {
   /* Fills the buffer with so many bytes from the offset on, all within byte_count. Returns 0, or anything else for a failure, which becomes
    * the error input-output. Is called by several threads at once. */
   int32_t (*read)(void *context, uint64_t offset, void *buffer, uint64_t count);
-  /* Called once, when nothing is going to be read any more; it may be NULL. Not called where tmpk_open_source fails. */
+  /* Called once, when nothing is going to be read any more: by any thread, maybe shortly after the archive and its mixes are closed. It may be
+   * NULL. Not called where tmpk_open_source fails. */
   void (*release)(void *context);
 } tmpk_source;
 
