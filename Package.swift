@@ -40,6 +40,8 @@ let package = Package(
   products: [
     // Opening, verifying, rebuilding, routing: needs libzstd and libcrypto.
     .library(name: "TMPackReading", targets: ["TMPackReading"]),
+    // The same for C, include/tmpack.h: scripts/build-library makes it libtmpack.so, which needs no Swift.
+    .library(name: "tmpack-c", type: .dynamic, targets: ["TMPackCInterface"]),
     // And packing, merging, training: needs OpenBLAS and LAPACKE too.
     .library(name: "TMPack", targets: ["TMPack"]),
     .executable(name: "tmpack", targets: ["TMPackTool"]),
@@ -53,6 +55,7 @@ let package = Package(
     library("CLAPACKE", pkgConfig: "lapacke", apt: "liblapacke-dev", brew: "lapack"),
     library("CCrypto", pkgConfig: "libcrypto", apt: "libssl-dev", brew: "openssl"),
     .systemLibrary(name: "TMPackCSystem", path: "Sources/CSystem"),
+    .systemLibrary(name: "TMPackCHeader", path: "Sources/CHeader"),
     module("CKernels"),
     module("CStartup"),
 
@@ -72,6 +75,7 @@ let package = Package(
     module("ArchiveFormat", ["ByteIO", "JSON", "Parallel", "Digests", "Zstandard", "TensorKit"]),
     module("Models", ["ByteIO", "JSON", "TensorKit", "Factors", "Checkpoints"]),
     module("Reading", Array(reading.dropLast())),
+    module("CInterface", reading, c: ["CHeader"]),
 
     module("Factorization", ["ByteIO", "TensorKit", "Factors"], c: ["COpenBLAS", "CLAPACKE", "CKernels"]),
     module(
@@ -117,6 +121,7 @@ let package = Package(
     tests("Models", ["Models", "Checkpoints", "ByteIO", "JSON", "Digests", "TensorKit", "Factors"]),
     tests("ArchiveFormat", reading + writing),
     tests("TMPack", reading + writing, others: ["TMPack"]),
+    tests("CInterface", reading + ["CInterface", "CHeader"]),
     tests("Tool", reading + writing, others: ["TMPackTool", "TMPack"]),
   ],
   swiftLanguageModes: [.v6]

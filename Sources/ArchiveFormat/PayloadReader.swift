@@ -93,7 +93,8 @@ package struct PayloadReader: Sendable {
     _ frame: FrameRecord, into raw: UnsafeMutableRawBufferPointer, checkingDigest: Bool
   ) throws(StorageError) {
     try file.withBytes(at: frame.extent.offset, count: frame.extent.storedSize) { stored throws(StorageError) in
-      try frame.decode(stored, into: raw, checkingDigest: checkingDigest)
+      // What is elsewhere may have changed since the index was read.
+      try frame.decode(stored, into: raw, checkingDigest: checkingDigest || file.isFetched)
     }
   }
 

@@ -24,8 +24,13 @@ package final class ReadableFile: Sendable {
   nonisolated(unsafe) private let mapping: UnsafeRawBufferPointer?
   /// Where the bytes begin in what is open: not at its start in a part of a file.
   private let base: UInt64
+  /// What gives the bytes where there is no file here.
+  private let fetch: Fetch?
   /// What owns the descriptor and the mapping, where this is a part of it.
   nonisolated(unsafe) private let whole: AnyObject?
+
+  /// Fills the memory with the bytes from an offset on, of several threads at once.
+  package typealias Fetch = @Sendable (UInt64, UnsafeMutableRawBufferPointer) throws(StorageError) -> Void
 
   /// - Throws: `notFound` or `inputOutput`; `invalidArgument` for anything that is not a regular file.
   package init(_ path: String, mode: InputMode = .automatic) throws(StorageError) {
@@ -44,7 +49,7 @@ package final class ReadableFile: Sendable {
     }
     self.path = path
     size = UInt64(status.st_size)
-    (base, whole) = (0, nil)
+    (base, fetch, whole) = (0, nil, nil)
     let maps = mode == .mmap || (mode == .automatic && !isOnNetwork(descriptor))
     guard maps, size > 0, let count = Int(exactly: size) else {
       mapping = nil
@@ -70,6 +75,7 @@ package final class ReadableFile: Sendable {
     path = file.path
     size = range.count
     descriptor = file.descriptor
+    fetch = file.fetch
     base = file.base + range.offset
     whole = file
     mapping = file.mapping.map { UnsafeRawBufferPointer(rebasing: $0[Int(range.offset)..<Int(range.offset) + count]) }
@@ -82,18 +88,35 @@ package final class ReadableFile: Sendable {
     self.path = path
     size = UInt64(bytes.count)
     descriptor = -1
+    fetch = nil
     base = 0
     whole = owner
     mapping = bytes
   }
 
+  /// Bytes that are elsewhere, as if they were a file.
+  ///
+  /// - Parameter path: what messages call them.
+  package init(_ path: String, size: UInt64, fetch: @escaping Fetch) {
+    self.path = path
+    self.size = size
+    self.fetch = fetch
+    descriptor = -1
+    base = 0
+    whole = nil
+    mapping = nil
+  }
+
   deinit {
-    guard whole == nil else { return }
+    guard whole == nil, descriptor >= 0 else { return }
     if let mapping { munmap(UnsafeMutableRawPointer(mutating: mapping.baseAddress), mapping.count) }
     close(descriptor)
   }
 
   package var isMapped: Bool { mapping != nil }
+
+  /// Whether the bytes come from elsewhere, where they may change at any time.
+  package var isFetched: Bool { fetch != nil }
 
   /// Fills `destination` with the bytes from `offset` on.
   /// - Throws: `truncated` when the file ends before.
@@ -111,6 +134,10 @@ package final class ReadableFile: Sendable {
   /// `read` without the mapping.
   func copy(at offset: UInt64, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     try checkRange(offset, destination.count)
+    if let fetch {
+      if !destination.isEmpty { try fetch(base + offset, destination) }
+      return
+    }
     if descriptor < 0 { return try read(at: offset, into: destination) }
     try readAll(into: destination, from: descriptor, at: base + offset, path)
   }

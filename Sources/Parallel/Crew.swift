@@ -19,7 +19,7 @@ package func concurrently(
   }
   let work = SharedWork(count, body)
   if let crew = Crew.current { return try crew.share(work).get() }
-  let helpers = Crew.reserveHelpers(atMost: count - 1)
+  let helpers = Fork.hasLostThreads ? 0 : Crew.reserveHelpers(atMost: count - 1)
   defer { Crew.releaseHelpers(helpers) }
   let crew = Crew(threads: helpers)
   defer { crew.stop() }
@@ -184,7 +184,7 @@ final class Crew: Sendable {
 
 extension Crew {
   /// Threads that help outside pipelines, in the whole process.
-  private static let busyHelpers = Mutex(0)
+  private static let busyHelpers = ForkSafe(0)
 
   static func reserveHelpers(atMost wanted: Int) -> Int {
     busyHelpers.withLock { busy in

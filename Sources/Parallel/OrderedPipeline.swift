@@ -11,6 +11,8 @@ import TMPackByteIO
 package struct OrderedPipeline: Sendable {
   package let threads: Int
   private let window: Int
+  /// Whether no more jobs are to be begun.
+  private var isStopped: (@Sendable () -> Bool)?
 
   /// - Parameters:
   ///   - threads: at least 1; more than the machine has cores gains nothing.
@@ -35,9 +37,12 @@ package struct OrderedPipeline: Sendable {
     consume: (Int, Product) throws(StorageError) -> Void
   ) throws(StorageError) {
     guard count > 0 else { return }
-    if threads == 1 {
+    if threads == 1 || Fork.hasLostThreads {
       try Crew(threads: 0).asCurrent { () throws(StorageError) in
-        for index in 0..<count where isAwaited(index) { try consume(index, try produce(index)) }
+        for index in 0..<count where isAwaited(index) {
+          try checkStop()
+          try consume(index, try produce(index))
+        }
       }
       return
     }
@@ -50,10 +55,23 @@ package struct OrderedPipeline: Sendable {
     defer { crew.stop() }
     try crew.asCurrent { () throws(StorageError) in
       for index in 0..<count {
+        try checkStop()
         if isAwaited(index) { try consume(index, try results.take(index)) }
         crew.consumedOne()
       }
     }
+  }
+
+  /// The same, but nothing more is begun once a function that is asked again and again says so: the run ends with
+  /// `cancelled`.
+  package func stopping(_ isStopped: @escaping @Sendable () -> Bool) -> OrderedPipeline {
+    var pipeline = self
+    pipeline.isStopped = isStopped
+    return pipeline
+  }
+
+  private func checkStop() throws(StorageError) {
+    if isStopped?() ?? false { throw StorageError(.cancelled, "was cancelled") }
   }
 }
 

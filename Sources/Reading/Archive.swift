@@ -29,7 +29,12 @@ package struct Archive: Sendable {
   package init(_ path: String, mode: InputMode = .automatic, sharedModel: (any TensorSource)? = nil)
     throws(StorageError)
   {
-    file = try ArchiveFile(path, mode: mode)
+    try self.init(ReadableFile(path, mode: mode), sharedModel: sharedModel)
+  }
+
+  /// The same, of bytes that may be elsewhere.
+  package init(_ file: ReadableFile, sharedModel: (any TensorSource)? = nil) throws(StorageError) {
+    self.file = try ArchiveFile(file)
     givenSharedModel = sharedModel
     if sharedModel != nil, isDetached { try SharedTensors(of: self).checkInfos() }
   }

@@ -1,4 +1,3 @@
-import Synchronization
 import TMPackByteIO
 import TMPackCZstd
 
@@ -204,7 +203,7 @@ private enum Decompressors {
   /// What several threads need at once.
   private static let mostIdle = 64
   private nonisolated(unsafe) static var idle: [Decompressor] = []
-  private static let lock = Mutex(())
+  private static let lock = ForkSafe(())
 
   static func take() -> Decompressor { lock.withLock { _ in idle.popLast() } ?? Decompressor() }
 

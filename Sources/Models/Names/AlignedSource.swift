@@ -114,6 +114,9 @@ package struct AlignedSource: TensorSource {
   /// The source's tensor that this one is all of.
   package func original(of info: TensorInfo) -> TensorInfo? { arrangement(of: info).whole }
 
+  /// The source's tensors that this one is made of.
+  package func sources(of info: TensorInfo) -> [TensorInfo] { arrangement(of: info).copies.map(\.source) }
+
   private func arrangement(of info: TensorInfo) -> TensorArrangement {
     arrangements[tensors.index(ofTensor: info.name)!]
   }

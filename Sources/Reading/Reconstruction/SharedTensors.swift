@@ -1,3 +1,4 @@
+import Synchronization
 import TMPackArchiveFormat
 import TMPackByteIO
 import TMPackDigests
@@ -32,17 +33,11 @@ package struct SharedTensors: Sendable {
 
   /// A tensor's bytes: a view of a detached checkpoint that is mapped, else a copy.
   package func bytes(of entry: SharedEntry) throws(StorageError) -> TensorBytes {
-    let tensor = try open(entry)
-    if case .memory(let bytes) = tensor.place { return bytes }
-    let count = entry.info.byteCount
-    return try TensorBytes(count: count) { buffer throws(StorageError) in try tensor.read(0..<count, into: buffer) }
-  }
-
-  /// A tensor that is read in parts. One of a detached checkpoint is known to be what the archive is bound to (TMP-6-4).
-  func open(_ entry: SharedEntry) throws(StorageError) -> OpenSharedTensor {
     switch entry.content {
-    case .embedded(let payload):
-      return OpenSharedTensor(name: entry.info.name, place: .frames(payload, section, payloads))
+    case .embedded:
+      let tensor = try open(entry)
+      let count = entry.info.byteCount
+      return try TensorBytes(count: count) { buffer throws(StorageError) in try tensor.read(0..<count, into: buffer) }
     case .detached(let checksum):
       let source = try requiredSource()
       let bytes = try source.bytes(of: try matching(entry, in: source))
@@ -51,7 +46,29 @@ package struct SharedTensors: Sendable {
       } else {
         try bind(entry, "digest", entry.digest, try bytes.withBytes { ContentDigest(of: $0) })
       }
-      return OpenSharedTensor(name: entry.info.name, place: .memory(bytes))
+      return bytes
+    }
+  }
+
+  /// A tensor that is read in parts: all of it, each byte once. Who reads the last part of one of a detached checkpoint gets
+  /// an error unless it is what the archive is bound to (TMP-6-4).
+  func open(_ entry: SharedEntry) throws(StorageError) -> OpenSharedTensor {
+    switch entry.content {
+    case .embedded(let payload):
+      return OpenSharedTensor(name: entry.info.name, place: .frames(payload, section, payloads))
+    case .detached(let checksum):
+      let source = try requiredSource()
+      let info = try matching(entry, in: source)
+      if let checksum, let stored = try source.stored(info), stored.encoding == .plain,
+        stored.range.count == info.byteCount
+      {
+        let tensors = self
+        let checksums = PartChecksums(of: info.byteCount) { actual throws(StorageError) in
+          try tensors.bind(entry, "checksum", checksum, actual)
+        }
+        return OpenSharedTensor(name: entry.info.name, place: .file(stored.range, checksums))
+      }
+      return OpenSharedTensor(name: entry.info.name, place: .memory(try bytes(of: entry)))
     }
   }
 
@@ -128,10 +145,40 @@ extension CRC32 {
   }
 }
 
+/// The checksum of bytes that come in parts, in any order.
+private final class PartChecksums: Sendable {
+  private struct State {
+    var parts: [Int: (checksum: CRC32, count: Int)] = [:]
+    var count = 0
+  }
+  private let state = Mutex(State())
+  private let total: Int
+  private let check: @Sendable (CRC32) throws(StorageError) -> Void
+
+  /// - Parameter check: is called with the checksum of all `total` bytes, when they are there.
+  init(of total: Int, check: @escaping @Sendable (CRC32) throws(StorageError) -> Void) {
+    self.total = total
+    self.check = check
+  }
+
+  func add(_ part: UnsafeRawBufferPointer, at start: Int) throws(StorageError) {
+    let checksum = CRC32.of(part)
+    let all = state.withLock { state -> [(checksum: CRC32, count: Int)]? in
+      guard state.parts.updateValue((checksum, part.count), forKey: start) == nil else { return nil }
+      state.count += part.count
+      guard state.count == total else { return nil }
+      return state.parts.sorted { $0.key < $1.key }.map(\.value)
+    }
+    guard let all else { return }
+    try check(all.reduce(CRC32()) { $0.followed(by: $1.checksum, count: $1.count) })
+  }
+}
+
 /// A tensor of the shared model, for who reads it in parts.
 struct OpenSharedTensor: Sendable {
   fileprivate enum Place: Sendable {
     case frames(PayloadReference, Section<SharedManifest>, PayloadReader)
+    case file(FileRange, PartChecksums)
     case memory(TensorBytes)
   }
 
@@ -144,17 +191,21 @@ struct OpenSharedTensor: Sendable {
       try located(tensor: name) { () throws(StorageError) in
         try payloads.read(payload, range, of: section, into: destination)
       }
+    case .file(let file, let checksums):
+      try file.copy(from: range.lowerBound, into: destination)
+      // While it is in the cache still.
+      try checksums.add(UnsafeRawBufferPointer(destination), at: range.lowerBound)
     case .memory(let bytes):
       try bytes.withBytes { destination.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[range])) }
     }
   }
 
-  /// Lends some bytes: a copy only where they are stored in frames.
+  /// Lends some bytes: a copy unless they are in memory.
   package func withBytes(
     _ range: Range<Int>, in scratch: PartMemory, _ body: (UnsafeRawBufferPointer) throws(StorageError) -> Void
   ) throws(StorageError) {
     switch place {
-    case .frames:
+    case .frames, .file:
       let bytes = try scratch.bytes(count: range.count) { room throws(StorageError) in try read(range, into: room) }
       try bytes.withBytes { raw throws(StorageError) in try body(raw) }
     case .memory(let bytes):

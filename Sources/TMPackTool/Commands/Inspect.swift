@@ -31,29 +31,27 @@ struct Inspect: ParsableCommand {
   func run() throws {
     let opened = try Archive.opened(archive, reading.io)
     let positions = try expert.map { [try opened.file.expertIndex(named: $0)] } ?? Array(opened.experts.indices)
-    let inspection = Inspection(archive: opened, positions: positions, listsTensors: tensors || expert != nil)
+    let content = ArchiveInspection(opened, positions: positions, listsTensors: tensors || expert != nil)
     if reporting.json {
-      Console.result(try inspection.json())
+      Console.result(.object(try content.json()))
     } else {
-      for text in try inspection.texts() { Console.result(text) }
+      for text in try Inspection(content: content).texts() { Console.result(text) }
     }
   }
 }
 
 /// The presentation of an archive's content.
 struct Inspection {
-  let archive: Archive
-  let positions: [Int]
-  let listsTensors: Bool
-
-  // MARK: For people
+  let content: ArchiveInspection
+  private var archive: Archive { content.archive }
+  private var positions: [Int] { content.positions }
 
   func texts() throws -> [String] {
     let manifest = try archive.sharedManifest()
     let parameters = manifest.tensors.reduce(0) { $0 + $1.info.shape.elementCount }
     let settings = archive.method.parameters.sorted { $0.key < $1.key }.map { "\($0.key) = \($0.value)" }.joined(
       separator: ", ")
-    let storage = archive.isDetached ? "detached" : "embedded, \(ByteSize.text(try sharedBytes()))"
+    let storage = archive.isDetached ? "detached" : "embedded, \(ByteSize.text(try content.sharedBytes()))"
     var texts = [
       "\(archive.path)  \(ByteSize.text(archive.size))  format \(HeaderSlot.majorVersion).\(HeaderSlot.minorVersion), generation \(archive.file.slot.generation)",
       "root    \(archive.rootDigest)",
@@ -84,7 +82,7 @@ struct Inspection {
         ])
     }
     texts.append(table.text)
-    if listsTensors { for position in positions { texts += try tensorTexts(position, manifest) } }
+    if content.listsTensors { for position in positions { texts += try tensorTexts(position, manifest) } }
     return texts
   }
 
@@ -93,7 +91,7 @@ struct Inspection {
     var table = TextTable(
       ["tensor", "shape", "factor", "dtype", "rank", "raw bytes", "error"], leftColumns: [0, 1, 2, 3])
     for entry in manifest.tensors {
-      let info = Self.info(entry, shared)
+      let info = ArchiveInspection.info(entry, shared)
       table.add([
         entry.name, "\(info.shape)", entry.factor.kind.rawValue, entry.factor.dtypeName ?? info.dtype,
         entry.factor.rank.map(String.init) ?? "",
@@ -106,101 +104,6 @@ struct Inspection {
     return [
       "", "\(archive.experts[position].name): \(unchanged) tensors unchanged, \(manifest.absent.count) absent",
       table.text,
-    ]
-  }
-
-  private static func info(_ entry: ExpertEntry, _ shared: SharedManifest) -> (dtype: String, shape: [Int]) {
-    if case .replaced(let dtype, let shape, _) = entry.factor { return (dtype.rawValue, shape.dimensions) }
-    guard let info = shared.entry(named: entry.name)?.info else {
-      preconditionFailure("the manifest was checked (TMP-6-7)")
-    }
-    return (info.dtype.rawValue, info.shape.dimensions)
-  }
-
-  /// Stored bytes of the shared model's section and frames, each extent once.
-  private func sharedBytes() throws -> UInt64 {
-    try archive.file.sharedSection().frameBytes + UInt64(archive.file.index.shared.extent.storedSize)
-  }
-
-  // MARK: For machines
-
-  /// Documented in Spec/json.md; members are only ever added.
-  func json() throws -> JSONValue {
-    let manifest = try archive.sharedManifest()
-    var shared: JSONObject = [
-      "method": .string(archive.method.name.rawValue),
-      "parameters": JSONValue(archive.method.parameters),
-      "storage": .string(archive.isDetached ? "detached" : "embedded"), "bytes": JSONValue(try sharedBytes()),
-      "tensors": JSONValue(manifest.tensors.count),
-      "files": .array(manifest.files.map { .string($0.name.text) }), "provenance": manifest.provenance.reportJSON,
-    ]
-    if listsTensors {
-      shared["tensor_list"] = .array(
-        manifest.tensors.map {
-          [
-            "name": .string($0.info.name), "dtype": .string($0.info.dtype.rawValue),
-            "shape": .array($0.info.shape.dimensions.map { JSONValue($0) }), "digest": .string($0.digest.hexadecimal),
-          ]
-        })
-    }
-    var object: JSONObject = [
-      "archive": .string(archive.path), "bytes": JSONValue(archive.size),
-      "format": .string("\(HeaderSlot.majorVersion).\(HeaderSlot.minorVersion)"),
-      "generation": JSONValue(archive.file.slot.generation), "root_digest": .string(archive.rootDigest.hexadecimal),
-      "shared": .object(shared), "experts": .array(try positions.map { try expertJSON($0, manifest) }),
-    ]
-    if let router = try archive.routerManifest(), case .object(var own) = router.reportJSON {
-      own["provenance"] = router.provenance.reportJSON
-      object["router"] = .object(own)
-    }
-    return .object(object)
-  }
-
-  private func expertJSON(_ position: Int, _ shared: SharedManifest) throws -> JSONValue {
-    guard case .object(var object) = archive.experts[position].summaryJSON else { return .null }
-    guard listsTensors else { return .object(object) }
-    let manifest = try archive.file.expertSection(position).manifest
-    object["files"] = .array(manifest.files.map { .string($0.name.text) })
-    object["provenance"] = manifest.provenance.reportJSON
-    object["absent"] = .array(manifest.absent.map { .string($0) })
-    object["tensor_list"] = .array(
-      manifest.tensors.map { entry in
-        let info = Self.info(entry, shared)
-        var item: JSONObject = [
-          "name": .string(entry.name), "factor": .string(entry.factor.kind.rawValue), "dtype": .string(info.dtype),
-          "shape": .array(info.shape.map { JSONValue($0) }),
-          "raw_bytes": JSONValue(entry.factor.payloads.reduce(0) { $0 + $1.size }),
-          "source_digest": .string(entry.source.hexadecimal),
-        ]
-        item["factor_dtype"] = entry.factor.dtypeName.map { .string($0) }
-        item["rank"] = entry.factor.rank.map { JSONValue($0) }
-        item["correction"] = entry.measures.map { _ in .bool(entry.correction != nil) }
-        item["norm"] = entry.measures.map { .number($0.norm.value) }
-        item["error"] = entry.measures.map { .number($0.error.value) }
-        return .object(item)
-      })
-    return .object(object)
-  }
-}
-
-extension StoredFactor {
-  fileprivate var dtypeName: String? {
-    switch self {
-    case .lowRank(_, let dtype, _, _, _), .sparse(_, let dtype, _, _, _), .dense(let dtype, _, _): dtype.rawValue
-    case .quantizedLowRank, .quantized, .quantizedLayered, .masked, .dropped, .difference, .replaced: nil
-    }
-  }
-}
-
-extension Provenance {
-  fileprivate var reportJSON: JSONValue {
-    [
-      "tool": .string(tool),
-      "options": JSONValue(options),
-      "sources": .array(
-        sources.map {
-          ["name": .string($0.name), "bytes": JSONValue($0.size), "sha256": .string($0.digest.hexadecimal)]
-        }),
     ]
   }
 }

@@ -2,6 +2,7 @@ import TMPackArchiveFormat
 import TMPackCheckpoints
 import TMPackJSON
 import TMPackPacking
+import TMPackReading
 
 /// What `pack` and `add` say at the end.
 struct PackReport {
@@ -73,7 +74,7 @@ struct PackReport {
     }
     object["reused_jobs"] = summary.reusedJobs.map { JSONValue($0) }
     object["root_digest"] = .string(summary.rootDigest.hexadecimal)
-    object["experts"] = .array(experts.map(\.summaryJSON))
+    object["experts"] = .array(experts.map { .object($0.summaryJSON) })
     object["unmatched"] = .array(summary.unmatched.map(\.json))
     object["notes"] = .array(
       summary.notes.map {
@@ -91,22 +92,6 @@ struct PackReport {
         }
       })
     object["unused_patterns"] = .array(unusedPatterns.map { .string($0) })
-    return .object(object)
-  }
-}
-
-extension ExpertReference {
-  /// As `inspect --json` and `pack --json` list an expert.
-  var summaryJSON: JSONValue {
-    var object: JSONObject = [
-      "name": .string(name), "bytes": JSONValue(summary.bytes), "tensors": JSONValue(summary.tensors),
-      "parameters": JSONValue(summary.parameters),
-      "factors": JSONValue(summary.factors),
-    ]
-    object["correction_bytes"] = summary.correctionBytes.map { JSONValue($0) }
-    object["error"] = summary.error.map { .number($0.value) }
-    object["worst_error"] = summary.worstError.map { .number($0.value) }
-    object["worst_tensor"] = summary.worstTensor.map { .string($0) }
     return .object(object)
   }
 }

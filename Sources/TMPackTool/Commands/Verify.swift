@@ -87,15 +87,9 @@ struct Verify: ParsableCommand {
     let listed = report.faults.sorted { ($0.offset ?? 0) < ($1.offset ?? 0) }
     let unlisted = report.findings.unlistedCount
     if reporting.json {
-      var object: JSONObject = [
-        "archive": .string(archive), "level": .string(level.rawValue), "sound": .bool(report.isSound),
-        "root_digest": .string(opened.rootDigest.hexadecimal),
-        "usable_experts": .array(report.usableExperts.map { .string($0) }),
-        "shared_usable": .bool(report.isSharedUsable),
-        "proved_sources": .array(provedSources.map { .string($0) }),
-        "faults": .array(listed.map(\.json)),
-      ]
-      if unlisted > 0 { object["unlisted_faults"] = JSONValue(unlisted) }
+      var object = report.json(opened, level)
+      object["faults"] = .array(listed.map(\.json))
+      object["proved_sources"] = .array(provedSources.map { .string($0) })
       if let receipt { object["proved_receipt"] = report.isSound ? .string(receipt) : .null }
       return Console.result(.object(object))
     }

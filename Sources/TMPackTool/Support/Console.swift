@@ -77,13 +77,8 @@ enum Console {
 extension StorageError {
   /// For machines: `code` is stable, `exit` the process's exit code; what is unknown is left out.
   var json: JSONValue {
-    var object: JSONObject = [
-      "code": .string(code.rawValue), "exit": JSONValue(code.family.exitCode), "message": .string(message),
-    ]
-    object["file"] = file.map { .string($0) }
-    object["byte"] = offset.map { JSONValue($0) }
-    object["expert"] = expert.map { .string($0) }
-    object["tensor"] = tensor.map { .string($0) }
+    var object = members
+    object["exit"] = JSONValue(code.family.exitCode)
     return .object(object)
   }
 }

@@ -35,7 +35,7 @@ struct RouterReport {
     if options.json {
       return Console.result([
         "archive": .string(archive.path), "bytes": JSONValue(bytes), "bytes_before": JSONValue(bytesBefore),
-        "router": router.reportJSON, "notes": .array(notes.map { .string($0) }),
+        "router": .object(router.reportJSON), "notes": .array(notes.map { .string($0) }),
       ])
     }
     for note in notes { Console.talk("note: \(note)") }
@@ -72,30 +72,6 @@ extension RouterManifest {
       fallbackEntropy.map { "the shared model above entropy \($0.value.significant(3))" },
     ].compactMap { $0 }
     return facts.isEmpty ? nil : facts.joined(separator: ", ")
-  }
-
-  /// As `inspect --json` lists it.
-  var reportJSON: JSONValue {
-    var object: JSONObject = [
-      "kind": .string(kindName), "classes": .array(classes.map { .string($0) }), "dimension": JSONValue(dimension),
-    ]
-    switch model {
-    case .layers(let layers, let slope, let dtype):
-      object["dtype"] = .string(dtype.rawValue)
-      object["widths"] = .array(layers.map { JSONValue($0.outputs) })
-      object["slope"] = .number(slope.value)
-    case .neighbours(let own):
-      object["dtype"] = .string(own.dtype.rawValue)
-      object["neighbours"] = JSONValue(own.count)
-      object["kept_examples"] = JSONValue(own.examples)
-    }
-    object["temperature"] = temperature.map { .number($0.value) }
-    object["fallback_entropy"] = fallbackEntropy.map { .number($0.value) }
-    object["accuracy"] = measures.accuracy.map { .number($0.value) }
-    object["loss"] = measures.loss.map { .number($0.value) }
-    object["examples"] = measures.examples.map { JSONValue($0) }
-    object["validation"] = measures.validation.map { JSONValue($0) }
-    return .object(object)
   }
 }
 

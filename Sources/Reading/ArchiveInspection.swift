@@ -1,0 +1,158 @@
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackJSON
+import TMPackTensorKit
+
+/// What an archive holds, for machines (Spec/json.md).
+package struct ArchiveInspection: Sendable {
+  package let archive: Archive
+  /// Of the experts that are listed.
+  package let positions: [Int]
+  package let listsTensors: Bool
+
+  /// - Parameter positions: nil for all experts.
+  package init(_ archive: Archive, positions: [Int]? = nil, listsTensors: Bool = false) {
+    self.archive = archive
+    self.positions = positions ?? Array(archive.experts.indices)
+    self.listsTensors = listsTensors
+  }
+
+  /// Dtype and shape of an expert's tensor.
+  package static func info(_ entry: ExpertEntry, _ shared: SharedManifest) -> (dtype: String, shape: [Int]) {
+    if case .replaced(let dtype, let shape, _) = entry.factor { return (dtype.rawValue, shape.dimensions) }
+    guard let info = shared.entry(named: entry.name)?.info else {
+      preconditionFailure("the manifest was checked (TMP-6-7)")
+    }
+    return (info.dtype.rawValue, info.shape.dimensions)
+  }
+
+  /// Stored bytes of the shared model's section and frames, each extent once.
+  package func sharedBytes() throws(StorageError) -> UInt64 {
+    try archive.file.sharedSection().frameBytes + UInt64(archive.file.index.shared.extent.storedSize)
+  }
+
+  /// Documented in Spec/json.md; members are only ever added.
+  package func json() throws(StorageError) -> JSONObject {
+    let manifest = try archive.sharedManifest()
+    var shared: JSONObject = [
+      "method": .string(archive.method.name.rawValue),
+      "parameters": JSONValue(archive.method.parameters),
+      "storage": .string(archive.isDetached ? "detached" : "embedded"), "bytes": JSONValue(try sharedBytes()),
+      "tensors": JSONValue(manifest.tensors.count),
+      "files": .array(manifest.files.map { .string($0.name.text) }), "provenance": manifest.provenance.reportJSON,
+    ]
+    if listsTensors {
+      shared["tensor_list"] = .array(
+        manifest.tensors.map {
+          [
+            "name": .string($0.info.name), "dtype": .string($0.info.dtype.rawValue),
+            "shape": .array($0.info.shape.dimensions.map { JSONValue($0) }), "digest": .string($0.digest.hexadecimal),
+          ]
+        })
+    }
+    var object: JSONObject = [
+      "archive": .string(archive.path), "bytes": JSONValue(archive.size),
+      "format": .string("\(HeaderSlot.majorVersion).\(HeaderSlot.minorVersion)"),
+      "generation": JSONValue(archive.file.slot.generation), "root_digest": .string(archive.rootDigest.hexadecimal),
+      "shared": .object(shared),
+      "experts": .array(
+        try positions.map { position throws(StorageError) in .object(try expertJSON(position, manifest)) }),
+    ]
+    if let router = try archive.routerManifest() {
+      var own = router.reportJSON
+      own["provenance"] = router.provenance.reportJSON
+      object["router"] = .object(own)
+    }
+    return object
+  }
+
+  private func expertJSON(_ position: Int, _ shared: SharedManifest) throws(StorageError) -> JSONObject {
+    var object = archive.experts[position].summaryJSON
+    guard listsTensors else { return object }
+    let manifest = try archive.file.expertSection(position).manifest
+    object["files"] = .array(manifest.files.map { .string($0.name.text) })
+    object["provenance"] = manifest.provenance.reportJSON
+    object["absent"] = .array(manifest.absent.map { .string($0) })
+    object["tensor_list"] = .array(
+      manifest.tensors.map { entry in
+        let info = Self.info(entry, shared)
+        var item: JSONObject = [
+          "name": .string(entry.name), "factor": .string(entry.factor.kind.rawValue), "dtype": .string(info.dtype),
+          "shape": .array(info.shape.map { JSONValue($0) }),
+          "raw_bytes": JSONValue(entry.factor.payloads.reduce(0) { $0 + $1.size }),
+          "source_digest": .string(entry.source.hexadecimal),
+        ]
+        item["factor_dtype"] = entry.factor.dtypeName.map { .string($0) }
+        item["rank"] = entry.factor.rank.map { JSONValue($0) }
+        item["correction"] = entry.measures.map { _ in .bool(entry.correction != nil) }
+        item["norm"] = entry.measures.map { .number($0.norm.value) }
+        item["error"] = entry.measures.map { .number($0.error.value) }
+        return .object(item)
+      })
+    return object
+  }
+}
+
+extension ExpertReference {
+  /// As `inspect --json` and `pack --json` list an expert.
+  package var summaryJSON: JSONObject {
+    var object: JSONObject = [
+      "name": .string(name), "bytes": JSONValue(summary.bytes), "tensors": JSONValue(summary.tensors),
+      "parameters": JSONValue(summary.parameters),
+      "factors": JSONValue(summary.factors),
+    ]
+    object["correction_bytes"] = summary.correctionBytes.map { JSONValue($0) }
+    object["error"] = summary.error.map { .number($0.value) }
+    object["worst_error"] = summary.worstError.map { .number($0.value) }
+    object["worst_tensor"] = summary.worstTensor.map { .string($0) }
+    return object
+  }
+}
+
+extension StoredFactor {
+  package var dtypeName: String? {
+    switch self {
+    case .lowRank(_, let dtype, _, _, _), .sparse(_, let dtype, _, _, _), .dense(let dtype, _, _): dtype.rawValue
+    case .quantizedLowRank, .quantized, .quantizedLayered, .masked, .dropped, .difference, .replaced: nil
+    }
+  }
+}
+
+extension Provenance {
+  package var reportJSON: JSONValue {
+    [
+      "tool": .string(tool),
+      "options": JSONValue(options),
+      "sources": .array(
+        sources.map {
+          ["name": .string($0.name), "bytes": JSONValue($0.size), "sha256": .string($0.digest.hexadecimal)]
+        }),
+    ]
+  }
+}
+
+extension RouterManifest {
+  /// As `inspect --json` lists it.
+  package var reportJSON: JSONObject {
+    var object: JSONObject = [
+      "kind": .string(kindName), "classes": .array(classes.map { .string($0) }), "dimension": JSONValue(dimension),
+    ]
+    switch model {
+    case .layers(let layers, let slope, let dtype):
+      object["dtype"] = .string(dtype.rawValue)
+      object["widths"] = .array(layers.map { JSONValue($0.outputs) })
+      object["slope"] = .number(slope.value)
+    case .neighbours(let own):
+      object["dtype"] = .string(own.dtype.rawValue)
+      object["neighbours"] = JSONValue(own.count)
+      object["kept_examples"] = JSONValue(own.examples)
+    }
+    object["temperature"] = temperature.map { .number($0.value) }
+    object["fallback_entropy"] = fallbackEntropy.map { .number($0.value) }
+    object["accuracy"] = measures.accuracy.map { .number($0.value) }
+    object["loss"] = measures.loss.map { .number($0.value) }
+    object["examples"] = measures.examples.map { JSONValue($0) }
+    object["validation"] = measures.validation.map { JSONValue($0) }
+    return object
+  }
+}

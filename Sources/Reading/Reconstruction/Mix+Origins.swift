@@ -1,0 +1,68 @@
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackTensorKit
+
+/// How a tensor of a mix comes about.
+package enum TensorOrigin: Sendable, Hashable {
+  /// The shared model's, bit for bit.
+  case shared
+  /// One expert's own.
+  case own
+  /// The shared model's and what experts add to it.
+  case sum
+}
+
+extension Mix {
+  /// Whether the shared model is elsewhere.
+  package var isDetached: Bool { reconstructor.archive.isDetached }
+
+  /// - Parameter info: one of `tensors`.
+  package func origin(of info: TensorInfo) -> TensorOrigin {
+    switch recipe(of: info) {
+    case .shared, nil: .shared
+    case .exact, .corrected: .own
+    case .sum: .sum
+    }
+  }
+
+  /// The bytes of the archive that are read for a tensor; none of a base elsewhere.
+  ///
+  /// - Parameter info: one of `tensors`.
+  package func extents(of info: TensorInfo) throws(StorageError) -> Set<Extent> {
+    switch recipe(of: info) {
+    case nil: return []
+    case .shared(let base): return sharedExtents(base)
+    case .exact(let expert, let entry, _):
+      var extents = try ownExtents(entry, expert)
+      if entry.factor.kind == .difference, let base = reconstructor.shared.manifest.entry(named: entry.name) {
+        extents.formUnion(sharedExtents(base))
+      }
+      return extents
+    case .corrected(let base, let expert, let entry):
+      var extents = try ownExtents(entry, expert).union(sharedExtents(base))
+      let section = try reconstructor.archive.file.expertSection(expert.position)
+      if let correction = entry.correction { extents.formUnion(section.extents(of: correction)) }
+      return extents
+    case .sum(let base, let addends):
+      var extents = sharedExtents(base)
+      for (expert, entry) in addends { extents.formUnion(try ownExtents(entry, expert)) }
+      return extents
+    }
+  }
+
+  private func sharedExtents(_ base: SharedEntry) -> Set<Extent> {
+    guard case .embedded(let payload) = base.content else { return [] }
+    return reconstructor.shared.section.extents(of: payload)
+  }
+
+  private func ownExtents(_ entry: ExpertEntry, _ expert: WeightedExpert) throws(StorageError) -> Set<Extent> {
+    let section = try reconstructor.archive.file.expertSection(expert.position)
+    return entry.factor.payloads.reduce(into: []) { $0.formUnion(section.extents(of: $1)) }
+  }
+}
+
+extension Section {
+  fileprivate func extents(of payload: PayloadReference) -> Set<Extent> {
+    Set(frames[payload.first..<payload.first + payload.count].map(\.extent))
+  }
+}
