@@ -92,7 +92,7 @@ package struct ExpertInput: Sendable {
   package var notesOfRows: [String] { grown?.notesOfRows ?? [] }
 
   /// A packed tensor with its further rows, if it has any.
-  func extended(_ packed: PackedTensor, _ info: TensorInfo, level: Int) throws(StorageError) -> PackedTensor {
+  package func extended(_ packed: PackedTensor, _ info: TensorInfo, level: Int) throws(StorageError) -> PackedTensor {
     guard let grown, let whole = grown.whole(info.name) else { return packed }
     return try grown.source.bytes(of: whole).withBytes { packed.extended(to: $0, info, level: level) }
   }

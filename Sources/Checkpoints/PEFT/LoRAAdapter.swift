@@ -1,4 +1,5 @@
 import TMPackByteIO
+import TMPackJSON
 import TMPackTensorKit
 
 /// A LoRA adapter as peft saves it: a folder with `adapter_config.json` and `adapter_model.safetensors` or `.bin`.

@@ -1,4 +1,5 @@
 import TMPackByteIO
+import TMPackJSON
 import TMPackTensorKit
 
 /// A LoHa or LoKr adapter of peft 0.21, seen as a LoRA adapter of a larger rank.
