@@ -954,14 +954,11 @@ class Model:
 
     def common_bytes(self, section, entry, of):
         """The rows that the shared tensor has, too: TMP-6-25."""
-        size = tensor_size(entry.get("dtype", of["dtype"]), of["shape"], entry["name"])
-        return self.expert_bytes(section, entry)[:size]
+        return self.expert_bytes(section, entry)[:tensor_size(of["dtype"], of["shape"], entry["name"])]
 
-    def is_whole(self, entry, alone):  # TMP-7-3
-        of = self.shared.tensors.get(entry["name"])
-        if entry["factor"] == "replaced":  # TMP-7-18
-            return alone or not of or entry["shape"] != of["shape"] or not {entry["dtype"], of["dtype"]} <= set(FLOATS)
-        return entry["factor"] == "difference" and of["dtype"] not in FLOATS
+    def is_whole(self, entry):  # TMP-7-3
+        return entry["factor"] == "replaced" or (
+            entry["factor"] == "difference" and self.shared.tensors[entry["name"]]["dtype"] not in FLOATS)
 
     def mix(self, weights, to=None, exact=False):
         """Yields name, dtype, shape and bytes of every tensor of the result; if exact, as TMP-7-14 says."""
@@ -1008,11 +1005,11 @@ class Model:
             if partner is not None:
                 return self.mixed(partner, weights, to, exact)
         alone = len(weights) == 1 and weights.get(decider) == 1
-        if entry and self.is_whole(entry, alone):
+        if entry and self.is_whole(entry):
             of = entry if entry["factor"] == "replaced" else of
             data, dtype = convert(self.expert_bytes(self.experts[decider], entry), of["dtype"], to)
             return dtype, of["shape"], data
-        added = [(n, e) for n, e in holders.items() if e and not self.is_whole(e, alone) and e["factor"] != "common"]
+        added = [(n, e) for n, e in holders.items() if e and not self.is_whole(e) and e["factor"] != "common"]
         if not added:  # TMP-7-10
             data, dtype = convert(self.shared_bytes(own), of["dtype"], to)
         elif alone and (added[0][1]["factor"] == "difference" or exact):  # TMP-7-10, TMP-7-14
@@ -1030,9 +1027,9 @@ class Model:
     def add(self, acc, weight, section, entry, of):
         """TMP-7-5 to TMP-7-8."""
         kind, wide = acc.dtype, lambda x: np.asarray(x).astype(acc.dtype)
-        if entry["factor"] in ("difference", "replaced"):  # TMP-7-7, TMP-7-18
+        if entry["factor"] == "difference":  # TMP-7-7
             start = widen(of["dtype"], self.shared_bytes(entry["name"]), kind)
-            own = widen(entry.get("dtype", of["dtype"]), self.common_bytes(section, entry, of), kind)
+            own = widen(of["dtype"], self.common_bytes(section, entry, of), kind)
             return fma(wide(weight), np.where(own == start, wide(0), own - start), acc)
         if entry["factor"] == "dropped":  # TMP-7-4
             return acc

@@ -31,7 +31,9 @@ package struct ModelChange: Sendable {
     var ofMatrices: [Double] = []
     var (bytes, strangers) = (0, 0)
     for info in model.tensors {
-      guard info.dtype.floatFormat != nil, let other = base.tensor(named: info.name), other.matches(info) else { continue }
+      guard info.dtype.floatFormat != nil, let other = base.tensor(named: info.name), other.matches(info) else {
+        continue
+      }
       let pieces = (try model.piece(0..<0, of: info), try base.piece(0..<0, of: other))
       if pieces.0 == nil || pieces.1 == nil {
         guard bytes + info.byteCount <= Self.mostBytes else { continue }

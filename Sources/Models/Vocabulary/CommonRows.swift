@@ -66,7 +66,9 @@ package struct CommonRows: TensorSource {
   package func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
     let all = try source.bytes(of: original(of: info))
     guard whole(info.name) != nil else { return all }
-    return try all.withBytes { TensorBytes(viewing: UnsafeRawBufferPointer(rebasing: $0[..<info.byteCount]), keeping: all) }
+    return try all.withBytes {
+      TensorBytes(viewing: UnsafeRawBufferPointer(rebasing: $0[..<info.byteCount]), keeping: all)
+    }
   }
 
   package func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {

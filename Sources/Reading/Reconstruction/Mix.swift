@@ -122,12 +122,17 @@ package struct Mix: TensorSource {
     let isFloat = base.info.dtype.floatFormat != nil
     let aloneAtOne = selection.count == 1 && selection[decider].weight == 1
     let addends = holders.compactMap { index in entry(index).map { (expert: selection[index], entry: $0) } }
-      .filter { !isWhole($0.entry, base.info) && $0.entry.factor.kind != .common && (isFloat || $0.entry.factor.kind != .difference) }
+      .filter { addend in
+        switch addend.entry.factor.kind {
+        case .replaced, .common: false
+        case .difference: isFloat
+        default: true
+        }
+      }
     guard let own = entry(decider) else { return addends.isEmpty ? .shared(base) : .sum(base, addends) }
     var recipe = addends.isEmpty ? Recipe.shared(base) : .sum(base, addends)
     switch own.factor.kind {
-    case .replaced where aloneAtOne || isWhole(own, base.info):
-      return try .exact(selection[decider], own, info: replacedInfo(own))
+    case .replaced: return try .exact(selection[decider], own, info: replacedInfo(own))
     case .difference where !isFloat || aloneAtOne: recipe = .exact(selection[decider], own, info: base.info)
     default:
       if isExact, aloneAtOne, own.correction != nil { recipe = .corrected(base, selection[decider], own) }
@@ -135,12 +140,6 @@ package struct Mix: TensorSource {
     guard own.extra != nil else { return recipe }
     let info = try TensorInfo(name: name, dtype: base.info.dtype, shape: own.info(against: base.info).shape)
     return .extended(recipe, selection[decider], own, info: info)
-  }
-
-  /// Whether an expert's tensor is nothing that the shared one could be subtracted from (TMP-7-3, TMP-7-18).
-  private static func isWhole(_ entry: ExpertEntry, _ base: TensorInfo) -> Bool {
-    guard case .replaced(let dtype, let shape, _) = entry.factor else { return false }
-    return shape != base.shape || dtype.floatFormat == nil || base.dtype.floatFormat == nil
   }
 
   /// A tensor that the shared model lacks: it can only be replaced (TMP-6-7).
@@ -268,12 +267,7 @@ package struct Mix: TensorSource {
       return switch try reconstructor.part(entry, ofExpert: expert.position) {
       case .factor(let factor): .factor(WeightedFactor(factor, weight: expert.weight))
       case .nothing: nil
-      case .bytes(let own):
-        if case .replaced(let dtype, _, _) = entry.factor, let other = dtype.floatFormat {
-          .converted(own: own, other, weight: expert.weight)  // TMP-7-18
-        } else {
-          .difference(own: own, weight: expert.weight)
-        }
+      case .bytes(let own): .difference(own: own, weight: expert.weight)
       }
     }
     return WeightedSum(parts.compactMap { $0 }, to: format, as: output, overflows: overflows)

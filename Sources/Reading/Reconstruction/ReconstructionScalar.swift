@@ -34,16 +34,4 @@ extension ReconstructionScalar {
       addScaled(difference, weight: weight, to: .init(rebasing: sum[start..<start + difference.count]))
     }
   }
-
-  /// TMP-7-18: the same for tensors of two formats.
-  static func addDifference(
-    _ own: UnsafeRawBufferPointer, _ ownFormat: FloatFormat, _ shared: UnsafeRawBufferPointer, _ format: FloatFormat,
-    weight: Float, to sum: UnsafeMutableBufferPointer<Self>
-  ) {
-    var (mine, theirs) = ([Self](repeating: 0, count: sum.count), [Self](repeating: 0, count: sum.count))
-    mine.withUnsafeMutableBufferPointer { ownFormat.widen(own, into: $0) }
-    theirs.withUnsafeMutableBufferPointer { format.widen(shared, into: $0) }
-    for i in mine.indices { mine[i] = mine[i] == theirs[i] ? 0 : mine[i] - theirs[i] }
-    mine.withUnsafeBufferPointer { addScaled($0, weight: weight, to: sum) }
-  }
 }

@@ -60,8 +60,8 @@ package final class Reconstructor: Sendable {
     return try mix(.expert(name), dtype: nil, isExact: true)
   }
 
-  /// As `mix`, of experts some of which keep weights as codes: these are decoded first. nil where there is nothing to decode,
-  /// and for one expert as it is.
+  /// As `mix`, of experts that the archive keeps in codes or in other float dtypes: made numbers of the shared model's dtypes
+  /// first. nil where there are none, and for one expert as it is.
   ///
   /// - Throws: what `mix` and `DecodedMix` throw.
   package func decodedMix(_ weights: RouterWeights, dtype: FloatFormat? = nil) throws(StorageError) -> DecodedMix? {
@@ -72,11 +72,13 @@ package final class Reconstructor: Sendable {
     for (name, weight) in try selection(weights).map({ (archive.experts[$0.position].name, $0.weight) }) {
       experts.append((weight, try mix(.expert(name))))
     }
-    for model in [shared] + experts.map(\.mix) {
-      guard try !Quantization(of: model).weights.isEmpty else { continue }
-      return try DecodedMix(shared, experts, dtype: dtype)
+    var isNeeded = try !Quantization(of: shared).weights.isEmpty
+    for (weight, mix) in experts where !isNeeded {
+      let isMixed = experts.count > 1 || weight != 1
+      isNeeded = try !Quantization(of: mix).weights.isEmpty
+      if isMixed, try MatchedDTypes(mix, as: shared.tensors) != nil { isNeeded = true }
     }
-    return nil
+    return isNeeded ? try DecodedMix(shared, experts, dtype: dtype) : nil
   }
 
   private func mix(_ weights: RouterWeights, dtype: FloatFormat?, isExact: Bool) throws(StorageError) -> Mix {

@@ -13,8 +13,6 @@ package struct WeightedSum: Sendable {
     case factor(WeightedFactor)
     /// weight · (own − shared)
     case difference(own: TensorBytes, weight: Float)
-    /// The same, of a tensor of another format (TMP-7-18).
-    case converted(own: TensorBytes, FloatFormat, weight: Float)
   }
 
   /// Of the shared tensor, and of the experts' own ones.
@@ -124,12 +122,6 @@ package struct WeightedSum: Sendable {
         case .difference(let bytes, let weight):
           try bytes.withBytes {
             Scalar.addDifference(slice($0, start, panel.count), own, format, weight: weight, to: panel)
-          }
-        case .converted(let bytes, let other, let weight):
-          try bytes.withBytes { raw in
-            let width = other.byteWidth
-            let part = UnsafeRawBufferPointer(rebasing: raw[start * width..<(start + panel.count) * width])
-            Scalar.addDifference(part, other, own, format, weight: weight, to: panel)
           }
         }
       }

@@ -106,7 +106,8 @@ struct Unpack: ParsableCommand {
         of: opened, weights, isExact: exact, dtype: dtype, patterns: tensors, routed: routed, output: digested
       ).write(to: receipt.path, replacing: force)
     }
-    var notes = destination.notes(on: source)
+    var notes = model.source is DecodedMix ? model.source.notes : []
+    notes += destination.notes(on: source)
     let overflows = model.overflows()
     if overflows > 0, let dtype {
       notes.append("\(counted(overflows, "number")) too large for \(dtype.dtype.rawValue) became infinite")
@@ -142,7 +143,7 @@ struct Unpack: ParsableCommand {
     if !exact, let decoded = try reconstructor.decodedMix(weights, dtype: dtype) {
       guard receipt == nil else {
         throw StorageError(
-          .unsupportedFeature, "mixes weights that are kept as codes, which a receipt can't say yet: leave out --receipt",
+          .unsupportedFeature, "mixes weights that are kept as codes or in other dtypes, of which no receipt can be made: leave out --receipt",
           file: archive)
       }
       let source: any TensorSource = naming == .transformers5 ? try decoded.namedInMemory(by: decoded.files) : decoded

@@ -43,9 +43,11 @@ struct LyCORISAdapter: TensorSource {
 
   /// Beside those that are read: what bears on training and loading only.
   private static let known: Set<String> = [
-    "peft_type", "task_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision", "inference_mode", "r",
+    "peft_type", "task_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision", "inference_mode",
+    "r",
     "alpha", "rank_pattern", "alpha_pattern", "rank_dropout", "rank_dropout_scale", "module_dropout", "target_modules",
-    "exclude_modules", "layers_to_transform", "layers_pattern", "modules_to_save", "init_weights", "use_effective_conv2d",
+    "exclude_modules", "layers_to_transform", "layers_pattern", "modules_to_save", "init_weights",
+    "use_effective_conv2d",
     "decompose_both", "decompose_factor", "runtime_config",
   ]
 
@@ -63,7 +65,9 @@ struct LyCORISAdapter: TensorSource {
     var plain: JSONObject = ["peft_type": "LORA"]
     plain["r"] = object["r"]
     plain["lora_alpha"] = object["alpha"]
-    for name in ["rank_pattern", "alpha_pattern", "modules_to_save", "base_model_name_or_path"] { plain[name] = object[name] }
+    for name in ["rank_pattern", "alpha_pattern", "modules_to_save", "base_model_name_or_path"] {
+      plain[name] = object[name]
+    }
     return try AdapterConfiguration(plain)
   }
 
@@ -73,7 +77,8 @@ struct LyCORISAdapter: TensorSource {
   static func view(
     _ source: any TensorSource, _ kind: Kind, configuration object: JSONObject, configurationPath: String
   ) throws(StorageError) -> (LyCORISAdapter, AdapterConfiguration) {
-    var configuration = try located(file: configurationPath) { () throws(StorageError) in try Self.configuration(object) }
+    var configuration = try located(file: configurationPath) { () throws(StorageError) in try Self.configuration(object)
+    }
     var view = LyCORISAdapter(source: source)
     try located(file: source.label) { () throws(StorageError) in
       let marker = kind == .loha ? "hada_" : "lokr_"
@@ -161,7 +166,8 @@ struct LyCORISAdapter: TensorSource {
   }
 
   private func misfit(_ info: TensorInfo) -> StorageError {
-    StorageError(.malformed, "does not fit the other parts of its module; its shape is \(info.shape)", tensor: info.name)
+    StorageError(
+      .malformed, "does not fit the other parts of its module; its shape is \(info.shape)", tensor: info.name)
   }
 
   // MARK: Reading
