@@ -348,7 +348,7 @@ let recipes: [Recipe] =
           return try TestSupport.tensor(name, dtype, width == 1 ? [rows] : [rows, width], values)
         }
         return try [
-          tensor("bias", .f32, rows, nil, 1), tensor("embed", .bf16, rows, 6, 2), tensor("exact", .f16, rows, 4, 3),
+          tensor("bias", .f32, rows, nil, 1), tensor("embed", .bf16, rows, 6, 2), tensor("lossless", .f16, rows, 4, 3),
           tensor("kept", .f64, rows, 3, 4), tensor("layer", .f32, 9, 5, 5),
         ]
       }
@@ -357,7 +357,7 @@ let recipes: [Recipe] =
       let embed = c.first { $0.info.name == "embed" }!
       let head = try tensor("head", .bf16, [10, 6], bytes: embed.bytes.withBytes { [UInt8]($0) })
       let rules = try TensorRules(
-        .factor(FactorPlan(.lowRank(rank: 2), dtype: .f16)), overrides: [(Glob("exact"), .exact)])
+        .factor(FactorPlan(.lowRank(rank: 2), dtype: .f16)), overrides: [(Glob("lossless"), .exact)])
       let inputs = try [
         shop.expert("a", model(11, 0.1, seed: 100)), shop.expert("b", model(9, 0.1, seed: 200)), shop.expert("c", c + [head]),
       ]

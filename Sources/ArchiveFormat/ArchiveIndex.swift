@@ -59,7 +59,7 @@ package struct ArchiveIndex: Sendable {
   /// Whether there are extensions whose extents this build does not know.
   let hasUnknownExtensions: Bool
   /// Whether experts may have rows beyond the shared model's (TMP-6-27).
-  let hasExtraRows: Bool
+  package let hasExtraRows: Bool
 
   init(
     shared: SectionReference, storage: SharedStorage, method: SharedMethod, experts: [ExpertReference],
