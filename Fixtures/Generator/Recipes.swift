@@ -343,7 +343,9 @@ let recipes: [Recipe] =
         func tensor(_ name: String, _ dtype: DType, _ rows: Int, _ width: Int?, _ own: UInt64) throws -> SampleTensor {
           let (common, width, scale) = (9 * (width ?? 1), width ?? 1, name == "kept" ? 0 : change)
           var values = noise(common, seed: own)
-          for (i, step) in noise(common, scale: scale, seed: own + seed).enumerated() where scale > 0 { values[i] += step }
+          for (i, step) in noise(common, scale: scale, seed: own + seed).enumerated() where scale > 0 {
+            values[i] += step
+          }
           values += noise((rows - 9) * width, seed: own + seed + 7)
           return try TestSupport.tensor(name, dtype, width == 1 ? [rows] : [rows, width], values)
         }
@@ -359,7 +361,8 @@ let recipes: [Recipe] =
       let rules = try TensorRules(
         .factor(FactorPlan(.lowRank(rank: 2), dtype: .f16)), overrides: [(Glob("lossless"), .exact)])
       let inputs = try [
-        shop.expert("a", model(11, 0.1, seed: 100)), shop.expert("b", model(9, 0.1, seed: 200)), shop.expert("c", c + [head]),
+        shop.expert("a", model(11, 0.1, seed: 100)), shop.expert("b", model(9, 0.1, seed: 200)),
+        shop.expert("c", c + [head]),
       ]
       _ = try Packer(sharedModel: .merged(BaseModel()), rules: rules, storesCorrections: true)
         .pack(base: shop.model("base", model(9, 0, seed: 0)), experts: inputs, to: shop.archive)

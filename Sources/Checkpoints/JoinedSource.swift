@@ -27,7 +27,9 @@ struct JoinedSource: TensorSource {
   var typedMetadata: TypedMetadata { sources[0].typedMetadata }
   var label: String { sources[0].label }
   var notes: [String] { sources.flatMap(\.notes) }
-  var ties: [String: String] { sources.reduce(into: [:]) { all, source in all.merge(source.ties) { first, _ in first } } }
+  var ties: [String: String] {
+    sources.reduce(into: [:]) { all, source in all.merge(source.ties) { first, _ in first } }
+  }
 
   func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     try owner(of: info).read(info, into: destination)

@@ -43,8 +43,9 @@ extension Attacks {
       $0.expert.manifest["tensors", .at(1), "factor"] = "common"
       $0.expert.manifest["tensors", .at(1), "payload"] = nil
     },
-    Attack("TMP-6-27", "further rows without the feature", .malformed, "extra-rows", of: .extended(by: 20, isKnown: false))
-    { _ in },
+    Attack(
+      "TMP-6-27", "further rows without the feature", .malformed, "extra-rows", of: .extended(by: 20, isKnown: false)
+    ) { _ in },
     Attack("TMP-6-27", "further rows with an optional feature", .malformed, "extra-rows", of: .extended(by: 20)) {
       $0.editIndex = { $0["features", "optional"] = ["extra-rows"] }
     },

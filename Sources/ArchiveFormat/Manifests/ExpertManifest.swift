@@ -30,7 +30,8 @@ package struct ExpertEntry: Sendable, Hashable {
   package var extra: PayloadReference?
 
   package init(
-    name: String, source: ContentDigest, factor: StoredFactor, measures: FactorMeasures?, correction: PayloadReference? = nil,
+    name: String, source: ContentDigest, factor: StoredFactor, measures: FactorMeasures?,
+    correction: PayloadReference? = nil,
     extra: PayloadReference? = nil
   ) {
     precondition(factor.isLossy == (measures != nil), "lossy factors are measured")

@@ -143,7 +143,8 @@ struct Unpack: ParsableCommand {
     if !exact, let decoded = try reconstructor.decodedMix(weights, dtype: dtype) {
       guard receipt == nil else {
         throw StorageError(
-          .unsupportedFeature, "mixes weights that are kept as codes or in other dtypes, of which no receipt can be made: leave out --receipt",
+          .unsupportedFeature,
+          "mixes weights that are kept as codes or in other dtypes, of which no receipt can be made: leave out --receipt",
           file: archive)
       }
       let source: any TensorSource = naming == .transformers5 ? try decoded.namedInMemory(by: decoded.files) : decoded
