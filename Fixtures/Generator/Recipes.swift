@@ -334,6 +334,39 @@ let recipes: [Recipe] =
       let noise = random.bytes(65_601)
       try shop.pack(lossless, base: model(noise, 1), ["a": model(noise, 3)])
     },
+    // TMP-6-25 to TMP-6-27, TMP-7-17: vocabularies that have grown, with loss, exactly, and by rows alone; a head's bias with it.
+    Recipe(
+      "extra-rows", mixes: ["", "a=1", "b=1", "c=1", "a=0.5", "a=0.4,b=0.6", "a=0.6,b=0.4,c=0.6", "c=1,b=0.5"],
+      exact: ["a", "b", "c"]
+    ) { shop in
+      func model(_ rows: Int, _ change: Double, seed: UInt64) throws -> [SampleTensor] {
+        func tensor(_ name: String, _ dtype: DType, _ rows: Int, _ width: Int?, _ own: UInt64) throws -> SampleTensor {
+          let (common, width, scale) = (9 * (width ?? 1), width ?? 1, name == "kept" ? 0 : change)
+          var values = noise(common, seed: own)
+          for (i, step) in noise(common, scale: scale, seed: own + seed).enumerated() where scale > 0 {
+            values[i] += step
+          }
+          values += noise((rows - 9) * width, seed: own + seed + 7)
+          return try TestSupport.tensor(name, dtype, width == 1 ? [rows] : [rows, width], values)
+        }
+        return try [
+          tensor("bias", .f32, rows, nil, 1), tensor("embed", .bf16, rows, 6, 2), tensor("lossless", .f16, rows, 4, 3),
+          tensor("kept", .f64, rows, 3, 4), tensor("layer", .f32, 9, 5, 5),
+        ]
+      }
+      let c = try model(10, 0.1, seed: 300)
+      // Untied, with the numbers of the embeddings (TMP-7-16).
+      let embed = c.first { $0.info.name == "embed" }!
+      let head = try tensor("head", .bf16, [10, 6], bytes: embed.bytes.withBytes { [UInt8]($0) })
+      let rules = try TensorRules(
+        .factor(FactorPlan(.lowRank(rank: 2), dtype: .f16)), overrides: [(Glob("lossless"), .exact)])
+      let inputs = try [
+        shop.expert("a", model(11, 0.1, seed: 100)), shop.expert("b", model(9, 0.1, seed: 200)),
+        shop.expert("c", c + [head]),
+      ]
+      _ = try Packer(sharedModel: .merged(BaseModel()), rules: rules, storesCorrections: true)
+        .pack(base: shop.model("base", model(9, 0, seed: 0)), experts: inputs, to: shop.archive)
+    },
     // TMP-11-6
     Recipe("router", mixes: ["", "code=0.5,math=0.5"], inputs: routerInputs) { shop in
       let (base, experts) = try lossyModels()

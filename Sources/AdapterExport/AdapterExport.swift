@@ -205,7 +205,8 @@ extension AdapterExport {
       "lora_alpha": JSONValue(rank), "lora_dropout": .number(0),
       "modules_to_save": savedModules.isEmpty ? .null : .array(savedModules.map { .string($0) }),
       "peft_type": "LORA", "r": JSONValue(rank), "revision": .null,
-      "target_modules": .array(targetModules.map { .string($0) }), "task_type": taskType.map { .string($0) } ?? .null,
+      "target_modules": .array(targetModules.map { .string($0) }),
+      "task_type": taskTypeOfModules.map { .string($0) } ?? .null,
     ]
     if hasRankPattern {
       let ranks = updates.filter { $0.rank != rank }.map { (prefix + $0.module, JSONValue($0.rank)) }
@@ -213,6 +214,13 @@ extension AdapterExport {
       object["alpha_pattern"] = .object(JSONObject(ranks))
     }
     return .object(object)
+  }
+
+  /// With a task that has a head, peft wants the head's tensors in the adapter, too: none is said unless they are.
+  private var taskTypeOfModules: String? {
+    let heads = ModelArchitecture.heads(ofTask: taskType)
+    guard options.taskType == nil, !heads.isEmpty else { return taskType }
+    return savedModules.contains { heads.contains(AdaptableModules.lastComponent($0)) } ? taskType : nil
   }
 
   /// The last components of the modules' names where every module that ends so is updated; else whole names.

@@ -85,7 +85,13 @@ package final class ArchiveFile: Sendable {
     if let section = cache.withLock({ $0.experts[expert.section] }) { return section }
     let shared = try sharedSection().manifest
     let section: Section<ExpertManifest> = try located(expert: expert.name) { () throws(StorageError) in
-      try readSection(expert.section, "the expert's section", context: shared)
+      let section: Section<ExpertManifest> = try readSection(
+        expert.section, "the expert's section", context: shared)
+      guard index.hasExtraRows || !section.manifest.hasExtraRows else {
+        throw StorageError(
+          .malformed, "has further rows than the shared model, without the feature \"extra-rows\"", file: path)
+      }
+      return section
     }
     cache.withLock { $0.experts[expert.section] = section }
     return section

@@ -58,11 +58,14 @@ package struct ArchiveIndex: Sendable {
   package let router: SectionReference?
   /// Whether there are extensions whose extents this build does not know.
   let hasUnknownExtensions: Bool
+  /// Whether experts may have rows beyond the shared model's (TMP-6-27).
+  package let hasExtraRows: Bool
 
   init(
     shared: SectionReference, storage: SharedStorage, method: SharedMethod, experts: [ExpertReference],
-    router: SectionReference?
+    router: SectionReference?, hasExtraRows: Bool
   ) {
+    self.hasExtraRows = hasExtraRows
     self.shared = shared
     self.storage = storage
     self.method = method
@@ -91,7 +94,9 @@ extension ArchiveIndex {
   /// A router in the archive (TMP-11-1).
   static let routerFeature = "router"
   /// Features that this build knows (TMP-4-5).
-  static let knownFeatures: Set<String> = [routerFeature]
+  static let knownFeatures: Set<String> = [routerFeature, extraRowsFeature]
+  /// Rows of experts beyond the shared model's (TMP-6-27).
+  static let extraRowsFeature = "extra-rows"
   private static let lists: Set = ["experts"]
 
   init(parsing raw: UnsafeRawBufferPointer, archiveEnd: UInt64) throws(StorageError) {
@@ -100,7 +105,7 @@ extension ArchiveIndex {
     // Features first: they explain what else may look wrong.
     let features = try object.required("features", of: "the index").asObject("features")
     try features.allowOnly(["optional", "required"], in: "features")
-    var namesRouter = false
+    var (namesRouter, needsExtraRows) = (false, false)
     for kind in ["optional", "required"] {
       let names = try features.required(kind, of: "features").asArray("\(kind) features").map {
         value throws(StorageError) in try value.asString("a feature")
@@ -110,7 +115,9 @@ extension ArchiveIndex {
         throw StorageError(.unsupportedFeature, "needs the feature \"\(unknown)\", which this build does not have")
       }
       if names.contains(Self.routerFeature) { namesRouter = true }
+      if kind == "required", names.contains(Self.extraRowsFeature) { needsExtraRows = true }
     }
+    hasExtraRows = needsExtraRows
     try object.allowOnly(["experts", "extensions", "features", "shared"], in: "the index")
     let extensions = try object["extensions"]?.asObject("extensions") ?? [:]  // TMP-4-6
     guard namesRouter == (extensions[Self.routerFeature] != nil) else {  // TMP-11-1
@@ -161,7 +168,10 @@ extension ArchiveIndex {
   func encoded() throws(StorageError) -> [UInt8] {
     var json: JSONObject = [
       "experts": .array(experts.map(\.json)),
-      "features": ["optional": router == nil ? [] : [.string(Self.routerFeature)], "required": []],
+      "features": [
+        "optional": router == nil ? [] : [.string(Self.routerFeature)],
+        "required": hasExtraRows ? [.string(Self.extraRowsFeature)] : [],
+      ],
       "shared": [
         "method": .string(method.name.rawValue), "parameters": JSONValue(method.parameters),
         "section": shared.json, "storage": .string(storage.rawValue),

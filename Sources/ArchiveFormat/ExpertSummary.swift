@@ -36,6 +36,9 @@ extension ExpertSummary {
         parameters &+= UInt64(shape.elementCount)
         parameters &-= UInt64(base?.shape.elementCount ?? 0)
       }
+      if entry.extra != nil, let base {
+        parameters &+= UInt64(entry.info(against: base).shape.elementCount - base.shape.elementCount)
+      }
       if let measures = entry.measures {
         let norm = measures.norm.value
         squaredNorm += norm * norm

@@ -33,7 +33,7 @@ package struct TaskShare: Sendable, Hashable, CustomStringConvertible {
 package struct JournalHeader: Hashable {
   package static let byteCount = 128
   private static let magic = Array("tmpkjrnl".utf8)
-  package static let version: UInt32 = 3
+  package static let version: UInt32 = 4
   private static let textBytes = 32
 
   package let share: TaskShare

@@ -1,7 +1,7 @@
 import TMPackByteIO
 import TMPackTensorKit
 
-/// A model whose tensors of float dtypes are those of another model: where the other has a tensor of the same name and shape in
+/// A model whose tensors of float dtypes are those of another model: where the other has a tensor of the same name and shape, or of fewer rows, in
 /// another of F64, F32, F16 and BF16, each number is rounded to that once, to nearest even.
 ///
 /// Memory while reading such a tensor: its bytes in both dtypes.
@@ -19,10 +19,11 @@ package struct MatchedDTypes: TensorSource {
     originals = source.tensors
     tensors = try originals.map { info throws(StorageError) in
       guard let index = other.index(ofTensor: info.name), other[index].dtype != info.dtype,
-        other[index].shape == info.shape, other[index].dtype.floatFormat != nil, info.dtype.floatFormat != nil
+        other[index].shape == info.shape || info.shape.hasMoreRows(than: other[index].shape),
+        other[index].dtype.floatFormat != nil, info.dtype.floatFormat != nil
       else { return info }
       converted.append(info.name)
-      return other[index]
+      return try TensorInfo(name: info.name, dtype: other[index].dtype, shape: info.shape)
     }
     guard !converted.isEmpty else { return nil }
     (self.source, self.converted) = (source, converted)

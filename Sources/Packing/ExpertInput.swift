@@ -15,6 +15,8 @@ package struct ExpertInput: Sendable {
   let adapted: AdaptedSource?
   /// By which its tensors have other names than the adapter's, the outermost first.
   private let views: [AlignedSource]
+  /// Its tensors with all their rows, where some are cut to those of the shared model.
+  private let grown: CommonRows?
   /// What was measured of the expert on data, for the merging methods that ask for it.
   package let statistics: (any TensorSource)?
 
@@ -35,6 +37,8 @@ package struct ExpertInput: Sendable {
     self.statistics = statistics
     self.ownNames = ownNames
     var (source, views) = (checkpoint.source, [AlignedSource]())
+    grown = source as? CommonRows
+    if let grown { source = grown.source }
     while let view = source as? AlignedSource {
       views.append(view)
       source = view.source
@@ -70,6 +74,29 @@ package struct ExpertInput: Sendable {
       name: name, checkpoint: checkpoint.replacing(source), statistics: statistics, ownNames: ownNames)
   }
 
+  /// The expert without the rows that the shared model's tensors do not have, of a vocabulary that has grown; they are packed
+  /// by themselves. See `CommonRows`.
+  ///
+  /// - Parameter model: has the names and dtypes of the shared model.
+  package func cut(toRowsOf model: any TensorSource) throws(StorageError) -> ExpertInput {
+    guard grown == nil else { return self }
+    let source = try located(expert: name) { () throws(StorageError) in
+      try CommonRows(of: checkpoint.source, and: model)
+    }
+    guard let source else { return self }
+    return try ExpertInput(
+      name: name, checkpoint: checkpoint.replacing(source), statistics: statistics, ownNames: ownNames)
+  }
+
+  /// What a person should know where the further rows go nowhere.
+  package var notesOfRows: [String] { grown?.notesOfRows ?? [] }
+
+  /// A packed tensor with its further rows, if it has any.
+  package func extended(_ packed: PackedTensor, _ info: TensorInfo, level: Int) throws(StorageError) -> PackedTensor {
+    guard let grown, let whole = grown.whole(info.name) else { return packed }
+    return try grown.source.bytes(of: whole).withBytes { packed.extended(to: $0, info, level: level) }
+  }
+
   /// As an archive keeps it: the checkpoint's, and its own names where they are others there (TMP-6-31).
   var recordedMetadata: [String: String] {
     var metadata = checkpoint.source.metadata
@@ -83,7 +110,7 @@ package struct ExpertInput: Sendable {
   /// What the expert adds to a shared tensor as a product of few components; nil when it is not known as one, or is added to
   /// another tensor than the shared one.
   package func product(of info: TensorInfo, against shared: SharedEntry) throws(StorageError) -> LowRankProduct? {
-    guard let adapted else { return nil }
+    guard let adapted, grown?.whole(info.name) == nil else { return nil }
     var info = info
     for view in views {
       guard let whole = view.original(of: info) else { return nil }

@@ -87,6 +87,7 @@ extension SharedTensorResult: JobResult {
 extension PackedTensor: JobResult {
   package init(parsing reader: inout ByteReader, of subject: TensorInfo) throws(StorageError) {
     let source = try reader.digest()
+    let extra = try reader.optional { reader throws(StorageError) in try EncodedPayload(parsing: &reader) }
     let content: Content
     switch try reader.integer(UInt8.self) {
     case 0: content = .unchanged
@@ -101,11 +102,12 @@ extension PackedTensor: JobResult {
     case 3: content = .replaced(subject, try EncodedPayload(parsing: &reader, size: subject.byteCount))
     default: throw StorageError(.malformed, "a packed tensor is of an unknown kind", offset: reader.offset)
     }
-    self.init(name: subject.name, source: source, content: content)
+    self.init(name: subject.name, source: source, content: content, extra: extra)
   }
 
   package func write(to writer: inout ByteWriter) {
     writer.append(source.bytes)
+    writer.optional(extra) { $1.write(to: &$0) }
     switch content {
     case .unchanged: writer.integer(UInt8(0))
     case .lossy(let factor, let measures, let correction):

@@ -1,5 +1,7 @@
+import TMPackByteIO
 import TMPackCheckpoints
 import TMPackJournal
+import TMPackModels
 
 /// The models of a packing.
 package struct PackInputs: Sendable {
@@ -17,6 +19,13 @@ package struct PackInputs: Sendable {
 
   /// The weight files of those recorded, each once, in the order of their jobs.
   package var recordedFiles: [String] { SourceDigests.paths(of: recorded) }
+
+  /// How far the experts are from what they are said to be made from.
+  func changes() throws(StorageError) -> [ModelChange] {
+    try experts.map { expert throws(StorageError) in
+      try ModelChange(of: expert.checkpoint.source, named: expert.name, against: (base ?? shared).source)
+    }
+  }
 
   /// What the output must not replace.
   package var paths: [String] { [shared.path] + [base].compactMap { $0?.path } + experts.flatMap(\.paths) }

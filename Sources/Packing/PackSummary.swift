@@ -8,6 +8,7 @@ package struct PackSummary: Sendable {
   package struct Note: Sendable, Hashable {
     package enum Reason: String, Sendable, CaseIterable {
       case absentFromBase = "absent from the shared model, stored whole"
+      case extraRows = "with more rows than the shared model's, which are kept exactly"
       case otherShape = "of another shape, stored whole"
       case otherDType = "of another dtype, stored whole"
       case integer = "not floating-point, stored exactly"
@@ -28,6 +29,8 @@ package struct PackSummary: Sendable {
   package let experts: [ExpertReference]
   /// Experts of which more than a head has no partner in the shared model, and is stored whole.
   package let unmatched: [UnmatchedParameters]
+  /// How far the experts of this run are from the model that they are said to be made from.
+  package let changes: [ModelChange]
   package let notes: [Note]
   /// Numbers of the merged shared model that are infinite, though those of the models are not: too large for their dtype.
   package let overflows: Int

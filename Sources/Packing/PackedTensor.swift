@@ -13,6 +13,8 @@ package struct PackedTensor: Sendable {
   package let name: String
   package let source: ContentDigest
   package let content: Content
+  /// The rows beyond the shared tensor's (TMP-6-25): `content` is without them, `source` with them.
+  let extra: EncodedPayload?
 
   package enum Content: Sendable {
     case unchanged
@@ -21,10 +23,25 @@ package struct PackedTensor: Sendable {
     case replaced(TensorInfo, EncodedPayload)
   }
 
-  package init(name: String, source: ContentDigest, content: Content) {
+  package init(name: String, source: ContentDigest, content: Content, extra: EncodedPayload? = nil) {
     self.name = name
     self.source = source
     self.content = content
+    self.extra = extra
+  }
+
+  /// The same with all rows of a tensor of which the first are packed.
+  ///
+  /// - Parameters:
+  ///   - whole: all rows.
+  ///   - info: of the packed ones.
+  func extended(
+    to whole: UnsafeRawBufferPointer, _ info: TensorInfo, level: Int
+  ) -> PackedTensor {
+    let extra = UnsafeRawBufferPointer(rebasing: whole[info.byteCount...])
+    return PackedTensor(
+      name: name, source: ContentDigest(of: whole), content: content,
+      extra: EncodedPayload(tensor: extra, dtype: info.dtype, level: level))
   }
 
   /// Packs a tensor of an expert.
@@ -43,6 +60,7 @@ package struct PackedTensor: Sendable {
     product: () throws(StorageError) -> LowRankProduct? = { nil }, isCorrected: Bool = false, level: Int
   ) throws(StorageError) {
     name = info.name
+    extra = nil
     source = ContentDigest(of: bytes)
     guard let base, base.info.matches(info) else {
       content = .replaced(info, EncodedPayload(tensor: bytes, dtype: info.dtype, level: level))
@@ -99,16 +117,18 @@ package struct PackedTensor: Sendable {
 extension PackedTensor {
   /// About what it will take in the archive, its entry included, its correction not.
   package var storedBytes: UInt64 {
-    if case .unchanged = content { return 0 }
+    if case .unchanged = content, extra == nil { return 0 }
     return UInt64(payloads.reduce(QuantizableTensor.entryOverhead) { $0 + $1.storedSize })
   }
 
   /// All but the correction.
   package var payloads: [EncodedPayload] {
-    switch content {
-    case .unchanged: []
-    case .lossy(let factor, _, _): factor.payloads
-    case .difference(let payload), .replaced(_, let payload): [payload]
-    }
+    let own: [EncodedPayload] =
+      switch content {
+      case .unchanged: []
+      case .lossy(let factor, _, _): factor.payloads
+      case .difference(let payload), .replaced(_, let payload): [payload]
+      }
+    return own + [extra].compactMap { $0 }
   }
 }

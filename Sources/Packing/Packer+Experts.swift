@@ -71,26 +71,31 @@ extension Packer {
     let source = expert.checkpoint.source
     let packed = try located(file: source.label, expert: expert.name, tensor: info.name) { () throws(StorageError) in
       try source.bytes(of: info).withBytes { raw throws(StorageError) in
-        try PackedTensor(
-          info, raw, base: base, baseBytes: baseBytes, makeFactor: makeFactor(info.name),
-          product: { () throws(StorageError) in try expert.product(of: info, against: base!) },
-          isCorrected: storesCorrections, level: level)
+        try expert.extended(
+          try PackedTensor(
+            info, raw, base: base, baseBytes: baseBytes, makeFactor: makeFactor(info.name),
+            product: { () throws(StorageError) in try expert.product(of: info, against: base!) },
+            isCorrected: storesCorrections, level: level), info, level: level)
       }
     }
     return AgainstShared(result: packed, base: base?.digest)
   }
 
   package func place(_ packed: PackedTensor, in writer: ArchiveWriter) throws(StorageError) -> ExpertEntry? {
+    let extra = try packed.extra.map { payload throws(StorageError) in try writer.place(payload) }
     switch packed.content {
-    case .unchanged: return nil
+    case .unchanged:
+      guard let extra else { return nil }
+      return ExpertEntry(name: packed.name, source: packed.source, factor: .common, measures: nil, extra: extra)
     case .lossy(let factor, let measures, let correction):
       return ExpertEntry(
         name: packed.name, source: packed.source, factor: try factor.place(in: writer), measures: measures,
-        correction: try correction.map { payload throws(StorageError) in try writer.place(payload, for: .correction) })
+        correction: try correction.map { payload throws(StorageError) in try writer.place(payload, for: .correction) },
+        extra: extra)
     case .difference(let payload):
       return ExpertEntry(
-        name: packed.name, source: packed.source, factor: .difference(payload: try writer.place(payload)), measures: nil
-      )
+        name: packed.name, source: packed.source, factor: .difference(payload: try writer.place(payload)),
+        measures: nil, extra: extra)
     case .replaced(let info, let payload):
       let factor = StoredFactor.replaced(dtype: info.dtype, shape: info.shape, payload: try writer.place(payload))
       return ExpertEntry(name: packed.name, source: packed.source, factor: factor, measures: nil)
@@ -98,6 +103,7 @@ extension Packer {
   }
 
   func noteReason(_ packed: PackedTensor, _ info: TensorInfo, _ base: TensorInfo?) -> PackSummary.Note.Reason? {
+    if packed.extra != nil { return .extraRows }
     switch packed.content {
     case .replaced:
       guard let base else { return .absentFromBase }

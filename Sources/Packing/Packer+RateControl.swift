@@ -149,22 +149,31 @@ extension Packer {
     baseBytes: () throws(StorageError) -> TensorBytes
   ) throws(StorageError) -> AgainstShared<AnalysedTensor> {
     let source = expert.checkpoint.source
+    /// What is stored at every rate: further rows.
+    func fixed() throws(StorageError) -> AnalysedTensor {
+      let none = PackedTensor(name: info.name, source: base!.digest, content: .unchanged)
+      let packed = try expert.extended(none, info, level: level)
+      guard packed.extra != nil else { return .large(0) }
+      return packed.storedBytes <= EncodedPayload.pooledSize ? .small(packed) : .large(packed.storedBytes)
+    }
     let analysed = try located(file: source.label, expert: expert.name, tensor: info.name) {
       () throws(StorageError) -> AnalysedTensor in
       try source.bytes(of: info).withBytes { raw throws(StorageError) in
         if case .controlled = rules.treatment(of: info.name), let format = info.dtype.floatFormat, let base,
           base.info.matches(info)
         {
-          if info.byteCount == 0 || ContentDigest(of: raw) == base.digest { return .large(0) }
+          if info.byteCount == 0 || ContentDigest(of: raw) == base.digest { return try fixed() }
           try PackedTensor.refuseNonFinite(raw, format)
           var vector = try ExclusiveVector(of: raw, against: try baseBytes(), format)
-          if vector.isZero || vector.firstNonFinite != nil { return .large(0) }
+          if vector.isZero || vector.firstNonFinite != nil { return try fixed() }
           vector.product = try expert.product(of: info, against: base)
           return .controlled(try QuantizableTensor(vector, shape: info.shape, demand))
         }
-        let packed = try PackedTensor(
-          info, raw, base: base, baseBytes: baseBytes, makeFactor: maker(controlled: nil)(info.name),
-          product: { () throws(StorageError) in try expert.product(of: info, against: base!) }, level: level)
+        let packed = try expert.extended(
+          try PackedTensor(
+            info, raw, base: base, baseBytes: baseBytes, makeFactor: maker(controlled: nil)(info.name),
+            product: { () throws(StorageError) in try expert.product(of: info, against: base!) }, level: level), info,
+          level: level)
         return packed.storedBytes <= EncodedPayload.pooledSize ? .small(packed) : .large(packed.storedBytes)
       }
     }

@@ -64,7 +64,8 @@ package struct Packer: Sendable {
     progress: @escaping (WorkProgress) -> Void = { _ in }
   ) throws(StorageError) -> PackSummary {
     let inputs = try checkedInputs(base, experts)
-    let shared = inputs.shared
+    let (shared, experts) = (inputs.shared, inputs.experts)
+    let changes = try inputs.changes()
     try FileTree.check(path, replacesNoneOf: inputs.paths)
     let writer = try ArchiveWriter(
       creating: path, replacing: replacing, level: level, temporary: journal?.temporaryOutput)
@@ -77,7 +78,7 @@ package struct Packer: Sendable {
     meter.stage = "merging the shared model"
     let overflows = try writeShared(shared, experts, digests, to: writer, &meter)
     let notes = try writeExperts(experts, digests, to: writer, shared: shared.source, path, &meter)
-    return try finish(writer, experts: experts, notes: notes, overflows: overflows)
+    return try finish(writer, experts: experts, changes: changes, notes: notes, overflows: overflows)
   }
 
   /// Adds experts to an archive, in place. The shared model and the other experts stay as they are.
@@ -99,7 +100,12 @@ package struct Packer: Sendable {
     }
     let infos = try archive.sharedManifest().tensors.map(\.info)
     for expert in experts { try refuseCodes(of: expert.checkpoint.source, merging: false) }
+    let model = try Reconstructor(archive, memoryLimit: 0).mix(.shared)
+    let experts = try experts.map { expert throws(StorageError) in try expert.cut(toRowsOf: model) }
     try checkArchitectures(of: experts, against: infos)
+    let changes = try experts.map { expert throws(StorageError) in
+      try ModelChange(of: expert.checkpoint.source, named: expert.name, against: model)
+    }
 
     let writer = try ArchiveWriter(appendingTo: archive.file, level: level)
     let checkpoints = experts.map(\.checkpoint)
@@ -108,7 +114,7 @@ package struct Packer: Sendable {
       total: try checkpoints.weightBytes() + expertBytes * expertPasses, report: progress)
     let digests = try digest(checkpoints, &meter)
     let notes = try writeExperts(experts, digests, to: writer, shared: archive.givenSharedModel, archive.path, &meter)
-    return try finish(writer, experts: experts, notes: notes)
+    return try finish(writer, experts: experts, changes: changes, notes: notes)
   }
 
   /// How often all tensors of the experts are gone through: to find a rate they are analysed first, for TALL masks added up.
@@ -122,6 +128,7 @@ package struct Packer: Sendable {
     try checkNames(experts.map(\.name))
     try checkTALLMasks()
     let shared = try sharedCheckpoint(base)
+    let experts = try experts.map { expert throws(StorageError) in try expert.cut(toRowsOf: shared.source) }
     let inputs = PackInputs(shared: shared, base: base, experts: experts)
     for checkpoint in inputs.recorded { try refuseCodes(of: checkpoint.source, merging: mergesExperts) }
     try checkArchitectures(of: experts, against: shared.source.tensors)
@@ -163,13 +170,15 @@ package struct Packer: Sendable {
   }
 
   private func finish(
-    _ writer: ArchiveWriter, experts: [ExpertInput], notes: [PackSummary.Note], overflows: Int = 0
+    _ writer: ArchiveWriter, experts: [ExpertInput], changes: [ModelChange], notes: [PackSummary.Note],
+    overflows: Int = 0
   ) throws(StorageError) -> PackSummary {
     let shared = writer.sharedSection?.manifest.tensors.map(\.info) ?? []
     let root = try writer.commit()
     return PackSummary(
       archiveBytes: writer.position, inputBytes: try experts.map(\.checkpoint).weightBytes(), rootDigest: root,
-      experts: writer.experts, unmatched: shared.unmatched(in: experts), notes: notes, overflows: overflows,
+      experts: writer.experts, unmatched: shared.unmatched(in: experts), changes: changes, notes: notes,
+      overflows: overflows,
       reusedJobs: journal?.counts.reused)
   }
 }

@@ -236,7 +236,7 @@ struct RateProbe {
     var lost = 0.0
     let (shared, level, journal) = (shared, packer.level, packer.journal)
     try packer.pipeline.run(infos.count) {
-      index throws(StorageError) -> (FinishedJob<ProbedTensor>, EncodedFactor, FactorMeasures) in
+      index throws(StorageError) -> (FinishedJob<ProbedTensor>, EncodedFactor, FactorMeasures, EncodedPayload?) in
       let (place, info) = infos[index]
       guard let prepared = expert.prepared.tensors[ExactString(info.name)], let format = info.dtype.floatFormat,
         let base = shared.manifest.entry(named: info.name)
@@ -261,9 +261,11 @@ struct RateProbe {
       let measures = FactorMeasures(
         norm: Measure(prepared.energy.squareRoot()),
         error: Measure((job.result.squaredError / prepared.energy).squareRoot()))
-      return (job, EncodedFactor(job.result.factor, level: level), measures)
+      let alone = PackedTensor(name: info.name, source: base.digest, content: .unchanged)
+      let extra = try expert.input.extended(alone, info, level: level).extra
+      return (job, EncodedFactor(job.result.factor, level: level), measures, extra)
     } consume: { index, result throws(StorageError) in
-      let (job, encoded, measures) = result
+      let (job, encoded, measures, extra) = result
       let name = infos[index].element.name
       lost += job.result.squaredError
       factors[ExactString(name)] = try KeptFactor(job.result.factor, in: job.kept(in: journal), or: scratch)
@@ -271,7 +273,8 @@ struct RateProbe {
         ExpertEntry(
           // A stand-in for the digest that compresses as little as a real one.
           name: name, source: ContentDigest(of: Array(name.utf8)), factor: try encoded.place(in: dry),
-          measures: measures))
+          measures: measures,
+          extra: try extra.map { payload throws(StorageError) in try dry.place(payload) }))
     }
     for packed in expert.prepared.small {
       if let entry = try packer.place(packed, in: dry) { entries.append(entry) }

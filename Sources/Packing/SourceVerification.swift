@@ -82,7 +82,8 @@ extension Verification {
     guard let recorded = entry.measures, let base, let format = info.dtype.floatFormat,
       entry.factor.isLossy
     else { return }
-    let vector = try ExclusiveVector(of: raw, against: try reconstructor.sharedBytes(base), format)
+    let common = UnsafeRawBufferPointer(rebasing: raw[..<base.info.byteCount])
+    let vector = try ExclusiveVector(of: common, against: try reconstructor.sharedBytes(base), format)
     let actual: FactorMeasures
     switch try reconstructor.part(entry, ofExpert: position) {
     case .factor(let factor): actual = try vector.measures(of: factor)

@@ -64,6 +64,7 @@ package struct Planner: Sendable {
     for checkpoint in [reference] + experts.map(\.checkpoint) {
       try packer.refuseCodes(of: checkpoint.source, merging: merging)
     }
+    let experts = try experts.map { expert throws(StorageError) in try expert.cut(toRowsOf: reference.source) }
     try packer.checkArchitectures(of: experts, against: reference.source.tensors)
     var run = try PlanningRun(self, reference: reference, experts: experts, output: output, progress: progress)
     return try run.plan()

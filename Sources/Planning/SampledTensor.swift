@@ -90,9 +90,11 @@ struct ExpertSampler: Sendable {
       try expert.product(of: info, against: base)
     }
     func pack(_ maker: FactorMaker?, isCorrected: Bool) throws(StorageError) -> PackedTensor {
-      try PackedTensor(
-        info, raw, base: base?.entry, baseBytes: { () throws(StorageError) in base!.bytes }, makeFactor: maker,
-        product: { () throws(StorageError) in try product(base!.entry) }, isCorrected: isCorrected, level: packer.level)
+      try expert.extended(
+        try PackedTensor(
+          info, raw, base: base?.entry, baseBytes: { () throws(StorageError) in base!.bytes }, makeFactor: maker,
+          product: { () throws(StorageError) in try product(base!.entry) }, isCorrected: isCorrected,
+          level: packer.level), info, level: packer.level)
     }
     let isStandard =
       base != nil && info.dtype.floatFormat != nil && packer.rules.exception(for: info.name) == nil

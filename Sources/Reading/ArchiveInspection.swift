@@ -23,7 +23,7 @@ package struct ArchiveInspection: Sendable {
     guard let info = shared.entry(named: entry.name)?.info else {
       preconditionFailure("the manifest was checked (TMP-6-7)")
     }
-    return (info.dtype.rawValue, info.shape.dimensions)
+    return (info.dtype.rawValue, entry.info(against: info).shape.dimensions)
   }
 
   /// Stored bytes of the shared model's section and frames, each extent once.
@@ -79,9 +79,12 @@ package struct ArchiveInspection: Sendable {
         var item: JSONObject = [
           "name": .string(entry.name), "factor": .string(entry.factor.kind.rawValue), "dtype": .string(info.dtype),
           "shape": .array(info.shape.map { JSONValue($0) }),
-          "raw_bytes": JSONValue(entry.factor.payloads.reduce(0) { $0 + $1.size }),
+          "raw_bytes": JSONValue(entry.content.reduce(0) { $0 + $1.size }),
           "source_digest": .string(entry.source.hexadecimal),
         ]
+        item["extra_rows"] = shared.entry(named: entry.name).flatMap {
+          entry.extra == nil ? nil : JSONValue(info.shape[0] - $0.info.shape.dimensions[0])
+        }
         item["factor_dtype"] = entry.factor.dtypeName.map { .string($0) }
         item["rank"] = entry.factor.rank.map { JSONValue($0) }
         item["correction"] = entry.measures.map { _ in .bool(entry.correction != nil) }
@@ -113,7 +116,7 @@ extension StoredFactor {
   package var dtypeName: String? {
     switch self {
     case .lowRank(_, let dtype, _, _, _), .sparse(_, let dtype, _, _, _), .dense(let dtype, _, _): dtype.rawValue
-    case .quantizedLowRank, .quantized, .quantizedLayered, .masked, .dropped, .difference, .replaced: nil
+    case .quantizedLowRank, .quantized, .quantizedLayered, .masked, .dropped, .difference, .common, .replaced: nil
     }
   }
 }

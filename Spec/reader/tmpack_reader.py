@@ -235,8 +235,9 @@ class Index:
         features = members(value.get("features"), "features", "TMP-4-4", {"optional": array, "required": array})
         for kind, names in features.items():  # before anything that a feature could change
             increasing(names, f"features.{kind}", "TMP-4-4")
-        unknown = [n for n in features["required"] if n != "router"]
+        unknown = [n for n in features["required"] if n not in ("router", "extra-rows")]
         require(not unknown, "TMP-4-5", f"unsupported: required features {unknown}")
+        self.extra_rows = "extra-rows" in features["required"]  # TMP-6-27
         members(value, "index", "TMP-4-4", {"experts": array, "features": anything, "shared": anything},
                 {"extensions": anything})
         extensions = value.get("extensions", {})
@@ -319,7 +320,7 @@ def zstd_frame(data, raw, where, exact=True):
     return out
 
 
-PAYLOADS = ("correction", "left", "mask", "payload", "positions", "right", "scales", "values", "vector")  # in the order of canonical JSON
+PAYLOADS = ("correction", "extra", "left", "mask", "payload", "positions", "right", "scales", "values", "vector")  # in the order of canonical JSON
 MANIFEST = {"files": array, "kind": text, "metadata": texts, "provenance": anything, "tensors": array}  # TMP-6-16
 MEASURES = {"error": measure, "norm": measure}  # TMP-6-6
 LOSSY = MEASURES | {"dtype": text, "scales": anything}
@@ -332,8 +333,10 @@ FACTORS = {"low-rank": LOSSY | {"left": anything, "rank": integer, "right": anyt
            "masked": MEASURES | {"mask": anything, "vector": anything},
            "dropped": MEASURES,
            "difference": {"payload": anything},
+           "common": {"extra": anything},
            "replaced": {"dtype": text, "payload": anything, "shape": array}}
-OPTIONAL = {name: ("correction",) for name, own in FACTORS.items() if "error" in own}  # TMP-6-17
+OPTIONAL = {name: ("correction", "extra") for name, own in FACTORS.items() if "error" in own}  # TMP-6-17, TMP-6-25
+OPTIONAL["difference"] = ("extra",)
 OPTIONAL["quantized-low-rank"] += ("quantizer",)  # TMP-6-20
 OPTIONAL["quantized-layered"] += ("quantizer",)  # TMP-6-22
 
@@ -505,6 +508,10 @@ class Section:
             return self.size_of(entry, "payload", tensor_size(entry["dtype"], entry["shape"], where), where)
         require(entry["name"] in shared.tensors, "TMP-6-7", f"{where}: {factor} without a shared tensor")
         of = shared.tensors[entry["name"]]
+        if "extra" in entry:
+            self.check_extra(entry, of, where)
+        if factor == "common":  # TMP-6-26
+            return None
         if factor == "difference":  # TMP-6-14
             return self.size_of(entry, "payload", tensor_size(of["dtype"], of["shape"], where), where)
         require(of["dtype"] in FLOATS, "TMP-6-7", f"{where}: {factor} of {of['dtype']}")
@@ -549,6 +556,15 @@ class Section:
             self.size_of(entry, "positions", None, where)
         self.size_of(entry, "scales", 4 * components, where)  # TMP-6-10
 
+    def check_extra(self, entry, of, where):
+        require(self.index.extra_rows, "TMP-6-27", f"{where}: extra rows without the required feature")
+        elements = math.prod(of["shape"])
+        require(of["dtype"] in FLOATS and of["shape"] and elements, "TMP-6-25", f"{where}: extra rows of such a tensor")
+        self.size_of(entry, "extra", None, where)
+        row, size = elements // of["shape"][0] * BITS[of["dtype"]] // 8, entry["extra"]["size"]
+        require(size and size % row == 0, "TMP-6-25", f"{where}: {size} bytes of extra rows of {row} bytes")
+        tensor_size(of["dtype"], whole_shape(entry, of), where)
+
     # --- Factors ---
 
     def decode(self, entry, shape):
@@ -588,6 +604,14 @@ class Section:
         if entry["factor"] == "dense":
             return scales, values
         return scales, values, places(self.payload(entry["positions"]), count, elements, where)
+
+
+def whole_shape(entry, of):
+    """Of an expert's tensor, from its entry and the shared tensor: TMP-6-25."""
+    if not entry or "extra" not in entry:
+        return of["shape"]
+    row = math.prod(of["shape"][1:]) * BITS[of["dtype"]] // 8
+    return [of["shape"][0] + entry["extra"]["size"] // row, *of["shape"][1:]]
 
 
 def numbers(dtype, data, components, length, where):
@@ -911,7 +935,9 @@ class Model:
 
     def expert_bytes(self, section, entry):
         """The expert's own tensor, from an entry that is not lossy or has a correction, its source digest checked: TMP-8-3."""
-        if "correction" in entry:  # TMP-6-17, TMP-7-14
+        if entry["factor"] == "common":  # TMP-6-26
+            data = self.shared_bytes(entry["name"])
+        elif "correction" in entry:  # TMP-6-17, TMP-7-14
             of = self.shared.tensors[entry["name"]]
             acc = widen(of["dtype"], self.shared_bytes(entry["name"]), accumulator(of["dtype"]))
             start = narrow(self.add(acc, np.float32(1), section, entry, of), of["dtype"])
@@ -920,9 +946,15 @@ class Model:
             data = section.payload(entry["payload"])
         if entry["factor"] == "difference":
             data = undo_difference(data, self.shared_bytes(entry["name"]), self.shared.tensors[entry["name"]]["dtype"])
+        if "extra" in entry:  # TMP-6-25
+            data += section.payload(entry["extra"])
         require(sha256(data) == entry["source"], "TMP-8-3", f"tensor {entry['name']!r} of {section.where}: "
                 f"digest {sha256(data)}, expected {entry['source']}")
         return data
+
+    def common_bytes(self, section, entry, of):
+        """The rows that the shared tensor has, too: TMP-6-25."""
+        return self.expert_bytes(section, entry)[:tensor_size(of["dtype"], of["shape"], entry["name"])]
 
     def is_whole(self, entry):  # TMP-7-3
         return entry["factor"] == "replaced" or (
@@ -938,11 +970,13 @@ class Model:
 
     def twin(self, own, expert, digest, like):
         """The first shared tensor other than `own` that the expert has, with these contents in `like`."""
-        of = self.shared.tensors.get(own) or self.experts[expert].tensors[own]
+        entries, of = self.experts[expert].tensors, self.shared.tensors.get(own)
+        shape_of = (lambda name, other: other["shape"]) if of else (lambda name, other: whole_shape(entries.get(name), other))
+        of = of or entries[own]
         for name in sorted(self.shared.tensors):
             other = self.shared.tensors[name]
             if name != own and name not in self.experts[expert].manifest["absent"] and like(name, other) == digest \
-                    and (other["dtype"], other["shape"]) == (of["dtype"], of["shape"]):
+                    and (other["dtype"], shape_of(name, other)) == (of["dtype"], of["shape"]):
                 return name
         return None
 
@@ -975,25 +1009,27 @@ class Model:
             of = entry if entry["factor"] == "replaced" else of
             data, dtype = convert(self.expert_bytes(self.experts[decider], entry), of["dtype"], to)
             return dtype, of["shape"], data
-        added = [(n, e) for n, e in holders.items() if e and not self.is_whole(e)]
+        added = [(n, e) for n, e in holders.items() if e and not self.is_whole(e) and e["factor"] != "common"]
         if not added:  # TMP-7-10
             data, dtype = convert(self.shared_bytes(own), of["dtype"], to)
         elif alone and (added[0][1]["factor"] == "difference" or exact):  # TMP-7-10, TMP-7-14
-            data, dtype = convert(self.expert_bytes(self.experts[added[0][0]], added[0][1]), of["dtype"], to)
+            data, dtype = convert(self.common_bytes(self.experts[added[0][0]], added[0][1], of), of["dtype"], to)
         else:
             acc = widen(of["dtype"], self.shared_bytes(own), accumulator(of["dtype"]))
             for n, e in added:
                 acc = self.add(acc, weights[n], self.experts[n], e, of)
             dtype = to or of["dtype"]
             data = narrow(acc, dtype)
-        return dtype, of["shape"], data
+        if entry and "extra" in entry:  # TMP-7-17
+            data = bytes(data) + bytes(convert(self.experts[decider].payload(entry["extra"]), of["dtype"], to)[0])
+        return dtype, whole_shape(entry, of), data
 
     def add(self, acc, weight, section, entry, of):
         """TMP-7-5 to TMP-7-8."""
         kind, wide = acc.dtype, lambda x: np.asarray(x).astype(acc.dtype)
         if entry["factor"] == "difference":  # TMP-7-7
             start = widen(of["dtype"], self.shared_bytes(entry["name"]), kind)
-            own = widen(of["dtype"], self.expert_bytes(section, entry), kind)
+            own = widen(of["dtype"], self.common_bytes(section, entry, of), kind)
             return fma(wide(weight), np.where(own == start, wide(0), own - start), acc)
         if entry["factor"] == "dropped":  # TMP-7-4
             return acc
@@ -1183,7 +1219,7 @@ def check_summary(index, own, section, shared, counted):  # TMP-4-10
     fresh = extents_of(section) - counted
     counted |= fresh
     entries = section.tensors.values()
-    shapes = [e["shape"] if e["factor"] == "replaced" else shared.tensors[e["name"]]["shape"] for e in entries]
+    shapes = [e["shape"] if e["factor"] == "replaced" else whole_shape(e, shared.tensors[e["name"]]) for e in entries]
     absent = set(section.manifest["absent"])
     shapes += [e["shape"] for n, e in shared.tensors.items() if n not in section.tensors and n not in absent]
     factors = [e["factor"] for e in entries]
@@ -1215,10 +1251,10 @@ def check_contents(model, section):  # TMP-8-2 and TMP-8-3 of one section
         if section is model.shared:
             if known:
                 model.shared_bytes(entry["name"])
-        elif entry["factor"] == "replaced" or (entry["factor"] == "difference" and known):
+        elif entry["factor"] == "replaced" or (entry["factor"] in ("difference", "common") and known):
             model.expert_bytes(section, entry)
-        elif entry["factor"] == "difference":  # detached, and no model given
-            section.payload(entry["payload"])
+        elif entry["factor"] in ("difference", "common"):  # detached, and no model given
+            section.payload(entry.get("payload") or entry["extra"])
         elif known and "correction" in entry:
             model.expert_bytes(section, entry)
         else:

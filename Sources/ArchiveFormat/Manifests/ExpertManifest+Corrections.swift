@@ -16,7 +16,7 @@ extension ExpertManifest {
     if let bare = lossy.first(where: { $0.correction == nil }) {
       throw StorageError(.malformed, "has no correction, and others have", tensor: bare.name)
     }
-    let content = files.map(\.payload) + tensors.flatMap(\.factor.payloads)
+    let content = files.map(\.payload) + tensors.flatMap(\.content)
     let both = zip(framesOfCorrections(count: count), Self.frames(of: content, count: count))
     for (frame, uses) in both.enumerated() where uses.0 && uses.1 {
       throw StorageError(.malformed, "frame \(frame) holds a correction and something else")

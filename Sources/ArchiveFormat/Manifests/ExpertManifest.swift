@@ -1,6 +1,7 @@
 import TMPackByteIO
 import TMPackDigests
 import TMPackJSON
+import TMPackTensorKit
 
 /// What a lossy factor lost (TMP-6-6).
 package struct FactorMeasures: Sendable, Hashable {
@@ -25,13 +26,19 @@ package struct ExpertEntry: Sendable, Hashable {
   package let measures: FactorMeasures?
   /// What a lossy factor lost, to the bit (TMP-6-17).
   package var correction: PayloadReference?
+  /// The rows that the expert's tensor has beyond the shared one's (TMP-6-25).
+  package var extra: PayloadReference?
 
   package init(
     name: String, source: ContentDigest, factor: StoredFactor, measures: FactorMeasures?,
-    correction: PayloadReference? = nil
+    correction: PayloadReference? = nil,
+    extra: PayloadReference? = nil
   ) {
     precondition(factor.isLossy == (measures != nil), "lossy factors are measured")
     precondition(factor.isLossy || correction == nil, "only lossy factors are corrected")
+    precondition(extra != nil || factor.kind != .common, "what is all in common is unchanged")
+    precondition(extra == nil || factor.kind != .replaced, "a whole tensor has all its rows")
+    self.extra = extra
     self.correction = correction
     self.name = name
     self.source = source
@@ -60,8 +67,16 @@ package struct ExpertEntry: Sendable, Hashable {
           error: try Measure(json: try object.required("error", of: "the entry"), "the error"))
         guard measures!.norm.value > 0 else { throw StorageError(.malformed, "the norm is 0") }  // TMP-6-6
       }
+      let extra = try object["extra"].map { value throws(StorageError) in
+        try PayloadReference(json: value, "the payload \"extra\"")
+      }
+      guard extra != nil || factor.kind != .common else {
+        throw StorageError(.malformed, "is in common with the shared tensor, and has no further rows")  // TMP-6-26
+      }
+      if let extra { _ = try info?.extended(by: extra.size) }
       let source = try object.required("source", of: "the entry").asDigest("the source digest")
-      return ExpertEntry(name: name, source: source, factor: factor, measures: measures, correction: correction)
+      return ExpertEntry(
+        name: name, source: source, factor: factor, measures: measures, correction: correction, extra: extra)
     }
   }
 
@@ -72,15 +87,31 @@ package struct ExpertEntry: Sendable, Hashable {
       object["error"] = measures.error.json
     }
     object["correction"] = correction?.json
+    object["extra"] = extra?.json
     factor.write(to: &object)
     return .object(object)
   }
 
   /// All payloads, in the order of the canonical manifest.
-  package var payloads: [PayloadReference] { [correction].compactMap { $0 } + factor.payloads }
+  package var payloads: [PayloadReference] { [correction].compactMap { $0 } + content }
+
+  /// All but the correction.
+  package var content: [PayloadReference] { [extra].compactMap { $0 } + factor.payloads }
+
+  /// The expert's tensor, if it is stored against the shared one.
+  ///
+  /// - Parameter shared: of the shared tensor of that name.
+  package func info(against shared: TensorInfo) -> TensorInfo {
+    guard let extra else { return shared }
+    guard let info = try? shared.extended(by: extra.size) else {
+      preconditionFailure("the manifest was checked (TMP-6-25)")
+    }
+    return info
+  }
 
   mutating func mapPayloads<Failure>(_ body: (PayloadReference) throws(Failure) -> PayloadReference) throws(Failure) {
     if let payload = correction { correction = try body(payload) }
+    if let payload = extra { extra = try body(payload) }
     try factor.mapPayloads(body)
   }
 }
@@ -117,6 +148,28 @@ package struct ExpertManifest: Sendable {
     let index = absent.partitioningIndex { !$0.precedesInBytes(name) }
     return index < absent.count && absent[index].hasSameBytes(as: name)
   }
+}
+
+extension TensorInfo {
+  /// The tensor with further rows, which have so many bytes.
+  ///
+  /// - Throws: `malformed` for bytes that are no rows, or a tensor that none can be put behind (TMP-6-25).
+  fileprivate func extended(by extra: Int) throws(StorageError) -> TensorInfo {
+    guard dtype.floatFormat != nil, let rows = shape.dimensions.first, byteCount > 0 else {
+      throw StorageError(.malformed, "has further rows than a shared tensor of \(dtype.rawValue) \(shape)")
+    }
+    let row = byteCount / rows
+    guard extra > 0, extra.isMultiple(of: row) else {
+      throw StorageError(.malformed, "the further rows have \(extra) bytes; a row has \(row)")
+    }
+    let all = try rows.adding(extra / row, "the number of rows")
+    return try TensorInfo(name: name, dtype: dtype, shape: Shape([all] + shape.dimensions.dropFirst()))
+  }
+}
+
+extension ExpertManifest {
+  /// Whether reading it needs the feature of further rows (TMP-6-27).
+  package var hasExtraRows: Bool { tensors.contains { $0.extra != nil } }
 }
 
 extension ExpertManifest: SectionManifest {

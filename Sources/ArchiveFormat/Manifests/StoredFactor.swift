@@ -20,6 +20,8 @@ package enum StoredFactor: Sendable, Hashable {
   /// Approximated by nothing (TMP-6-19).
   case dropped
   case difference(payload: PayloadReference)
+  /// The shared tensor's rows, and further ones (TMP-6-26).
+  case common
   case replaced(dtype: DType, shape: Shape, payload: PayloadReference)
 
   package enum Kind: String, Sendable, CaseIterable {
@@ -32,6 +34,7 @@ package enum StoredFactor: Sendable, Hashable {
     case masked
     case dropped
     case difference
+    case common
     case replaced
   }
 
@@ -46,6 +49,7 @@ package enum StoredFactor: Sendable, Hashable {
     case .masked: .masked
     case .dropped: .dropped
     case .difference: .difference
+    case .common: .common
     case .replaced: .replaced
     }
   }
@@ -54,7 +58,7 @@ package enum StoredFactor: Sendable, Hashable {
   package var rank: Int? {
     switch self {
     case .lowRank(let rank, _, _, _, _), .quantizedLowRank(let rank, _, _), .quantizedLayered(let rank, _, _): rank
-    case .sparse, .dense, .quantized, .masked, .dropped, .difference, .replaced: nil
+    case .sparse, .dense, .quantized, .masked, .dropped, .difference, .common, .replaced: nil
     }
   }
 
@@ -66,7 +70,7 @@ package enum StoredFactor: Sendable, Hashable {
   package var isLossy: Bool {
     switch self {
     case .lowRank, .sparse, .dense, .quantizedLowRank, .quantized, .quantizedLayered, .masked, .dropped: true
-    case .difference, .replaced: false
+    case .difference, .common, .replaced: false
     }
   }
 
@@ -90,7 +94,7 @@ package enum StoredFactor: Sendable, Hashable {
     case .quantizedLayered(let rank, let quantizer, let payload):
       self = .quantizedLayered(rank: rank, quantizer: quantizer, payload: try body(payload))
     case .masked(let mask, let vector): self = .masked(mask: try body(mask), vector: try body(vector))
-    case .dropped: break
+    case .dropped, .common: break
     case .difference(let payload): self = .difference(payload: try body(payload))
     case .replaced(let dtype, let shape, let payload):
       self = .replaced(dtype: dtype, shape: shape, payload: try body(payload))
@@ -106,7 +110,7 @@ package enum StoredFactor: Sendable, Hashable {
       .difference(let payload), .replaced(_, _, let payload):
       [payload]
     case .masked(let mask, let vector): [mask, vector]
-    case .dropped: []
+    case .dropped, .common: []
     }
   }
 }
@@ -115,7 +119,7 @@ extension StoredFactor {
   /// Those that an entry of each kind may have.
   private static let members: [Kind: Set<String>] = {
     let common: Set = ["factor", "name", "source"]
-    let lossy = common.union(["correction", "error", "norm"])
+    let lossy = common.union(["correction", "error", "extra", "norm"])
     return [
       .lowRank: lossy.union(["dtype", "left", "rank", "right", "scales"]),
       .sparse: lossy.union(["count", "dtype", "positions", "scales", "values"]),
@@ -123,7 +127,8 @@ extension StoredFactor {
       .quantizedLowRank: lossy.union(["payload", "quantizer", "rank"]),
       .quantizedLayered: lossy.union(["payload", "quantizer", "rank"]),
       .quantized: lossy.union(["payload"]), .masked: lossy.union(["mask", "vector"]), .dropped: lossy,
-      .difference: common.union(["payload"]), .replaced: common.union(["dtype", "payload", "shape"]),
+      .difference: common.union(["extra", "payload"]), .common: common.union(["extra"]),
+      .replaced: common.union(["dtype", "payload", "shape"]),
     ]
   }()
 
@@ -179,6 +184,8 @@ extension StoredFactor {
       self = .dropped
     case .difference:
       self = .difference(payload: try payload("payload"))
+    case .common:
+      self = .common
     case .replaced:
       let dtype = try entry.required("dtype", of: "the entry").asDType("the entry")
       let shape = try entry.required("shape", of: "the entry").asShape("the shape")
@@ -214,7 +221,7 @@ extension StoredFactor {
     case .masked(let mask, let vector):
       entry["mask"] = mask.json
       entry["vector"] = vector.json
-    case .dropped: break
+    case .dropped, .common: break
     case .replaced(let dtype, let shape, let payload):
       entry["dtype"] = .string(dtype.rawValue)
       entry["shape"] = shape.json
@@ -270,7 +277,7 @@ extension StoredFactor {
         throw StorageError(
           .malformed, "is masked by \(mask.size) bytes of \(vector.size), which do not fit shape \(shared.shape)")
       }
-    case .dropped: break
+    case .dropped, .common: break
     case .difference(let payload): try expect(payload, shared.byteCount, "bytes")
     case .replaced: break
     }

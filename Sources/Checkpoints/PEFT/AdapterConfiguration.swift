@@ -41,11 +41,6 @@ package struct AdapterConfiguration: Sendable {
     case byModule([(module: String, rows: [Int])])
   }
 
-  /// - Throws: `malformed`; `unsupportedFeature` for another kind of adapter, or one that is not simply added to the base.
-  init(parsing text: UnsafeRawBufferPointer) throws(StorageError) {
-    try self.init(JSONValue(parsing: text).asObject("the adapter's configuration"))
-  }
-
   /// Of an adapter that says for each module what its rank and α are; see `set`.
   init(isDecomposed: Bool) {
     (rank, alpha) = (1, 1)
@@ -60,6 +55,7 @@ package struct AdapterConfiguration: Sendable {
 
   mutating func set(_ module: String, rank: Int, alpha: Double) { ofModules[ExactString(module)] = (rank, alpha) }
 
+  /// - Throws: `malformed`; `unsupportedFeature` for another kind of adapter, or one that is not simply added to the base.
   init(_ object: JSONObject) throws(StorageError) {
     func flag(_ name: String) throws(StorageError) -> Bool {
       switch object[name] {
@@ -70,7 +66,7 @@ package struct AdapterConfiguration: Sendable {
     }
     let kind = try object.required("peft_type", of: "the adapter's configuration").asString("\"peft_type\"")
     guard kind == "LORA" else {
-      throw StorageError(.unsupportedFeature, "is an adapter of type \(kind); only LORA can be merged")
+      throw StorageError(.unsupportedFeature, "is an adapter of type \(kind); LORA, LOHA and LOKR can be merged")
     }
     try Self.refuseUnsupported(object)
     rank = try Self.rank(try object.required("r", of: "the adapter's configuration"), "\"r\"")

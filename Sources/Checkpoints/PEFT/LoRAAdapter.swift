@@ -1,4 +1,5 @@
 import TMPackByteIO
+import TMPackJSON
 import TMPackTensorKit
 
 /// A LoRA adapter as peft saves it: a folder with `adapter_config.json` and `adapter_model.safetensors` or `.bin`.
@@ -70,6 +71,8 @@ package struct LoRAAdapter: Sendable {
   /// As peft writes it by default.
   package static let weightFileName = "adapter_model.safetensors"
   static let weightFileNames = [weightFileName, "adapter_model.bin"]
+  /// What was trained beside the adapter, whole: LLaVA's training, and those after it, write its projector so.
+  private static let otherTrainedName = "non_lora_trainables.bin"
 
   /// Whether `path` is a folder with an adapter and no whole checkpoint beside it, or a file with nothing but updates.
   package static func isAdapter(_ path: String) -> Bool { AdapterLayout(of: path) != nil }
@@ -87,8 +90,10 @@ package struct LoRAAdapter: Sendable {
 
   private init(peft path: String, _ mode: InputMode) throws(StorageError) {
     let (configurationPath, text) = try Self.configuration(in: path)
-    let configuration = try located(file: configurationPath) { () throws(StorageError) in
-      try text.withBytes { raw throws(StorageError) in try AdapterConfiguration(parsing: raw) }
+    let object = try located(file: configurationPath) { () throws(StorageError) in
+      try text.withBytes { raw throws(StorageError) in
+        try JSONValue(parsing: raw).asObject("the adapter's configuration")
+      }
     }
     let names = Set(try FileTree.names(in: path))
     try Self.refuseWholeCheckpoint(amongst: names, path)
@@ -96,10 +101,25 @@ package struct LoRAAdapter: Sendable {
       throw StorageError(.unknownFormat, "holds no \(Self.weightFileNames.joined(separator: " or "))", file: path)
     }
     let weightsPath = FileTree.join(path, weights)
+    var source = try CheckpointFormat.open(weightsPath, mode: mode)
+    let configuration: AdapterConfiguration
+    if let kind = LyCORISAdapter.kind(of: object) {
+      let (view, plain) = try LyCORISAdapter.view(
+        source, kind, configuration: object, configurationPath: configurationPath)
+      (source, configuration) = (view, plain)
+    } else {
+      configuration = try located(file: configurationPath) { () throws(StorageError) in
+        try AdapterConfiguration(object)
+      }
+    }
+    var files = [weightsPath, configurationPath]
+    if names.contains(Self.otherTrainedName) {
+      files.append(FileTree.join(path, Self.otherTrainedName))
+      source = try JoinedSource([source, CheckpointFormat.open(files[2], mode: mode)])
+    }
+    let used = Self.weightFileNames + [AdapterConfiguration.fileName, Self.otherTrainedName]
     try self.init(
-      path, configuration, CheckpointFormat.open(weightsPath, mode: mode),
-      weightFiles: [weightsPath, configurationPath],
-      others: ModelFolder.otherFiles(in: path, used: Set(Self.weightFileNames + [AdapterConfiguration.fileName])))
+      path, configuration, source, weightFiles: files, others: ModelFolder.otherFiles(in: path, used: Set(used)))
   }
 
   private init(mlx path: String, _ mode: InputMode) throws(StorageError) {

@@ -80,7 +80,7 @@ package enum DecodedPart: Sendable {
       self = .factor(
         .masked(
           try MaskedFactor(mask: try payloads(mask), vector: try payloads(vector), rows: rows, columns: columns)))
-    case .dropped: self = .nothing
+    case .dropped, .common: self = .nothing
     case .difference(let payload):
       let reference = try shared()
       let difference = try payloads(payload)

@@ -40,7 +40,7 @@ extension Mix {
         }
       default: return nil
       }
-    case .corrected: return nil
+    case .corrected, .extended: return nil
     case .sum(let base, let addends):
       return try sumSpans(base, addends, as: info)
     }

@@ -30,12 +30,15 @@ package struct Mix: TensorSource {
     case corrected(SharedEntry, WeightedExpert, ExpertEntry)
     /// The shared tensor and what experts add to it, in declaration order.
     case sum(SharedEntry, [(expert: WeightedExpert, entry: ExpertEntry)])
+    /// The rows that the shared tensor has, too, and behind them the further ones of an expert, bit for bit; `info` is of
+    /// both (TMP-7-17).
+    indirect case extended(Recipe, WeightedExpert, ExpertEntry, info: TensorInfo)
 
     /// Of the tensor before any conversion.
     var info: TensorInfo {
       switch self {
       case .shared(let base), .sum(let base, _), .corrected(let base, _, _): base.info
-      case .exact(_, _, let info): info
+      case .exact(_, _, let info), .extended(_, _, _, let info): info
       }
     }
   }
@@ -119,16 +122,24 @@ package struct Mix: TensorSource {
     let isFloat = base.info.dtype.floatFormat != nil
     let aloneAtOne = selection.count == 1 && selection[decider].weight == 1
     let addends = holders.compactMap { index in entry(index).map { (expert: selection[index], entry: $0) } }
-      .filter { $0.entry.factor.kind != .replaced && (isFloat || $0.entry.factor.kind != .difference) }
-    if let entry = entry(decider) {
-      switch entry.factor.kind {
-      case .replaced: return try .exact(selection[decider], entry, info: replacedInfo(entry))
-      case .difference where !isFloat || aloneAtOne: return .exact(selection[decider], entry, info: base.info)
-      default:
-        if isExact, aloneAtOne, entry.correction != nil { return .corrected(base, selection[decider], entry) }
+      .filter { addend in
+        switch addend.entry.factor.kind {
+        case .replaced, .common: false
+        case .difference: isFloat
+        default: true
+        }
       }
+    guard let own = entry(decider) else { return addends.isEmpty ? .shared(base) : .sum(base, addends) }
+    var recipe = addends.isEmpty ? Recipe.shared(base) : .sum(base, addends)
+    switch own.factor.kind {
+    case .replaced: return try .exact(selection[decider], own, info: replacedInfo(own))
+    case .difference where !isFloat || aloneAtOne: recipe = .exact(selection[decider], own, info: base.info)
+    default:
+      if isExact, aloneAtOne, own.correction != nil { recipe = .corrected(base, selection[decider], own) }
     }
-    return addends.isEmpty ? .shared(base) : .sum(base, addends)
+    guard own.extra != nil else { return recipe }
+    let info = try TensorInfo(name: name, dtype: base.info.dtype, shape: own.info(against: base.info).shape)
+    return .extended(recipe, selection[decider], own, info: info)
   }
 
   /// A tensor that the shared model lacks: it can only be replaced (TMP-6-7).
@@ -164,7 +175,7 @@ package struct Mix: TensorSource {
     switch recipes[ExactString(name)] {
     case .shared: []
     case .sum(_, let addends): addends
-    case .exact, .corrected, nil: nil
+    case .exact, .corrected, .extended, nil: nil
     }
   }
 
@@ -182,7 +193,7 @@ package struct Mix: TensorSource {
     }
     switch recipe {
     case .shared, .exact: return true
-    case .corrected, .sum: return false
+    case .corrected, .sum, .extended: return false
     }
   }
 
@@ -193,7 +204,7 @@ package struct Mix: TensorSource {
       case .shared(let base): return try reconstructor.sharedBytes(base)
       case .exact(let expert, let entry, _):
         if case .bytes(let bytes) = try reconstructor.part(entry, ofExpert: expert.position) { return bytes }
-      case .corrected, .sum: break
+      case .corrected, .sum, .extended: break
       }
     }
     return try located(file: label, tensor: info.name) { () throws(StorageError) in
@@ -209,7 +220,24 @@ package struct Mix: TensorSource {
     guard let recipe = recipes[ExactString(info.name)] else {
       preconditionFailure("not a tensor of this mix: \(info.name)")
     }
+    try read(recipe, as: info, into: destination)
+  }
+
+  /// - Parameter info: what the recipe gives, in the dtype that is asked for.
+  private func read(
+    _ recipe: Recipe, as info: TensorInfo, into destination: UnsafeMutableRawBufferPointer
+  ) throws(StorageError) {
     switch recipe {
+    case .extended(let common, let expert, let entry, let own):
+      let part = try TensorInfo(name: info.name, dtype: info.dtype, shape: common.info.shape)
+      try read(common, as: part, into: UnsafeMutableRawBufferPointer(rebasing: destination[..<part.byteCount]))
+      let rows = own.shape.dimensions[0] - common.info.shape.dimensions[0]
+      let shape = try Shape([rows] + own.shape.dimensions.dropFirst())
+      try convert(
+        try TensorInfo(name: info.name, dtype: own.dtype, shape: shape),
+        try reconstructor.extraRows(entry, ofExpert: expert.position),
+        to: try TensorInfo(name: info.name, dtype: info.dtype, shape: shape),
+        UnsafeMutableRawBufferPointer(rebasing: destination[part.byteCount...]))
     case .shared(let base):
       try convert(base.info, try reconstructor.sharedBytes(base), to: info, destination)
     case .exact(let expert, let entry, let own):

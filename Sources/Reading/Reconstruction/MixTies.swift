@@ -35,8 +35,9 @@ struct MixTies {
   /// The shared tensor that is the same as one of an expert's that the shared model lacks.
   package func shared(equalTo entry: ExpertEntry, _ info: TensorInfo, inExpert index: Int) -> SharedEntry? {
     sharedEntries.first { base in
-      base.info.matches(info) && !manifests[index].lacks(base.info.name)
-        && (manifests[index].entry(named: base.info.name)?.source ?? base.digest) == entry.source
+      guard !manifests[index].lacks(base.info.name) else { return false }
+      let own = manifests[index].entry(named: base.info.name)
+      return (own?.info(against: base.info) ?? base.info).matches(info) && (own?.source ?? base.digest) == entry.source
     }
   }
 }

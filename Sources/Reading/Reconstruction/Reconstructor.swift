@@ -2,6 +2,7 @@ import Synchronization
 import TMPackArchiveFormat
 import TMPackByteIO
 import TMPackFactors
+import TMPackModels
 import TMPackTensorKit
 
 /// Rebuilds experts and mixes of them from an archive (TMP-7).
@@ -59,17 +60,44 @@ package final class Reconstructor: Sendable {
     return try mix(.expert(name), dtype: nil, isExact: true)
   }
 
+  /// As `mix`, of experts that the archive keeps in codes or in other float dtypes: made numbers of the shared model's dtypes
+  /// first. nil where there are none, and for one expert as it is.
+  ///
+  /// - Throws: what `mix` and `DecodedMix` throw.
+  package func decodedMix(_ weights: RouterWeights, dtype: FloatFormat? = nil) throws(StorageError) -> DecodedMix? {
+    let entries = weights.entries.filter { $0.weight != 0 }
+    guard dtype != nil || entries.count > 1 || entries.contains(where: { $0.weight != 1 }) else { return nil }
+    let shared = try mix(.shared)
+    var experts: [(weight: Float, mix: Mix)] = []
+    for (name, weight) in try selection(weights).map({ (archive.experts[$0.position].name, $0.weight) }) {
+      experts.append((weight, try mix(.expert(name))))
+    }
+    var isNeeded = try !Quantization(of: shared).weights.isEmpty
+    for (weight, mix) in experts where !isNeeded {
+      let isMixed = experts.count > 1 || weight != 1
+      isNeeded = try !Quantization(of: mix).weights.isEmpty
+      if isMixed, try MatchedDTypes(mix, as: shared.tensors) != nil { isNeeded = true }
+    }
+    return isNeeded ? try DecodedMix(shared, experts, dtype: dtype) : nil
+  }
+
   private func mix(_ weights: RouterWeights, dtype: FloatFormat?, isExact: Bool) throws(StorageError) -> Mix {
+    let selection = try selection(weights)
+    let manifests = try selection.map { expert throws(StorageError) in
+      try archive.file.expertSection(expert.position).manifest
+    }
+    return try Mix(of: self, selection, manifests, dtype: dtype, isExact: isExact)
+  }
+
+  /// In declaration order, without those of weight 0.
+  private func selection(_ weights: RouterWeights) throws(StorageError) -> [WeightedExpert] {
     var selection: [WeightedExpert] = []
     for (name, weight) in weights.entries {
       let position = try archive.file.expertIndex(named: name)
       if weight != 0 { selection.append(WeightedExpert(position: position, weight: weight)) }  // TMP-7-1
     }
     selection.sort { $0.position < $1.position }
-    let manifests = try selection.map { expert throws(StorageError) in
-      try archive.file.expertSection(expert.position).manifest
-    }
-    return try Mix(of: self, selection, manifests, dtype: dtype, isExact: isExact)
+    return selection
   }
 
   /// The bytes of a shared tensor.
@@ -117,11 +145,33 @@ package final class Reconstructor: Sendable {
 
   /// The own tensor of an expert, bit for bit; nil where it is stored with loss and without a correction. Decodes the entry in any case.
   func ownBytes(_ entry: ExpertEntry, ofExpert position: Int) throws(StorageError) -> TensorBytes? {
-    if entry.correction != nil, let base = shared.manifest.entry(named: entry.name) {
-      return try correctedBytes(entry, ofExpert: position, base: base)
+    let base = shared.manifest.entry(named: entry.name)
+    let common: TensorBytes
+    if entry.correction != nil, let base {
+      common = try correctedBytes(entry, ofExpert: position, base: base)
+    } else if entry.factor.kind == .common, let base {
+      common = try sharedBytes(base)
+    } else {
+      guard case .bytes(let bytes) = try part(entry, ofExpert: position) else { return nil }
+      common = bytes
     }
-    guard case .bytes(let bytes) = try part(entry, ofExpert: position) else { return nil }
-    return bytes
+    guard entry.extra != nil else { return common }
+    let extra = try extraRows(entry, ofExpert: position)
+    return try TensorBytes(count: common.count + extra.count) { target throws(StorageError) in
+      try common.withBytes { target.copyMemory(from: $0) }
+      try extra.withBytes { UnsafeMutableRawBufferPointer(rebasing: target[common.count...]).copyMemory(from: $0) }
+    }
+  }
+
+  /// The rows of an expert's tensor beyond those of the shared one (TMP-6-25).
+  func extraRows(_ entry: ExpertEntry, ofExpert position: Int) throws(StorageError) -> TensorBytes {
+    guard let extra = entry.extra else { preconditionFailure("an entry with further rows") }
+    let section = try archive.file.expertSection(position)
+    let expert = archive.experts[position].name
+    let bytes = try located(file: archive.path, expert: expert, tensor: entry.name) { () throws(StorageError) in
+      try archive.file.payloads.bytes(of: extra, in: section)
+    }
+    return TensorBytes(count: bytes.count) { target in bytes.withUnsafeBytes { target.copyMemory(from: $0) } }
   }
 
   private func keeping(

@@ -115,6 +115,10 @@ package struct Verification: Sendable {
             _ = try archive.file.payloads.bytes(of: payload, in: section)
             return
           }
+          if needsShared, entry.factor.kind == .common {
+            _ = try reconstructor.extraRows(entry, ofExpert: position)
+            return
+          }
           if needsShared, let correction = entry.correction {
             _ = try archive.file.payloads.bytes(of: correction, in: section)
             _ = try reconstructor.part(entry, ofExpert: position)

@@ -95,7 +95,7 @@ struct Inspection {
       table.add([
         entry.name, "\(info.shape)", entry.factor.kind.rawValue, entry.factor.dtypeName ?? info.dtype,
         entry.factor.rank.map(String.init) ?? "",
-        String(entry.factor.payloads.reduce(0) { $0 + $1.size }), entry.measures?.error.value.significant(3) ?? "",
+        String(entry.content.reduce(0) { $0 + $1.size }), entry.measures?.error.value.significant(3) ?? "",
       ])
     }
     let unchanged =

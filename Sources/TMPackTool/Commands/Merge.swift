@@ -161,7 +161,10 @@ struct Merge: ParsableCommand {
     // A method that does not use the base's values needs one only to say which tensors there are.
     let model = base ?? experts[0].checkpoint
     let experts = try experts.map { expert throws(StorageError) in
-      try expert.aligned(to: model).matchingDTypes(of: model.source.tensors)
+      try expert.aligned(to: model).matchingDTypes(of: model.source.tensors).cut(toRowsOf: model.source)
+    }
+    let changes = try experts.filter { $0.checkpoint.path != model.path }.map { expert throws(StorageError) in
+      try ModelChange(of: expert.checkpoint.source, named: expert.name, against: model.source)
     }
     let origin = try model.untied(asIn: experts.map(\.checkpoint.source))
     if let output {
@@ -170,10 +173,13 @@ struct Merge: ParsableCommand {
     }
     let sources = try MergeSources(base: origin, experts: experts).widened()
     try sources.checkArchitectures(allowingUnmatched: allowUnmatched)
+    let questions = changes.filter(\.isIndependent).map(\.question)
+    let ofExperts = experts.flatMap { expert in
+      (expert.notesOfRows + expert.checkpoint.notes).map { "\(expert.name): \($0)" }
+    }
     return Inputs(
       base: origin, sources: sources, method: method, dtype: dtype,
-      notes: notes + origin.notes + sources.notes
-        + experts.flatMap { e in e.checkpoint.notes.map { "\(e.name): \($0)" } })
+      notes: questions + notes + origin.notes + sources.notes + ofExperts)
   }
 
   @discardableResult

@@ -1,6 +1,7 @@
 import TMPackArchiveFormat
 import TMPackCheckpoints
 import TMPackJSON
+import TMPackModels
 import TMPackPacking
 import TMPackReading
 
@@ -32,11 +33,14 @@ struct PackReport {
 
   func print(_ options: OutputOptions) {
     if options.json { return Console.result(json) }
-    var table = TextTable(["expert", "tensors", "stored", "error", "worst", "worst tensor"], leftColumns: [0, 5])
+    for change in summary.changes where change.isIndependent { Console.talk("note: \(change.question)") }
+    var table = TextTable(
+      ["expert", "tensors", "stored", "change", "error", "worst", "worst tensor"], leftColumns: [0, 6])
     for expert in experts {
       let summary = expert.summary
       table.add([
         expert.name, String(summary.tensors), ByteSize.text(summary.bytes),
+        change(of: expert.name)?.relative?.significant(2) ?? "",
         summary.error?.value.significant(3) ?? "exact",
         summary.worstError?.value.significant(3) ?? "", (summary.worstTensor ?? "").shortened(to: 40),
       ])
@@ -62,6 +66,11 @@ struct PackReport {
     }
   }
 
+  /// How far an expert is from what it is said to be made from.
+  private func change(of expert: String) -> ModelChange? {
+    summary.changes.first { $0.name.hasSameBytes(as: expert) }
+  }
+
   private var json: JSONValue {
     var object: JSONObject = [
       "archive": .string(path), "bytes": JSONValue(summary.archiveBytes), "input_bytes": JSONValue(summary.inputBytes),
@@ -74,7 +83,15 @@ struct PackReport {
     }
     object["reused_jobs"] = summary.reusedJobs.map { JSONValue($0) }
     object["root_digest"] = .string(summary.rootDigest.hexadecimal)
-    object["experts"] = .array(experts.map { .object($0.summaryJSON) })
+    object["experts"] = .array(
+      experts.map { expert in
+        var object = expert.summaryJSON
+        if let change = change(of: expert.name) {
+          object["change"] = change.relative.map { .number($0) }
+          object["looks_independent"] = .bool(change.isIndependent)
+        }
+        return .object(object)
+      })
     object["unmatched"] = .array(summary.unmatched.map(\.json))
     object["notes"] = .array(
       summary.notes.map {

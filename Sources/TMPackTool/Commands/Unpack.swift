@@ -77,15 +77,9 @@ struct Unpack: ParsableCommand {
     let opened = try selection.detached.open(archive, work.io)
     let reconstructor = try Reconstructor(opened, memoryLimit: 0)
     let (weights, routed) = try selection.choose(opened, routing, work.io)
-    let mix =
-      if exact, let expert = selection.expert {
-        try reconstructor.exact(expert)
-      } else {
-        try reconstructor.mix(weights, dtype: dtype)
-      }
+    let model = try model(reconstructor, weights)
     let globs = try tensors.map { try Glob($0) }
-    let named = try mix.named(naming ?? (receipt == nil ? .source : .base))
-    let selected = TensorSelection(of: named, including: globs)
+    let selected = TensorSelection(of: model.source, including: globs)
     let digested = receipt.map { _ in DigestedSource(selected) }
     var source: any TensorSource = digested ?? selected
     if !globs.isEmpty, source.tensors.isEmpty {
@@ -99,9 +93,9 @@ struct Unpack: ParsableCommand {
     } else if let receipt {
       try receipt.checkFile(replacing: force)
     }
-    source = try destination.format.described(source, by: mix.files.map(\.content))
+    source = try destination.format.described(source, by: model.files)
     let changes = ConfigurationChanges(dtype: dtype?.dtype)
-    let files = destination.layout == .folder ? changes.applied(to: mix.files.map(\.content)) : []
+    let files = destination.layout == .folder ? changes.applied(to: model.files) : []
     let bytes = try reporting.withProgress { show in
       try destination.write(source, carriedFiles: files, threads: work.pipeline.threads) {
         show(WorkProgress(stage: "unpacking", done: $0, total: $1))
@@ -112,14 +106,16 @@ struct Unpack: ParsableCommand {
         of: opened, weights, isExact: exact, dtype: dtype, patterns: tensors, routed: routed, output: digested
       ).write(to: receipt.path, replacing: force)
     }
-    var notes = destination.notes(on: source)
-    if mix.overflowCount > 0, let dtype {
-      notes.append("\(counted(mix.overflowCount, "number")) too large for \(dtype.dtype.rawValue) became infinite")
+    var notes = model.source is DecodedMix ? model.source.notes : []
+    notes += destination.notes(on: source)
+    let overflows = model.overflows()
+    if overflows > 0, let dtype {
+      notes.append("\(counted(overflows, "number")) too large for \(dtype.dtype.rawValue) became infinite")
     }
     if reporting.json {
       var object: JSONObject = [
         "output": .string(output.path), "tensors": JSONValue(source.tensors.count), "bytes": JSONValue(bytes),
-        "overflows": JSONValue(mix.overflowCount), "files": .array(files.map { .string($0.name.text) }),
+        "overflows": JSONValue(overflows), "files": .array(files.map { .string($0.name.text) }),
         "notes": .array(notes.map { .string($0) }),
       ]
       if let routed {
@@ -138,6 +134,30 @@ struct Unpack: ParsableCommand {
       let note = files.isEmpty ? "" : ", \(counted(files.count, "other file"))"
       Console.result("\(output.path): \(counted(source.tensors.count, "tensor")), \(ByteSize.text(bytes))\(note)")
     }
+  }
+
+  /// What is written, under the names that are asked for.
+  private func model(
+    _ reconstructor: Reconstructor, _ weights: RouterWeights
+  ) throws(StorageError) -> (source: any TensorSource, files: [CarriedContent], overflows: () -> Int) {
+    if !exact, let decoded = try reconstructor.decodedMix(weights, dtype: dtype) {
+      guard receipt == nil else {
+        throw StorageError(
+          .unsupportedFeature,
+          "mixes weights that are kept as codes or in other dtypes, of which no receipt can be made: leave out --receipt",
+          file: archive)
+      }
+      let source: any TensorSource = naming == .transformers5 ? try decoded.namedInMemory(by: decoded.files) : decoded
+      return (source, decoded.files, { decoded.overflowCount })
+    }
+    let mix =
+      if exact, let expert = selection.expert {
+        try reconstructor.exact(expert)
+      } else {
+        try reconstructor.mix(weights, dtype: dtype)
+      }
+    let named = try mix.named(naming ?? (receipt == nil ? .source : .base))
+    return (named, mix.files.map(\.content), { mix.overflowCount })
   }
 }
 
