@@ -18,10 +18,15 @@ extension Mix {
 
   /// - Parameter info: one of `tensors`.
   package func origin(of info: TensorInfo) -> TensorOrigin {
-    switch recipe(of: info) {
-    case .shared, nil: .shared
+    recipe(of: info).map(origin) ?? .shared
+  }
+
+  private func origin(_ recipe: Recipe) -> TensorOrigin {
+    switch recipe {
+    case .shared: .shared
     case .exact, .corrected: .own
     case .sum: .sum
+    case .extended(let common, _, _, _): origin(common) == .own ? .own : .sum
     }
   }
 
@@ -29,8 +34,14 @@ extension Mix {
   ///
   /// - Parameter info: one of `tensors`.
   package func extents(of info: TensorInfo) throws(StorageError) -> Set<Extent> {
-    switch recipe(of: info) {
-    case nil: return []
+    try recipe(of: info).map { recipe throws(StorageError) in try extents(recipe) } ?? []
+  }
+
+  private func extents(_ recipe: Recipe) throws(StorageError) -> Set<Extent> {
+    switch recipe {
+    case .extended(let common, let expert, let entry, _):
+      let section = try reconstructor.archive.file.expertSection(expert.position)
+      return try extents(common).union(entry.extra.map { section.extents(of: $0) } ?? [])
     case .shared(let base): return sharedExtents(base)
     case .exact(let expert, let entry, _):
       var extents = try ownExtents(entry, expert)
