@@ -88,10 +88,12 @@ package struct MixReceipt: Sendable, Equatable {
     }
   }
 
-  /// Writes it, indented.
+  /// As it is written: indented.
+  package var text: [UInt8] { Array((json.prettyText + "\n").utf8) }
+
   package func write(to path: String, replacing: Bool = false) throws(StorageError) {
     let file = try AtomicFile(path, replacing: replacing)
-    try file.write(Array((json.prettyText + "\n").utf8))
+    try file.write(text)
     try file.commit()
   }
 

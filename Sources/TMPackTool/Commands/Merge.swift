@@ -191,7 +191,8 @@ struct Merge: ParsableCommand {
     let files = ConfigurationChanges(dtype: inputs.dtype?.dtype).applied(to: inputs.base.carriedFiles.map(\.content))
     source = try destination.format.described(source, by: files)
     try destination.write(
-      source, carriedFiles: destination.layout == .folder ? files : [], threads: work.pipeline.threads
+      source, carriedFiles: destination.layout == .folder ? files : [],
+      inputs: [inputs.base] + inputs.sources.experts.map(\.checkpoint), threads: work.pipeline.threads
     ) { progress(WorkProgress(stage: "merging", done: $0, total: $1)) }
     return (source, merged.overflowCount)
   }

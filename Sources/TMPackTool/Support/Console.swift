@@ -32,6 +32,9 @@ enum Console {
   /// Without a line feed: for a line that is drawn again.
   static func draw(_ text: String) { write(text, to: STDERR_FILENO) }
 
+  /// Of a run whose output is there, though something failed afterwards.
+  static let doneButCode: Int32 = 6
+
   static func report(_ error: StorageError, asJSON: Bool) {
     if asJSON {
       write(JSONValue.object(["error": error.json]).compactText.printableJSON + "\n", to: STDERR_FILENO)
@@ -66,7 +69,12 @@ enum Console {
       guard count > 0 else {
         // A result that could not be written must not look like success. Whoever has closed a pipe knows it.
         guard descriptor == STDOUT_FILENO else { return }
-        if errno != EPIPE { talk("tmpack: standard output: cannot write: \(String(cString: strerror(errno)))") }
+        let reason = errno == EPIPE ? nil : "standard output: cannot write: \(String(cString: strerror(errno)))"
+        if let output = CommitNotes.output {
+          talk("tmpack: \(output): was written, but \(reason ?? "nobody reads the result")")
+          exit(doneButCode)
+        }
+        if let reason { talk("tmpack: \(reason)") }
         exit(StorageError.Family.inputOutput.exitCode)
       }
       bytes = bytes.dropFirst(count)
