@@ -4,6 +4,7 @@
 #   make test      build and run all tests
 #   make check     what CI runs: format, no warnings, all tests, citations of the specification
 #   make today     the tests against today's libraries: torch, transformers, peft and others, 6 GB from PyPI
+#   make faults    every system call of every command that writes fails once, or is the last one; needs a C compiler, Linux
 #   make bench     run the benchmarks
 #   make reproduce the experiment of the paper, on data that is not in this repository
 #   make format    format the sources
@@ -23,7 +24,7 @@ SWIFT_FILES = Package.swift Sources Tests Benchmarks Fixtures
 SHELL_FILES = $(shell grep -lE '^\#!.*[/ ](sh|bash)$$' scripts/* .ci/* Benchmarks/* Deploy/*/* Tests/Today/* findings/* 2> /dev/null)
 PYTHON_FILES = $(shell find Spec Tests Benchmarks Fixtures -name '*.py' 2> /dev/null) Spec/check-citations
 
-.PHONY: all build test-packages demo test today check lint citations bench reproduce format install clean
+.PHONY: all build test-packages demo test today faults faults-fast check lint citations bench reproduce format install clean
 .NOTPARALLEL:
 
 all: build
@@ -45,9 +46,15 @@ test: test-packages
 today: build
 	Tests/Today/run .build/release/tmpack
 
+faults: build
+	python3 Tests/Faults/campaign.py .build/release/tmpack
+
+faults-fast:
+	@if [ "$$(uname)" = Linux ]; then python3 Tests/Faults/campaign.py .build/release/tmpack --fast; fi
+
 # Package.swift turns warnings in this package, and not in others, into errors.
 check: export TMPACK_STRICT = 1
-check: test-packages lint test citations
+check: test-packages lint test faults-fast citations
 
 lint:
 	$(SWIFT) format lint --strict --recursive $(SWIFT_FILES)

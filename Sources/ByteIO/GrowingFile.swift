@@ -53,7 +53,7 @@ package final class GrowingFile: PositionalReader {
   }
 
   package func read(at offset: UInt64, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
-    try readAll(into: destination, from: descriptor, at: offset, path)
+    try readAll(into: destination, from: descriptor, at: offset, path, orThrow: .truncated)
   }
 
   /// Drops everything from `end` on.

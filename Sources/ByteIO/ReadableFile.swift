@@ -141,6 +141,7 @@ package final class ReadableFile: Sendable {
       let start = Int(offset)
       return try body(UnsafeRawBufferPointer(rebasing: mapping[start..<start + count]))
     }
+    try Resources.checkMemory(count)
     let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 64)
     defer { copy.deallocate() }
     try read(at: offset, into: copy)

@@ -111,9 +111,10 @@ func writeAll(
 
 /// Bytes that the file is known to have.
 ///
-/// - Throws: `inputOutput` when it ends before.
+/// - Throws: `code` when it ends before.
 func readAll(
-  into destination: UnsafeMutableRawBufferPointer, from descriptor: Int32, at offset: UInt64, _ path: String
+  into destination: UnsafeMutableRawBufferPointer, from descriptor: Int32, at offset: UInt64, _ path: String,
+  orThrow code: StorageError.Code = .inputOutput
 ) throws(StorageError) {
   var done = 0
   while done < destination.count {
@@ -122,7 +123,7 @@ func readAll(
     }
     if count < 0 { throw systemError("read", file: path) }
     if count == 0 {
-      throw StorageError(.inputOutput, "the file shrank while it was read", file: path, offset: offset + UInt64(done))
+      throw StorageError(code, "the file shrank while it was read", file: path, offset: offset + UInt64(done))
     }
     done += count
   }

@@ -26,7 +26,8 @@ struct Tool: ParsableCommand {
       """,
     version: TMPackVersion.tool,
     subcommands: [
-      Pack.self, Plan.self, Run.self, Join.self, Unpack.self, Inspect.self, Verify.self, RepairCommand.self,
+      Pack.self, Plan.self, Run.self, Join.self, Unpack.self, Inspect.self, Verify.self, Digest.self, Sign.self,
+      RepairCommand.self,
       Compare.self, Convert.self,
       Merge.self, Export.self, Add.self, Remove.self, Strip.self, RouterCommand.self, Route.self, Doctor.self,
     ])
@@ -40,7 +41,7 @@ struct Tool: ParsableCommand {
     let wantsJSON = arguments.contains("--json")
     MappedInputs.endProcessOnFault { error in
       Console.report(error, asJSON: wantsJSON)
-      _exit(error.code.family.rawValue)
+      _exit(error.code.family.exitCode)
     }
     do {
       var command = try parseAsRoot(arguments)
@@ -68,7 +69,7 @@ struct Tool: ParsableCommand {
       Console.exit(StorageError.Family.usage.exitCode)
     }
     let notes = CommitNotes.take()
-    for note in notes { Console.report(note, asJSON: wantsJSON) }
+    for note in notes { Console.report(note, asJSON: wantsJSON, exit: Console.doneButCode) }
     Console.exit(notes.isEmpty ? 0 : Console.doneButCode)
   }
 }

@@ -20,6 +20,7 @@ import concurrent.futures
 import errno
 import json
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -47,6 +48,7 @@ CALLS = {
 FAST = {"write": [errno.ENOSPC, "kill"], "sync": [errno.EIO], "rename": [errno.EIO, "killed"], "open": [errno.EMFILE],
         "read": [errno.EINTR]}
 
+TEMPORARY = re.compile(r"\..*\.[0-9a-z]{13}-tmpack\.(tmp|old)(/|$)")
 EMBEDDED = ["--rank", "2"]
 # Arguments, and what the command makes or changes. {} is the folder.
 COMMANDS = {
@@ -180,21 +182,20 @@ class Campaign:
         arguments, outputs = COMMANDS[name]
         folder = self.fresh()
         before, expected = snapshot(folder), self.expected[name]
-        extra = {"always": kind[1]} if isinstance(kind, tuple) else {"kind": kind}
         try:
-            result, log = self.run(folder, arguments, call=call, at=at, **extra)
+            result, log = self.run(folder, arguments, call=call, at=at, kind=kind)
         except subprocess.TimeoutExpired:
             return [f"does not end"]
         after, findings = snapshot(folder), []
         if kind == "cut":
             # The inputs are what was changed.
             changed = [key for key, value in before.items() if value is not None and after.get(key) == value[:4096] != value]
-            for state in (before, expected, after):
-                for key in changed:
-                    state = state  # compared without them below
             before = {k: v for k, v in before.items() if k not in changed}
             after = {k: v for k, v in after.items() if k not in changed}
             expected = {k: v for k, v in expected.items() if k not in changed}
+        if call == "unlink" and kind not in ("kill", "killed"):
+            # What cannot be removed stays, under a name that the next run knows.
+            after = {k: v for k, v in after.items() if not TEMPORARY.match(k)}
         talk = result.stderr
         if result.returncode in (0, 6):
             if wrong := differences(after, expected):
@@ -233,6 +234,8 @@ class Campaign:
             if wrong := differences(snapshot(folder), expected):
                 if again or not all("stray" in text for text in wrong):
                     findings.append(f"after the next run: {', '.join(wrong)}")
+        elif kind == "cut" and result.returncode == 2 and any(key in talk for key in changed):
+            pass  # It was opened again, and then it is a file that is cut off.
         else:
             findings.append(f"exit {result.returncode}: {talk.strip()[:300]}")
         shutil.rmtree(folder, ignore_errors=True)
@@ -244,15 +247,17 @@ def main():
     parser.add_argument("tool")
     parser.add_argument("--fast", action="store_true", help="a part of the kinds, in less than a minute")
     parser.add_argument("--only", choices=COMMANDS, action="append")
+    parser.add_argument("--without", choices=COMMANDS, action="append", default=[])
     parser.add_argument("--call", choices=CALLS)
     parser.add_argument("--kind")
     parser.add_argument("--at", type=int)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     options = parser.parse_args()
+    chosen = [name for name in options.only or COMMANDS if name not in options.without]
     with tempfile.TemporaryDirectory(prefix="tmpack-faults-") as work:
         campaign = Campaign(options.tool, os.path.realpath(work))
         runs = []
-        for name in options.only or COMMANDS:
+        for name in chosen:
             campaign.reference(name)
             for call, kinds in (FAST if options.fast else CALLS).items():
                 if options.call and call != options.call:
@@ -272,7 +277,7 @@ def main():
                     failures += 1
                     name, call, at, kind = run
                     print(f"--only {name} --call {call} --at {at} --kind {kind}: {finding}", flush=True)
-        print(f"{len(runs)} faults in {len(options.only or COMMANDS)} commands, {failures} findings")
+        print(f"{len(runs)} faults in {len(chosen)} commands, {failures} findings")
         sys.exit(1 if failures else 0)
 
 

@@ -5,7 +5,8 @@
 //   FAULT_AT    the number of the call, from 1
 //   FAULT_KIND  a number of errno; "short": half of what is asked for; "kill": SIGKILL instead of it; "killed": SIGKILL right after
 //               it; "stop": SIGSTOP before it; "cut": the file that has been mapped is cut off behind its first page
-//   FAULT_ALWAYS  errno that the call gives always, on all of its kind: as a file system without hard links does
+//   FAULT_NO_LINK  any: there are no hard links
+//   FAULT_NO_EXCHANGE  any: renameat2 is a call that the system does not know
 //   FAULT_LOG   file: gets "CALL COUNT" lines at the end, "FAULT" when the fault has come
 //
 // Reading and writing count together whatever the function is called: read is read and pread; rename is rename and renameat2.
@@ -32,7 +33,7 @@ static atomic_int counts[CALLS];
 static atomic_char below[1 << 16];  // whether a descriptor is one of the files that count
 static const char *root, *logged;
 static size_t root_length;
-static int call = -1, at, number, always;
+static int call = -1, at, number, no_link, no_exchange;
 static enum { NONE, ERRNO, SHORT, KILL, KILLED, STOP, CUT } kind;
 static atomic_int happened;
 
@@ -57,7 +58,8 @@ __attribute__((constructor)) static void begin(void) {
   for (int i = 0; text && i < CALLS; i++)
     if (strcmp(text, names[i]) == 0) call = i;
   if ((text = getenv("FAULT_AT"))) at = atoi(text);
-  if ((text = getenv("FAULT_ALWAYS"))) always = atoi(text);
+  no_link = getenv("FAULT_NO_LINK") != NULL;
+  no_exchange = getenv("FAULT_NO_EXCHANGE") != NULL;
   if ((text = getenv("FAULT_KIND"))) {
     if (strcmp(text, "short") == 0) kind = SHORT;
     else if (strcmp(text, "kill") == 0) kind = KILL;
@@ -94,7 +96,6 @@ static void die(void) {
 static int fault(int this) {
   int count = ++counts[this];
   if (this != call) return NONE;
-  if (always) { errno = always; return ERRNO; }
   if (count != at) return NONE;
   happened = 1;
   if (kind == KILL) die();
@@ -174,7 +175,11 @@ int close(int file) {
   return -1;
 }
 int rename(const char *from, const char *to) { REAL(rename); AROUND(RENAME, counts_path(to), int, real(from, to)); }
-int link(const char *from, const char *to) { REAL(link); AROUND(LINK, counts_path(to), int, real(from, to)); }
+int link(const char *from, const char *to) {
+  REAL(link);
+  if (no_link && counts_path(to)) { errno = EPERM; return -1; }
+  AROUND(LINK, counts_path(to), int, real(from, to));
+}
 int unlink(const char *path) { REAL(unlink); AROUND(UNLINK, counts_path(path), int, real(path)); }
 int rmdir(const char *path) { REAL(rmdir); AROUND(UNLINK, counts_path(path), int, real(path)); }
 int mkdir(const char *path, mode_t mode) { REAL(mkdir); AROUND(MKDIR, counts_path(path), int, real(path, mode)); }
@@ -188,6 +193,7 @@ long syscall(long which, ...) {
   for (int i = 0; i < 6; i++) a[i] = va_arg(rest, long);
   va_end(rest);
   int counted = which == SYS_renameat2 && counts_path((const char *)a[3]);
+  if (counted && no_exchange) { ++counts[RENAME]; errno = ENOSYS; return -1; }
   AROUND(RENAME, counted, long, real(which, a[0], a[1], a[2], a[3], a[4], a[5]));
 }
 

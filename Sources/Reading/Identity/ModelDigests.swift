@@ -83,7 +83,9 @@ package struct ModelDigests: Sendable {
       return File(name: file.name.text, bytes: UInt64(bytes.count), digest: ContentDigest(of: bytes))
     }
     var weightFiles: [File] = []
-    try pipeline.run(paths.count) { index throws(StorageError) in try Self.digest(paths[index]) } consume: { _, file in
+    try pipeline.run(paths.count) { index throws(StorageError) in
+      try Self.digest(paths[index])
+    } consume: { _, file in
       weightFiles.append(file)
       advance(file.bytes)
     }
@@ -125,7 +127,11 @@ package struct ModelDigests: Sendable {
       try Limits.check(file.size, atMost: Self.mostBytes, "the size of a file of digests")
       let text = try file.bytes(at: 0, count: Int(file.size))
       let value: JSONValue
-      do throws(StorageError) { value = try JSONValue(parsing: text, maximumValues: Self.mostValues) } catch {
+      do throws(StorageError) {
+        value = try text.withBytes { raw throws(StorageError) in
+          try JSONValue(parsing: raw, maximumValues: Self.mostValues)
+        }
+      } catch {
         throw error.code == .limitExceeded ? error : Self.otherFile
       }
       return try ModelDigests(json: value)

@@ -19,9 +19,13 @@ package struct TensorCheck: Sendable, Hashable {
     case .f16: self.init(bytes, UInt16.self, exponent: 0x7C00)
     case .bf16: self.init(bytes, UInt16.self, exponent: 0x7F80)
     case nil:
-      (nanCount, infinityCount) = (0, 0)
-      isAllZero = bytes.count > max(1, dtype.bitWidth / 8) && bytes.allSatisfy { $0 == 0 }
+      let isAllZero = bytes.count > max(1, dtype.bitWidth / 8) && bytes.allSatisfy { $0 == 0 }
+      self.init(nanCount: 0, infinityCount: 0, isAllZero: isAllZero)
     }
+  }
+
+  private init(nanCount: Int, infinityCount: Int, isAllZero: Bool) {
+    (self.nanCount, self.infinityCount, self.isAllZero) = (nanCount, infinityCount, isAllZero)
   }
 
   private init<Bits: FixedWidthInteger & UnsignedInteger>(
@@ -37,8 +41,7 @@ package struct TensorCheck: Sendable, Hashable {
       nans &+= bits > exponent ? 1 : 0
       infinities &+= bits == exponent ? 1 : 0
     }
-    (nanCount, infinityCount) = (nans, infinities)
-    isAllZero = count > 1 && seen == 0
+    self.init(nanCount: nans, infinityCount: infinities, isAllZero: count > 1 && seen == 0)
   }
 
   /// What to say; nil when there is nothing.

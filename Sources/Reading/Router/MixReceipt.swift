@@ -81,7 +81,7 @@ package struct MixReceipt: Sendable, Equatable {
 
   /// Reads a receipt. See `init(parsing:)`.
   package init(contentsOf path: String) throws(StorageError) {
-    let file = try ReadableFile(path)
+    let file = try ReadableFile.ofText(path, atMost: Int(Limits.receiptBytes), "the size of a receipt")
     try Limits.check(file.size, atMost: Limits.receiptBytes, "the size of a receipt")
     self = try located(file: path) { () throws(StorageError) in
       try MixReceipt(parsing: file.bytes(at: 0, count: Int(file.size)))

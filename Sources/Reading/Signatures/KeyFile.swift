@@ -41,13 +41,13 @@ package enum KeyFile {
         throw StorageError(.invalidArgument, "is a private key; give the public one, and keep this one to yourself")
       }
       if let der = body(of: text, "PUBLIC KEY") {
-        guard der.starts(with: publicPrefix), let key = Ed25519.PublicKey(bytes: Array(der.dropFirst(publicPrefix.count)))
+        guard der.starts(with: publicPrefix),
+          let key = Ed25519.PublicKey(bytes: Array(der.dropFirst(publicPrefix.count)))
         else { throw otherAlgorithm }
         return [key]
       }
-      let keys = try text.split(whereSeparator: \.isNewline).compactMap { line throws(StorageError) in
-        try sshPublicKey(line)
-      }
+      var keys: [Ed25519.PublicKey] = []
+      for line in text.split(whereSeparator: \.isNewline) { if let key = try sshPublicKey(line) { keys.append(key) } }
       guard !keys.isEmpty else { throw StorageError(.malformed, "is no public key in PEM or OpenSSH's form") }
       return keys
     }

@@ -130,7 +130,8 @@ package struct SignatureFile: Sendable {
       else { throw StorageError(.unknownFormat, "is no file of signatures of tmpack sign") }
       let version = try object.required("version", of: "signatures").asCount("the version")
       guard version == Self.version else {
-        throw StorageError(.unsupportedVersion, "has signatures of version \(version); this build reads \(Self.version)")
+        throw StorageError(
+          .unsupportedVersion, "has signatures of version \(version); this build reads \(Self.version)")
       }
       try object.allowOnly(["format", "signatures", "version"], in: "signatures")
       let list = try object.required("signatures", of: "signatures").asArray("the signatures")

@@ -122,6 +122,8 @@ struct Merge: ParsableCommand {
   private struct Inputs {
     let base: Checkpoint
     let sources: MergeSources
+    /// All that is read.
+    let checkpoints: [Checkpoint]
     let method: ([MergeSettings.Name: String]) throws(StorageError) -> any MergingMethod
     let dtype: ConversionFormat?
     let notes: [String]
@@ -171,7 +173,7 @@ struct Merge: ParsableCommand {
     let sources = try MergeSources(base: origin, experts: experts).widened()
     try sources.checkArchitectures(allowingUnmatched: allowUnmatched)
     return Inputs(
-      base: origin, sources: sources, method: method, dtype: dtype,
+      base: origin, sources: sources, checkpoints: [origin] + experts.map(\.checkpoint), method: method, dtype: dtype,
       notes: notes + origin.notes + sources.notes
         + experts.flatMap { e in e.checkpoint.notes.map { "\(e.name): \($0)" } })
   }
@@ -192,7 +194,7 @@ struct Merge: ParsableCommand {
     source = try destination.format.described(source, by: files)
     try destination.write(
       source, carriedFiles: destination.layout == .folder ? files : [],
-      inputs: [inputs.base] + inputs.sources.experts.map(\.checkpoint), threads: work.pipeline.threads
+      inputs: inputs.checkpoints, threads: work.pipeline.threads
     ) { progress(WorkProgress(stage: "merging", done: $0, total: $1)) }
     return (source, merged.overflowCount)
   }

@@ -35,9 +35,10 @@ enum Console {
   /// Of a run whose output is there, though something failed afterwards.
   static let doneButCode: Int32 = 6
 
-  static func report(_ error: StorageError, asJSON: Bool) {
+  /// - Parameter exit: what the process will end with; nil for the error's own code.
+  static func report(_ error: StorageError, asJSON: Bool, exit: Int32? = nil) {
     if asJSON {
-      write(JSONValue.object(["error": error.json]).compactText.printableJSON + "\n", to: STDERR_FILENO)
+      write(JSONValue.object(["error": error.json(exit: exit)]).compactText.printableJSON + "\n", to: STDERR_FILENO)
     } else {
       talk("tmpack: \(error)")
     }
@@ -84,9 +85,12 @@ enum Console {
 
 extension StorageError {
   /// For machines: `code` is stable, `exit` the process's exit code; what is unknown is left out.
-  var json: JSONValue {
+  var json: JSONValue { json() }
+
+  /// - Parameter exit: nil for the code's own.
+  func json(exit: Int32? = nil) -> JSONValue {
     var object: JSONObject = [
-      "code": .string(code.rawValue), "exit": JSONValue(code.family.exitCode), "message": .string(message),
+      "code": .string(code.rawValue), "exit": JSONValue(exit ?? code.family.exitCode), "message": .string(message),
     ]
     object["file"] = file.map { .string($0) }
     object["byte"] = offset.map { JSONValue($0) }
