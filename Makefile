@@ -5,6 +5,7 @@
 #   make check     what CI runs: format, no warnings, all tests, citations of the specification, examples of the documents
 #   make documents run the examples of README.md and docs/, and compare what they print
 #   make today     the tests against today's libraries: torch, transformers, peft and others, 6 GB from PyPI
+#   make faults    every system call of every command that writes fails once, or is the last one; needs a C compiler, Linux
 #   make bench     run the benchmarks
 #   make reproduce the experiment of the paper, on data that is not in this repository
 #   make format    format the sources
@@ -24,7 +25,7 @@ SWIFT_FILES = Package.swift Sources Tests Benchmarks Fixtures
 SHELL_FILES = $(shell grep -lE '^\#!.*[/ ](sh|bash)$$' scripts/* .ci/* Benchmarks/* Deploy/*/* Tests/Today/* findings/* 2> /dev/null)
 PYTHON_FILES = $(shell find Spec Tests Benchmarks Fixtures -name '*.py' 2> /dev/null) Spec/check-citations Tests/Documents/run
 
-.PHONY: all build test-packages demo test today check lint citations documents bench reproduce format install clean
+.PHONY: all build test-packages demo test today faults faults-fast check lint citations documents bench reproduce format install clean
 .NOTPARALLEL:
 
 all: build
@@ -46,9 +47,15 @@ test: test-packages
 today: build
 	Tests/Today/run .build/release/tmpack
 
+faults: build
+	python3 Tests/Faults/campaign.py .build/release/tmpack
+
+faults-fast:
+	@if [ "$$(uname)" = Linux ]; then python3 Tests/Faults/campaign.py .build/release/tmpack --fast; fi
+
 # Package.swift turns warnings in this package, and not in others, into errors.
 check: export TMPACK_STRICT = 1
-check: test-packages lint test citations documents
+check: test-packages lint test faults-fast citations documents
 
 lint:
 	$(SWIFT) format lint --strict --recursive $(SWIFT_FILES)

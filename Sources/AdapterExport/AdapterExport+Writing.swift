@@ -31,7 +31,10 @@ extension AdapterExport {
     to path: String, replacing: Bool = false, threads: Int = availableCores(),
     progress: (_ bytesWritten: UInt64, _ total: UInt64) -> Void = { _, _ in }
   ) throws(StorageError) -> Report {
-    try write(to: try Self.folder(path, replacing: replacing), threads: threads, progress: progress)
+    let folder = try Self.folder(path, replacing: replacing)
+    let report = try fill(folder, threads: threads, progress: progress)
+    try folder.commit()
+    return report
   }
 
   /// Begins the folder, where it is to be refused before something else is done. An older adapter is replaced if nothing
@@ -41,10 +44,9 @@ extension AdapterExport {
     return try AtomicFolder(path, replacing: replacing ? { names.contains($0) } : nil)
   }
 
-  /// The same in a folder that was begun already.
-  @discardableResult
-  package func write(
-    to folder: AtomicFolder, threads: Int = availableCores(),
+  /// The same in a folder that was begun already, and is to be committed.
+  package func fill(
+    _ folder: AtomicFolder, threads: Int = availableCores(),
     progress: (_ bytesWritten: UInt64, _ total: UInt64) -> Void = { _, _ in }
   ) throws(StorageError) -> Report {
     let configuration = try folder.makeFile(CarriedFileName(AdapterConfiguration.fileName))
@@ -53,7 +55,6 @@ extension AdapterExport {
     let adapter = try ExportedAdapter(self)
     let weights = FileTree.join(folder.staging, LoRAAdapter.weightFileName)
     try CheckpointDestination(weights).write(adapter, threads: threads, progress: progress)
-    try folder.commit()
     return report(adapter)
   }
 

@@ -22,14 +22,16 @@ package final class ArchiveFile: Sendable {
 
   /// Reads the header and the index.
   package convenience init(_ path: String, mode: InputMode = .automatic) throws(StorageError) {
-    try self.init(ReadableFile(path, mode: mode))
+    let (file, slots) = try Self.opened(path, mode)
+    try self.init(file, slots)
   }
 
-  package init(_ file: ReadableFile) throws(StorageError) {
+  package convenience init(_ file: ReadableFile) throws(StorageError) { try self.init(file, HeaderSlots(of: file)) }
+
+  private init(_ file: ReadableFile, _ slots: HeaderSlots) throws(StorageError) {
     self.file = file
     payloads = PayloadReader(file: file)
     path = file.path
-    let slots = try HeaderSlots(of: file)
     self.slots = slots
     index = try located(file: file.path) { () throws(StorageError) in
       try Self.withRaw(slots.active.index, rawSize: slots.active.indexRawSize, "the index", of: file) {
@@ -45,6 +47,39 @@ package final class ArchiveFile: Sendable {
     }
     cache = Mutex(Cache())
   }
+
+  /// Opens a file and reads its slots, beside a writer, too: between the look at the size and the one at the slots it may have
+  /// lengthened the file and switched over, and what it has begun looks like residue (TMP-2-11).
+  private static func opened(
+    _ path: String, _ mode: InputMode
+  ) throws(StorageError) -> (ReadableFile, HeaderSlots) {
+    let file = try ReadableFile(path, mode: mode)
+    var last: Result<(ReadableFile, HeaderSlots), StorageError>
+    do throws(StorageError) {
+      let slots = try HeaderSlots(of: file)
+      if slots.residue.isEmpty { return (file, slots) }
+      last = .success((file, slots))
+    } catch { last = .failure(error) }
+    for _ in 0..<attempts {
+      let (isBeingWritten, settled) = try ReadableFile.atRest(path, mode: mode) { file throws(StorageError) in
+        (file, try HeaderSlots(of: file))
+      }
+      if let settled { return settled }
+      do throws(StorageError) {
+        let file = try ReadableFile(path, mode: mode)
+        let slots = try HeaderSlots(of: file)
+        if slots.residue.isEmpty { return (file, slots) }
+        if isBeingWritten { return (file, slots.besideWriter()) }
+        // There are no locks to tell by: a writer would be done soon with what it does between two looks, but for the rest.
+        last = .success((file, slots))
+      } catch { last = .failure(error) }
+      pause(milliseconds: 2)
+    }
+    return try last.get()
+  }
+
+  /// A slot is written in much less.
+  private static let attempts = 20
 
   package var slot: HeaderSlot { slots.active }
 

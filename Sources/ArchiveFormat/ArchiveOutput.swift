@@ -8,7 +8,9 @@ package protocol ArchiveOutput: ByteSink {
   var readablePath: String { get }
 
   /// Makes the generation that `slot` names durable and active, in this order (TMP-2-9).
-  func finish(slot: [UInt8], at offset: UInt64) throws(StorageError)
+  ///
+  /// - Parameter others: outputs that appear together with a new archive, or not at all.
+  func finish(slot: [UInt8], at offset: UInt64, with others: [any StagedOutput]) throws(StorageError)
 }
 
 /// A new archive, which appears whole or not at all.
@@ -32,9 +34,9 @@ package final class NewArchiveOutput: ArchiveOutput {
 
   package func write(_ bytes: UnsafeRawBufferPointer) throws(StorageError) { try file.write(bytes) }
 
-  package func finish(slot: [UInt8], at offset: UInt64) throws(StorageError) {
+  package func finish(slot: [UInt8], at offset: UInt64, with others: [any StagedOutput]) throws(StorageError) {
     try file.overwrite(slot, at: offset)
-    try file.commit()
+    try commitTogether(others + [file])
   }
 }
 
@@ -52,11 +54,11 @@ final class AppendedArchiveOutput: ArchiveOutput {
 
   func write(_ bytes: UnsafeRawBufferPointer) throws(StorageError) { try file.write(bytes) }
 
-  func finish(slot: [UInt8], at offset: UInt64) throws(StorageError) {
+  func finish(slot: [UInt8], at offset: UInt64, with others: [any StagedOutput]) throws(StorageError) {
+    precondition(others.isEmpty, "an append is one output")
     try file.truncate(at: file.position)
     try file.sync()
     try file.switchOver(slot, at: offset)
-    try file.sync()
   }
 }
 
@@ -69,5 +71,5 @@ final class MeasuringOutput: ArchiveOutput {
 
   func write(_ bytes: UnsafeRawBufferPointer) { position += UInt64(bytes.count) }
 
-  func finish(slot _: [UInt8], at _: UInt64) {}
+  func finish(slot _: [UInt8], at _: UInt64, with _: [any StagedOutput]) {}
 }

@@ -244,10 +244,12 @@ package final class ArchiveWriter {
 
   // MARK: The end
 
-  /// Writes the index and makes the archive durable.
+  /// Writes the index and makes the archive durable. Nothing that comes after it in here can fail.
+  ///
+  /// - Parameter others: outputs that appear together with a new archive, or not at all.
   /// - Returns: the root digest.
   @discardableResult
-  package func commit() throws(StorageError) -> ContentDigest {
+  package func commit(with others: [any StagedOutput] = []) throws(StorageError) -> ContentDigest {
     guard let shared else { preconditionFailure("an archive has a shared model") }
     let index = ArchiveIndex(
       shared: shared.section, storage: shared.storage, method: shared.method, experts: experts, router: router,
@@ -261,7 +263,8 @@ package final class ArchiveWriter {
     try Section<SharedManifest>.checkExpansion(largestExpansion, archiveEnd: output.position)
     let slot = HeaderSlot(
       generation: generation, archiveEnd: output.position, index: extent, indexRawSize: raw.count)
-    try output.finish(slot: slot.encoded(), at: Layout.slotOffsets[HeaderSlot.slot(ofGeneration: generation)])
+    try output.finish(
+      slot: slot.encoded(), at: Layout.slotOffsets[HeaderSlot.slot(ofGeneration: generation)], with: others)
     return extent.digest
   }
 }

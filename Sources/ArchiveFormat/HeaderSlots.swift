@@ -12,7 +12,9 @@ package struct HeaderSlots: Sendable {
   package let active: HeaderSlot
 
   /// What an interrupted append, or damage to what was appended, has left. Reading goes on; verifying fails.
-  package let residue: [StorageError]
+  package private(set) var residue: [StorageError]
+  /// Whether a writer is at work: what it has begun is no residue (TMP-2-11).
+  package private(set) var isBeingWritten = false
 
   /// - Throws: `unknownFormat` when no slot has the magic number, `truncated`, or what is wrong with the first slot.
   package init(of file: ReadableFile) throws(StorageError) {
@@ -61,6 +63,13 @@ package struct HeaderSlots: Sendable {
           file: file.path, offset: active.archiveEnd))
     }
     self.residue = residue
+  }
+
+  /// The same beside a writer.
+  func besideWriter() -> HeaderSlots {
+    var copy = self
+    (copy.residue, copy.isBeingWritten) = ([], true)
+    return copy
   }
 
   private static func active(_ states: [State]) throws(StorageError) -> HeaderSlot {

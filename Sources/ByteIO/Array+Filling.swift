@@ -3,6 +3,7 @@ extension Array where Element: BitwiseCopyable {
   package init(
     count: Int, filledBy fill: (UnsafeMutableRawBufferPointer) throws(StorageError) -> Void
   ) throws(StorageError) {
+    try Resources.checkMemory(count * MemoryLayout<Element>.stride)
     var failure: StorageError?
     self.init(unsafeUninitializedCapacity: count) { buffer, initialized in
       do throws(StorageError) {

@@ -7,7 +7,7 @@
 #endif
 
 /// A folder that appears whole or not at all: filled beside its name, then renamed.
-package final class AtomicFolder {
+package final class AtomicFolder: StagedOutput {
   package let path: String
   /// Where to write the files until `commit()`.
   package let staging: String
@@ -16,6 +16,11 @@ package final class AtomicFolder {
   /// Whether a file of an older folder, by its path in it, may go; nil for none.
   private let isReplaceable: ((String) -> Bool)?
   private var subfolders: [String] = []
+  /// Of `staging`, locked.
+  private let descriptor: Int32
+  /// Where what was there before is, between `appear` and `finish`.
+  private var old: String?
+  private var hasExchanged = false
   private var finished = false
 
   /// - Parameter isReplaceable: whether a file of a folder that is there already may go, by its path in that folder: because a
@@ -26,9 +31,10 @@ package final class AtomicFolder {
     self.path = path
     self.isReplaceable = isReplaceable
     target = try Self.target(path, isReplaceable)
-    staging = UnfinishedOutputs.register(siblingOf: target)
+    Leftover.clear(besides: target)
     // Not `makeFolder`: its error would name the staging folder, which the caller has not heard of.
-    guard mkdir(staging, 0o777) == 0 else { throw creationError(file: path) }
+    guard let made = Leftover.makeFolder(besides: target, permissions: 0o777) else { throw creationError(file: path) }
+    (staging, descriptor) = made
   }
 
   private static func target(_ path: String, _ isReplaceable: ((String) -> Bool)?) throws(StorageError) -> String {
@@ -84,6 +90,7 @@ package final class AtomicFolder {
       try? FileTree.remove(staging)
       UnfinishedOutputs.forget(staging)
     }
+    closeFile(descriptor)
   }
 
   /// A file of the folder, to be written and committed by itself; the sub-folders in its name are made.
@@ -96,7 +103,8 @@ package final class AtomicFolder {
         subfolders.append(folder)
       }
     }
-    return try AtomicFile(FileTree.join(path, name.text), writtenTo: FileTree.join(staging, name.text))
+    return try AtomicFile(
+      FileTree.join(path, name.text), writtenTo: FileTree.join(staging, name.text), isStaged: true)
   }
 
   /// Errors of `body` name the folder as the caller does, who has not heard of the staging folder.
@@ -104,30 +112,65 @@ package final class AtomicFolder {
     do { try body() } catch { throw StorageError(error.code, error.message, file: path) }
   }
 
-  /// Puts the folder in place. An older one of that name is set aside first and removed last.
-  package func commit() throws(StorageError) {
+  package func settle() throws(StorageError) {
     try named { () throws(StorageError) in
       for folder in subfolders.reversed() { try FileTree.sync(folder: folder) }
       try FileTree.sync(folder: staging)
     }
-    var aside: String?
-    if FileTree.kind(of: target) != nil, try !FileTree.names(in: target).isEmpty {
-      // Again: something may have appeared while this was being written.
-      try Self.check(target, path, isReplaceable)
-      let old = UnfinishedOutputs.register(siblingOf: target)
-      // Not ours to delete on an interrupt: it is the user's until the new folder is in place.
-      UnfinishedOutputs.forget(old)
-      guard rename(target, old) == 0 else { throw systemError("set aside", file: path) }
-      aside = old
+  }
+
+  /// Puts the folder in place. An older one of that name changes places with it, and is removed last.
+  package func appear(keepingOld _: Bool) throws(StorageError) {
+    guard FileTree.kind(of: target) != nil, try !FileTree.names(in: target).isEmpty else {
+      // An empty folder is replaced.
+      return try rename(staging, target, "rename into place")
     }
-    guard rename(staging, target) == 0 else {
-      let error = systemError("rename into place", file: path)
-      if let aside { _ = rename(aside, target) }
-      throw error
+    // Again: something may have appeared while this was being written.
+    try Self.check(target, path, isReplaceable)
+    switch AtomicRename.exchanging(staging, target) {
+    case .done:
+      (old, hasExchanged) = (staging, true)
+    case .failed: throw systemError("rename into place", file: path)
+    case .unavailable:
+      // Whoever is killed between the two leaves no folder of the name, and the next run brings the old one back. Not ours to
+      // delete on an interrupt: it is the user's until the new folder is in place.
+      let aside = Leftover.name(besides: target, isOld: true)
+      try rename(target, aside, "set aside")
+      do throws(StorageError) { try rename(staging, target, "rename into place") } catch {
+        try? rename(aside, target, "bring back")
+        throw error
+      }
+      old = aside
     }
+  }
+
+  private func rename(_ from: String, _ to: String, _ action: String) throws(StorageError) {
+    #if canImport(Darwin)
+      let result = retrying { Darwin.rename(from, to) }
+    #elseif canImport(Glibc)
+      let result = retrying { Glibc.rename(from, to) }
+    #else
+      let result = retrying { Musl.rename(from, to) }
+    #endif
+    guard result == 0 else { throw systemError(action, file: path) }
+  }
+
+  package func withdraw() {
+    if hasExchanged {
+      _ = AtomicRename.exchanging(staging, target)
+    } else {
+      try? rename(target, staging, "withdraw")
+      if let old { try? rename(old, target, "bring back") }
+    }
+    (old, hasExchanged) = (nil, false)
+  }
+
+  package func finish() {
     finished = true
+    CommitNotes.appeared(path)
+    CommitNotes.afterwards(path) { () throws(StorageError) in try FileTree.sync(folder: FileTree.parent(target)) }
+    // What is not removed is what a killed run leaves, too: the next one removes it.
+    if let old { try? FileTree.remove(old) }
     UnfinishedOutputs.forget(staging)
-    if let aside { try FileTree.remove(aside) }
-    try FileTree.sync(folder: FileTree.parent(target))
   }
 }

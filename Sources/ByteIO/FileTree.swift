@@ -158,10 +158,10 @@ package enum FileTree {
 
   /// Makes a rename in `folder` survive a power cut.
   static func sync(folder: String) throws(StorageError) {
-    let descriptor = open(folder, O_RDONLY | O_CLOEXEC)
+    let descriptor = openFile(folder, O_RDONLY)
     guard descriptor >= 0 else { throw systemError("open", file: folder) }
-    defer { close(descriptor) }
+    defer { closeFile(descriptor) }
     // Some file systems cannot sync a folder and say EINVAL; there is nothing better to do there.
-    guard fsync(descriptor) == 0 || errno == EINVAL else { throw systemError("sync", file: folder) }
+    guard syncFile(descriptor) == 0 || errno == EINVAL else { throw systemError("sync", file: folder) }
   }
 }

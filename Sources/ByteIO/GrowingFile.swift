@@ -53,12 +53,12 @@ package final class GrowingFile: PositionalReader {
   }
 
   package func read(at offset: UInt64, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
-    try readAll(into: destination, from: descriptor, at: offset, path)
+    try readAll(into: destination, from: descriptor, at: offset, path, orThrow: .truncated)
   }
 
   /// Drops everything from `end` on.
   package func truncate(at newEnd: UInt64) throws(StorageError) {
-    guard ftruncate(descriptor, off_t(newEnd)) == 0 else { throw systemError("truncate", file: path) }
+    guard retrying({ ftruncate(descriptor, off_t(newEnd)) }) == 0 else { throw systemError("truncate", file: path) }
     end.withLock { $0 = newEnd }
   }
 
@@ -66,9 +66,10 @@ package final class GrowingFile: PositionalReader {
   ///
   /// - Parameter replacing: whether a file of that name may be replaced.
   package func move(to target: String, replacing: Bool) throws(StorageError) {
-    guard fsync(descriptor) == 0 else { throw systemError("sync", file: path) }
+    guard syncFile(descriptor) == 0 else { throw systemError("sync", file: path) }
     try AtomicFile.move(path, to: target, target, replacing: replacing)
-    try FileTree.sync(folder: FileTree.parent(target))
+    CommitNotes.appeared(target)
+    CommitNotes.afterwards(target) { () throws(StorageError) in try FileTree.sync(folder: FileTree.parent(target)) }
   }
 
   /// Removes the file; it can be read as long as the object lives.

@@ -25,36 +25,45 @@ struct LockedFile: ~Copyable {
   /// - Throws: `inputOutput` when another process holds the lock; `notFound`; `invalidArgument` for anything but a regular
   ///   file.
   init(_ path: String, creating: Bool = false) throws(StorageError) {
+    var attempts = Self.attempts
     while true {
-      let flags = O_RDWR | O_CLOEXEC | O_NONBLOCK | (creating ? O_CREAT : 0)
-      let descriptor = open(path, flags, 0o666)
+      let descriptor = openFile(path, O_RDWR | O_NONBLOCK | (creating ? O_CREAT : 0))
       guard descriptor >= 0 else {
         throw creating ? creationError(file: path) : systemError("open for writing", file: path)
       }
-      var status = stat()
-      guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-        close(descriptor)
-        throw StorageError(.invalidArgument, "is not a regular file", file: path)
-      }
-      guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-        // Some network disks have no locks.
-        let error =
-          errno == EWOULDBLOCK
-          ? StorageError(.inputOutput, "another process is working on it", file: path) : systemError("lock", file: path)
-        close(descriptor)
+      do throws(StorageError) {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw systemError("examine", file: path) }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+          throw StorageError(.invalidArgument, "is not a regular file", file: path)
+        }
+        while retrying({ flock(descriptor, LOCK_EX | LOCK_NB) }) != 0 {
+          // Some network disks have no locks.
+          guard errno == EWOULDBLOCK else { throw systemError("lock", file: path) }
+          attempts -= 1
+          guard attempts > 0 else {
+            throw StorageError(.inputOutput, "another process is working on it", file: path)
+          }
+          TMPackByteIO.pause(milliseconds: Self.pause)
+        }
+        // The one before may have changed, moved or replaced it between `open` and `flock`.
+        if fstat(descriptor, &status) == 0, FileTree.leads(path, to: status) {
+          self.descriptor = descriptor
+          self.status = status
+          return
+        }
+      } catch {
+        closeFile(descriptor)
         throw error
       }
-      // The one before may have changed, moved or replaced it between `open` and `flock`.
-      if fstat(descriptor, &status) == 0, FileTree.leads(path, to: status) {
-        self.descriptor = descriptor
-        self.status = status
-        return
-      }
-      close(descriptor)
+      closeFile(descriptor)
     }
   }
 
-  deinit { close(descriptor) }
+  /// A reader that finds a writer's traces holds the lock for an instant, to learn whether there is one.
+  private static let (attempts, pause) = (20, 5)
+
+  deinit { closeFile(descriptor) }
 
   /// Throws `inputOutput` unless it still has the name `path`, which not everybody who replaces files asks a lock for.
   func checkName(_ path: String) throws(StorageError) {

@@ -13,6 +13,7 @@ extension PositionalReader {
   package func withBytes<Result>(
     at offset: UInt64, count: Int, _ body: (UnsafeRawBufferPointer) throws(StorageError) -> Result
   ) throws(StorageError) -> Result {
+    try Resources.checkMemory(count)
     let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 64)
     defer { copy.deallocate() }
     try read(at: offset, into: copy)

@@ -35,16 +35,16 @@ package final class ReadableFile: Sendable {
   /// - Throws: `notFound` or `inputOutput`; `invalidArgument` for anything that is not a regular file.
   package init(_ path: String, mode: InputMode = .automatic) throws(StorageError) {
     // O_NONBLOCK: opening a named pipe must not wait for a writer; it means nothing to a regular file.
-    descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    descriptor = openFile(path, O_RDONLY | O_NONBLOCK)
     guard descriptor >= 0 else { throw systemError("open", file: path) }
     var status = stat()
     guard fstat(descriptor, &status) == 0 else {
       let error = systemError("examine", file: path)
-      close(descriptor)
+      closeFile(descriptor)
       throw error
     }
     guard status.st_mode & S_IFMT == S_IFREG else {
-      close(descriptor)
+      closeFile(descriptor)
       throw StorageError(.invalidArgument, "is not a regular file", file: path)
     }
     self.path = path
@@ -58,10 +58,12 @@ package final class ReadableFile: Sendable {
     let start = mmap(nil, count, PROT_READ, MAP_PRIVATE, descriptor, 0)
     guard let start, start != MAP_FAILED else {
       let error = systemError("map", file: path)
-      close(descriptor)
+      closeFile(descriptor)
       throw error
     }
-    mapping = UnsafeRawBufferPointer(start: start, count: count)
+    let bytes = UnsafeRawBufferPointer(start: start, count: count)
+    mapping = bytes
+    MappedInputs.add(bytes, path)
   }
 
   /// A part of `file`, as if it were a file: its first byte is byte 0.
@@ -109,8 +111,23 @@ package final class ReadableFile: Sendable {
 
   deinit {
     guard whole == nil, descriptor >= 0 else { return }
-    if let mapping { munmap(UnsafeMutableRawPointer(mutating: mapping.baseAddress), mapping.count) }
-    close(descriptor)
+    if let mapping {
+      MappedInputs.remove(mapping)
+      munmap(UnsafeMutableRawPointer(mutating: mapping.baseAddress), mapping.count)
+    }
+    closeFile(descriptor)
+  }
+
+  /// Opens the file anew under a lock that excludes writers, and gives that up again at once.
+  ///
+  /// - Parameter body: what has to be read meanwhile: little, since a writer that comes now must wait.
+  package static func atRest<Result>(
+    _ path: String, mode: InputMode, _ body: (ReadableFile) throws(StorageError) -> Result
+  ) throws(StorageError) -> (isBeingWritten: Bool, result: Result?) {
+    let file = try ReadableFile(path, mode: mode)
+    guard retrying({ flock(file.descriptor, LOCK_SH | LOCK_NB) }) == 0 else { return (errno == EWOULDBLOCK, nil) }
+    defer { _ = retrying { flock(file.descriptor, LOCK_UN) } }
+    return (false, try body(ReadableFile(path, mode: mode)))
   }
 
   package var isMapped: Bool { mapping != nil }
@@ -151,6 +168,7 @@ package final class ReadableFile: Sendable {
       let start = Int(offset)
       return try body(UnsafeRawBufferPointer(rebasing: mapping[start..<start + count]))
     }
+    try Resources.checkMemory(count)
     let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 64)
     defer { copy.deallocate() }
     try read(at: offset, into: copy)
@@ -186,7 +204,7 @@ package final class ReadableFile: Sendable {
   }
 }
 
-private func isOnNetwork(_ descriptor: Int32) -> Bool {
+func isOnNetwork(_ descriptor: Int32) -> Bool {
   #if os(Linux)
     var status = statfs()
     guard fstatfs(descriptor, &status) == 0 else { return false }

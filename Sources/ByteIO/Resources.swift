@@ -13,6 +13,33 @@ package enum Resources {
     UInt64(max(0, sysconf(Int32(_SC_PHYS_PAGES)))) * UInt64(getpagesize())
   }
 
+  /// Throws `outOfMemory` where the system would refuse so many bytes in one piece: because of a limit (`ulimit -v`), or as more
+  /// than it has. Small pieces are not asked for.
+  @inlinable
+  package static func checkMemory(_ byteCount: Int) throws(StorageError) {
+    if byteCount >= 64 << 20 { try probe(byteCount) }
+  }
+
+  @usableFromInline
+  static func probe(_ byteCount: Int) throws(StorageError) {
+    if let memory = malloc(byteCount) { return free(memory) }
+    let megabytes = (byteCount + 999_999) / 1_000_000
+    var limit = ""
+    var own = rlimit()
+    #if canImport(Glibc)
+      let kind = __rlimit_resource_t(RLIMIT_AS.rawValue)
+    #else
+      let kind = RLIMIT_AS
+    #endif
+    if getrlimit(kind, &own) == 0, own.rlim_cur < 1 << 60 {
+      limit = ", and ulimit -v allows \(own.rlim_cur / 1_000_000) MB for all of it"
+    }
+    throw StorageError(
+      .outOfMemory,
+      "needs \(megabytes) MB of memory in one piece, which the system refuses: it has \(memoryBytes / 1_000_000) MB\(limit)"
+    )
+  }
+
   /// What an ordinary user may still write to the file system of `path`.
   package static func freeDiskBytes(at path: String) throws(StorageError) -> UInt64 {
     var status = statvfs()

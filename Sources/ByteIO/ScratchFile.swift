@@ -18,15 +18,15 @@ package final class ScratchFile: PositionalReader {
 
   /// - Parameter path: a file on the disk to use; the space is taken beside it.
   package init(besides path: String) throws(StorageError) {
-    let temporary = UnfinishedOutputs.register(siblingOf: path)
-    defer { UnfinishedOutputs.forget(temporary) }
-    descriptor = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
     self.path = path
-    guard descriptor >= 0 else { throw systemError("make a scratch file beside", file: path) }
-    unlink(temporary)
+    let made = Leftover.make(besides: path) { openFile($0, O_RDWR | O_CREAT | O_EXCL, 0o600) }
+    guard let made else { throw systemError("make a scratch file beside", file: path) }
+    descriptor = made.descriptor
+    unlink(made.path)
+    UnfinishedOutputs.forget(made.path)
   }
 
-  deinit { close(descriptor) }
+  deinit { closeFile(descriptor) }
 
   /// Stores bytes; returns where.
   package func append(_ bytes: UnsafeRawBufferPointer) throws(StorageError) -> UInt64 {

@@ -15,6 +15,7 @@ public struct StorageError: Error, Sendable, Hashable {
     case truncated = "truncated"
     case malformed = "malformed"
     case digestMismatch = "digest-mismatch"
+    case signatureMismatch = "signature-mismatch"
     case unknownFormat = "unknown-format"
     // The file is sound; this build cannot read it.
     case unsupportedVersion = "unsupported-version"
@@ -23,15 +24,16 @@ public struct StorageError: Error, Sendable, Hashable {
     case notFound = "not-found"
     case inputOutput = "input-output"
     case cancelled = "cancelled"
+    case outOfMemory = "out-of-memory"
     // A declared size is above a named limit.
     case limitExceeded = "limit-exceeded"
 
     public var family: Family {
       switch self {
       case .invalidArgument, .unknownName, .outputExists, .baseMismatch, .nonFinite, .shapeMismatch: .usage
-      case .truncated, .malformed, .digestMismatch, .unknownFormat: .format
+      case .truncated, .malformed, .digestMismatch, .signatureMismatch, .unknownFormat: .format
       case .unsupportedVersion, .unsupportedFeature: .unsupported
-      case .notFound, .inputOutput, .cancelled: .inputOutput
+      case .notFound, .inputOutput, .cancelled, .outOfMemory: .inputOutput
       case .limitExceeded: .limits
       }
     }

@@ -16,23 +16,17 @@ package enum UnfinishedOutputs {
     var tails: [Int32: UInt64] = [:]
   }
   private static let state = Mutex(State())
-
-  /// A name beside `path` that no other writer uses, registered until `forget`.
-  static func register(siblingOf path: String) -> String {
-    // Random, not the process's number: on a shared disk the writers are on several machines, and in containers every
-    // one of them is process 1.
-    let unique = String(UInt64.random(in: 0...UInt64.max), radix: 36)
-    // Systems allow a name 255 bytes, and a name that is allowed must have its sibling.
-    var name = FileTree.lastComponent(path)
-    while name.utf8.count > 255 - 20 { name.removeLast() }
-    let temporary = FileTree.join(FileTree.parent(path), ".\(name).\(unique).tmp")
-    register(temporary)
-    return temporary
-  }
+  /// Held where outputs get their names.
+  private static let gate = Mutex(())
 
   static func register(_ path: String) { state.withLock { _ = $0.paths.insert(path) } }
 
   static func forget(_ path: String) { state.withLock { _ = $0.paths.remove(path) } }
+
+  /// Whether a path leads into a folder that is unfinished.
+  static func holds(_ path: String) -> Bool {
+    state.withLock { state in state.paths.contains { path.utf8.starts(with: FileTree.join($0, "").utf8) } }
+  }
 
   /// Runs `write`, which may lengthen an open file, and whose work an interrupt cuts off at `end`: it comes before all of
   /// it or after all of it.
@@ -53,16 +47,23 @@ package enum UnfinishedOutputs {
     }
   }
 
+  /// Runs `finish`, which an interrupt comes before or after.
+  static func uninterrupted(_ finish: () throws(StorageError) -> Void) throws(StorageError) {
+    try gate.withLock { _ throws(StorageError) in try finish() }
+  }
+
   /// Undoes every unfinished output and ends the process. Whoever would begin, lengthen or finish one waits for that end.
   ///
   /// For SIGINT or SIGTERM, on a thread of its own: not for a signal handler.
   ///
   /// - Parameter exit: must run no code of working threads.
   package static func undoAll(_ exit: () -> Never) -> Never {
-    state.withLock { state in
-      for path in state.paths { try? FileTree.remove(path) }
-      for (descriptor, end) in state.tails { _ = ftruncate(descriptor, off_t(end)) }
-      exit()
+    gate.withLock { _ in
+      state.withLock { state in
+        for path in state.paths { try? FileTree.remove(path) }
+        for (descriptor, end) in state.tails { _ = retrying { ftruncate(descriptor, off_t(end)) } }
+        exit()
+      }
     }
   }
 }

@@ -45,24 +45,44 @@ package final class UpdatableFile: ByteSink {
 
   /// Returns when all that was written is on the disk.
   package func sync() throws(StorageError) {
-    guard fsync(file.descriptor) == 0 else { throw systemError("sync", file: path) }
+    guard syncFile(file.descriptor) == 0 else { throw systemError("sync", file: path) }
   }
 
   /// Cuts the file at `end`.
   package func truncate(at end: UInt64) throws(StorageError) {
-    guard ftruncate(file.descriptor, off_t(end)) == 0 else { throw systemError("truncate", file: path) }
+    guard retrying({ ftruncate(file.descriptor, off_t(end)) }) == 0 else { throw systemError("truncate", file: path) }
   }
 
-  /// Writes over live bytes, which may now need what was appended.
-  /// - Throws: `inputOutput` also when the file has been replaced meanwhile.
+  /// Writes over bytes that nothing needs any more, in front of the live ones' end, and so makes what was appended live.
+  /// Afterwards nothing fails any more: what cannot be synced is noted.
+  ///
+  /// - Throws: `inputOutput` also when the file has been replaced meanwhile. The file is then what it was.
   package func switchOver(_ bytes: [UInt8], at offset: UInt64) throws(StorageError) {
     precondition(offset + UInt64(bytes.count) <= end, "switches over in live bytes")
     try file.checkName(path)
-    hasSwitched = true
+    let before = try [UInt8](count: bytes.count) { buffer throws(StorageError) in
+      try readAll(into: buffer, from: file.descriptor, at: offset, path)
+    }
     try UnfinishedOutputs.keeping(file.descriptor) { () throws(StorageError) in
-      try bytes.withBytes { raw throws(StorageError) in
-        try writeAll(raw, to: file.descriptor, at: offset, path: path)
+      hasSwitched = true
+      do throws(StorageError) {
+        try bytes.withBytes { raw throws(StorageError) in
+          try writeAll(raw, to: file.descriptor, at: offset, path: path)
+        }
+      } catch {
+        // A part of it may be there. Only with what was there before does nothing need what was appended.
+        hasSwitched = !restore(before, at: offset)
+        throw error
       }
     }
+    CommitNotes.appeared(path)
+    CommitNotes.afterwards(path) { () throws(StorageError) in try sync() }
+  }
+
+  private func restore(_ bytes: [UInt8], at offset: UInt64) -> Bool {
+    let restored: ()? = try? bytes.withBytes { raw throws(StorageError) in
+      try writeAll(raw, to: file.descriptor, at: offset, path: path)
+    }
+    return restored != nil && syncFile(file.descriptor) == 0
   }
 }

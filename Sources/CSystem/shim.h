@@ -1,5 +1,12 @@
 // What Swift's own C library modules leave out.
+#include <signal.h>
+
+/// The address that a SIGBUS or SIGSEGV is about.
+static inline void *tmpack_fault_address(void *signal_info) { return ((siginfo_t *)signal_info)->si_addr; }
+
 #ifdef __linux__
+#include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -20,6 +27,16 @@ static inline long tmpack_begin_sync(int file, int64_t offset, int64_t count) {
 #ifdef SYS_sync_file_range
   return syscall(SYS_sync_file_range, file, offset, count, 2u);
 #else
+  return -1;
+#endif
+}
+
+/// renameat2, which glibc declares for _GNU_SOURCE only.
+static inline int tmpack_rename(const char *from, const char *to, unsigned flags) {
+#ifdef SYS_renameat2
+  return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags);
+#else
+  errno = ENOSYS;
   return -1;
 #endif
 }

@@ -26,9 +26,13 @@ package struct Checkpoint: Sendable {
   /// Files of the folder that are left out, with the reason, so that nobody misses them silently.
   package let skippedFiles: [SkippedFile]
 
+  /// Its files as they were when it was opened.
+  package let stamps: [FileStamp]
+
+  /// - Parameter stamps: of the files that another object of the same checkpoint has; nil to look at them now.
   package init(
     path: String, layout: Layout, source: any TensorSource, weightFiles: [String], carriedFiles: [CarriedFile],
-    skippedFiles: [SkippedFile]
+    skippedFiles: [SkippedFile], stamps: [FileStamp]? = nil
   ) {
     self.path = path
     self.layout = layout
@@ -36,13 +40,18 @@ package struct Checkpoint: Sendable {
     self.weightFiles = weightFiles
     self.carriedFiles = carriedFiles
     self.skippedFiles = skippedFiles
+    // One that has gone already cannot be read either.
+    self.stamps = stamps ?? (weightFiles + carriedFiles.map(\.path)).compactMap { try? FileStamp(of: $0) }
   }
+
+  /// Throws `inputOutput` when one of its files has changed since it was opened: what was made of it may be of both states.
+  package func checkUnchanged() throws(StorageError) { try stamps.check() }
 
   /// The same with other tensors.
   package func replacing(_ source: any TensorSource) -> Checkpoint {
     Checkpoint(
       path: path, layout: layout, source: source, weightFiles: weightFiles, carriedFiles: carriedFiles,
-      skippedFiles: skippedFiles)
+      skippedFiles: skippedFiles, stamps: stamps)
   }
 
   /// Opens a file or a folder. What it is depends on its content, never on its name.

@@ -195,8 +195,16 @@ package final class JobJournal: Sendable {
     try file.move(to: path, replacing: replacing)
   }
 
+  /// Bytes of its file.
+  package var bytes: UInt64 { file?.size ?? 0 }
+
   /// Removes a journal that is no longer needed.
   package func remove() throws(StorageError) { try file?.remove() }
+
+  /// Removes it when the output is there: if that fails, it stays.
+  package func removeAfterwards() {
+    do throws(StorageError) { try remove() } catch { CommitNotes.add(error) }
+  }
 
   /// Removes a journal that holds nothing: of work that was refused.
   package func removeIfEmpty() {

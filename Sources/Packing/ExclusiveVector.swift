@@ -13,7 +13,15 @@ package struct ExclusiveVector: ~Copyable {
   ///   - own, base: tensors of the same float dtype and shape.
   package init(of own: UnsafeRawBufferPointer, against base: TensorBytes, _ format: FloatFormat) throws(StorageError) {
     let count = own.count / format.byteWidth
-    let storage = UnsafeMutableBufferPointer<Float>.allocate(capacity: count)
+    let storage: UnsafeMutableBufferPointer<Float>
+    do throws(StorageError) {
+      try Resources.checkMemory(4 * count)
+      storage = .allocate(capacity: count)
+    } catch {
+      // What is thrown away must be whole.
+      self.storage = UnsafeMutableBufferPointer(start: nil, count: 0)
+      throw error
+    }
     self.storage = storage
     try base.withBytes { format.subtract($0, from: own, into: storage) }
   }

@@ -57,11 +57,12 @@ package struct Packer: Sendable {
   /// - Parameters:
   ///   - base: may be nil when the shared model is given.
   ///   - experts: at least one, of different names.
+  ///   - others: outputs that appear together with the archive, or not at all, such as a shared model that it is bound to.
   /// - Throws: `nonFinite` for a NaN or infinity in a tensor to be approximated; `shapeMismatch` for an expert of another
   ///   architecture; `invalidArgument`; what the readers and the writer throw. Nothing is left at `path` then.
   package func pack(
     base: Checkpoint?, experts: [ExpertInput], to path: String, replacing: Bool = false,
-    progress: @escaping (WorkProgress) -> Void = { _ in }
+    with others: [any StagedOutput] = [], progress: @escaping (WorkProgress) -> Void = { _ in }
   ) throws(StorageError) -> PackSummary {
     let inputs = try checkedInputs(base, experts)
     let (shared, experts) = (inputs.shared, inputs.experts)
@@ -78,7 +79,9 @@ package struct Packer: Sendable {
     meter.stage = "merging the shared model"
     let overflows = try writeShared(shared, experts, digests, to: writer, &meter)
     let notes = try writeExperts(experts, digests, to: writer, shared: shared.source, path, &meter)
-    return try finish(writer, experts: experts, changes: changes, notes: notes, overflows: overflows)
+    return try finish(
+      writer, experts: experts, of: inputs.checkpoints, with: others, changes: changes, notes: notes,
+      overflows: overflows)
   }
 
   /// Adds experts to an archive, in place. The shared model and the other experts stay as they are.
@@ -114,7 +117,7 @@ package struct Packer: Sendable {
       total: try checkpoints.weightBytes() + expertBytes * expertPasses, report: progress)
     let digests = try digest(checkpoints, &meter)
     let notes = try writeExperts(experts, digests, to: writer, shared: archive.givenSharedModel, archive.path, &meter)
-    return try finish(writer, experts: experts, changes: changes, notes: notes)
+    return try finish(writer, experts: experts, of: checkpoints, changes: changes, notes: notes)
   }
 
   /// How often all tensors of the experts are gone through: to find a rate they are analysed first, for TALL masks added up.
@@ -170,13 +173,16 @@ package struct Packer: Sendable {
   }
 
   private func finish(
-    _ writer: ArchiveWriter, experts: [ExpertInput], changes: [ModelChange], notes: [PackSummary.Note],
-    overflows: Int = 0
+    _ writer: ArchiveWriter, experts: [ExpertInput], of inputs: [Checkpoint], with others: [any StagedOutput] = [],
+    changes: [ModelChange], notes: [PackSummary.Note], overflows: Int = 0
   ) throws(StorageError) -> PackSummary {
+    // All that can fail comes first: when the archive is there, the work has succeeded.
     let shared = writer.sharedSection?.manifest.tensors.map(\.info) ?? []
-    let root = try writer.commit()
+    let inputBytes = try experts.map(\.checkpoint).weightBytes()
+    for input in inputs { try input.checkUnchanged() }
+    let root = try writer.commit(with: others)
     return PackSummary(
-      archiveBytes: writer.position, inputBytes: try experts.map(\.checkpoint).weightBytes(), rootDigest: root,
+      archiveBytes: writer.position, inputBytes: inputBytes, rootDigest: root,
       experts: writer.experts, unmatched: shared.unmatched(in: experts), changes: changes, notes: notes,
       overflows: overflows,
       reusedJobs: journal?.counts.reused)

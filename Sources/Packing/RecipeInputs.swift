@@ -73,7 +73,7 @@ extension Checkpoint {
   fileprivate func converted(to format: ConversionFormat) throws(StorageError) -> Checkpoint {
     Checkpoint(
       path: path, layout: layout, source: try ConvertedSource(source, to: format), weightFiles: weightFiles,
-      carriedFiles: carriedFiles, skippedFiles: skippedFiles)
+      carriedFiles: carriedFiles, skippedFiles: skippedFiles, stamps: stamps)
   }
 
   fileprivate func content(of name: String) throws(StorageError) -> [UInt8]? {

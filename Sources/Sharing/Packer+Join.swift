@@ -124,7 +124,7 @@ extension Packer {
     packer.journal = journal
     do {
       let summary = try packer.pack(base: base, experts: experts, to: path, replacing: replacing, progress: progress)
-      try journal.remove()
+      journal.removeAfterwards()
       return summary
     } catch {
       journal.removeIfEmpty()

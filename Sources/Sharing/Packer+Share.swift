@@ -76,9 +76,10 @@ extension Packer {
       if let record { try journal.append(record) } else { reused += 1 }
       meter.advance(bytes[index])
     }
+    for input in inputs.checkpoints { try input.checkUnchanged() }
     try journal.finish(as: path, replacing: replacing || leftover == .damaged)
     return ShareSummary(
-      share: share, path: path, bytes: try ReadableFile(path, mode: .read).size, jobs: jobs.count, reusedJobs: reused,
+      share: share, path: path, bytes: journal.bytes, jobs: jobs.count, reusedJobs: reused,
       unmatched: unmatched)
   }
 

@@ -15,7 +15,7 @@ package struct TaskListFile: Sendable {
   ///   list that was edited.
   package init(_ path: String) throws(StorageError) {
     self.path = path
-    let file = try ReadableFile(path, mode: .read)
+    let file = try ReadableFile.ofText(path, atMost: Int(Limits.taskListBytes), "the size of a task list")
     (arguments, plan, packing) = try located(file: path) { () throws(StorageError) in
       try Limits.check(file.size, atMost: Limits.taskListBytes, "the size of a task list")
       return try file.withBytes(at: 0, count: Int(file.size)) { raw throws(StorageError) in try Self.parsed(raw) }

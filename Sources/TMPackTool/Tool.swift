@@ -2,6 +2,14 @@ import ArgumentParser
 import TMPackByteIO
 import TMPackReading
 
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
 @main
 struct Tool: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -12,12 +20,14 @@ struct Tool: ParsableCommand {
         tmpack pack --base base/ --expert math=m/ --expert code=c/ -o zoo.tmpack
         tmpack unpack zoo.tmpack --weights math=0.7,code=0.3 -o mix/
 
-      Exit codes: 0 ok, 1 usage, 2 corrupt or malformed, 3 unsupported, 4 input/output, 5 limit exceeded, 129, 130 and 143 \
-      interrupted. After 4 and above 128 the same command may succeed later; after the others it will not.
+      Exit codes: 0 ok, 1 usage, 2 corrupt, malformed or not signed, 3 unsupported, 4 input/output, 5 limit exceeded, 6 the \
+      output is written, and something failed afterwards, 129, 130 and 143 interrupted. After 4 and above 128 the same \
+      command may succeed later; after the others it will not.
       """,
     version: TMPackVersion.tool,
     subcommands: [
-      Pack.self, Plan.self, Run.self, Join.self, Unpack.self, Inspect.self, Verify.self, RepairCommand.self,
+      Pack.self, Plan.self, Run.self, Join.self, Unpack.self, Inspect.self, Verify.self, Digest.self, Sign.self,
+      RepairCommand.self,
       Compare.self, Convert.self,
       Merge.self, Export.self, Add.self, Remove.self, Strip.self, RouterCommand.self, Route.self, Doctor.self,
     ])
@@ -29,12 +39,19 @@ struct Tool: ParsableCommand {
     Interrupts.install()
     let arguments = Array(CommandLine.arguments.dropFirst())
     let wantsJSON = arguments.contains("--json")
+    MappedInputs.endProcessOnFault { error in
+      Console.report(error, asJSON: wantsJSON)
+      _exit(error.code.family.exitCode)
+    }
     do {
       var command = try parseAsRoot(arguments)
       try command.run()
     } catch let error as StorageError {
-      Console.report(error, asJSON: wantsJSON)
-      Console.exit(error.code.family.exitCode)
+      guard let output = CommitNotes.output else {
+        Console.report(error, asJSON: wantsJSON)
+        Console.exit(error.code.family.exitCode)
+      }
+      CommitNotes.add(StorageError(error.code, "was written, but then: \(error)", file: output))
     } catch let code as ExitCode {
       // The command has said already what is wrong.
       Console.exit(code.rawValue)
@@ -51,6 +68,8 @@ struct Tool: ParsableCommand {
       }
       Console.exit(StorageError.Family.usage.exitCode)
     }
-    Console.exit(0)
+    let notes = CommitNotes.take()
+    for note in notes { Console.report(note, asJSON: wantsJSON, exit: Console.doneButCode) }
+    Console.exit(notes.isEmpty ? 0 : Console.doneButCode)
   }
 }

@@ -17,14 +17,28 @@ public final class TensorBytes: @unchecked Sendable {
   private let owner: AnyObject?
 
   /// Allocates `count` bytes and has `fill` set every one of them.
-  public init<Failure: Error>(
-    count: Int, filledBy fill: (UnsafeMutableRawBufferPointer) throws(Failure) -> Void
+  public convenience init(count: Int, filledBy fill: (UnsafeMutableRawBufferPointer) -> Void) {
+    self.init(allocating: count, filledBy: fill)
+  }
+
+  private init<Failure: Error>(
+    allocating count: Int, filledBy fill: (UnsafeMutableRawBufferPointer) throws(Failure) -> Void
   ) throws(Failure) {
     let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 64)
     storage = UnsafeRawBufferPointer(memory)
     owner = nil
     // `self` is complete: when this throws, `deinit` frees the memory.
     try fill(memory)
+  }
+
+  /// The same where memory may be refused.
+  ///
+  /// - Throws: `outOfMemory`; what `fill` throws.
+  public convenience init(
+    count: Int, filledBy fill: (UnsafeMutableRawBufferPointer) throws(StorageError) -> Void
+  ) throws(StorageError) {
+    try Resources.checkMemory(count)
+    try self.init(allocating: count, filledBy: fill)
   }
 
   /// A view of `bytes`, which must stay valid and unchanged as long as `owner` lives.

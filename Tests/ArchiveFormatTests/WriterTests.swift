@@ -39,9 +39,9 @@ private final class FailingOutput: ArchiveOutput {
     try whole.write(bytes)
   }
 
-  func finish(slot: [UInt8], at offset: UInt64) throws(StorageError) {
+  func finish(slot: [UInt8], at offset: UInt64, with others: [any StagedOutput]) throws(StorageError) {
     try count()
-    try whole.finish(slot: slot, at: offset)
+    try whole.finish(slot: slot, at: offset, with: others)
   }
 }
 

@@ -52,7 +52,7 @@ import Testing
     try put([1, 2, 3, 4], at: folder("f"))
     let file = try ReadableFile(folder("f"), mode: .read)
     #expect(truncate(folder("f"), 2) == 0)
-    #expect(code { _ = try file.bytes(at: 0, count: 4) } == .truncated)
+    #expect(code { _ = try file.bytes(at: 0, count: 4) } == .inputOutput)
   }
 }
 

@@ -54,7 +54,8 @@ import Testing
 
   @Test func aFailingFillFreesTheMemoryOnce() {
     for _ in 0..<100 {
-      #expect(code { _ = try TensorBytes(count: 4096) { _ in throw StorageError(.inputOutput, "no") } } == .inputOutput)
+      let failure = StorageError(.inputOutput, "no")
+      #expect(code { _ = try TensorBytes(count: 4096) { _ throws(StorageError) in throw failure } } == .inputOutput)
     }
   }
 }

@@ -80,6 +80,7 @@ package struct CheckpointDestination: Sendable {
   /// - Parameters:
   ///   - carriedFiles: none for a single file.
   ///   - progress: bytes of tensors written, and of all tensors; called after each tensor, or part of a large one, on this thread.
+  ///   - inputs: what the tensors come from: if one of them has changed meanwhile, nothing is written.
   /// - Returns: bytes of all files with tensors.
   /// - Throws: `outputExists`; `unsupportedFeature` for a tensor that the format cannot hold; `invalidArgument` for
   ///   carried files beside a single file, `malformed` for two of one name; what `source` throws; `inputOutput`.
@@ -88,9 +89,22 @@ package struct CheckpointDestination: Sendable {
   ///   to be written.
   @discardableResult
   package func write(
-    _ source: some TensorSource, carriedFiles: [CarriedContent] = [], threads: Int = availableCores(),
-    progress: (_ bytesWritten: UInt64, _ total: UInt64) -> Void = { _, _ in }
+    _ source: some TensorSource, carriedFiles: [CarriedContent] = [], inputs: [Checkpoint] = [],
+    threads: Int = availableCores(), progress: (_ bytesWritten: UInt64, _ total: UInt64) -> Void = { _, _ in }
   ) throws(StorageError) -> UInt64 {
+    let staged = try stage(source, carriedFiles: carriedFiles, threads: threads, progress: progress)
+    for input in inputs { try input.checkUnchanged() }
+    try staged.output.commit()
+    return staged.bytes
+  }
+
+  /// `write`, up to the point where the output would appear: for one that appears together with others.
+  ///
+  /// - Parameter keepingName: whether a single file can be read under its own name meanwhile, in another folder.
+  package func stage(
+    _ source: some TensorSource, carriedFiles: [CarriedContent] = [], keepingName: Bool = false,
+    threads: Int = availableCores(), progress: (_ bytesWritten: UInt64, _ total: UInt64) -> Void = { _, _ in }
+  ) throws(StorageError) -> StagedCheckpoint {
     let plans = try located(file: path) { () throws(StorageError) in
       let parts = layout == .file ? [.whole(source)] : try FolderPart.parts(of: source, beside: carriedFiles)
       return try parts.map { part throws(StorageError) in
@@ -109,23 +123,25 @@ package struct CheckpointDestination: Sendable {
         progress(written, total)
       }
       fileBytes += file.position
-      try file.commit()
     }
     switch layout {
     case .file:
-      try put(plans[0].shards[0], of: plans[0], in: AtomicFile(path, replacing: replacing))
+      let file = try AtomicFile(path, replacing: replacing, keepingName: keepingName)
+      try put(plans[0].shards[0], of: plans[0], in: file)
+      return StagedCheckpoint(output: file, readablePath: file.readablePath, bytes: fileBytes, folder: nil)
     case .folder:
       let folder = try AtomicFolder(path, replacing: replacing ? replaceable(by: names) : nil)
       // The small files first: if one of them cannot be had, that is known before the long part.
       for file in otherFiles { try add(file, to: folder) }
       for plan in plans {
         for shard in plan.shards {
-          try put(shard, of: plan, in: folder.makeFile(CarriedFileName(plan.part.folder + shard.fileName)))
+          let file = try folder.makeFile(CarriedFileName(plan.part.folder + shard.fileName))
+          try put(shard, of: plan, in: file)
+          try file.commit()
         }
       }
-      try folder.commit()
+      return StagedCheckpoint(output: folder, readablePath: folder.staging, bytes: fileBytes, folder: folder)
     }
-    return fileBytes
   }
 
   /// What a folder may lose to this one: files of the same names, all weights of the model that it is, and companions.
@@ -155,4 +171,15 @@ package struct CheckpointDestination: Sendable {
     try file.write(content.bytes())
     try file.commit()
   }
+}
+
+/// A checkpoint that is written and has not appeared yet.
+package struct StagedCheckpoint {
+  package let output: any StagedOutput
+  /// Where it can be read until it appears.
+  package let readablePath: String
+  /// Bytes of all files with tensors.
+  package let bytes: UInt64
+  /// nil for a single file.
+  package let folder: AtomicFolder?
 }

@@ -61,7 +61,7 @@ extension MergeRecipe {
   ///   do not; `limitExceeded`; what the system says.
   package init(path: String) throws(StorageError) {
     self = try located(file: path) { () throws(StorageError) in
-      let file = try ReadableFile(path)
+      let file = try ReadableFile.ofText(path, atMost: Limits.yamlBytes, "the size of a recipe")
       try Limits.check(file.size, atMost: Limits.yamlBytes, "the size of a recipe")
       return try MergeRecipe(parsing: file.bytes(at: 0, count: Int(file.size)))
     }

@@ -27,7 +27,8 @@ extension Checkpoint {
       return Checkpoint(
         path: base.path, layout: base.layout, source: adapted.source,
         weightFiles: base.weightFiles + adapted.weightFiles,
-        carriedFiles: files.sorted { $0.name < $1.name }, skippedFiles: base.skippedFiles)
+        carriedFiles: files.sorted { $0.name < $1.name }, skippedFiles: base.skippedFiles,
+        stamps: base.stamps + adapted.stamps)
     }
     let path = try HubCache.path(of: text)
     guard LoRAAdapter.isAdapter(path) else { return try open(path, mode: mode) }

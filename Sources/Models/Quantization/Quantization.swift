@@ -109,7 +109,7 @@ extension Checkpoint {
     }
     return Checkpoint(
       path: path, layout: layout, source: try DequantizedSource(source, quantization), weightFiles: weightFiles,
-      carriedFiles: files, skippedFiles: skippedFiles)
+      carriedFiles: files, skippedFiles: skippedFiles, stamps: stamps)
   }
 
   private func lastPart(of name: String) -> String {

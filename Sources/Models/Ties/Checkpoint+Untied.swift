@@ -27,6 +27,7 @@ extension Checkpoint {
     return Checkpoint(
       path: path, layout: layout,
       source: isThere ? source : try AliasedSource(source, aliases: [ties.head: embedding]), weightFiles: weightFiles,
-      carriedFiles: carriedFiles.map { $0.name == configuration.name ? changed : $0 }, skippedFiles: skippedFiles)
+      carriedFiles: carriedFiles.map { $0.name == configuration.name ? changed : $0 }, skippedFiles: skippedFiles,
+      stamps: stamps)
   }
 }

@@ -81,17 +81,19 @@ package struct MixReceipt: Sendable, Equatable {
 
   /// Reads a receipt. See `init(parsing:)`.
   package init(contentsOf path: String) throws(StorageError) {
-    let file = try ReadableFile(path)
+    let file = try ReadableFile.ofText(path, atMost: Int(Limits.receiptBytes), "the size of a receipt")
     try Limits.check(file.size, atMost: Limits.receiptBytes, "the size of a receipt")
     self = try located(file: path) { () throws(StorageError) in
       try MixReceipt(parsing: file.bytes(at: 0, count: Int(file.size)))
     }
   }
 
-  /// Writes it, indented.
+  /// As it is written: indented.
+  package var text: [UInt8] { Array((json.prettyText + "\n").utf8) }
+
   package func write(to path: String, replacing: Bool = false) throws(StorageError) {
     let file = try AtomicFile(path, replacing: replacing)
-    try file.write(Array((json.prettyText + "\n").utf8))
+    try file.write(text)
     try file.commit()
   }
 

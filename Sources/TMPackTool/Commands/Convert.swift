@@ -134,7 +134,7 @@ struct Convert: ParsableCommand {
     let changes = ConfigurationChanges(dtype: dtype?.dtype)
     let files = destination.layout == .folder ? changes.applied(to: checkpoint.carriedFiles.map(\.content)) : []
     let bytes = try reporting.withProgress { show in
-      try destination.write(source, carriedFiles: files, threads: work.pipeline.threads) {
+      try destination.write(source, carriedFiles: files, inputs: [checkpoint], threads: work.pipeline.threads) {
         show(WorkProgress(stage: "converting", done: $0, total: $1))
       }
     }

@@ -61,22 +61,27 @@ struct Export: ParsableCommand {
         try FileTree.check(output, replacesNoneOf: [archive.path] + [detached.sharedFrom].compactMap { $0 })
       }
       let folder = try AdapterExport.folder(paths.output.path, replacing: paths.force)
-      if let sharedOut = paths.sharedOut { try writeShared(of: archive, to: sharedOut.path, show) }
-      return try export.write(to: folder, threads: work.pipeline.threads) {
+      var outputs: [any StagedOutput] = [folder]
+      if let sharedOut = paths.sharedOut { outputs.append(try stageShared(of: archive, to: sharedOut.path, show)) }
+      let report = try export.fill(folder, threads: work.pipeline.threads) {
         show(WorkProgress(stage: "exporting", done: $0, total: $1))
       }
+      try commitTogether(outputs)
+      return report
     }
     ExportReport(path: paths.output.path, sharedPath: paths.sharedOut?.path, export: export, report: report)
       .print(reporting)
   }
 
-  private func writeShared(of archive: Archive, to path: String, _ show: (WorkProgress) -> Void) throws {
+  private func stageShared(
+    of archive: Archive, to path: String, _ show: (WorkProgress) -> Void
+  ) throws -> any StagedOutput {
     let shared = try Reconstructor(archive, memoryLimit: 0).mix(.shared)
     let destination = try CheckpointDestination(path, replacing: paths.force)
-    try destination.write(
+    return try destination.stage(
       shared, carriedFiles: destination.layout == .folder ? shared.files.map(\.content) : [],
       threads: work.pipeline.threads
-    ) { show(WorkProgress(stage: "writing the shared model", done: $0, total: $1)) }
+    ) { show(WorkProgress(stage: "writing the shared model", done: $0, total: $1)) }.output
   }
 }
 

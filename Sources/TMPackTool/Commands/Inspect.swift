@@ -1,22 +1,25 @@
 import ArgumentParser
 import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackCheckpoints
 import TMPackJSON
 import TMPackReading
 
 struct Inspect: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "inspect",
-    abstract: "List what an archive holds.",
+    abstract: "List what an archive, or a checkpoint, holds.",
     discussion: """
       Examples:
         tmpack inspect zoo.tmpack
         tmpack inspect zoo.tmpack --tensors --expert math
         tmpack inspect zoo.tmpack --json --tensors
+        tmpack inspect model/ --tensors
 
       An error is the relative error of the difference from the shared model, ‖v − decoded‖ ÷ ‖v‖.
       """)
 
-  @Argument(help: ArgumentHelp("The archive.", valueName: "archive"))
+  @Argument(help: ArgumentHelp("The archive, or a checkpoint.", valueName: "archive"))
   var archive: String
 
   @Flag(help: "List every tensor.")
@@ -29,6 +32,15 @@ struct Inspect: ParsableCommand {
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
   func run() throws {
+    if try !ArchivePath.isArchive(archive), let model = try? Checkpoint.open(archive, mode: reading.io) {
+      guard expert == nil else {
+        throw StorageError(.invalidArgument, "is a checkpoint, and has no experts", file: archive)
+      }
+      let inspection = ModelInspection(checkpoint: model, listsTensors: tensors)
+      if reporting.json { return Console.result(inspection.json) }
+      for text in inspection.texts { Console.result(text) }
+      return
+    }
     let opened = try Archive.opened(archive, reading.io)
     let positions = try expert.map { [try opened.file.expertIndex(named: $0)] } ?? Array(opened.experts.indices)
     let content = ArchiveInspection(opened, positions: positions, listsTensors: tensors || expert != nil)

@@ -122,6 +122,8 @@ struct Merge: ParsableCommand {
   private struct Inputs {
     let base: Checkpoint
     let sources: MergeSources
+    /// All that is read.
+    let checkpoints: [Checkpoint]
     let method: ([MergeSettings.Name: String]) throws(StorageError) -> any MergingMethod
     let dtype: ConversionFormat?
     let notes: [String]
@@ -178,7 +180,7 @@ struct Merge: ParsableCommand {
       (expert.notesOfRows + expert.checkpoint.notes).map { "\(expert.name): \($0)" }
     }
     return Inputs(
-      base: origin, sources: sources, method: method, dtype: dtype,
+      base: origin, sources: sources, checkpoints: [origin] + experts.map(\.checkpoint), method: method, dtype: dtype,
       notes: questions + notes + origin.notes + sources.notes + ofExperts)
   }
 
@@ -197,7 +199,8 @@ struct Merge: ParsableCommand {
     let files = ConfigurationChanges(dtype: inputs.dtype?.dtype).applied(to: inputs.base.carriedFiles.map(\.content))
     source = try destination.format.described(source, by: files)
     try destination.write(
-      source, carriedFiles: destination.layout == .folder ? files : [], threads: work.pipeline.threads
+      source, carriedFiles: destination.layout == .folder ? files : [],
+      inputs: inputs.checkpoints, threads: work.pipeline.threads
     ) { progress(WorkProgress(stage: "merging", done: $0, total: $1)) }
     return (source, merged.overflowCount)
   }

@@ -55,13 +55,14 @@ struct Pack: ParsableCommand {
     // Refused now, if it is to be refused, and not after the shared model.
     if shared.sharedOut != nil { try archive.output.checkFile(replacing: archive.force) }
     let (summary, overflows) = try reporting.withProgress { show in
-      let (model, overflows) = try shared.sharedModel(
+      let (model, written, overflows) = try shared.sharedModel(
         base: base, experts: inputs, force: archive.force, work: work, progress: show)
       let packer = try options.packer(model)
       let summary =
         archive.resume
         ? try packer.resume(base: base, experts: inputs, to: output, replacing: archive.force, progress: show)
-        : try packer.pack(base: base, experts: inputs, to: output, replacing: archive.force, progress: show)
+        : try packer.pack(
+          base: base, experts: inputs, to: output, replacing: archive.force, with: written, progress: show)
       return (summary, overflows + summary.overflows)
     }
     PackReport(

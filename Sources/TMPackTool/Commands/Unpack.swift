@@ -96,16 +96,28 @@ struct Unpack: ParsableCommand {
     source = try destination.format.described(source, by: model.files)
     let changes = ConfigurationChanges(dtype: dtype?.dtype)
     let files = destination.layout == .folder ? changes.applied(to: model.files) : []
-    let bytes = try reporting.withProgress { show in
-      try destination.write(source, carriedFiles: files, threads: work.pipeline.threads) {
+    let staged = try reporting.withProgress { show in
+      try destination.stage(source, carriedFiles: files, threads: work.pipeline.threads) {
         show(WorkProgress(stage: "unpacking", done: $0, total: $1))
       }
     }
+    let bytes = staged.bytes
+    var outputs = [staged.output]
     if let receipt, let digested {
-      try MixReceipt(
+      let text = try MixReceipt(
         of: opened, weights, isExact: exact, dtype: dtype, patterns: tensors, routed: routed, output: digested
-      ).write(to: receipt.path, replacing: force)
+      ).text
+      if let folder = staged.folder, receipt.isIn(output) {
+        let file = try folder.makeFile(CarriedFileName(FileTree.lastComponent(receipt.path)))
+        try file.write(text)
+        try file.commit()
+      } else {
+        let file = try AtomicFile(receipt.path, replacing: force)
+        try file.write(text)
+        outputs.append(file)
+      }
     }
+    try commitTogether(outputs)
     var notes = model.source is DecodedMix ? model.source.notes : []
     notes += destination.notes(on: source)
     let overflows = model.overflows()

@@ -8,18 +8,20 @@ import TMPackReading
 struct Verify: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "verify",
-    abstract: "Check an archive, and what it says of its sources.",
+    abstract: "Check an archive, what it says of its sources, and who has signed it; or a checkpoint.",
     discussion: """
       Examples:
         tmpack verify zoo.tmpack
         tmpack verify zoo.tmpack --deep
         tmpack verify zoo.tmpack --source math=math/ --source code=code.safetensors
         tmpack verify zoo.tmpack --receipt mix.json --embedding inputs.npy
+        tmpack verify zoo.tmpack --signer team.pub --min-generation 3
+        tmpack verify model/ --against model.digests.json --finite
 
       Exit code 2 when anything is wrong; the experts that are still usable are named.
       """)
 
-  @Argument(help: ArgumentHelp("The archive.", valueName: "archive"))
+  @Argument(help: ArgumentHelp("The archive, or a checkpoint.", valueName: "archive"))
   var archive: String
 
   @Flag(help: "Check structure and the digests of header, index and sections only.")
@@ -41,6 +43,15 @@ struct Verify: ParsableCommand {
       "With --receipt: the embeddings that were routed, to compute the weights again.", valueName: "path"))
   var embedding: String?
 
+  @OptionGroup(title: "Trust") var trust: TrustOptions
+
+  @Option(
+    help: ArgumentHelp("Compare a checkpoint with the digests that tmpack digest has written.", valueName: "path"))
+  var against: String?
+
+  @Flag(help: "Of a checkpoint: also look for NaNs, infinities and tensors of zeros.")
+  var finite = false
+
   @OptionGroup var adapterBase: AdapterBaseOptions
   @OptionGroup var detached: DetachedOptions
   @OptionGroup(title: "Work") var work: WorkOptions
@@ -52,8 +63,18 @@ struct Verify: ParsableCommand {
   }
 
   func run() throws {
+    if try against != nil || finite || trust.isGiven && !ArchivePath.isArchive(archive) {
+      let model = ModelVerification(
+        path: archive, against: against, isFinite: finite, trust: trust, work: work, reporting: reporting)
+      if try !model.run() { throw ExitCode(StorageError.Family.format.exitCode) }
+      return
+    }
     // What is in the file besides is among the faults.
     let opened = try detached.complete(Archive(archive, mode: work.io), work.io, isRequired: receipt != nil)
+    try trust.check(opened)
+    if opened.file.slots.isBeingWritten {
+      Console.talk("note: another process is changing it; this is generation \(opened.file.slot.generation)")
+    }
     let read = try receipt.map { try MixReceipt(contentsOf: $0) }
     let inputs = try embedding.map { try Embeddings(contentsOf: $0, mode: work.io) }
     let archives = OpenArchives(work.io, detached, [opened])
@@ -98,10 +119,12 @@ struct Verify: ParsableCommand {
     if report.isSound {
       let proved = source.isEmpty ? "" : "; proved against the sources of \(source.map(\.name).joined(separator: ", "))"
       let receipt = self.receipt.map { "; \($0) is proved\(embedding == nil ? "" : ", weights too")" } ?? ""
+      let signed = trust.isGiven ? "; signed by \(trust.signer.joined(separator: ", "))" : ""
       let unseen = opened.isDetached && detached.sharedFrom == nil ? "; the detached shared model was not given" : ""
       let count = counted(opened.experts.count, "expert")
       Console.result(
-        "\(archive): sound (\(level.rawValue)), \(count), root \(opened.rootDigest)\(unseen)\(proved)\(receipt)")
+        "\(archive): sound (\(level.rawValue)), \(count), root \(opened.rootDigest)\(signed)\(unseen)\(proved)\(receipt)"
+      )
     } else {
       let usable = report.usableExperts.isEmpty ? "none" : report.usableExperts.joined(separator: ", ")
       let more = unlisted > 0 ? " and \(unlisted) that are not listed" : ""

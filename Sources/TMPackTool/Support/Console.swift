@@ -32,9 +32,13 @@ enum Console {
   /// Without a line feed: for a line that is drawn again.
   static func draw(_ text: String) { write(text, to: STDERR_FILENO) }
 
-  static func report(_ error: StorageError, asJSON: Bool) {
+  /// Of a run whose output is there, though something failed afterwards.
+  static let doneButCode: Int32 = 6
+
+  /// - Parameter exit: what the process will end with; nil for the error's own code.
+  static func report(_ error: StorageError, asJSON: Bool, exit: Int32? = nil) {
     if asJSON {
-      write(JSONValue.object(["error": error.json]).compactText.printableJSON + "\n", to: STDERR_FILENO)
+      write(JSONValue.object(["error": error.json(exit: exit)]).compactText.printableJSON + "\n", to: STDERR_FILENO)
     } else {
       talk("tmpack: \(error)")
     }
@@ -66,7 +70,12 @@ enum Console {
       guard count > 0 else {
         // A result that could not be written must not look like success. Whoever has closed a pipe knows it.
         guard descriptor == STDOUT_FILENO else { return }
-        if errno != EPIPE { talk("tmpack: standard output: cannot write: \(String(cString: strerror(errno)))") }
+        let reason = errno == EPIPE ? nil : "standard output: cannot write: \(String(cString: strerror(errno)))"
+        if let output = CommitNotes.output {
+          talk("tmpack: \(output): was written, but \(reason ?? "nobody reads the result")")
+          exit(doneButCode)
+        }
+        if let reason { talk("tmpack: \(reason)") }
         exit(StorageError.Family.inputOutput.exitCode)
       }
       bytes = bytes.dropFirst(count)
@@ -76,9 +85,12 @@ enum Console {
 
 extension StorageError {
   /// For machines: `code` is stable, `exit` the process's exit code; what is unknown is left out.
-  var json: JSONValue {
+  var json: JSONValue { json() }
+
+  /// - Parameter exit: nil for the code's own.
+  func json(exit: Int32? = nil) -> JSONValue {
     var object = members
-    object["exit"] = JSONValue(code.family.exitCode)
+    object["exit"] = JSONValue(exit ?? code.family.exitCode)
     return .object(object)
   }
 }

@@ -1,4 +1,3 @@
-import Dispatch
 import TMPackByteIO
 
 #if canImport(Darwin)
@@ -11,30 +10,68 @@ import TMPackByteIO
 
 /// Makes Ctrl-C, `kill` and a closed terminal leave no partial output behind.
 enum Interrupts {
-  nonisolated(unsafe) private static var sources: [any DispatchSourceSignal] = []
+  /// Signals that were not blocked before `install`: what a program that is run has to begin with.
+  nonisolated(unsafe) private(set) static var originalMask = sigset_t()
 
   /// Call once, before anything is written.
   static func install() {
     // A closed pipe and a limit on the size of files are errors of `write`, so that temporary files are removed on them, too.
     signal(SIGPIPE, SIG_IGN)
     signal(SIGXFSZ, SIG_IGN)
+    var awaited = sigset_t()
+    sigemptyset(&awaited)
     for number in [SIGINT, SIGTERM, SIGHUP] {
-      // The signal comes to the source's thread, where files may be removed; the default action must not come first.
       var previous = sigaction()
       sigaction(number, nil, &previous)
-      signal(number, SIG_IGN)
       // As `nohup` wants it.
       if number == SIGHUP, isIgnored(previous) { continue }
-      let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-      source.setEventHandler {
-        UnfinishedOutputs.undoAll {
-          Console.talk("tmpack: interrupted")
-          // Not `exit`: its handlers must not run beside working threads.
-          _exit(128 + number)
-        }
-      }
-      source.resume()
-      sources.append(source)
+      signal(number, SIG_DFL)
+      sigaddset(&awaited, number)
+    }
+    // A thread of its own waits for them, where files may be removed. It needs no descriptors, as sources of signals do. All
+    // threads that there will be have the mask of this one.
+    pthread_sigmask(SIG_BLOCK, &awaited, &originalMask)
+    let signals = awaited
+    let waiter = Waiter { wait(for: signals) }
+    if !waiter.start() { pthread_sigmask(SIG_SETMASK, &originalMask, nil) }
+  }
+
+  private static func wait(for signals: sigset_t) -> Never {
+    var signals = signals
+    var number: Int32 = 0
+    while sigwait(&signals, &number) != 0 {}
+    UnfinishedOutputs.undoAll {
+      Console.talk("tmpack: interrupted")
+      // Not `exit`: its handlers must not run beside working threads.
+      _exit(128 + number)
+    }
+  }
+
+  private final class Waiter {
+    let body: () -> Never
+
+    init(_ body: @escaping () -> Never) { self.body = body }
+
+    /// Whether there is a thread that runs `body`.
+    func start() -> Bool {
+      #if canImport(Darwin)
+        var thread: pthread_t?
+      #else
+        var thread = pthread_t()
+      #endif
+      let own = Unmanaged.passRetained(self)
+      let result = pthread_create(
+        &thread, nil,
+        { raw in
+          #if canImport(Darwin)
+            let own = raw
+          #else
+            let own = raw!
+          #endif
+          Unmanaged<Waiter>.fromOpaque(own).takeRetainedValue().body()
+        }, own.toOpaque())
+      if result != 0 { own.release() }
+      return result == 0
     }
   }
 

@@ -81,8 +81,19 @@ struct ScoreCommand {
     let words = ["sh", "-c", line]
     var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
     defer { for argument in arguments { free(argument) } }
+    #if canImport(Darwin)
+      var attributes: posix_spawnattr_t?
+    #else
+      var attributes = posix_spawnattr_t()
+    #endif
+    posix_spawnattr_init(&attributes)
+    defer { posix_spawnattr_destroy(&attributes) }
+    // Ctrl-C is for it, too.
+    var mask = Interrupts.originalMask
+    posix_spawnattr_setsigmask(&attributes, &mask)
+    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
     var process = pid_t()
-    let result = posix_spawn(&process, "/bin/sh", &actions, nil, &arguments, environ)
+    let result = posix_spawn(&process, "/bin/sh", &actions, &attributes, &arguments, environ)
     guard result == 0 else {
       throw StorageError(.inputOutput, "cannot run a shell: \(String(cString: strerror(result)))")
     }

@@ -150,21 +150,23 @@ struct SharedModelOptions: ParsableArguments {
       ?? .merged(method(for: [base].compactMap { $0 } + experts.map(\.checkpoint)))
   }
 
-  /// - Returns: also how many numbers of a model that was written are too large for their dtype.
+  /// - Returns: also what was written and has to appear with the archive, and how many numbers of it are too large for their
+  ///   dtype.
   func sharedModel(
     base: Checkpoint?, experts: [ExpertInput], force: Bool, work: WorkOptions, progress: (WorkProgress) -> Void
-  ) throws -> (model: Packer.SharedModel, overflows: Int) {
-    guard let sharedOut else { return (try plannedModel(base: base, experts: experts, work), 0) }
+  ) throws -> (model: Packer.SharedModel, written: [any StagedOutput], overflows: Int) {
+    guard let sharedOut else { return (try plannedModel(base: base, experts: experts, work), [], 0) }
     let method = try method(for: [])
     guard let base else { preconditionFailure("validated") }
     let source = CountedMerge(
       try SharedModelSource(MergeSources(base: base, experts: experts), method: method, pipeline: work.pipeline))
     try FileTree.check(sharedOut.path, replacesNoneOf: [base.path] + experts.flatMap(\.paths))
     let destination = try CheckpointDestination(sharedOut.path, replacing: force)
-    try destination.write(
-      source, carriedFiles: destination.layout == .folder ? base.carriedFiles.map(\.content) : [],
+    let staged = try destination.stage(
+      source, carriedFiles: destination.layout == .folder ? base.carriedFiles.map(\.content) : [], keepingName: true,
       threads: work.pipeline.threads
     ) { progress(WorkProgress(stage: "writing the shared model", done: $0, total: $1)) }
-    return (.given(try Checkpoint.open(sharedOut.path, mode: work.io), record: method.record), source.overflowCount)
+    let model = try Checkpoint.open(staged.readablePath, mode: work.io)
+    return (.given(model, record: method.record), [staged.output], source.overflowCount)
   }
 }

@@ -1,0 +1,57 @@
+import TMPackDigests
+import Testing
+
+@Suite struct Ed25519Tests {
+  private func bytes(_ text: String) -> [UInt8] {
+    let digits = Array(text.utf8).map { $0 <= UInt8(ascii: "9") ? $0 - UInt8(ascii: "0") : $0 - UInt8(ascii: "a") + 10 }
+    return stride(from: 0, to: digits.count, by: 2).map { digits[$0] << 4 | digits[$0 + 1] }
+  }
+
+  /// RFC 8032, section 7.1, tests 1 to 3: seed, public key, message, signature.
+  @Test(arguments: [
+    [
+      "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
+      "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a", "",
+      "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b",
+    ],
+    [
+      "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
+      "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c", "72",
+      "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00",
+    ],
+    [
+      "c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7",
+      "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025", "af82",
+      "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a",
+    ],
+  ])
+  func signsAsTheStandardSays(_ test: [String]) throws {
+    let key = try #require(Ed25519.PrivateKey(seed: bytes(test[0])))
+    #expect(key.publicKey.bytes == bytes(test[1]))
+    let message = bytes(test[2])
+    let signature = try #require(key.sign(message))
+    #expect(signature == bytes(test[3]))
+    #expect(key.publicKey.verifies(signature, of: message))
+    #expect(!key.publicKey.verifies(signature, of: message + [0]))
+    for place in signature.indices {
+      var other = signature
+      other[place] ^= 1
+      #expect(!key.publicKey.verifies(other, of: message))
+    }
+    #expect(!key.publicKey.verifies([], of: message))
+  }
+
+  @Test func keysHave32Bytes() {
+    #expect(Ed25519.PrivateKey(seed: [1]) == nil)
+    #expect(Ed25519.PublicKey(bytes: [UInt8](repeating: 0, count: 33)) == nil)
+  }
+
+  @Test func base64IsOneTextForEachBytes() {
+    for count in 0..<64 {
+      let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 89 &+ count) }
+      #expect(Base64.bytes(Base64.text(bytes).utf8) == bytes)
+    }
+    #expect(Base64.text(Array("fooba".utf8)) == "Zm9vYmE=")
+    for text in ["Zm9vYmF=", "Zm9vYmE", "Zm9v=mE=", "Zg===", "Zm 9", "===="] { #expect(Base64.bytes(text.utf8) == nil) }
+  }
+}
