@@ -6,11 +6,11 @@ package struct VerificationFindings: Sendable {
   package static let listLimit = 10_000
 
   /// The first ones, in the order in which they were found.
-  public private(set) var faults: [StorageError] = []
+  package private(set) var faults: [StorageError] = []
   /// How many more there are.
-  public private(set) var unlistedCount = 0
+  package private(set) var unlistedCount = 0
   /// What all of them cost, unlisted ones too.
-  public private(set) var loss = ArchiveLoss.nothing
+  package private(set) var loss = ArchiveLoss.nothing
 
   package init() {}
 

@@ -12,7 +12,7 @@
 package final class AtomicFile: OverwritableSink, StagedOutput {
   /// Where it will appear, in the end.
   package let path: String
-  public private(set) var position: UInt64 = 0
+  package private(set) var position: UInt64 = 0
   /// Where it is renamed to: `path`, or a place in a folder that will be `path`'s.
   private let target: String
   private let temporary: String

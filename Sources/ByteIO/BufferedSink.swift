@@ -3,7 +3,7 @@ package final class BufferedSink: OverwritableSink {
   /// What is so large that copying it costs more than writing it by itself.
   package static let largeBytes = 256 << 10
 
-  public private(set) var position: UInt64
+  package private(set) var position: UInt64
   private let sink: any OverwritableSink
   private var buffer: [UInt8] = []
 

@@ -1,6 +1,6 @@
 /// Appends little-endian values to a growing array.
 package struct ByteWriter: Sendable {
-  public private(set) var bytes: [UInt8] = []
+  package private(set) var bytes: [UInt8] = []
 
   package init(capacity: Int = 0) { bytes.reserveCapacity(capacity) }
 

@@ -2,11 +2,11 @@
 ///
 /// Components are separated by `/`; none is empty, `.` or `..`; there is no backslash (a separator elsewhere) and no
 /// control character (an archive's listing is printed on terminals).
-package struct CarriedFileName: Sendable, Hashable {
-  package let text: String
+public struct CarriedFileName: Sendable, Hashable {
+  public let text: String
 
   /// - Throws: `malformed` when `text` breaks a rule; `limitExceeded` when it is too long or too deep.
-  package init(_ text: String) throws(StorageError) {
+  public init(_ text: String) throws(StorageError) {
     func refusal(_ why: String) -> StorageError {
       StorageError(.malformed, "the file name \(text.debugDescription) \(why)")
     }
@@ -23,14 +23,14 @@ package struct CarriedFileName: Sendable, Hashable {
     try Limits.check(components.count, atMost: Limits.carriedFileDepth, "the number of parts of \"\(text)\"")
   }
 
-  package var components: [Substring] { text.split(separator: "/", omittingEmptySubsequences: false) }
+  public var components: [Substring] { text.split(separator: "/", omittingEmptySubsequences: false) }
 }
 
 extension CarriedFileName: Comparable, CustomStringConvertible {
   /// By UTF-8 bytes.
-  package static func < (left: Self, right: Self) -> Bool {
+  public static func < (left: Self, right: Self) -> Bool {
     left.text.precedesInBytes(right.text)
   }
 
-  package var description: String { text }
+  public var description: String { text }
 }

@@ -9,7 +9,7 @@ import TMPackCSystem
 #endif
 
 /// How the bytes of a file come into memory.
-package enum InputMode: String, Sendable, CaseIterable {
+public enum InputMode: String, Sendable, CaseIterable {
   /// `mmap`, but `read` on network file systems, where page faults are tens of times slower.
   case automatic
   case mmap

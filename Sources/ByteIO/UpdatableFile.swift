@@ -13,7 +13,7 @@
 package final class UpdatableFile: ByteSink {
   package let path: String
   /// The end of what was written: where `write` goes next.
-  public private(set) var position: UInt64
+  package private(set) var position: UInt64
   private let file: LockedFile
   /// The end of what is live.
   private let end: UInt64

@@ -1,12 +1,12 @@
 import TMPackByteIO
 
 /// A file of a model folder that holds no weights and travels with them: `config.json`, a tokenizer, a licence.
-package struct CarriedFile: Sendable, Hashable {
+public struct CarriedFile: Sendable, Hashable {
   /// Its path in the folder.
-  package let name: CarriedFileName
+  public let name: CarriedFileName
   /// Where it is now, or the file that it was made from.
-  package let path: String
-  package let size: UInt64
+  public let path: String
+  public let size: UInt64
   /// What it is to be where it is not as it lies in the folder.
   private let changed: [UInt8]?
 
@@ -15,14 +15,14 @@ package struct CarriedFile: Sendable, Hashable {
   }
 
   /// - Parameter path: of the file that the bytes were made from.
-  package init(name: CarriedFileName, path: String, changedTo bytes: [UInt8]) {
+  public init(name: CarriedFileName, path: String, changedTo bytes: [UInt8]) {
     (self.name, self.path, size, changed) = (name, path, UInt64(bytes.count), bytes)
   }
 }
 
 /// A file of a model folder that stays behind.
-package struct SkippedFile: Sendable, Hashable {
-  package enum Reason: String, Sendable, CaseIterable {
+public struct SkippedFile: Sendable, Hashable {
+  public enum Reason: String, Sendable, CaseIterable {
     case hidden = "its name begins with a dot"
     case weights = "it holds weights that are not the checkpoint's"
     case link = "it is a link"
@@ -34,15 +34,15 @@ package struct SkippedFile: Sendable, Hashable {
   }
 
   /// Its path in the folder.
-  package let name: String
-  package let reason: Reason
+  public let name: String
+  public let reason: Reason
 }
 
 extension Checkpoint {
   /// What of the folder does not go where the checkpoint goes, and why: a sentence each.
   ///
   /// - Parameter withFiles: whether the carried files go along; otherwise only weights are missed.
-  package func skippedNotes(withFiles: Bool = true) -> [String] {
+  public func skippedNotes(withFiles: Bool = true) -> [String] {
     skippedFiles.filter { withFiles || $0.reason == .weights }.map {
       "\(FileTree.join(path, $0.name)) stays behind: \($0.reason.rawValue)"
     }
@@ -50,11 +50,11 @@ extension Checkpoint {
 }
 
 /// What to write for a carried file; its bytes are asked for when their turn comes.
-package struct CarriedContent: Sendable {
-  package let name: CarriedFileName
-  package let bytes: @Sendable () throws(StorageError) -> [UInt8]
+public struct CarriedContent: Sendable {
+  public let name: CarriedFileName
+  public let bytes: @Sendable () throws(StorageError) -> [UInt8]
 
-  package init(_ name: CarriedFileName, bytes: @escaping @Sendable () throws(StorageError) -> [UInt8]) {
+  public init(_ name: CarriedFileName, bytes: @escaping @Sendable () throws(StorageError) -> [UInt8]) {
     self.name = name
     self.bytes = bytes
   }
@@ -62,7 +62,7 @@ package struct CarriedContent: Sendable {
 
 extension CarriedFile {
   /// The file's bytes, read when asked.
-  package var content: CarriedContent {
+  public var content: CarriedContent {
     CarriedContent(name) { [path, size, changed] () throws(StorageError) in
       if let changed { return changed }
       let file = try ReadableFile(path, mode: .read)

@@ -7,24 +7,24 @@ import TMPackTensorKit
 /// let checkpoint = try Checkpoint.open("models/minilm")
 /// print(checkpoint.source.tensors.count, checkpoint.carriedFiles.map(\.name))
 /// ```
-package struct Checkpoint: Sendable {
-  package enum Layout: Sendable, Hashable {
+public struct Checkpoint: Sendable {
+  public enum Layout: Sendable, Hashable {
     case file
     case folder
   }
 
   /// As the caller gave it.
-  package let path: String
-  package let layout: Layout
-  package let source: any TensorSource
+  public let path: String
+  public let layout: Layout
+  public let source: any TensorSource
   /// Paths of the files with tensors, in the order in which a digest of the checkpoint takes them.
-  package let weightFiles: [String]
+  public let weightFiles: [String]
   /// Sorted by name; none beside a single file.
-  package let carriedFiles: [CarriedFile]
+  public let carriedFiles: [CarriedFile]
   /// What was left out of the tensors, or named anew, when they were read.
-  package var notes: [String] { source.notes }
+  public var notes: [String] { source.notes }
   /// Files of the folder that are left out, with the reason, so that nobody misses them silently.
-  package let skippedFiles: [SkippedFile]
+  public let skippedFiles: [SkippedFile]
 
   /// Its files as they were when it was opened.
   package let stamps: [FileStamp]
@@ -45,10 +45,10 @@ package struct Checkpoint: Sendable {
   }
 
   /// Throws `inputOutput` when one of its files has changed since it was opened: what was made of it may be of both states.
-  package func checkUnchanged() throws(StorageError) { try stamps.check() }
+  public func checkUnchanged() throws(StorageError) { try stamps.check() }
 
   /// The same with other tensors.
-  package func replacing(_ source: any TensorSource) -> Checkpoint {
+  public func replacing(_ source: any TensorSource) -> Checkpoint {
     Checkpoint(
       path: path, layout: layout, source: source, weightFiles: weightFiles, carriedFiles: carriedFiles,
       skippedFiles: skippedFiles, stamps: stamps)
@@ -59,7 +59,7 @@ package struct Checkpoint: Sendable {
   /// - Parameter text: a path; or the name of a model that is in Hugging Face's cache, where there is no such path.
   /// - Throws: `notFound`; what `ModelFolder.init` throws; `unknownFormat` or `unsupportedFeature`, saying what the
   ///   file looks like; what the reader of its format throws.
-  package static func open(_ text: String, mode: InputMode = .automatic) throws(StorageError) -> Checkpoint {
+  public static func open(_ text: String, mode: InputMode = .automatic) throws(StorageError) -> Checkpoint {
     let path = try HubCache.path(of: text)
     if FileTree.kind(of: path) == .folder {
       let folder = try ModelFolder(path, mode: mode)

@@ -13,7 +13,7 @@ package struct CRC32: Sendable, Hashable {
     package static let best: Method = available.last!
   }
 
-  public private(set) var value: UInt32 = 0
+  package private(set) var value: UInt32 = 0
 
   package init() {}
 

@@ -5,29 +5,29 @@
 #endif
 
 /// A SHA-256 digest (TMP-1-2).
-package struct ContentDigest: Sendable, Hashable {
-  package static let byteCount = 32
+public struct ContentDigest: Sendable, Hashable {
+  public static let byteCount = 32
 
   /// 32 bytes.
-  package let bytes: [UInt8]
+  public let bytes: [UInt8]
 
   /// - Precondition: there are 32 bytes.
-  package init(bytes: some Collection<UInt8>) {
+  public init(bytes: some Collection<UInt8>) {
     precondition(bytes.count == Self.byteCount, "a SHA-256 digest has 32 bytes")
     self.bytes = [UInt8](bytes)
   }
 
   /// The digest of some bytes.
-  package init(of bytes: UnsafeRawBufferPointer) {
+  public init(of bytes: UnsafeRawBufferPointer) {
     var hash = RunningDigest()
     hash.update(bytes)
     self = hash.finish()
   }
 
-  package init(of bytes: [UInt8]) { self = bytes.withUnsafeBytes { ContentDigest(of: $0) } }
+  public init(of bytes: [UInt8]) { self = bytes.withUnsafeBytes { ContentDigest(of: $0) } }
 
   /// Parses 64 lowercase hexadecimal digits; nil for anything else.
-  package init?(hexadecimal text: String) {
+  public init?(hexadecimal text: String) {
     let digits = Array(text.utf8)
     guard digits.count == 2 * Self.byteCount else { return nil }
     var bytes: [UInt8] = []
@@ -39,7 +39,7 @@ package struct ContentDigest: Sendable, Hashable {
     self.bytes = bytes
   }
 
-  package var hexadecimal: String {
+  public var hexadecimal: String {
     var digits: [UInt8] = []
     digits.reserveCapacity(2 * Self.byteCount)
     for byte in bytes {
@@ -63,29 +63,29 @@ package struct ContentDigest: Sendable, Hashable {
 }
 
 extension ContentDigest: CustomStringConvertible {
-  package var description: String { hexadecimal }
+  public var description: String { hexadecimal }
 }
 
 /// A SHA-256 digest of bytes that come in pieces: by the system's library.
-package struct RunningDigest {
+public struct RunningDigest {
   #if canImport(CryptoKit)
     private var hash = SHA256()
 
-    package init() {}
+    public init() {}
 
-    package mutating func update(_ bytes: UnsafeRawBufferPointer) { hash.update(bufferPointer: bytes) }
+    public mutating func update(_ bytes: UnsafeRawBufferPointer) { hash.update(bufferPointer: bytes) }
 
-    package func finish() -> ContentDigest { hash.finalize().withUnsafeBytes { ContentDigest(bytes: $0) } }
+    public func finish() -> ContentDigest { hash.finalize().withUnsafeBytes { ContentDigest(bytes: $0) } }
   #else
     private var state = SHA256_CTX()
 
-    package init() { SHA256_Init(&state) }
+    public init() { SHA256_Init(&state) }
 
-    package mutating func update(_ bytes: UnsafeRawBufferPointer) {
+    public mutating func update(_ bytes: UnsafeRawBufferPointer) {
       SHA256_Update(&state, bytes.baseAddress, bytes.count)
     }
 
-    package func finish() -> ContentDigest {
+    public func finish() -> ContentDigest {
       var ended = state
       return withUnsafeTemporaryAllocation(byteCount: ContentDigest.byteCount, alignment: 1) { digest in
         SHA256_Final(digest.baseAddress!.assumingMemoryBound(to: UInt8.self), &ended)

@@ -15,7 +15,7 @@ package enum JSONValue: Sendable, Equatable {
 
 /// The members of an object: unique names (compared by their bytes), in order.
 package struct JSONObject: Sendable, Equatable {
-  public private(set) var members: [(name: String, value: JSONValue)] = []
+  package private(set) var members: [(name: String, value: JSONValue)] = []
   /// Of all members, once there are more than are looked through quickly.
   private var positions: [ExactString: Int] = [:]
   private static let fewMembers = 8

@@ -8,9 +8,9 @@ import TMPackModels
 import TMPackTensorKit
 
 /// A fine-tuned checkpoint to be packed under a name.
-package struct ExpertInput: Sendable {
-  package let name: String
-  package let checkpoint: Checkpoint
+public struct ExpertInput: Sendable {
+  public let name: String
+  public let checkpoint: Checkpoint
   /// The checkpoint's tensors, if it is an adapter on a base.
   let adapted: AdaptedSource?
   /// By which its tensors have other names than the adapter's, the outermost first.
@@ -18,13 +18,13 @@ package struct ExpertInput: Sendable {
   /// Its tensors with all their rows, where some are cut to those of the shared model.
   private let grown: CommonRows?
   /// What was measured of the expert on data, for the merging methods that ask for it.
-  package let statistics: (any TensorSource)?
+  public let statistics: (any TensorSource)?
 
   /// What its tensors were called before they were seen under a model's names.
   private let ownNames: NameRecord?
 
   /// - Throws: `malformed` for a name that breaks the rules of `ExpertName`.
-  package init(name: String, checkpoint: Checkpoint, statistics: (any TensorSource)? = nil) throws(StorageError) {
+  public init(name: String, checkpoint: Checkpoint, statistics: (any TensorSource)? = nil) throws(StorageError) {
     try self.init(name: name, checkpoint: checkpoint, statistics: statistics, ownNames: nil)
   }
 
@@ -49,7 +49,7 @@ package struct ExpertInput: Sendable {
 
   /// The expert under the names of a model's tensors, where it has others for the same: of another version of a library, of a
   /// wrapper, or with matrices fused that are apart there (`Spec/names.md`). What is not found there keeps its name.
-  package func aligned(
+  public func aligned(
     to tensors: [TensorInfo], architectures: [String] = []
   ) throws(StorageError) -> ExpertInput {
     let source = try checkpoint.source.aligned(
@@ -63,12 +63,12 @@ package struct ExpertInput: Sendable {
   }
 
   /// As `aligned(to:architectures:)`, to another checkpoint.
-  package func aligned(to model: Checkpoint) throws(StorageError) -> ExpertInput {
+  public func aligned(to model: Checkpoint) throws(StorageError) -> ExpertInput {
     try aligned(to: model.source.tensors, architectures: ModelArchitecture(of: model).names)
   }
 
   /// The expert in the dtypes of the model that it is to be compared with: see `MatchedDTypes`.
-  package func matchingDTypes(of tensors: [TensorInfo]) throws(StorageError) -> ExpertInput {
+  public func matchingDTypes(of tensors: [TensorInfo]) throws(StorageError) -> ExpertInput {
     guard let source = try MatchedDTypes(checkpoint.source, as: tensors) else { return self }
     return try ExpertInput(
       name: name, checkpoint: checkpoint.replacing(source), statistics: statistics, ownNames: ownNames)
@@ -78,7 +78,7 @@ package struct ExpertInput: Sendable {
   /// by themselves. See `CommonRows`.
   ///
   /// - Parameter model: has the names and dtypes of the shared model.
-  package func cut(toRowsOf model: any TensorSource) throws(StorageError) -> ExpertInput {
+  public func cut(toRowsOf model: any TensorSource) throws(StorageError) -> ExpertInput {
     guard grown == nil else { return self }
     let source = try located(expert: name) { () throws(StorageError) in
       try CommonRows(of: checkpoint.source, and: model)
@@ -89,10 +89,10 @@ package struct ExpertInput: Sendable {
   }
 
   /// What a person should know where the further rows go nowhere.
-  package var notesOfRows: [String] { grown?.notesOfRows ?? [] }
+  public var notesOfRows: [String] { grown?.notesOfRows ?? [] }
 
   /// A packed tensor with its further rows, if it has any.
-  package func extended(_ packed: PackedTensor, _ info: TensorInfo, level: Int) throws(StorageError) -> PackedTensor {
+  public func extended(_ packed: PackedTensor, _ info: TensorInfo, level: Int) throws(StorageError) -> PackedTensor {
     guard let grown, let whole = grown.whole(info.name) else { return packed }
     return try grown.source.bytes(of: whole).withBytes { packed.extended(to: $0, info, level: level) }
   }
@@ -105,11 +105,11 @@ package struct ExpertInput: Sendable {
   }
 
   /// All that is read of it: what no output must replace.
-  package var paths: [String] { [checkpoint.path] + [statistics].compactMap { $0?.label } }
+  public var paths: [String] { [checkpoint.path] + [statistics].compactMap { $0?.label } }
 
   /// What the expert adds to a shared tensor as a product of few components; nil when it is not known as one, or is added to
   /// another tensor than the shared one.
-  package func product(of info: TensorInfo, against shared: SharedEntry) throws(StorageError) -> LowRankProduct? {
+  public func product(of info: TensorInfo, against shared: SharedEntry) throws(StorageError) -> LowRankProduct? {
     guard let adapted, grown?.whole(info.name) == nil else { return nil }
     var info = info
     for view in views {
@@ -123,7 +123,7 @@ package struct ExpertInput: Sendable {
 }
 
 extension MergeSources {
-  package init(base: Checkpoint, experts: [ExpertInput]) {
+  public init(base: Checkpoint, experts: [ExpertInput]) {
     self.init(
       base: base.source,
       experts: experts.map { Expert(name: $0.name, source: $0.checkpoint.source, statistics: $0.statistics) })

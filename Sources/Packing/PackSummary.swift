@@ -3,10 +3,10 @@ import TMPackDigests
 import TMPackModels
 
 /// What a packing run has made.
-package struct PackSummary: Sendable {
+public struct PackSummary: Sendable {
   /// Something that a user should know about how an expert was stored.
-  package struct Note: Sendable, Hashable {
-    package enum Reason: String, Sendable, CaseIterable {
+  public struct Note: Sendable, Hashable {
+    public enum Reason: String, Sendable, CaseIterable {
       case absentFromBase = "absent from the shared model, stored whole"
       case extraRows = "with more rows than the shared model's, which are kept exactly"
       case otherShape = "of another shape, stored whole"
@@ -14,42 +14,42 @@ package struct PackSummary: Sendable {
       case integer = "not floating-point, stored exactly"
       case absentFromExpert = "of the shared model that the expert lacks"
     }
-    package let expert: String
-    package let reason: Reason
-    package let count: Int
+    public let expert: String
+    public let reason: Reason
+    public let count: Int
     /// The first such tensor.
-    package let example: String
+    public let example: String
   }
 
-  package let archiveBytes: UInt64
+  public let archiveBytes: UInt64
   /// Bytes of the weight files of the experts packed in this run.
-  package let inputBytes: UInt64
-  package let rootDigest: ContentDigest
+  public let inputBytes: UInt64
+  public let rootDigest: ContentDigest
   /// All experts of the archive, in declaration order.
-  package let experts: [ExpertReference]
+  public let experts: [ExpertReference]
   /// Experts of which more than a head has no partner in the shared model, and is stored whole.
-  package let unmatched: [UnmatchedParameters]
+  public let unmatched: [UnmatchedParameters]
   /// How far the experts of this run are from the model that they are said to be made from.
-  package let changes: [ModelChange]
-  package let notes: [Note]
+  public let changes: [ModelChange]
+  public let notes: [Note]
   /// Numbers of the merged shared model that are infinite, though those of the models are not: too large for their dtype.
-  package let overflows: Int
+  public let overflows: Int
   /// Jobs that were not done because their results were there; nil for a packing without a journal.
-  package let reusedJobs: Int?
+  public let reusedJobs: Int?
 
   /// Size of the input checkpoints over that of the archive.
-  package var ratio: Double { Double(inputBytes) / Double(archiveBytes) }
+  public var ratio: Double { Double(inputBytes) / Double(archiveBytes) }
 }
 
 /// Counts why tensors were not packed as factors.
 struct NoteCounter {
   private var counts: [PackSummary.Note.Reason: (count: Int, example: String)] = [:]
 
-  package mutating func add(_ reason: PackSummary.Note.Reason, _ tensor: String) {
+  public mutating func add(_ reason: PackSummary.Note.Reason, _ tensor: String) {
     counts[reason, default: (0, tensor)].count += 1
   }
 
-  package func notes(expert: String) -> [PackSummary.Note] {
+  public func notes(expert: String) -> [PackSummary.Note] {
     PackSummary.Note.Reason.allCases.compactMap { reason in
       counts[reason].map { PackSummary.Note(expert: expert, reason: reason, count: $0.count, example: $0.example) }
     }

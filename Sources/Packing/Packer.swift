@@ -12,7 +12,7 @@ import TMPackTensorKit
 ///
 /// Tensors are packed one a thread and written in order, so the archive's bytes do not depend on the number of threads.
 /// Memory: a few times the largest tensor for each thread, whatever the size of the checkpoints.
-package struct Packer: Sendable {
+public struct Packer: Sendable {
   /// Where the shared model comes from.
   package enum SharedModel: Sendable {
     /// Merged from the base and the experts.

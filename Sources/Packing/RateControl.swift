@@ -2,16 +2,16 @@ import TMPackByteIO
 import TMPackFactors
 
 /// One knob for the size or the error of quantised factors; ranks and steps of all tensors follow from it.
-package struct RateControl: Sendable, Hashable {
+public struct RateControl: Sendable, Hashable {
   /// What is spent the bits on, at a given size.
-  package enum Objective: String, Sendable, CaseIterable {
+  public enum Objective: String, Sendable, CaseIterable {
     /// Components everywhere: keeps the experts' task scores best.
     case balanced
     /// The least error of the exclusive vectors: one step for all components (reverse water-filling).
     case leastError = "least-error"
   }
 
-  package enum Target: Sendable, Hashable {
+  public enum Target: Sendable, Hashable {
     /// A setting as it is: `balanced`, components in every matrix; `leastError`, one over the step.
     case quality(Double)
     /// Stored bytes of each exclusive part.
@@ -23,22 +23,22 @@ package struct RateControl: Sendable, Hashable {
   }
 
   /// Which forms compete for a tensor.
-  package enum Codec: String, Sendable, CaseIterable {
+  public enum Codec: String, Sendable, CaseIterable {
     case lowRank = "low-rank"
     case entrywise
     /// Low rank, and what it leaves entry by entry.
     case layered
 
     /// Those that compete where none is asked for.
-    package static let standard: Set<Codec> = [.lowRank, .entrywise]
+    public static let standard: Set<Codec> = [.lowRank, .entrywise]
   }
 
-  package let target: Target
-  package let objective: Objective
-  package let codecs: Set<Codec>
+  public let target: Target
+  public let objective: Objective
+  public let codecs: Set<Codec>
 
   /// - Throws: `invalidArgument` for a target that is not positive, or an error of 1 or more.
-  package init(
+  public init(
     _ target: Target, objective: Objective = .balanced, codecs: Set<Codec> = Codec.standard
   ) throws(StorageError) {
     switch target {
@@ -55,13 +55,13 @@ package struct RateControl: Sendable, Hashable {
   }
 
   /// The quality, if it was given as such.
-  package var fixedQuality: Double? { if case .quality(let quality) = target { quality } else { nil } }
+  public var fixedQuality: Double? { if case .quality(let quality) = target { quality } else { nil } }
 
-  package func setting(quality: Double) -> RateSetting {
+  public func setting(quality: Double) -> RateSetting {
     RateSetting(objective == .balanced ? .balanced : .leastError, quality: quality)
   }
 
-  package var quantizedCodecs: Set<QuantizedFactor.Codec> {
+  public var quantizedCodecs: Set<QuantizedFactor.Codec> {
     Set(
       codecs.map {
         switch $0 {

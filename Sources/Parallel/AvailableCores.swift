@@ -9,7 +9,7 @@ import TMPackCSystem
 #endif
 
 /// Cores that this process may run on; at least 1. On Linux an affinity mask (taskset, cgroup cpusets) is respected.
-package func availableCores() -> Int {
+public func availableCores() -> Int {
   #if os(Linux)
     let cores = Int(tmpack_affinity_core_count())
     if cores > 0 { return cores }

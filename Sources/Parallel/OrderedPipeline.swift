@@ -8,8 +8,8 @@ import TMPackByteIO
 ///
 /// The output therefore does not depend on the number of threads, and no more results than the window exist at once,
 /// which bounds the memory.
-package struct OrderedPipeline: Sendable {
-  package let threads: Int
+public struct OrderedPipeline: Sendable {
+  public let threads: Int
   private let window: Int
   /// Whether no more jobs are to be begun.
   private var isStopped: (@Sendable () -> Bool)?
@@ -17,20 +17,20 @@ package struct OrderedPipeline: Sendable {
   /// - Parameters:
   ///   - threads: at least 1; more than the machine has cores gains nothing.
   ///   - window: most jobs that are begun and whose results are not consumed; nil for one more than threads.
-  package init(threads: Int, window: Int? = nil) {
+  public init(threads: Int, window: Int? = nil) {
     self.threads = max(1, threads)
     self.window = max(window ?? 0, self.threads + 1)
   }
 
   /// As many threads as the process may use cores.
-  package static var automatic: OrderedPipeline { OrderedPipeline(threads: availableCores()) }
+  public static var automatic: OrderedPipeline { OrderedPipeline(threads: availableCores()) }
 
   /// Calls `produce(i)` for every i in 0 ..< count, on any thread, and `consume(i, result)` in increasing i, here.
   ///
   /// - Parameter isAwaited: false for jobs that only get ready what later ones need, and do it themselves where it is not
   ///   ready: nobody waits for those, their results and errors are dropped, and one thread alone leaves them out.
   /// - Throws: the first error in the order of i; jobs after it are abandoned.
-  package func run<Product: Sendable>(
+  public func run<Product: Sendable>(
     _ count: Int,
     isAwaited: @escaping @Sendable (Int) -> Bool = { _ in true },
     produce: @escaping @Sendable (Int) throws(StorageError) -> Product,
@@ -64,7 +64,7 @@ package struct OrderedPipeline: Sendable {
 
   /// The same, but nothing more is begun once a function that is asked again and again says so: the run ends with
   /// `cancelled`.
-  package func stopping(_ isStopped: @escaping @Sendable () -> Bool) -> OrderedPipeline {
+  public func stopping(_ isStopped: @escaping @Sendable () -> Bool) -> OrderedPipeline {
     var pipeline = self
     pipeline.isStopped = isStopped
     return pipeline

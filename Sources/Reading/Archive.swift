@@ -15,10 +15,10 @@ import TMPackTensorKit
 /// }
 /// try CheckpointDestination("mix.safetensors").write(mix)
 /// ```
-package struct Archive: Sendable {
+public struct Archive: Sendable {
   package let file: ArchiveFile
   /// The shared model of a detached archive, if it was given.
-  package let givenSharedModel: (any TensorSource)?
+  public let givenSharedModel: (any TensorSource)?
 
   /// Opens an archive: reads and checks the header and the index, nothing else.
   ///
@@ -26,7 +26,7 @@ package struct Archive: Sendable {
   ///   - sharedModel: the shared model of a detached archive. It is checked against the archive, tensor by tensor, as it is read.
   /// - Throws: `unknownFormat`, `unsupportedVersion`, `unsupportedFeature`, `truncated`, `malformed`, `digestMismatch`,
   ///   `limitExceeded`, or an I/O error; `baseMismatch`, naming the first differing tensor, for a wrong shared model.
-  package init(_ path: String, mode: InputMode = .automatic, sharedModel: (any TensorSource)? = nil)
+  public init(_ path: String, mode: InputMode = .automatic, sharedModel: (any TensorSource)? = nil)
     throws(StorageError)
   {
     try self.init(ReadableFile(path, mode: mode), sharedModel: sharedModel)
@@ -39,13 +39,13 @@ package struct Archive: Sendable {
     if sharedModel != nil, isDetached { try SharedTensors(of: self).checkInfos() }
   }
 
-  package var path: String { file.path }
+  public var path: String { file.path }
 
   /// Names the whole content.
-  package var rootDigest: ContentDigest { file.rootDigest }
+  public var rootDigest: ContentDigest { file.rootDigest }
 
   /// Bytes of the archive.
-  package var size: UInt64 { file.size }
+  public var size: UInt64 { file.size }
 
   /// The experts in declaration order, as the index lists them.
   package var experts: [ExpertReference] { file.index.experts }
@@ -54,7 +54,7 @@ package struct Archive: Sendable {
   package var method: SharedMethod { file.index.method }
 
   /// Whether the shared model is a checkpoint elsewhere, bound by digest.
-  package var isDetached: Bool { file.index.storage == .detached }
+  public var isDetached: Bool { file.index.storage == .detached }
 
   /// The shared model's tensors, files, metadata and provenance.
   package func sharedManifest() throws(StorageError) -> SharedManifest { try file.sharedSection().manifest }

@@ -1,20 +1,20 @@
 import TMPackByteIO
 
 /// How much of each expert goes into a reconstruction. The numbers are used as they are: never normalised.
-package struct RouterWeights: Sendable, Hashable {
+public struct RouterWeights: Sendable, Hashable {
   /// In the order given; names are unique and weights finite.
-  package let entries: [(name: String, weight: Float)]
+  public let entries: [(name: String, weight: Float)]
 
   /// The shared model alone.
-  package static let shared = RouterWeights(checked: [])
+  public static let shared = RouterWeights(checked: [])
 
   /// One expert, whole.
-  package static func expert(_ name: String) -> RouterWeights { RouterWeights(checked: [(name, 1)]) }
+  public static func expert(_ name: String) -> RouterWeights { RouterWeights(checked: [(name, 1)]) }
 
   private init(checked entries: [(name: String, weight: Float)]) { self.entries = entries }
 
   /// - Throws: `invalidArgument` for a name given twice, or a weight that is not finite.
-  package init(_ entries: [(name: String, weight: Float)]) throws(StorageError) {
+  public init(_ entries: [(name: String, weight: Float)]) throws(StorageError) {
     var seen: Set<ExactString> = []
     for (name, weight) in entries {
       guard seen.insert(ExactString(name)).inserted else {
@@ -28,7 +28,7 @@ package struct RouterWeights: Sendable, Hashable {
   }
 
   /// Parses `math=0.7,code=0.3`.
-  package init(parsing text: String) throws(StorageError) {
+  public init(parsing text: String) throws(StorageError) {
     var entries: [(name: String, weight: Float)] = []
     for part in text.split(separator: ",", omittingEmptySubsequences: false) {
       let sides = part.split(separator: "=", omittingEmptySubsequences: false)
@@ -40,11 +40,11 @@ package struct RouterWeights: Sendable, Hashable {
     try self.init(entries)
   }
 
-  package static func == (left: Self, right: Self) -> Bool {
+  public static func == (left: Self, right: Self) -> Bool {
     left.entries.elementsEqual(right.entries) { $0.name.hasSameBytes(as: $1.name) && $0.weight == $1.weight }
   }
 
-  package func hash(into hasher: inout Hasher) {
+  public func hash(into hasher: inout Hasher) {
     for entry in entries {
       hasher.combine(ExactString(entry.name))
       hasher.combine(entry.weight)

@@ -1,6 +1,6 @@
 /// The version of the tool and the library.
-package enum TMPackVersion {
-  package static let number = "0.1.0"
+public enum TMPackVersion {
+  public static let number = "0.1.0"
   /// As provenance records it.
-  package static let tool = "tmpack \(number)"
+  public static let tool = "tmpack \(number)"
 }

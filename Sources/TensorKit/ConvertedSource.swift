@@ -2,7 +2,7 @@ import TMPackByteIO
 
 /// What becomes of a number that is too large for the format that it is converted to. Infinities and NaN in the source
 /// are no overflow: they stay what they are. (But E4M3 has no infinity, so there one is too large.)
-package enum Overflow: String, Sendable, CaseIterable {
+public enum Overflow: String, Sendable, CaseIterable {
   /// Infinity, as IEEE 754 rounds; NaN in E4M3.
   case infinity
   /// The largest number of its sign.
@@ -15,8 +15,8 @@ package enum Overflow: String, Sendable, CaseIterable {
 /// it was.
 ///
 /// Each value is rounded once, to nearest even.
-package struct ConvertedSource: TensorSource {
-  package let tensors: [TensorInfo]
+public struct ConvertedSource: TensorSource {
+  public let tensors: [TensorInfo]
   private let overflow: Overflow
   private let overflows = OverflowCount()
   private let source: any TensorSource
@@ -25,7 +25,7 @@ package struct ConvertedSource: TensorSource {
   private let originals: [TensorInfo]
 
   /// - Parameter isConverted: whether a tensor is converted at all.
-  package init(
+  public init(
     _ source: any TensorSource, to format: ConversionFormat, overflow: Overflow = .infinity,
     where isConverted: (TensorInfo) -> Bool = { _ in true }
   ) throws(StorageError) {
@@ -39,16 +39,16 @@ package struct ConvertedSource: TensorSource {
     self.format = format
   }
 
-  package var metadata: [String: String] { source.metadata }
-  package var typedMetadata: TypedMetadata { source.typedMetadata }
-  package var label: String { source.label }
-  package var ties: [String: String] { source.ties }
-  package var notes: [String] { source.notes }
+  public var metadata: [String: String] { source.metadata }
+  public var typedMetadata: TypedMetadata { source.typedMetadata }
+  public var label: String { source.label }
+  public var ties: [String: String] { source.ties }
+  public var notes: [String] { source.notes }
 
   /// Numbers that were too large, in all tensors that have been read so far, each time that they were.
-  package var overflowCount: Int { overflows.value }
+  public var overflowCount: Int { overflows.value }
 
-  package func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+  public func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     let original = originals[tensors.index(ofTensor: info.name)!]
     guard let from = original.dtype.conversionFormat, original.dtype != info.dtype else {
       return try source.read(original, into: destination)
@@ -65,21 +65,21 @@ package struct ConvertedSource: TensorSource {
     overflows.add(count)
   }
 
-  package func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
+  public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
     let original = originals[tensors.index(ofTensor: info.name)!]
     // Unchanged tensors keep their views.
     if original.dtype == info.dtype { return try source.bytes(of: original) }
     return try TensorBytes(count: info.byteCount) { memory throws(StorageError) in try read(info, into: memory) }
   }
 
-  package func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? {
+  public func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? {
     let original = originals[tensors.index(ofTensor: info.name)!]
     guard original.dtype == info.dtype, let stored = try source.stored(original) else { return nil }
     // Quantised values have no dtype of their own: a dtype asks for their elements.
     return stored.encoding == .plain ? stored : nil
   }
 
-  package func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? {
+  public func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? {
     let original = originals[tensors.index(ofTensor: info.name)!]
     return original.dtype == info.dtype ? try source.spanned(original) : nil
   }

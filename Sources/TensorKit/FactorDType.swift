@@ -1,7 +1,7 @@
 /// How the elements of a lossy factor are stored (TMP-6-8); raw values are the archive's names.
 ///
 /// An element's value is the number itself, exactly, as float32.
-package enum FactorDType: String, Sendable, CaseIterable, Hashable {
+public enum FactorDType: String, Sendable, CaseIterable, Hashable {
   case f32 = "F32"
   case bf16 = "BF16"
   case f16 = "F16"
@@ -10,7 +10,7 @@ package enum FactorDType: String, Sendable, CaseIterable, Hashable {
   /// −7...7 as two's complement nibbles, the low one first; −8 does not occur.
   case int4 = "I4"
 
-  package var bitWidth: Int {
+  public var bitWidth: Int {
     switch self {
     case .f32: 32
     case .bf16, .f16: 16
@@ -20,10 +20,10 @@ package enum FactorDType: String, Sendable, CaseIterable, Hashable {
   }
 
   /// Bytes of a component of `count` elements: it begins at a byte, and an odd last nibble has a zero beside it (TMP-6-9).
-  package func componentBytes(_ count: Int) -> Int {
+  public func componentBytes(_ count: Int) -> Int {
     self == .int4 ? count / 2 + count % 2 : count * (bitWidth / 8)
   }
 
   /// The width of the byte-plane filter that suits it; 1 for none.
-  package var planeWidth: Int { max(1, bitWidth / 8) }
+  public var planeWidth: Int { max(1, bitWidth / 8) }
 }

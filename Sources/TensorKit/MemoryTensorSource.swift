@@ -1,16 +1,16 @@
 import TMPackByteIO
 
 /// Tensors that are in memory already: for programs that make them, for examples and for tests.
-package struct MemoryTensorSource: TensorSource {
-  package let tensors: [TensorInfo]
-  package let metadata: [String: String]
-  package let label: String
+public struct MemoryTensorSource: TensorSource {
+  public let tensors: [TensorInfo]
+  public let metadata: [String: String]
+  public let label: String
   /// In the order of `tensors`.
   private let contents: [TensorBytes]
 
   /// - Throws: `invalidArgument` when two tensors have the same name, `shapeMismatch` when one has not as many bytes
   ///   as its shape and dtype say.
-  package init(
+  public init(
     _ tensors: [(info: TensorInfo, bytes: TensorBytes)], metadata: [String: String] = [:], label: String = "memory"
   ) throws(StorageError) {
     let sorted = tensors.sorted { $0.info.name.precedesInBytes($1.info.name) }
@@ -30,22 +30,22 @@ package struct MemoryTensorSource: TensorSource {
     self.label = label
   }
 
-  package func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+  public func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     try bytes(of: info).withBytes { destination.copyMemory(from: $0) }
   }
 
-  package func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
+  public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
     contents[tensors.index(ofTensor: info.name)!]
   }
 
-  package func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
+  public func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
     try bytes(of: info).withBytes { [UInt8](UnsafeRawBufferPointer(rebasing: $0[range])) }
   }
 }
 
 extension TensorBytes {
   /// A copy of `bytes`.
-  package convenience init(_ bytes: [UInt8]) {
+  public convenience init(_ bytes: [UInt8]) {
     self.init(count: bytes.count) { memory in memory.copyBytes(from: bytes) }
   }
 }

@@ -19,7 +19,7 @@ public struct TypedMetadata: Sendable, Hashable {
   }
 
   /// Keys are unique.
-  public private(set) var entries: [Entry]
+  package private(set) var entries: [Entry]
 
   public init() { entries = [] }
 

@@ -14,18 +14,18 @@ import TMPackTensorKit
 /// The output appears whole or not at all, on the disk when `write` returns. Its bytes depend on the tensors, the
 /// metadata, the ties and `maxShardBytes` alone: not on the number of threads, nor on the format that the tensors came
 /// from.
-package struct CheckpointDestination: Sendable {
-  package let path: String
-  package let format: WritableFormat
-  package let layout: Checkpoint.Layout
+public struct CheckpointDestination: Sendable {
+  public let path: String
+  public let format: WritableFormat
+  public let layout: Checkpoint.Layout
   /// Whether what is there already may be replaced.
-  package let replacing: Bool
+  public let replacing: Bool
   /// Bytes of tensors in one file of a folder; a larger tensor has a file for itself. A single file is never split.
-  package let maxShardBytes: UInt64
+  public let maxShardBytes: UInt64
   /// What the matrices of a GGUF file are quantised to, where it suits them; nil to write all tensors as they are.
   package let quantization: GGUFTensorType?
   /// Names of files that may lie in an older folder and go with it, besides those of a model.
-  package var companions: Set<String> = []
+  public var companions: Set<String> = []
 
   /// - Parameter format: nil for what the path's suffix means, safetensors for a folder.
   /// - Throws: `unsupportedFeature` for a path with the suffix of a format that cannot be written; `invalidArgument`
@@ -59,7 +59,7 @@ package struct CheckpointDestination: Sendable {
   }
 
   /// What a person should know of writing `source` here: what is lost, and what is quantised.
-  package func notes(on source: some TensorSource) -> [String] {
+  public func notes(on source: some TensorSource) -> [String] {
     var notes = format.losses(of: source)
     if let quantization {
       let kept = source.tensors.filter { !quantization.suits($0) }.map(\.name)
@@ -88,7 +88,7 @@ package struct CheckpointDestination: Sendable {
   /// - Complexity: memory for `threads + 1` tensors, but no more than 1 MiB each of those that lie in a file as they are
   ///   to be written.
   @discardableResult
-  package func write(
+  public func write(
     _ source: some TensorSource, carriedFiles: [CarriedContent] = [], inputs: [Checkpoint] = [],
     threads: Int = availableCores(), progress: (_ bytesWritten: UInt64, _ total: UInt64) -> Void = { _, _ in }
   ) throws(StorageError) -> UInt64 {
@@ -101,7 +101,7 @@ package struct CheckpointDestination: Sendable {
   /// `write`, up to the point where the output would appear: for one that appears together with others.
   ///
   /// - Parameter keepingName: whether a single file can be read under its own name meanwhile, in another folder.
-  package func stage(
+  public func stage(
     _ source: some TensorSource, carriedFiles: [CarriedContent] = [], keepingName: Bool = false,
     threads: Int = availableCores(), progress: (_ bytesWritten: UInt64, _ total: UInt64) -> Void = { _, _ in }
   ) throws(StorageError) -> StagedCheckpoint {
@@ -174,12 +174,12 @@ package struct CheckpointDestination: Sendable {
 }
 
 /// A checkpoint that is written and has not appeared yet.
-package struct StagedCheckpoint {
+public struct StagedCheckpoint {
   package let output: any StagedOutput
   /// Where it can be read until it appears.
-  package let readablePath: String
+  public let readablePath: String
   /// Bytes of all files with tensors.
-  package let bytes: UInt64
+  public let bytes: UInt64
   /// nil for a single file.
   package let folder: AtomicFolder?
 }

@@ -2,7 +2,7 @@ import TMPackByteIO
 import TMPackTensorKit
 
 /// A format that checkpoints are written in.
-package enum WritableFormat: String, Sendable, CaseIterable {
+public enum WritableFormat: String, Sendable, CaseIterable {
   case safetensors
   /// What `torch.save` makes of a `state_dict`; `torch.load(weights_only=True)` reads it.
   case pytorch

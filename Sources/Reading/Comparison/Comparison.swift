@@ -3,55 +3,55 @@ import TMPackParallel
 import TMPackTensorKit
 
 /// How the tensors of two checkpoints differ, one tensor at a time.
-package struct Comparison: Sendable {
+public struct Comparison: Sendable {
   /// One tensor that both have.
-  package struct Tensor: Sendable, Hashable {
-    package let left: TensorInfo
-    package let right: TensorInfo
+  public struct Tensor: Sendable, Hashable {
+    public let left: TensorInfo
+    public let right: TensorInfo
     /// Nil when the shapes differ.
-    package let difference: Difference?
+    public let difference: Difference?
 
     /// Whether there is an error: both are of a float dtype, and of one shape.
-    package var hasError: Bool {
+    public var hasError: Bool {
       difference != nil && left.dtype.floatFormat != nil && right.dtype.floatFormat != nil
     }
   }
 
   /// Measured in binary64, in the order of the elements. Infinite or NaN where an element is not finite, unless both are equal
   /// to the bit.
-  package struct Difference: Sendable, Hashable {
-    package let elementCount: Int
+  public struct Difference: Sendable, Hashable {
+    public let elementCount: Int
     /// Elements whose bits are the same; of two dtypes, after widening to a common type.
-    package let equalCount: Int
+    public let equalCount: Int
     /// ‖a‖², ‖b‖², ‖a − b‖², a·b and max |a − b|. Zero for tensors that are not of a float dtype.
-    package let leftSquares: Double
-    package let rightSquares: Double
-    package let differenceSquares: Double
-    package let product: Double
-    package let maximum: Double
+    public let leftSquares: Double
+    public let rightSquares: Double
+    public let differenceSquares: Double
+    public let product: Double
+    public let maximum: Double
 
     /// ‖a − b‖ ÷ ‖a‖; 0 when both are zero, infinite when only a is.
-    package var relativeError: Double {
+    public var relativeError: Double {
       differenceSquares == 0 ? 0 : (differenceSquares / leftSquares).squareRoot()
     }
 
     /// a·b ÷ ‖a‖‖b‖; 1 for equal tensors, zero ones included.
-    package var cosine: Double {
+    public var cosine: Double {
       differenceSquares == 0 ? 1 : product / (leftSquares.squareRoot() * rightSquares.squareRoot())
     }
 
-    package var isEqual: Bool { equalCount == elementCount }
+    public var isEqual: Bool { equalCount == elementCount }
   }
 
-  package let tensors: [Tensor]
-  package let onlyLeft: [String]
-  package let onlyRight: [String]
+  public let tensors: [Tensor]
+  public let onlyLeft: [String]
+  public let onlyRight: [String]
 
   /// Compares all tensors of two sources.
   ///
   /// Memory: two tensors for each thread.
   /// - Parameter progress: called with the bytes of `left` done and to do.
-  package init(
+  public init(
     _ left: any TensorSource, _ right: any TensorSource, pipeline: OrderedPipeline = .automatic,
     progress: (UInt64, UInt64) -> Void = { _, _ in }
   ) throws(StorageError) {
@@ -118,14 +118,14 @@ package struct Comparison: Sendable {
   }
 
   /// Whether both hold the same tensors, bit for bit.
-  package var isEqual: Bool {
+  public var isEqual: Bool {
     onlyLeft.isEmpty && onlyRight.isEmpty
       && tensors.allSatisfy { $0.left.matches($0.right) && $0.difference?.isEqual == true }
   }
 
   /// The tensors that differ most first: those of two shapes, or that differ with no number for an error, then by their
   /// relative error.
-  package var worstFirst: [Tensor] {
+  public var worstFirst: [Tensor] {
     func rank(_ tensor: Tensor) -> Double {
       guard let difference = tensor.difference, !difference.relativeError.isNaN else { return .infinity }
       return tensor.hasError ? difference.relativeError : difference.isEqual ? 0 : .infinity
@@ -134,7 +134,7 @@ package struct Comparison: Sendable {
   }
 
   /// ‖a − b‖ ÷ ‖a‖ over all tensors of equal shape and float dtype.
-  package var relativeError: Double {
+  public var relativeError: Double {
     let differences = tensors.compactMap(\.difference)
     let squares = differences.reduce(0) { $0 + $1.differenceSquares }
     return squares == 0 ? 0 : (squares / differences.reduce(0) { $0 + $1.leftSquares }).squareRoot()

@@ -9,7 +9,7 @@ extension Mix {
   /// Spans that would have to be longer are not worth it.
   private static let mostSpanBytes = 32 << 20
 
-  package func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? {
+  public func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? {
     guard reconstructor.memoryLimit == 0, let recipe = recipe(of: info) else { return nil }
     let reconstructor = reconstructor
     switch recipe {

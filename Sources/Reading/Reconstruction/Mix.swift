@@ -6,19 +6,19 @@ import TMPackParallel
 import TMPackTensorKit
 
 /// One expert, a weighted mix of several, or the shared model: tensors that are rebuilt as they are read.
-package struct Mix: TensorSource {
-  package let tensors: [TensorInfo]
-  package let metadata: [String: String]
+public struct Mix: TensorSource {
+  public let tensors: [TensorInfo]
+  public let metadata: [String: String]
   /// What one expert alone was called before it was packed, where that was otherwise than the base.
   package let ownNames: NameRecord?
-  package let label: String
+  public let label: String
   /// The non-tensor files that go with it (TMP-7-11).
-  package let files: [MixFile]
+  public let files: [MixFile]
 
-  package let reconstructor: Reconstructor
+  public let reconstructor: Reconstructor
   private let recipes: [ExactString: Recipe]
   private let dtype: FloatFormat?
-  package let overflows = OverflowCount()
+  let overflows = OverflowCount()
 
   /// How one tensor comes about.
   package enum Recipe: Sendable {
@@ -183,7 +183,7 @@ package struct Mix: TensorSource {
 
   /// Numbers that became infinite because they were too large for the dtype that was asked for, in all tensors that have been
   /// read so far (TMP-7-13).
-  package var overflowCount: Int { overflows.value }
+  public var overflowCount: Int { overflows.value }
 
   /// Whether `bytes(of:)` gives memory that the reconstructor keeps, too, instead of a copy.
   func sharesMemory(of info: TensorInfo) -> Bool {
@@ -198,7 +198,7 @@ package struct Mix: TensorSource {
   }
 
   /// One tensor: without a copy where it is the shared model's or an expert's own.
-  package func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
+  public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
     if let recipe = recipes[ExactString(info.name)], recipe.info.dtype == info.dtype {
       switch recipe {
       case .shared(let base): return try reconstructor.sharedBytes(base)
@@ -216,7 +216,7 @@ package struct Mix: TensorSource {
   ///
   /// Frames, parts and panels are worked on by all threads that are free: see `concurrently`.
   /// Memory: its decoded parts, unless they are kept already, and a panel of its elements a thread.
-  package func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+  public func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     guard let recipe = recipes[ExactString(info.name)] else {
       preconditionFailure("not a tensor of this mix: \(info.name)")
     }

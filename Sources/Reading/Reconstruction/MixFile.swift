@@ -4,20 +4,20 @@ import TMPackCheckpoints
 import TMPackDigests
 
 /// A non-tensor file that travels in an archive.
-package struct MixFile: Sendable {
-  package let name: CarriedFileName
-  package let size: Int
+public struct MixFile: Sendable {
+  public let name: CarriedFileName
+  public let size: Int
   let digest: ContentDigest
-  package let read: @Sendable () throws(StorageError) -> [UInt8]
+  public let read: @Sendable () throws(StorageError) -> [UInt8]
 
   /// The file's bytes, checked by digest. At most `Limits.carriedFileBytes`.
-  package func bytes() throws(StorageError) -> [UInt8] { try read() }
+  public func bytes() throws(StorageError) -> [UInt8] { try read() }
 
   /// For `CheckpointDestination.write`.
-  package var content: CarriedContent { CarriedContent(name, bytes: read) }
+  public var content: CarriedContent { CarriedContent(name, bytes: read) }
 
   /// The files of an expert, or of the shared model.
-  package static func list(of archive: Archive, expert: Int?) throws(StorageError) -> [MixFile] {
+  public static func list(of archive: Archive, expert: Int?) throws(StorageError) -> [MixFile] {
     let file = archive.file
     if let expert {
       let section = try file.expertSection(expert)

@@ -11,11 +11,11 @@ import TMPackTensorKit
 /// factors of the experts used, those that were used last if not all fit. Safe to use from several threads.
 ///
 /// Source: Lu et al., Twin-Merging, NeurIPS 2024, arXiv 2406.15479: θ = θ_shared + Σ wₜ · decode(factorₜ).
-package final class Reconstructor: Sendable {
-  package let archive: Archive
+public final class Reconstructor: Sendable {
+  public let archive: Archive
   package let shared: SharedTensors
   /// Bytes of decoded parts that are kept at most.
-  package let memoryLimit: Int
+  public let memoryLimit: Int
   /// For what spans need of the shared model and of experts.
   package let scratch = PartMemory(partBytes: spanBytes)
   private let decoded: Mutex<RecentlyUsed<PartName, DecodedPart>>
@@ -31,7 +31,7 @@ package final class Reconstructor: Sendable {
 
   /// - Parameter memoryLimit: bytes of decoded parts that are kept at most; 0 for one pass over a large archive in
   ///   memory bounded by a few tensors.
-  package init(_ archive: Archive, memoryLimit: Int = .max) throws(StorageError) {
+  public init(_ archive: Archive, memoryLimit: Int = .max) throws(StorageError) {
     precondition(memoryLimit >= 0, "a limit in bytes")
     self.archive = archive
     self.memoryLimit = memoryLimit
@@ -44,14 +44,14 @@ package final class Reconstructor: Sendable {
   /// Reads the manifests of the experts of a weight other than 0, and nothing else yet.
   /// - Parameter dtype: for tensors of float dtypes; nil leaves each its own.
   /// - Throws: `unknownName` for an expert that the archive does not have.
-  package func mix(_ weights: RouterWeights, dtype: FloatFormat? = nil) throws(StorageError) -> Mix {
+  public func mix(_ weights: RouterWeights, dtype: FloatFormat? = nil) throws(StorageError) -> Mix {
     try mix(weights, dtype: dtype, isExact: false)
   }
 
   /// An expert to the bit: as `mix` gives it alone, and corrected where it is stored with loss (TMP-7-14).
   ///
   /// - Throws: `unknownName`; `invalidArgument` for an expert that is stored with loss and without corrections.
-  package func exact(_ name: String) throws(StorageError) -> Mix {
+  public func exact(_ name: String) throws(StorageError) -> Mix {
     guard try archive.manifest(ofExpert: name).isExact else {
       throw StorageError(
         .invalidArgument, "is stored with loss and without corrections: pack it with --exact", file: archive.path,
@@ -186,7 +186,7 @@ package final class Reconstructor: Sendable {
 }
 
 /// An expert of the archive, by position, and its router weight, which is not 0.
-package struct WeightedExpert: Sendable {
-  package let position: Int
-  package let weight: Float
+public struct WeightedExpert: Sendable {
+  public let position: Int
+  public let weight: Float
 }

@@ -5,18 +5,18 @@ import TMPackJSON
 import TMPackTensorKit
 
 /// What a router looks at: a row of numbers for each input, such as the mean of the shared model's last hidden state.
-package struct Embeddings: Sendable {
+public struct Embeddings: Sendable {
   /// Row-major, `rows` × `dimension`, all finite.
-  package let values: [Float]
-  package let rows: Int
-  package let dimension: Int
+  public let values: [Float]
+  public let rows: Int
+  public let dimension: Int
   /// Which class each row belongs to, where that is known.
-  package let labels: [Int]?
+  public let labels: [Int]?
   /// The names of the classes, where the file says them.
-  package let classNames: [String]?
+  public let classNames: [String]?
 
   /// - Throws: `shapeMismatch` unless there is a whole number of rows, at least one; `nonFinite` for a NaN or an infinity.
-  package init(_ values: [Float], dimension: Int, labels: [Int]? = nil, classNames: [String]? = nil)
+  public init(_ values: [Float], dimension: Int, labels: [Int]? = nil, classNames: [String]? = nil)
     throws(StorageError)
   {
     guard dimension > 0, values.count.isMultiple(of: dimension), !values.isEmpty else {
@@ -42,14 +42,14 @@ package struct Embeddings: Sendable {
   /// The metadatum `classes` of the file, a JSON array or names between commas, says what the labels mean.
   /// - Throws: what the file's reader throws; `invalidArgument` where it is not clear which tensors are meant;
   ///   `nonFinite`; `limitExceeded`.
-  package init(contentsOf path: String, mode: InputMode = .automatic) throws(StorageError) {
+  public init(contentsOf path: String, mode: InputMode = .automatic) throws(StorageError) {
     self = try located(file: path) { () throws(StorageError) in
       try Embeddings(Checkpoint.open(path, mode: mode).source)
     }
   }
 
   /// See `init(contentsOf:mode:)`.
-  package init(_ source: any TensorSource) throws(StorageError) {
+  public init(_ source: any TensorSource) throws(StorageError) {
     let floats = source.tensors.filter { $0.dtype.floatFormat != nil && [1, 2].contains($0.shape.dimensions.count) }
     let matrices = floats.filter { $0.shape.dimensions.count == 2 }
     guard let info = Self.chosen(matrices.isEmpty ? floats : matrices, named: "embeddings") else {
@@ -78,14 +78,14 @@ package struct Embeddings: Sendable {
   }
 
   /// SHA-256 of the numbers as little-endian binary32, row by row.
-  package var digest: ContentDigest {
+  public var digest: ContentDigest {
     var writer = ByteWriter(capacity: values.count * 4)
     for value in values { writer.integer(value.bitPattern) }
     return ContentDigest(of: writer.bytes)
   }
 
   /// A row.
-  package subscript(row: Int) -> ArraySlice<Float> { values[row * dimension..<(row + 1) * dimension] }
+  public subscript(row: Int) -> ArraySlice<Float> { values[row * dimension..<(row + 1) * dimension] }
 
   // MARK: Reading
 

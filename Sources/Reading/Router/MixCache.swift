@@ -8,25 +8,25 @@ import TMPackTensorKit
 /// Weights are rounded to steps, and the mix is made of the rounded ones: what an input gets does not depend on what is in
 /// the cache. Tensors that are the shared model's, or an expert's own, are not copied. Safe to use from several threads;
 /// two that miss the same mix at once both make it.
-package final class MixCache: Sendable {
+public final class MixCache: Sendable {
   /// A mix whose tensors are in memory.
-  package struct Entry: Sendable {
+  public struct Entry: Sendable {
     /// The rounded weights that it was made of.
-    package let weights: RouterWeights
-    package let source: MemoryTensorSource
+    public let weights: RouterWeights
+    public let source: MemoryTensorSource
     /// Memory of its own: without tensors that it shares.
-    package let byteCount: Int
+    public let byteCount: Int
   }
 
   /// What has happened so far.
-  package struct Statistics: Sendable, Hashable {
-    package var hits = 0
-    package var misses = 0
+  public struct Statistics: Sendable, Hashable {
+    public var hits = 0
+    public var misses = 0
     /// Mixes that were given up for others.
-    package var evictions = 0
+    public var evictions = 0
     /// Mixes that are kept, and their memory.
-    package var entries = 0
-    package var byteCount = 0
+    public var entries = 0
+    public var byteCount = 0
   }
 
   private struct Key: Hashable {
@@ -39,11 +39,11 @@ package final class MixCache: Sendable {
     var statistics = Statistics()
   }
 
-  package let reconstructor: Reconstructor
+  public let reconstructor: Reconstructor
   /// Most bytes that kept mixes take of their own. What the reconstructor keeps comes on top.
-  package let memoryLimit: Int
+  public let memoryLimit: Int
   /// How finely weights are told apart: in steps of 1 ÷ resolution.
-  package let resolution: Int
+  public let resolution: Int
   private let dtype: FloatFormat?
   private let pipeline: OrderedPipeline
   private let state: Mutex<State>
@@ -53,7 +53,7 @@ package final class MixCache: Sendable {
   ///   - memoryLimit: in bytes. A mix that is larger alone is made and not kept.
   ///   - dtype: of the float tensors; nil leaves each its own.
   /// - Throws: `invalidArgument` for a resolution outside 1 to 2²⁰ or a negative limit.
-  package init(
+  public init(
     _ reconstructor: Reconstructor, memoryLimit: Int, resolution: Int = 64, dtype: FloatFormat? = nil,
     pipeline: OrderedPipeline = .automatic
   ) throws(StorageError) {
@@ -69,13 +69,13 @@ package final class MixCache: Sendable {
     state = Mutex(State(entries: RecentlyUsed(limit: memoryLimit)))
   }
 
-  package var statistics: Statistics { state.withLock { $0.statistics } }
+  public var statistics: Statistics { state.withLock { $0.statistics } }
 
   /// The mix of some weights, rounded: from the cache, or made now and kept.
   ///
   /// - Throws: `unknownName`; `invalidArgument` for weights of 2²⁰ and more; what reading throws.
   /// - Complexity: of a miss, one pass over the tensors that differ from the shared model.
-  package func mix(_ weights: RouterWeights) throws(StorageError) -> Entry {
+  public func mix(_ weights: RouterWeights) throws(StorageError) -> Entry {
     let key = try key(of: weights)
     if let entry = found(key) { return entry }
     let entry = try make(key)

@@ -17,18 +17,18 @@ import TMPackDigests
 ///
 /// Source: Lu et al., Twin-Merging, NeurIPS 2024, arXiv 2406.15479: w = softmax(router(embedding of the shared model)).
 /// The arithmetic is that of TMP-11. Safe to use from several threads.
-package struct Router: Sendable {
+public struct Router: Sendable {
   package let manifest: RouterManifest
   package let model: RouterModel
   /// Names the router: the digest of its section.
-  package let digest: ContentDigest
+  public let digest: ContentDigest
   private let path: String
 
   /// Reads an archive's router whole, and checks it.
   ///
   /// - Throws: `invalidArgument` for an archive without one; `malformed` for weights that are not finite; what reading throws.
   /// - Complexity: holds its weights in binary32.
-  package init(_ archive: Archive) throws(StorageError) {
+  public init(_ archive: Archive) throws(StorageError) {
     guard let section = try archive.file.routerSection(), let reference = archive.file.index.router else {
       throw StorageError(.invalidArgument, "has no router; tmpack router fit makes one", file: archive.path)
     }
@@ -41,10 +41,10 @@ package struct Router: Sendable {
   }
 
   /// Names of experts, in the order of the router's outputs.
-  package var classes: [String] { manifest.classes }
+  public var classes: [String] { manifest.classes }
 
   /// Numbers of an embedding.
-  package var dimension: Int { model.dimension }
+  public var dimension: Int { model.dimension }
 
   /// Routes groups of inputs.
   ///
@@ -80,19 +80,19 @@ package struct Router: Sendable {
   /// The weights of one input, or of several that belong to one task, row by row in one array.
   ///
   /// - Throws: what `route` throws; `shapeMismatch` unless these are whole rows.
-  package func weights(for embedding: [Float], _ options: RoutingOptions = .standard) throws(StorageError)
+  public func weights(for embedding: [Float], _ options: RoutingOptions = .standard) throws(StorageError)
     -> RouterWeights
   {
     try route(Embeddings(embedding, dimension: dimension), pooling: .all, options)[0].weights
   }
 
   /// What logits are divided by.
-  package func temperature(_ options: RoutingOptions) -> Double {
+  public func temperature(_ options: RoutingOptions) -> Double {
     options.temperature ?? manifest.temperature?.value ?? 1
   }
 
   /// The entropy above which the shared model is taken; nil where it never is.
-  package func fallbackEntropy(_ options: RoutingOptions) -> Double? {
+  public func fallbackEntropy(_ options: RoutingOptions) -> Double? {
     switch options.fallback {
     case .stored: manifest.fallbackEntropy?.value
     case .above(let entropy): entropy

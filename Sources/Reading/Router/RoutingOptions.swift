@@ -2,9 +2,9 @@ import TMPackArchiveFormat
 import TMPackByteIO
 
 /// How logits become weights.
-package struct RoutingOptions: Sendable, Hashable {
+public struct RoutingOptions: Sendable, Hashable {
   /// When the shared model alone is taken.
-  package enum Fallback: Sendable, Hashable {
+  public enum Fallback: Sendable, Hashable {
     /// As the router was fitted: above the entropy that it stores, if it does.
     case stored
     /// Above this normalised entropy, between 0 and 1.
@@ -13,15 +13,15 @@ package struct RoutingOptions: Sendable, Hashable {
   }
 
   /// What logits are divided by; nil takes the router's own.
-  package let temperature: Double?
+  public let temperature: Double?
   /// How many experts keep a weight, those of the greatest; nil keeps all.
-  package let top: Int?
+  public let top: Int?
   /// Experts that are less probable get weight 0.
-  package let threshold: Double
-  package let fallback: Fallback
+  public let threshold: Double
+  public let fallback: Fallback
 
   /// The router's own settings, all experts.
-  package static let standard = RoutingOptions(checked: nil, nil, 0, .stored)
+  public static let standard = RoutingOptions(checked: nil, nil, 0, .stored)
 
   private init(checked temperature: Double?, _ top: Int?, _ threshold: Double, _ fallback: Fallback) {
     self.temperature = temperature
@@ -32,7 +32,7 @@ package struct RoutingOptions: Sendable, Hashable {
 
   /// - Throws: `invalidArgument` for a temperature below 10⁻⁶ or not finite, fewer than one expert, or a threshold or an
   ///   entropy outside 0 to 1.
-  package init(
+  public init(
     temperature: Double? = nil, top: Int? = nil, threshold: Double = 0, fallback: Fallback = .stored
   ) throws(StorageError) {
     if let temperature, !(temperature >= RouterManifest.leastTemperature && temperature.isFinite) {
@@ -50,22 +50,22 @@ package struct RoutingOptions: Sendable, Hashable {
 }
 
 /// What a router says of one group of inputs.
-package struct Routing: Sendable {
+public struct Routing: Sendable {
   /// The rows of the group.
-  package let rows: Range<Int>
+  public let rows: Range<Int>
   /// Of all classes, in their order; their sum is 1.
-  package let probabilities: [Double]
+  public let probabilities: [Double]
   /// Normalised: 0 for certain, 1 for saying nothing.
-  package let entropy: Double
+  public let entropy: Double
   /// Whether the entropy was above the fallback's: all weights are 0 then, which is the shared model.
-  package let fellBack: Bool
+  public let fellBack: Bool
   /// One for each class, in their order. They sum up to 1, or are all 0.
-  package let weights: RouterWeights
+  public let weights: RouterWeights
 }
 
 extension RoutingOptions {
   /// TMP-11-11: what is kept of the probabilities, divided by its sum, in binary32.
-  package func weights(_ probabilities: [Double]) -> [Float] {
+  public func weights(_ probabilities: [Double]) -> [Float] {
     var kept = probabilities.map { $0 >= threshold ? $0 : 0 }
     if let top, top < kept.count {
       // Of equal ones the earlier class.

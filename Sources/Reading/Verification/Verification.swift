@@ -4,8 +4,8 @@ import TMPackDigests
 import TMPackParallel
 
 /// Checks of an archive, from the cheapest to those that need the original checkpoints (TMP-8).
-package struct Verification: Sendable {
-  package enum Level: String, Sendable, CaseIterable {
+public struct Verification: Sendable {
+  public enum Level: String, Sendable, CaseIterable {
     /// Slots, index and sections.
     case quick
     /// Every stored byte, and those of a detached shared model that is given.
@@ -15,8 +15,8 @@ package struct Verification: Sendable {
   }
 
   /// What was found.
-  package struct Report: Sendable {
-    public private(set) var findings: VerificationFindings
+  public struct Report: Sendable {
+    package private(set) var findings: VerificationFindings
     private let experts: [String]
 
     init(_ findings: VerificationFindings, of archive: Archive) {
@@ -25,22 +25,22 @@ package struct Verification: Sendable {
     }
 
     /// The first ones: `VerificationFindings.listLimit` at most.
-    package var faults: [StorageError] { findings.faults }
-    package var isSound: Bool { findings.isEmpty }
+    public var faults: [StorageError] { findings.faults }
+    public var isSound: Bool { findings.isEmpty }
     /// Names of the experts that no fault concerns, in declaration order.
-    package var usableExperts: [String] {
+    public var usableExperts: [String] {
       experts.indices.filter { !findings.loss.experts.contains($0) }.map { experts[$0] }
     }
-    package var isSharedUsable: Bool { !findings.loss.includesShared }
+    public var isSharedUsable: Bool { !findings.loss.includesShared }
 
     /// Adds what was found elsewhere.
     package mutating func add(_ findings: VerificationFindings) { self.findings.add(findings) }
   }
 
-  package let archive: Archive
-  package let pipeline: OrderedPipeline
+  public let archive: Archive
+  public let pipeline: OrderedPipeline
 
-  package init(_ archive: Archive, pipeline: OrderedPipeline = .automatic) {
+  public init(_ archive: Archive, pipeline: OrderedPipeline = .automatic) {
     self.archive = archive
     self.pipeline = pipeline
   }
@@ -48,7 +48,7 @@ package struct Verification: Sendable {
   /// Checks the archive by itself.
   ///
   /// - Throws: only what keeps it from going on; everything that is wrong with the archive is in the report.
-  package func run(_ level: Level, progress: @escaping (WorkProgress) -> Void = { _ in }) throws(StorageError) -> Report
+  public func run(_ level: Level, progress: @escaping (WorkProgress) -> Void = { _ in }) throws(StorageError) -> Report
   {
     let verifier = ArchiveVerifier(archive.file, pipeline: pipeline)
     var findings: VerificationFindings
@@ -150,7 +150,7 @@ package struct Verification: Sendable {
 }
 
 /// The error of `body`; nil when it succeeds.
-package func errorThrown(by body: () throws(StorageError) -> Void) -> StorageError? {
+public func errorThrown(by body: () throws(StorageError) -> Void) -> StorageError? {
   do throws(StorageError) {
     try body()
     return nil
