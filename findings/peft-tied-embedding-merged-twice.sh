@@ -1,8 +1,8 @@
 #!/bin/sh
-# peft 0.21.2, transformers 5.24.0: a LoRA on a tied embedding with `ensure_weight_tying=True` is saved and run as one update, which the embedding
-# and the output layer share. `merge_and_unload` adds it once for each of the two, into the one tensor that both are: the merged model has
-# W + 2 · s · B · A. Without `ensure_weight_tying` it adds the update once, and the
-# logits differ too, for then only the adapted side had it before merging.
+# peft 0.21.2, transformers 5.24.0: a LoRA on a tied embedding with `ensure_weight_tying=True` is one update, which the embedding and the output
+# layer share. `merge_and_unload` adds it once for each of the two, into the one tensor that both are: the merged model has
+# W + 2 · s · B · A, and its logits are not those of the adapted model. Without `ensure_weight_tying` the update is added once; logits differ
+# then because only the adapted side had it before merging.
 #
 # Seen: "ensure_weight_tying=True: the merged weight moved by 2.000000 updates". It installs about 6 GB.
 set -eu
