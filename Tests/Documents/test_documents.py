@@ -2,7 +2,7 @@
 
 The tool is a script here that prints what it is told to.
 """
-import contextlib, importlib.machinery, importlib.util, io, pathlib, sys, tempfile, unittest
+import contextlib, importlib.machinery, importlib.util, io, pathlib, sys, tempfile, unittest, unittest.mock
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
@@ -106,6 +106,14 @@ class PageTests(unittest.TestCase):
         self.assertEqual(self.check(good.replace("== '7", "== '8"))[0], 1)
         status, output = self.check(good.replace("assert", "import no_such_module\nassert"))
         self.assertIn("for want of no_such_module", output)
+
+    def test_blocks_that_need_what_is_missing(self):
+        page = "```console\n$ true\n```\n```console\n$ openssl-of-nowhere\n```\n"
+        self.assertEqual(self.check(page)[0], 1)
+        with unittest.mock.patch.object(RUN, "OPTIONAL", ("openssl-of-nowhere",)):
+            status, output = self.check(page)
+        self.assertEqual(status, 0)
+        self.assertIn("README.md:5: not run, for want of openssl-of-nowhere", output)
 
     def test_code_spans(self):
         example = "\n```console\n$ true\n```\n"
