@@ -88,6 +88,16 @@ public struct ExpertInput: Sendable {
       name: name, checkpoint: checkpoint.replacing(source), statistics: statistics, ownNames: ownNames)
   }
 
+  /// The expert with the model's rows behind its own, where it has fewer: to be merged. See `PaddedRows`.
+  package func padded(toRowsOf model: any TensorSource) throws(StorageError) -> ExpertInput {
+    let source = try located(expert: name) { () throws(StorageError) in
+      try PaddedRows(checkpoint.source, toRowsOf: model)
+    }
+    guard let source else { return self }
+    return try ExpertInput(
+      name: name, checkpoint: checkpoint.replacing(source), statistics: statistics, ownNames: ownNames)
+  }
+
   /// What a person should know where the further rows go nowhere.
   public var notesOfRows: [String] { grown?.notesOfRows ?? [] }
 

@@ -28,7 +28,7 @@ package struct DecodedMix: TensorSource {
     case own(Int?, TensorInfo)
     /// The shared tensor, and the experts that have it in its shape.
     case sum(TensorInfo, [(expert: Int, info: TensorInfo)])
-    /// The same, with the further rows of an expert's tensor behind it.
+    /// The same, with the further rows of an expert's tensor behind it, or without the last rows that it lacks.
     case extended(TensorInfo, [(expert: Int, info: TensorInfo)], expert: Int, whole: TensorInfo)
 
     var info: TensorInfo {
@@ -58,7 +58,8 @@ package struct DecodedMix: TensorSource {
       // Names are the shared model's already; dtypes may be those of other schemes.
       var source = try numbers(mix)
       source = try MatchedDTypes(source, as: base.tensors) ?? source
-      sources.append((weight, try CommonRows(of: source, and: base) ?? source))
+      source = try CommonRows(of: source, and: base) ?? source
+      sources.append((weight, try PaddedRows(source, toRowsOf: base) ?? source))
     }
     var origins: [ExactString: Origin] = [:]
     var infos: [TensorInfo] = []
@@ -75,7 +76,8 @@ package struct DecodedMix: TensorSource {
       } else if let decider = decider(name.text) {
         let own = sources[decider].source.tensor(named: name.text)!
         let isAlone = sources.count == 1 && sources[0].weight == 1
-        let whole = (sources[decider].source as? CommonRows)?.whole(name.text)
+        // The decider's own rows, where it has more than the shared model or fewer.
+        let whole = Self.whole(name.text, in: sources[decider].source)
         if let common = base.tensor(named: name.text), own.matches(common), own.dtype.floatFormat != nil,
           !isAlone || whole != nil
         {
@@ -116,6 +118,18 @@ package struct DecodedMix: TensorSource {
     label.firstIndex(of: "#").map { String(label[label.index(after: $0)...]) } ?? label
   }
 
+  private static func cut(_ source: any TensorSource) -> CommonRows? {
+    source as? CommonRows ?? ((source as? PaddedRows)?.source as? CommonRows)
+  }
+
+  private static func whole(_ name: String, in source: any TensorSource) -> TensorInfo? {
+    (source as? PaddedRows)?.unpadded(name) ?? cut(source)?.whole(name)
+  }
+
+  private static func converted(_ info: TensorInfo, as dtype: DType) throws(StorageError) -> TensorInfo {
+    try TensorInfo(name: info.name, dtype: dtype, shape: info.shape)
+  }
+
   private static func lastPart(of name: String) -> String {
     name.lastIndex(of: "/").map { String(name[name.index(after: $0)...]) } ?? name
   }
@@ -135,7 +149,16 @@ package struct DecodedMix: TensorSource {
       try bytes.withBytes { write($0, own.dtype, as: info.dtype, into: destination) }
     case .sum(let common, let addends): try add(addends, to: common, as: info, into: destination)
     case .extended(let common, let addends, let expert, let whole):
-      guard let cut = experts[expert].source as? CommonRows else { preconditionFailure("a tensor with further rows") }
+      if whole.byteCount < common.byteCount {
+        let all = try TensorBytes(count: try Self.converted(common, as: info.dtype).byteCount) {
+          buffer throws(StorageError) in
+          try add(addends, to: common, as: Self.converted(common, as: info.dtype), into: buffer)
+        }
+        return try all.withBytes {
+          destination.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[..<info.byteCount]))
+        }
+      }
+      guard let cut = Self.cut(experts[expert].source) else { preconditionFailure("a tensor with further rows") }
       let part = try TensorInfo(name: info.name, dtype: info.dtype, shape: common.shape)
       try add(
         addends, to: common, as: part, into: UnsafeMutableRawBufferPointer(rebasing: destination[..<part.byteCount]))

@@ -60,7 +60,7 @@ public final class Reconstructor: Sendable {
     return try mix(.expert(name), dtype: nil, isExact: true)
   }
 
-  /// As `mix`, of experts that the archive keeps in codes or in other float dtypes: made numbers of the shared model's dtypes
+  /// As `mix`, of experts that the archive keeps in codes, in other float dtypes or with fewer rows: made numbers of the shared model's dtypes
   /// first. nil where there are none, and for one expert as it is.
   ///
   /// - Throws: what `mix` and `DecodedMix` throw.
@@ -76,7 +76,10 @@ public final class Reconstructor: Sendable {
     for (weight, mix) in experts where !isNeeded {
       let isMixed = experts.count > 1 || weight != 1
       isNeeded = try !Quantization(of: mix).weights.isEmpty
-      if isMixed, try MatchedDTypes(mix, as: shared.tensors) != nil { isNeeded = true }
+      let isOther = (try MatchedDTypes(mix, as: shared.tensors), try PaddedRows(mix, toRowsOf: shared))
+      if isMixed, isOther.0 != nil || isOther.1 != nil {
+        isNeeded = true
+      }
     }
     return isNeeded ? try DecodedMix(shared, experts, dtype: dtype) : nil
   }

@@ -164,6 +164,7 @@ struct Merge: ParsableCommand {
     let model = base ?? experts[0].checkpoint
     let experts = try experts.map { expert throws(StorageError) in
       try expert.aligned(to: model).matchingDTypes(of: model.source.tensors).cut(toRowsOf: model.source)
+        .padded(toRowsOf: model.source)
     }
     let changes = try experts.filter { $0.checkpoint.path != model.path }.map { expert throws(StorageError) in
       try ModelChange(of: expert.checkpoint.source, named: expert.name, against: model.source)
