@@ -12,6 +12,8 @@ SECTIONS = {
     "families": ("Families of fine-tunes", "families.py", ""),
     "unpack": ("Unpacking against `cp`", "unpack.py", ""),
     "convert": ("Conversion", "convert.py", ""),
+    "speed": ("What answers cost", "speed.py",
+              "CPU seconds of one thread, user and system. *Before* is the tool of another commit: `Benchmarks/run --against COMMIT`.\n\n"),
     "large": ("A large checkpoint", "large.py", ""),
     "larger": ("A larger checkpoint, on two threads", "large.py --gigabytes 8 --lossless 0.2 --threads 2", ""),
     "scaling": ("Scaling", "scaling.py --plot scaling.svg", ""),
