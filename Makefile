@@ -4,6 +4,7 @@
 #   make test      build and run all tests
 #   make check     what CI runs: format, no warnings, all tests, citations of the specification
 #   make today     the tests against today's libraries: torch, transformers, peft and others, 6 GB from PyPI
+#   make wheel     the Python package, with the library and the tool in it, in dist/, and its tests in a fresh environment
 #   make bench     run the benchmarks
 #   make reproduce the experiment of the paper, on data that is not in this repository
 #   make format    format the sources
@@ -20,10 +21,10 @@ export PKG_CONFIG_PATH := $(shell brew --prefix openblas)/lib/pkgconfig:$(shell 
 endif
 
 SWIFT_FILES = Package.swift Sources Tests Benchmarks Fixtures
-SHELL_FILES = $(shell grep -lE '^\#!.*[/ ](sh|bash)$$' scripts/* .ci/* Benchmarks/* Deploy/*/* Tests/Today/* findings/* 2> /dev/null)
-PYTHON_FILES = $(shell find Spec Tests Benchmarks Fixtures -name '*.py' 2> /dev/null) Spec/check-citations
+SHELL_FILES = $(shell grep -lE '^\#!.*[/ ](sh|bash)$$' scripts/* .ci/* Tests/C/* Benchmarks/* Deploy/*/* Tests/Today/* findings/* 2> /dev/null)
+PYTHON_FILES = $(shell find Spec Tests Benchmarks Fixtures Python -name '*.py' 2> /dev/null) Spec/check-citations
 
-.PHONY: all build test-packages demo test today check lint citations bench reproduce format install clean
+.PHONY: all build test-packages demo test today wheel check lint citations bench reproduce format install clean
 .NOTPARALLEL:
 
 all: build
@@ -56,6 +57,11 @@ lint:
 
 citations:
 	python3 Spec/check-citations
+
+wheel: test-packages
+	scripts/build-wheel dist
+	Tests/C/check .build/library/wheel
+	scripts/test-wheel dist/tmpack-*.whl
 
 bench:
 	@test -x Benchmarks/run || { echo "there is no Benchmarks/run in this checkout" >&2; exit 1; }
