@@ -113,7 +113,7 @@ let package = Package(
     .testTarget(name: "ArchitectureTests", dependencies: ["TMPackByteIO", "TestSupport"]),
     tests("ByteIO", ["ByteIO", "JSON", "Parallel"]),
     tests("Digests", ["Digests"]),
-    tests("YAML", ["ByteIO", "YAML"]),
+    tests("YAML", ["ByteIO", "JSON", "YAML"]),
     tests("Zstandard", ["Zstandard", "ByteIO"]),
     tests("Factorization", ["Factors", "Factorization", "CLAPACKE", "COpenBLAS", "TensorKit", "ByteIO", "Zstandard"]),
     tests("Checkpoints", ["Checkpoints", "ByteIO", "JSON", "Digests", "TensorKit", "Parallel"]),

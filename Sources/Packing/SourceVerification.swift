@@ -44,7 +44,7 @@ extension Verification {
     let total = source.byteCount
     try pipeline.run(infos.count) { index -> StorageError? in
       let info = infos[index]
-      return failure { () throws(StorageError) in
+      return errorThrown { () throws(StorageError) in
         try located(tensor: info.name) { () throws(StorageError) in
           try source.bytes(of: info).withBytes { raw throws(StorageError) in
             try prove(info, raw, manifest.entry(named: info.name), position, reconstructor)

@@ -1,5 +1,4 @@
 import TMPackByteIO
-import TMPackReading
 import TestSupport
 import Testing
 

@@ -1,6 +1,5 @@
 import TMPackByteIO
 import TMPackJSON
-import TMPackReading
 import TestSupport
 import Testing
 

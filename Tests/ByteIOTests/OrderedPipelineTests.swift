@@ -2,7 +2,6 @@ import Dispatch
 import Synchronization
 import TMPackByteIO
 import TMPackParallel
-import TMPackReading
 import TestSupport
 import Testing
 

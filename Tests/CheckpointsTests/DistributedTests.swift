@@ -1,6 +1,5 @@
 import TMPackByteIO
 import TMPackCheckpoints
-import TMPackReading
 import TMPackTensorKit
 import TestSupport
 import Testing

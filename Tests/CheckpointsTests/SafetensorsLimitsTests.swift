@@ -1,7 +1,6 @@
 import TMPackByteIO
 import TMPackCheckpoints
 import TMPackJSON
-import TMPackReading
 import TMPackTensorKit
 import TestSupport
 import Testing

@@ -1,5 +1,4 @@
 import TMPackCheckpoints
-import TMPackReading
 import TMPackTensorKit
 import TestSupport
 import Testing

@@ -1,5 +1,4 @@
 import TMPackByteIO
-import TMPackReading
 import TMPackZstandard
 import TestSupport
 import Testing

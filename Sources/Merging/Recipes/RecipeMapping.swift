@@ -59,7 +59,7 @@ extension YAMLNode {
 }
 
 /// Adds the line of a recipe to an error's message.
-package func located<Result>(line: Int, _ body: () throws(StorageError) -> Result) throws(StorageError) -> Result {
+func located<Result>(line: Int, _ body: () throws(StorageError) -> Result) throws(StorageError) -> Result {
   do throws(StorageError) { return try body() } catch {
     throw StorageError(error.code, "line \(line): \(error.message)")
   }

@@ -44,7 +44,7 @@ extension Verification {
     let claimed = Dictionary(receipt.tensors.map { (ExactString($0.info.name), $0) }) { first, _ in first }
     try pipeline.run(infos.count) { index -> StorageError? in
       let info = infos[index]
-      return failure { () throws(StorageError) in
+      return errorThrown { () throws(StorageError) in
         try located(tensor: info.name) { () throws(StorageError) in
           guard let tensor = claimed[ExactString(info.name)] else {
             throw StorageError(.digestMismatch, "is in the mix, but not in the receipt")

@@ -66,7 +66,7 @@ package struct Verification: Sendable {
       try checkFiles(expert: nil, &findings)
       if !archive.isDetached { try checkSharedTensors(&findings, progress) }
       for position in archive.experts.indices { try decodeExpert(position, &findings, progress) }
-      if let error = failure({ () throws(StorageError) in if archive.hasRouter { _ = try Router(archive) } }) {
+      if let error = errorThrown(by: { () throws(StorageError) in if archive.hasRouter { _ = try Router(archive) } }) {
         findings.add(error)
       }
     }
@@ -84,7 +84,7 @@ package struct Verification: Sendable {
     let total = entries.reduce(0) { $0 + UInt64($1.info.byteCount) }
     try pipeline.run(entries.count) { index -> StorageError? in
       let entry = entries[index]
-      return failure { () throws(StorageError) in
+      return errorThrown { () throws(StorageError) in
         try located(file: archive.path, tensor: entry.info.name) { () throws(StorageError) in
           try shared.verify(entry)
         }
@@ -109,7 +109,7 @@ package struct Verification: Sendable {
     let needsShared = archive.isDetached && archive.givenSharedModel == nil
     try pipeline.run(entries.count) { index -> StorageError? in
       let entry = entries[index]
-      return failure { () throws(StorageError) in
+      return errorThrown { () throws(StorageError) in
         try located(file: archive.path, expert: name, tensor: entry.name) { () throws(StorageError) in
           if needsShared, case .difference(let payload) = entry.factor {
             _ = try archive.file.payloads.bytes(of: payload, in: section)
@@ -137,7 +137,7 @@ package struct Verification: Sendable {
 
   private func checkFiles(expert: Int?, _ findings: inout VerificationFindings) throws(StorageError) {
     for file in try MixFile.list(of: archive, expert: expert) {
-      guard let error = failure({ () throws(StorageError) in _ = try file.bytes() }) else { continue }
+      guard let error = errorThrown(by: { () throws(StorageError) in _ = try file.bytes() }) else { continue }
       findings.add(
         error.at(expert: expert.map { archive.experts[$0].name }),
         losing: archive.file.loss(ofFileOf: expert.map { .expert($0) } ?? .shared))
@@ -146,7 +146,7 @@ package struct Verification: Sendable {
 }
 
 /// The error of `body`; nil when it succeeds.
-package func failure(_ body: () throws(StorageError) -> Void) -> StorageError? {
+package func errorThrown(by body: () throws(StorageError) -> Void) -> StorageError? {
   do throws(StorageError) {
     try body()
     return nil

@@ -1,5 +1,4 @@
 import TMPackByteIO
-import TMPackReading
 import TMPackTensorKit
 import TestSupport
 import Testing

@@ -1,4 +1,3 @@
-import TMPackReading
 import TMPackTensorKit
 import TestSupport
 import Testing
