@@ -6,6 +6,8 @@
 #   make documents run the examples of README.md and docs/, and compare what they print
 #   make today     the tests against today's libraries: torch, transformers, peft and others, 6 GB from PyPI
 #   make faults    every system call of every command that writes fails once, or is the last one; needs a C compiler, Linux
+#   make linking   a package that depends on TMPackReading: what the linker brings along
+#   make wheel     the Python package, with the library and the tool in it, in dist/, and its tests in a fresh environment
 #   make bench     run the benchmarks
 #   make reproduce the experiment of the paper, on data that is not in this repository
 #   make format    format the sources
@@ -22,10 +24,10 @@ export PKG_CONFIG_PATH := $(shell brew --prefix openblas)/lib/pkgconfig:$(shell 
 endif
 
 SWIFT_FILES = Package.swift Sources Tests Benchmarks Fixtures
-SHELL_FILES = $(shell grep -lE '^\#!.*[/ ](sh|bash)$$' scripts/* .ci/* Benchmarks/* Deploy/*/* Tests/Today/* findings/* 2> /dev/null)
-PYTHON_FILES = $(shell find Spec Tests Benchmarks Fixtures -name '*.py' 2> /dev/null) Spec/check-citations Tests/Documents/run
+SHELL_FILES = $(shell grep -lE '^\#!.*[/ ](sh|bash)$$' scripts/* .ci/* Tests/C/* Tests/Linking/* Benchmarks/* Deploy/*/* Tests/Today/* findings/* 2> /dev/null)
+PYTHON_FILES = $(shell find Spec Tests Benchmarks Fixtures Python -name '*.py' 2> /dev/null) Spec/check-citations Tests/Documents/run
 
-.PHONY: all build test-packages demo test today faults faults-fast check lint citations documents bench reproduce format install clean
+.PHONY: all build test-packages demo test today faults faults-fast wheel linking check lint citations documents bench reproduce format install clean
 .NOTPARALLEL:
 
 all: build
@@ -69,6 +71,15 @@ documents: export PYTHONDONTWRITEBYTECODE = 1
 documents: build
 	python3 -m unittest discover --quiet --start-directory Tests/Documents
 	Tests/Documents/run .build/release/tmpack
+
+# What comes with the reading half: needs a build of its own.
+linking:
+	Tests/Linking/check
+
+wheel: test-packages
+	scripts/build-wheel dist
+	Tests/C/check .build/library/wheel
+	scripts/test-wheel dist/tmpack-*.whl
 
 bench:
 	@test -x Benchmarks/run || { echo "there is no Benchmarks/run in this checkout" >&2; exit 1; }

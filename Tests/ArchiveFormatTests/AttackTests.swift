@@ -6,6 +6,14 @@ import TMPackReading
 import TestSupport
 import Testing
 
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
 /// Archives that say something wrong, under digests that are right.
 @Suite struct AttackTests {
   static let hostile = Attacks.all.filter { $0.rule != "sound" }
@@ -16,6 +24,14 @@ import Testing
 
   @Test(arguments: Attacks.all.filter { $0.rule == "sound" }) func accepts(_ attack: Attack) {
     #expect(faults(in: attack.make().bytes()).isEmpty)
+  }
+
+  /// For readers in other languages: all of them, in the folder that TMPACK_CORPUS names.
+  @Test(.enabled(if: getenv("TMPACK_CORPUS") != nil)) func leavesTheArchives() throws {
+    let folder = String(cString: try #require(getenv("TMPACK_CORPUS")))
+    for (number, attack) in Attacks.all.enumerated() {
+      putQuickly(attack.make().bytes(), at: FileTree.join(folder, "\(number)-\(attack.code.rawValue).tmpack"))
+    }
   }
 
   @Test(arguments: hostile) func refuses(_ attack: Attack) {

@@ -26,7 +26,7 @@ from ._errors import (
 )
 from ._native import version as _version
 from ._safe_open import safe_open
-from ._tool import add, compare, convert, export, merge, pack, plan, remove, run, unpack
+from ._tool import add, compare, convert, export, merge, pack, plan, remove, run, save, unpack
 from .calibration import calibrate
 
 __version__ = _version()
@@ -70,5 +70,6 @@ __all__ = [
     "remove",
     "run",
     "safe_open",
+    "save",
     "unpack",
 ]

@@ -162,11 +162,11 @@ def _paths(models: Mapping) -> Iterator[Dict[str, str]]:
         yield paths
 
 
-def save(state: Any, path: Union[str, os.PathLike]) -> None:
+def save(state: Any, path: Union[str, os.PathLike], **metadata: str) -> None:
     """Writes a ``state_dict``, or arrays by name, as safetensors. Tensors that share memory are written each, in full."""
     if hasattr(state, "state_dict"):
         state = state.state_dict()
-    entries: Dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    entries: Dict[str, Any] = {"__metadata__": {"format": "pt", **metadata}}
     place = 0
     arrays: List[Any] = []
     for name in sorted(state):
