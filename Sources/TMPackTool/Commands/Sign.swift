@@ -144,6 +144,7 @@ enum ArchivePath {
   static func isArchive(_ path: String) throws(StorageError) -> Bool {
     guard FileTree.kind(of: path) == .file else { return false }
     let file = try ReadableFile(path, mode: .read)
-    return try Int(file.size) >= magic.count && file.bytes(at: 0, count: magic.count) == magic
+    guard file.size >= UInt64(magic.count) else { return false }
+    return try file.bytes(at: 0, count: magic.count) == magic
   }
 }
