@@ -77,7 +77,10 @@ package struct Leftover: Sendable {
     while true {
       let temporary = name(besides: path)
       UnfinishedOutputs.register(temporary)
-      let descriptor = open(temporary)
+      var descriptor = open(temporary)
+      if descriptor < 0, errno == ENOENT {
+        if MissingFolders.make(for: temporary) { descriptor = open(temporary) } else { errno = ENOENT }
+      }
       guard descriptor >= 0 else {
         let number = errno
         UnfinishedOutputs.forget(temporary)

@@ -61,6 +61,7 @@ package enum UnfinishedOutputs {
     gate.withLock { _ in
       state.withLock { state in
         for path in state.paths { try? FileTree.remove(path) }
+        MissingFolders.removeEmpty()
         for (descriptor, end) in state.tails { _ = retrying { ftruncate(descriptor, off_t(end)) } }
         exit()
       }

@@ -9,12 +9,33 @@ package struct ArchiveInspection: Sendable {
   /// Of the experts that are listed.
   package let positions: [Int]
   package let listsTensors: Bool
+  /// Of an expert's tensors; nil for that of the manifest.
+  package let order: TensorOrder?
+  /// Tensors of each expert that are listed.
+  package let limit: Int
 
   /// - Parameter positions: nil for all experts.
-  package init(_ archive: Archive, positions: [Int]? = nil, listsTensors: Bool = false) {
+  package init(
+    _ archive: Archive, positions: [Int]? = nil, listsTensors: Bool = false, order: TensorOrder? = nil,
+    limit: Int = .max
+  ) {
     self.archive = archive
     self.positions = positions ?? Array(archive.experts.indices)
     self.listsTensors = listsTensors
+    self.order = order
+    self.limit = limit
+  }
+
+  /// The tensors of an expert that are listed.
+  package func entries(_ manifest: ExpertManifest) -> some Sequence<ExpertEntry> {
+    let entries = manifest.tensors
+    let sorted =
+      switch order {
+      case nil: entries
+      case .error: entries.sorted { ($0.measures?.error.value ?? 0) > ($1.measures?.error.value ?? 0) }
+      case .bytes: entries.sorted { $0.rawBytes > $1.rawBytes }
+      }
+    return sorted.prefix(limit)
   }
 
   /// Dtype and shape of an expert's tensor.
@@ -74,12 +95,12 @@ package struct ArchiveInspection: Sendable {
     object["provenance"] = manifest.provenance.reportJSON
     object["absent"] = .array(manifest.absent.map { .string($0) })
     object["tensor_list"] = .array(
-      manifest.tensors.map { entry in
+      entries(manifest).map { entry in
         let info = Self.info(entry, shared)
         var item: JSONObject = [
           "name": .string(entry.name), "factor": .string(entry.factor.kind.rawValue), "dtype": .string(info.dtype),
           "shape": .array(info.shape.map { JSONValue($0) }),
-          "raw_bytes": JSONValue(entry.content.reduce(0) { $0 + $1.size }),
+          "raw_bytes": JSONValue(entry.rawBytes),
           "source_digest": .string(entry.source.hexadecimal),
         ]
         item["extra_rows"] = shared.entry(named: entry.name).flatMap {
@@ -94,6 +115,15 @@ package struct ArchiveInspection: Sendable {
       })
     return object
   }
+}
+
+/// What comes first in a list of tensors: the largest.
+package enum TensorOrder: String, Sendable, CaseIterable {
+  case error, bytes
+}
+
+extension ExpertEntry {
+  fileprivate var rawBytes: Int { content.reduce(0) { $0 + $1.size } }
 }
 
 extension ExpertReference {

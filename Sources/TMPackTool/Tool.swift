@@ -30,6 +30,7 @@ struct Tool: ParsableCommand {
       RepairCommand.self,
       Compare.self, Convert.self,
       Merge.self, Export.self, Add.self, Remove.self, Strip.self, RouterCommand.self, Route.self, Doctor.self,
+      Completions.self, Version.self,
     ])
 
   /// Runs the tool; unlike ArgumentParser's own `main`, with this tool's exit codes and errors in JSON on request.
@@ -37,6 +38,7 @@ struct Tool: ParsableCommand {
     Console.occupyClosedDescriptors()
     OpenFiles.raiseLimit()
     Interrupts.install()
+    MissingFolders.make()
     let arguments = Array(CommandLine.arguments.dropFirst())
     let wantsJSON = arguments.contains("--json")
     MappedInputs.endProcessOnFault { error in
@@ -48,6 +50,7 @@ struct Tool: ParsableCommand {
       try command.run()
     } catch let error as StorageError {
       guard let output = CommitNotes.output else {
+        MissingFolders.removeEmpty()
         Console.report(error, asJSON: wantsJSON)
         Console.exit(error.code.family.exitCode)
       }

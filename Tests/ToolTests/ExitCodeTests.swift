@@ -1,3 +1,4 @@
+import TMPackByteIO
 import TestSupport
 import Testing
 
@@ -106,7 +107,7 @@ import Testing
   }
 
   @Test func anotherFormat() throws {
-    try expect(try tmpack("inspect", base, "--json"), 2, "unknown-format", file: base)
+    try expect(try tmpack("verify", base, "--json"), 2, "unknown-format", file: base)
     try put(Array("no model".utf8), at: folder("text"))
     let run = try tmpack("pack", "--base", folder("text"), "--expert", "a=\(a66)", "-o", folder("x.tmpack"), "--json")
     try expect(run, 2, "unknown-format", file: folder("text"))
@@ -153,9 +154,62 @@ import Testing
     try expect(try tmpack("inspect", missing, "--json"), 4, "not-found", file: missing)
     try expect(try tmpack("compare", missing, a66, "--json"), 4, "not-found", file: missing)
     try expect(try tmpack("compare", "\(missing)#a", a66, "--json"), 4, "not-found", file: missing)
-    let out = folder("no/such/x.tmpack")
+    let out = folder("file/x.tmpack")
+    try put([1], at: folder("file"))
     try expect(
       try tmpack("pack", "--base", base, "--expert", "a=\(a66)", "-o", out, "--json"), 4, "not-found", file: out)
+  }
+
+  /// The folder of an output is made; not where nothing comes into it.
+  @Test func missingFoldersOfOutputs() throws {
+    let out = folder("no/such/x.tmpack")
+    let refused = try tmpack("pack", "--base", folder("none"), "--expert", "a=\(a66)", "-o", out, "--json")
+    try expect(refused, 4, "not-found", file: folder("none"))
+    try put(Array("no model".utf8), at: folder("text"))
+    #expect(try tmpack("merge", "ties", "--base", base, "--expert", folder("text"), "-o", folder("a/b/c")).code == 2)
+    #expect(folder.names == ["text"])
+    #expect(try tmpack("pack", "--base", base, "--expert", "a=\(a66)", "-o", out).code == 0)
+    #expect(try tmpack("unpack", out, "--expert", "a", "-o", folder("other/x")).code == 0)
+    #expect(folder.names == ["no", "other", "text"])
+  }
+
+  @Test func namesOfDTypes() throws {
+    for (name, dtype) in [("bfloat16", "BF16"), ("fp16", "F16"), ("float16", "F16"), ("torch.float32", "F32")] {
+      let path = folder("\(name).safetensors")
+      #expect(try tmpack("convert", a66, path, "--dtype", name).code == 0)
+      let dtypes = try object(tmpack("inspect", path, "--json").json()["dtypes"])
+      #expect(dtypes.names == [dtype])
+      let archive = folder("zoo.tmpack")
+      if FileTree.kind(of: archive) == nil { _ = try zoo(in: folder) }
+      let unpacked = folder("u-\(name).safetensors")
+      #expect(try tmpack("unpack", archive, "--expert", "a66", "--dtype", name, "-o", unpacked).code == 0)
+    }
+  }
+
+  @Test func otherNamesOfCommands() throws {
+    let archive = try zoo(in: folder)
+    let inspected = try tmpack("inspect", archive)
+    for name in ["ls", "info"] {
+      let run = try tmpack(name, archive)
+      #expect(run.code == 0 && run.output == inspected.output)
+    }
+    #expect(try tmpack("version").output == tmpack("--version").output)
+    for shell in ["bash", "zsh", "fish"] {
+      let run = try tmpack("completions", shell)
+      #expect(run.code == 0 && run.output.contains("unpack"))
+    }
+    let top = try tmpack("inspect", archive, "--expert", "a66", "--sort", "error", "--top", "2")
+    #expect(top.code == 0, "\(top.talk)")
+    let all = try tmpack("inspect", archive, "--expert", "a66").output.split(separator: "\n").count
+    #expect(top.output.split(separator: "\n").count < all)
+  }
+
+  /// A wrong source is one fault.
+  @Test func anotherSource() throws {
+    let archive = try zoo(in: folder)
+    let run = try tmpack("verify", archive, "--source", "a66=\(b44)")
+    #expect(run.code == 2 && run.talk.contains("is not what 'a66' was packed from"), "\(run.talk)")
+    #expect(run.output.contains("1 fault"))
   }
 
   @Test func limit() throws {

@@ -11,7 +11,7 @@ extension ConversionFormat: ExpressibleByArgument {
   public static var allValueStrings: [String] { allCases.map { $0.dtype.rawValue.lowercased() } }
 
   public init?(argument: String) {
-    guard let format = DType(rawValue: argument.uppercased())?.conversionFormat else { return nil }
+    guard let format = DType(argument: argument)?.conversionFormat else { return nil }
     self = format
   }
 }

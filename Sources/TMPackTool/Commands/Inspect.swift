@@ -14,10 +14,11 @@ struct Inspect: ParsableCommand {
         tmpack inspect zoo.tmpack
         tmpack inspect zoo.tmpack --tensors --expert math
         tmpack inspect zoo.tmpack --json --tensors
+        tmpack inspect zoo.tmpack --expert math --sort error --top 10
         tmpack inspect model/ --tensors
 
       An error is the relative error of the difference from the shared model, ‖v − decoded‖ ÷ ‖v‖.
-      """)
+      """, aliases: ["ls", "info"])
 
   @Argument(help: ArgumentHelp("The archive, or a checkpoint.", valueName: "archive"))
   var archive: String
@@ -27,6 +28,16 @@ struct Inspect: ParsableCommand {
 
   @Option(help: ArgumentHelp("List only the tensors of this expert.", valueName: "name"))
   var expert: String?
+
+  @Option(help: ArgumentHelp("Order of an expert's tensors: the largest error or size first.", valueName: "by"))
+  var sort: TensorOrder?
+
+  @Option(help: ArgumentHelp("List only so many tensors of each expert.", valueName: "n"))
+  var top: Int?
+
+  func validate() throws {
+    if let top, top < 1 { throw ValidationError("--top must be at least 1.") }
+  }
 
   @OptionGroup(title: "Work") var reading: ReadingOptions
   @OptionGroup(title: "Output") var reporting: OutputOptions
@@ -43,7 +54,8 @@ struct Inspect: ParsableCommand {
     }
     let opened = try Archive.opened(archive, reading.io)
     let positions = try expert.map { [try opened.file.expertIndex(named: $0)] } ?? Array(opened.experts.indices)
-    let content = ArchiveInspection(opened, positions: positions, listsTensors: tensors || expert != nil)
+    let content = ArchiveInspection(
+      opened, positions: positions, listsTensors: tensors || expert != nil, order: sort, limit: top ?? .max)
     if reporting.json {
       Console.result(.object(try content.json()))
     } else {
@@ -102,7 +114,7 @@ struct Inspection {
     let manifest = try archive.file.expertSection(position).manifest
     var table = TextTable(
       ["tensor", "shape", "factor", "dtype", "rank", "raw bytes", "error"], leftColumns: [0, 1, 2, 3])
-    for entry in manifest.tensors {
+    for entry in content.entries(manifest) {
       let info = ArchiveInspection.info(entry, shared)
       table.add([
         entry.name, "\(info.shape)", entry.factor.kind.rawValue, entry.factor.dtypeName ?? info.dtype,
@@ -119,3 +131,5 @@ struct Inspection {
     ]
   }
 }
+
+extension TensorOrder: ExpressibleByArgument {}

@@ -62,13 +62,26 @@ struct PackReport {
         "\(path): \(size), was \(ByteSize.text(bytesBefore)); \(counted(summary.experts.count, "expert"))")
     } else {
       Console.result(
-        "\(path): \(size) for \(ByteSize.text(summary.inputBytes)) of experts, \(summary.ratio.significant(3))×")
+        "\(path): \(size); the shared model \(ByteSize.text(sharedBytes)) once, \(eachExpert); the experts' files: \(ByteSize.text(summary.inputBytes))"
+      )
     }
   }
 
   /// How far an expert is from what it is said to be made from.
   private func change(of expert: String) -> ModelChange? {
     summary.changes.first { $0.name.hasSameBytes(as: expert) }
+  }
+
+  /// What is there once, however many experts there are.
+  private var sharedBytes: UInt64 {
+    let ofExperts = summary.experts.reduce(0) { $0 + $1.summary.bytes }
+    return summary.archiveBytes - min(ofExperts, summary.archiveBytes)
+  }
+
+  private var eachExpert: String {
+    let sizes = experts.map(\.summary.bytes)
+    let mean = sizes.reduce(0, +) / UInt64(max(1, sizes.count))
+    return "\(counted(sizes.count, "expert")) \(ByteSize.text(mean))\(sizes.count > 1 ? " each on average" : "")"
   }
 
   private var json: JSONValue {

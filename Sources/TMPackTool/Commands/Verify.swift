@@ -1,4 +1,5 @@
 import ArgumentParser
+import TMPackArchiveFormat
 import TMPackByteIO
 import TMPackCheckpoints
 import TMPackJSON
@@ -93,13 +94,28 @@ struct Verify: ParsableCommand {
         let findings = try verification.proveSource(
           ofExpert: named.name, try MatchedDTypes(original, as: expert.tensors) ?? original, progress: show)
         if findings.isEmpty { provedSources.append(named.name) }
-        report.add(findings)
+        report.add(Self.summary(of: findings, named, tensors: expert.tensors.count))
       }
       if let read { report.add(try verification.prove(read, inputs: inputs, progress: show)) }
       return report
     }
     show(report, level, opened, provedSources)
     if !report.isSound { throw ExitCode(StorageError.Family.format.exitCode) }
+  }
+
+  /// Where most tensors are others, it is another model: one fault says so.
+  private static func summary(
+    of findings: VerificationFindings, _ named: NamedPath, tensors: Int
+  ) -> VerificationFindings {
+    let count = findings.faults.count + findings.unlistedCount
+    guard count > 2, 2 * count > tensors, let first = findings.faults.first else { return findings }
+    var summary = VerificationFindings()
+    summary.add(
+      StorageError(
+        .digestMismatch,
+        "is not what '\(named.name)' was packed from: \(count) of \(tensors) tensors are others, the first '\(first.tensor ?? "")'",
+        file: named.path), losing: findings.loss)
+    return summary
   }
 
   private func show(

@@ -9,11 +9,25 @@ import TMPackReading
 import TMPackTensorKit
 
 extension InputMode: ExpressibleByArgument {}
+extension DType {
+  /// `f16` as safetensors has it; `float16`, `torch.float16` and `fp16` as others do.
+  init?(argument: String) {
+    let name = argument.lowercased()
+    let plain = name.hasPrefix("torch.") ? String(name.dropFirst(6)) : name
+    let synonyms = [
+      "bfloat16": "bf16", "float16": "f16", "half": "f16", "fp16": "f16", "float32": "f32", "float": "f32",
+      "fp32": "f32",
+      "float64": "f64", "double": "f64", "fp64": "f64", "float8_e4m3fn": "f8_e4m3", "float8_e5m2": "f8_e5m2",
+    ]
+    self.init(rawValue: (synonyms[plain] ?? plain).uppercased())
+  }
+}
+
 extension FloatFormat: ExpressibleByArgument {
   public static var allValueStrings: [String] { ["f64", "f32", "f16", "bf16"] }
 
   public init?(argument: String) {
-    guard let format = DType(rawValue: argument.uppercased())?.floatFormat else { return nil }
+    guard let format = DType(argument: argument)?.floatFormat else { return nil }
     self = format
   }
 }
