@@ -58,6 +58,7 @@ enum {
   TMPK_MALFORMED = 17,
   TMPK_DIGEST_MISMATCH = 18,
   TMPK_UNKNOWN_FORMAT = 19,
+  TMPK_SIGNATURE_MISMATCH = 20,
   /* The file is sound, and not for this build. */
   TMPK_UNSUPPORTED_VERSION = 32,
   TMPK_UNSUPPORTED_FEATURE = 33,
@@ -65,6 +66,7 @@ enum {
   TMPK_NOT_FOUND = 48,
   TMPK_INPUT_OUTPUT = 49,
   TMPK_CANCELLED = 50,
+  TMPK_OUT_OF_MEMORY = 51,
   /* A declared size is above a limit (Spec/format.md, section 9). */
   TMPK_LIMIT_EXCEEDED = 64
 };

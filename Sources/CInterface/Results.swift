@@ -47,12 +47,14 @@ extension StorageError.Code {
       case .truncated: TMPK_TRUNCATED
       case .malformed: TMPK_MALFORMED
       case .digestMismatch: TMPK_DIGEST_MISMATCH
+      case .signatureMismatch: TMPK_SIGNATURE_MISMATCH
       case .unknownFormat: TMPK_UNKNOWN_FORMAT
       case .unsupportedVersion: TMPK_UNSUPPORTED_VERSION
       case .unsupportedFeature: TMPK_UNSUPPORTED_FEATURE
       case .notFound: TMPK_NOT_FOUND
       case .inputOutput: TMPK_INPUT_OUTPUT
       case .cancelled: TMPK_CANCELLED
+      case .outOfMemory: TMPK_OUT_OF_MEMORY
       case .limitExceeded: TMPK_LIMIT_EXCEEDED
       }
     return tmpk_code(number)

@@ -67,25 +67,25 @@ extension ContentDigest: CustomStringConvertible {
 }
 
 /// A SHA-256 digest of bytes that come in pieces: by the system's library.
-public struct RunningDigest {
+package struct RunningDigest {
   #if canImport(CryptoKit)
     private var hash = SHA256()
 
-    public init() {}
+    package init() {}
 
-    public mutating func update(_ bytes: UnsafeRawBufferPointer) { hash.update(bufferPointer: bytes) }
+    package mutating func update(_ bytes: UnsafeRawBufferPointer) { hash.update(bufferPointer: bytes) }
 
-    public func finish() -> ContentDigest { hash.finalize().withUnsafeBytes { ContentDigest(bytes: $0) } }
+    package func finish() -> ContentDigest { hash.finalize().withUnsafeBytes { ContentDigest(bytes: $0) } }
   #else
     private var state = SHA256_CTX()
 
-    public init() { SHA256_Init(&state) }
+    package init() { SHA256_Init(&state) }
 
-    public mutating func update(_ bytes: UnsafeRawBufferPointer) {
+    package mutating func update(_ bytes: UnsafeRawBufferPointer) {
       SHA256_Update(&state, bytes.baseAddress, bytes.count)
     }
 
-    public func finish() -> ContentDigest {
+    package func finish() -> ContentDigest {
       var ended = state
       return withUnsafeTemporaryAllocation(byteCount: ContentDigest.byteCount, alignment: 1) { digest in
         SHA256_Final(digest.baseAddress!.assumingMemoryBound(to: UInt8.self), &ended)

@@ -102,7 +102,7 @@ public struct ExpertInput: Sendable {
   public var notesOfRows: [String] { grown?.notesOfRows ?? [] }
 
   /// A packed tensor with its further rows, if it has any.
-  public func extended(_ packed: PackedTensor, _ info: TensorInfo, level: Int) throws(StorageError) -> PackedTensor {
+  package func extended(_ packed: PackedTensor, _ info: TensorInfo, level: Int) throws(StorageError) -> PackedTensor {
     guard let grown, let whole = grown.whole(info.name) else { return packed }
     return try grown.source.bytes(of: whole).withBytes { packed.extended(to: $0, info, level: level) }
   }
@@ -119,7 +119,7 @@ public struct ExpertInput: Sendable {
 
   /// What the expert adds to a shared tensor as a product of few components; nil when it is not known as one, or is added to
   /// another tensor than the shared one.
-  public func product(of info: TensorInfo, against shared: SharedEntry) throws(StorageError) -> LowRankProduct? {
+  package func product(of info: TensorInfo, against shared: SharedEntry) throws(StorageError) -> LowRankProduct? {
     guard let adapted, grown?.whole(info.name) == nil else { return nil }
     var info = info
     for view in views {

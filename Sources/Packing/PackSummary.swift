@@ -26,11 +26,11 @@ public struct PackSummary: Sendable {
   public let inputBytes: UInt64
   public let rootDigest: ContentDigest
   /// All experts of the archive, in declaration order.
-  public let experts: [ExpertReference]
+  package let experts: [ExpertReference]
   /// Experts of which more than a head has no partner in the shared model, and is stored whole.
-  public let unmatched: [UnmatchedParameters]
+  package let unmatched: [UnmatchedParameters]
   /// How far the experts of this run are from the model that they are said to be made from.
-  public let changes: [ModelChange]
+  package let changes: [ModelChange]
   public let notes: [Note]
   /// Numbers of the merged shared model that are infinite, though those of the models are not: too large for their dtype.
   public let overflows: Int

@@ -57,11 +57,11 @@ public struct RateControl: Sendable, Hashable {
   /// The quality, if it was given as such.
   public var fixedQuality: Double? { if case .quality(let quality) = target { quality } else { nil } }
 
-  public func setting(quality: Double) -> RateSetting {
+  package func setting(quality: Double) -> RateSetting {
     RateSetting(objective == .balanced ? .balanced : .leastError, quality: quality)
   }
 
-  public var quantizedCodecs: Set<QuantizedFactor.Codec> {
+  package var quantizedCodecs: Set<QuantizedFactor.Codec> {
     Set(
       codecs.map {
         switch $0 {

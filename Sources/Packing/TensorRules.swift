@@ -2,7 +2,7 @@ import TMPackFactorization
 import TMPackTensorKit
 
 /// What is done with a tensor of an expert that differs from the shared one.
-public enum TensorTreatment: Sendable, Hashable {
+package enum TensorTreatment: Sendable, Hashable {
   /// Approximated by a factor, if its dtype is float; kept exactly otherwise.
   case factor(FactorPlan)
   /// Approximated, if its dtype is float, by a quantised factor as the packer's rate control decides.
@@ -14,16 +14,16 @@ public enum TensorTreatment: Sendable, Hashable {
 }
 
 /// Which treatment each tensor gets: a default, exceptions by pattern, and patterns of tensors that stay exact.
-public struct TensorRules: Sendable {
-  public let standard: TensorTreatment
+package struct TensorRules: Sendable {
+  package let standard: TensorTreatment
   /// The last pattern that matches wins.
-  public let overrides: [(pattern: Glob, treatment: TensorTreatment)]
+  package let overrides: [(pattern: Glob, treatment: TensorTreatment)]
   /// When there are any, tensors that match none of them are kept exactly.
-  public let included: [Glob]
+  package let included: [Glob]
   /// Tensors that match one of them are kept exactly.
-  public let excluded: [Glob]
+  package let excluded: [Glob]
 
-  public init(
+  package init(
     _ standard: TensorTreatment, overrides: [(pattern: Glob, treatment: TensorTreatment)] = [], including: [Glob] = [],
     excluding: [Glob] = []
   ) {
@@ -33,15 +33,15 @@ public struct TensorRules: Sendable {
     excluded = excluding
   }
 
-  public func treatment(of name: String) -> TensorTreatment { exception(for: name) ?? standard }
+  package func treatment(of name: String) -> TensorTreatment { exception(for: name) ?? standard }
 
   /// Whether some tensor may become a TALL mask.
-  public var makesTALLMasks: Bool {
+  package var makesTALLMasks: Bool {
     ([standard] + overrides.map(\.treatment)).contains { if case .tallMask = $0 { true } else { false } }
   }
 
   /// The treatment of a tensor that a pattern decides on; nil for those that get the standard one.
-  public func exception(for name: String) -> TensorTreatment? {
+  package func exception(for name: String) -> TensorTreatment? {
     if let override = overrides.last(where: { $0.pattern.matches(name) }) { return override.treatment }
     if excluded.contains(where: { $0.matches(name) }) { return .exact }
     if !included.isEmpty, !included.contains(where: { $0.matches(name) }) { return .exact }

@@ -14,18 +14,18 @@ public struct WorkProgress: Sendable, Hashable {
 }
 
 /// Adds up the progress of consecutive stages.
-public struct ProgressMeter {
+package struct ProgressMeter {
   private let total: UInt64
   private let report: (WorkProgress) -> Void
   private var done: UInt64 = 0
-  public var stage = ""
+  package var stage = ""
 
-  public init(total: UInt64, report: @escaping (WorkProgress) -> Void) {
+  package init(total: UInt64, report: @escaping (WorkProgress) -> Void) {
     self.total = total
     self.report = report
   }
 
-  public mutating func advance(_ bytes: UInt64) {
+  package mutating func advance(_ bytes: UInt64) {
     done += bytes
     report(WorkProgress(stage: stage, done: done, total: total))
   }

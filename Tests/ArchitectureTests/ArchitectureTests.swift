@@ -92,4 +92,30 @@ import Testing
       }
     }
   }
+
+  /// Top-level types that the sources declare public.
+  private static func publicTypes() throws -> Set<String> {
+    var found: Set<String> = []
+    for row in try rows() where !["TMPack", "TMPackTool", "CInterface"].contains(row.module) {
+      for path in try sources(in: FileTree.join(packageRoot, "Sources/\(row.module)")) {
+        for line in String(decoding: try contents(path), as: UTF8.self).split(separator: "\n") {
+          guard let type = line.firstMatch(of: /^public (?:final |indirect )*(?:struct|class|enum|protocol|actor) (\w+)/)
+          else { continue }
+          found.insert(String(type.1))
+        }
+      }
+    }
+    return found
+  }
+
+  @Test func thePublicTypesAreListed() throws {
+    let listed = try Self.text("docs/public-api.md").matches(of: /\| `(\w+)` \|/).map { String($0.1) }
+    #expect(Set(listed) == (try Self.publicTypes()))
+    #expect(listed.count <= 50, "the public API is to stay small")
+  }
+
+  @Test func theFacadeNamesEveryPublicType() throws {
+    let names = try Self.text("Sources/TMPack/PublicAPI.swift").matches(of: /typealias (\w+) =/).map { String($0.1) }
+    #expect(Set(names) == (try Self.publicTypes()))
+  }
 }

@@ -97,12 +97,14 @@ _KINDS: dict[str, type[TmpackError]] = {
     "truncated": FormatError,
     "malformed": FormatError,
     "digest-mismatch": FormatError,
+    "signature-mismatch": FormatError,
     "unknown-format": FormatError,
     "unsupported-version": UnsupportedError,
     "unsupported-feature": UnsupportedError,
     "not-found": NotFound,
     "input-output": InputOutputError,
     "cancelled": Cancelled,
+    "out-of-memory": InputOutputError,
     "limit-exceeded": LimitError,
 }
 

@@ -101,7 +101,7 @@ public struct CheckpointDestination: Sendable {
   /// `write`, up to the point where the output would appear: for one that appears together with others.
   ///
   /// - Parameter keepingName: whether a single file can be read under its own name meanwhile, in another folder.
-  public func stage(
+  package func stage(
     _ source: some TensorSource, carriedFiles: [CarriedContent] = [], keepingName: Bool = false,
     threads: Int = availableCores(), progress: (_ bytesWritten: UInt64, _ total: UInt64) -> Void = { _, _ in }
   ) throws(StorageError) -> StagedCheckpoint {
@@ -174,12 +174,12 @@ public struct CheckpointDestination: Sendable {
 }
 
 /// A checkpoint that is written and has not appeared yet.
-public struct StagedCheckpoint {
+package struct StagedCheckpoint {
   package let output: any StagedOutput
   /// Where it can be read until it appears.
-  public let readablePath: String
+  package let readablePath: String
   /// Bytes of all files with tensors.
-  public let bytes: UInt64
+  package let bytes: UInt64
   /// nil for a single file.
   package let folder: AtomicFolder?
 }

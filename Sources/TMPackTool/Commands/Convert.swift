@@ -27,7 +27,7 @@ extension GGUFTensorType: ExpressibleByArgument {
 }
 extension Overflow: ExpressibleByArgument {
   /// Infinity is for programs that look for it; on the command line nobody asks for it.
-  package static var allValueStrings: [String] { [Overflow.saturate, .error].map(\.rawValue) }
+  public static var allValueStrings: [String] { [Overflow.saturate, .error].map(\.rawValue) }
 }
 
 struct Convert: ParsableCommand {

@@ -177,9 +177,9 @@ struct FactorOptions: ParsableArguments {
 }
 
 extension FactorDType: ExpressibleByArgument {
-  package static var allValueStrings: [String] { ["f32", "bf16", "f16", "int8", "int4"] }
+  public static var allValueStrings: [String] { ["f32", "bf16", "f16", "int8", "int4"] }
 
-  package init?(argument: String) {
+  public init?(argument: String) {
     switch argument.lowercased() {
     case "f32": self = .f32
     case "bf16": self = .bf16
