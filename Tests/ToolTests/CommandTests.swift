@@ -127,14 +127,14 @@ import Testing
   @Test func secondOutputsAreCheckedFirst() throws {
     let archive = try zoo(in: folder)
     let packing = ["pack", "--base", base, "--expert", "a66=\(a66)", "--detached", "--shared-out"]
-    for (output, code) in [(archive, Int32(1)), (folder("none/x.tmpack"), 4), (folder("shared.safetensors"), 1)] {
+    for (output, code) in [(archive, Int32(1)), (folder("zoo.tmpack/x.tmpack"), 4), (folder("shared.safetensors"), 1)] {
       let run = try Child(toolPath, packing + [folder("shared.safetensors"), "-o", output]).wait()
       #expect(run.code == code, "\(run.talk)")
       #expect(folder.names == ["zoo.tmpack"])
     }
     let unpacking = ["unpack", archive, "--expert", "a66", "-o"]
     for (receipt, code) in [
-      ("none/r.json", Int32(4)), ("zoo.tmpack", 1), ("out.safetensors/r", 4), ("out.safetensors", 1),
+      ("zoo.tmpack/r.json", Int32(4)), ("zoo.tmpack", 1), ("out.safetensors/r", 1), ("out.safetensors", 1),
     ] {
       let run = try Child(toolPath, unpacking + [folder("out.safetensors"), "--receipt", folder(receipt)]).wait()
       #expect(run.code == code, "\(run.talk)")

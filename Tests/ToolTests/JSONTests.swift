@@ -136,6 +136,7 @@ import Testing
       try tmpack("doctor", "--json"), "`doctor`",
       top: [
         "version", "format", "zstd", "blas", "blas_core", "cpu_features", "cores", "memory_bytes", "free_disk_bytes",
+        "leftovers",
       ])
     let tasks = folder("tasks.json")
     try expect(
