@@ -99,7 +99,8 @@ import Testing
     for row in try rows() where !["TMPack", "TMPackTool", "CInterface"].contains(row.module) {
       for path in try sources(in: FileTree.join(packageRoot, "Sources/\(row.module)")) {
         for line in String(decoding: try contents(path), as: UTF8.self).split(separator: "\n") {
-          guard let type = line.firstMatch(of: /^public (?:final |indirect )*(?:struct|class|enum|protocol|actor) (\w+)/)
+          guard
+            let type = line.firstMatch(of: /^public (?:final |indirect )*(?:struct|class|enum|protocol|actor) (\w+)/)
           else { continue }
           found.insert(String(type.1))
         }
