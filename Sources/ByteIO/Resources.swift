@@ -22,7 +22,16 @@ package enum Resources {
 
   @usableFromInline
   static func probe(_ byteCount: Int) throws(StorageError) {
-    if let memory = malloc(byteCount) { return free(memory) }
+    // Not malloc: an optimiser takes away what is freed at once, and with it the refusal.
+    #if canImport(Darwin)
+      let anonymous = MAP_PRIVATE | MAP_ANON
+    #else
+      let anonymous = MAP_PRIVATE | MAP_ANONYMOUS
+    #endif
+    if let memory = mmap(nil, byteCount, PROT_READ | PROT_WRITE, anonymous, -1, 0), memory != MAP_FAILED {
+      munmap(memory, byteCount)
+      return
+    }
     let megabytes = (byteCount + 999_999) / 1_000_000
     var limit = ""
     var own = rlimit()

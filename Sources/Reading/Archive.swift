@@ -29,12 +29,16 @@ public struct Archive: Sendable {
   public init(_ path: String, mode: InputMode = .automatic, sharedModel: (any TensorSource)? = nil)
     throws(StorageError)
   {
-    try self.init(ReadableFile(path, mode: mode), sharedModel: sharedModel)
+    try self.init(ArchiveFile(path, mode: mode), sharedModel: sharedModel)
   }
 
   /// The same, of bytes that may be elsewhere.
   package init(_ file: ReadableFile, sharedModel: (any TensorSource)? = nil) throws(StorageError) {
-    self.file = try ArchiveFile(file)
+    try self.init(ArchiveFile(file), sharedModel: sharedModel)
+  }
+
+  private init(_ file: ArchiveFile, sharedModel: (any TensorSource)?) throws(StorageError) {
+    self.file = file
     givenSharedModel = sharedModel
     if sharedModel != nil, isDetached { try SharedTensors(of: self).checkInfos() }
   }

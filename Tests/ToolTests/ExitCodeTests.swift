@@ -222,7 +222,7 @@ import Testing
     let archive = try zoo(in: folder)
     #expect(try tmpack(after: "exec >&-", "inspect", archive).code == 4)
     // What is meant for people must not end up in the archive.
-    #expect(try tmpack(after: "exec >&- 2>&-", "add", archive, "--expert", "c07=\(c07)").code == 4)
+    #expect(try tmpack(after: "exec >&- 2>&-", "add", archive, "--expert", "c07=\(c07)").code == 6)
     #expect(try tmpack("verify", archive, "--deep").code == 0)
   }
 }
