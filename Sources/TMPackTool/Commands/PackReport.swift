@@ -62,7 +62,7 @@ struct PackReport {
         "\(path): \(size), was \(ByteSize.text(bytesBefore)); \(counted(summary.experts.count, "expert"))")
     } else {
       Console.result(
-        "\(path): \(size); the shared model \(ByteSize.text(sharedBytes)) once, \(eachExpert); the experts' files: \(ByteSize.text(summary.inputBytes))"
+        "\(path): \(size): \(ByteSize.text(sharedBytes)) once for what is shared, \(eachExpert); the experts' files: \(ByteSize.text(summary.inputBytes))"
       )
     }
   }
