@@ -2,6 +2,7 @@ import Synchronization
 import TMPackArchiveFormat
 import TMPackByteIO
 import TMPackCHeader
+import TMPackCheckpoints
 import TMPackJSON
 import TMPackModels
 import TMPackReading
@@ -19,16 +20,34 @@ import TMPackTensorKit
 final class OpenMix: Handled, @unchecked Sendable {
   static let kind = "mix"
   let visits = Visits()
-  let mix: Mix
+  /// nil for experts that are decoded before they are mixed.
+  let mix: Mix?
   /// The mix with the names that were asked for.
   let source: any TensorSource
+  let files: [CarriedContent]
+  let overflowCount: @Sendable () -> Int
   let tensors: [TensorInfo]
   /// For the caller to look at.
   private let records: [tmpk_tensor]
 
-  init(_ mix: Mix, _ source: any TensorSource) {
+  convenience init(_ mix: Mix, _ naming: OutputNaming) throws(StorageError) {
+    self.init(mix, try mix.named(naming), mix.files.map(\.content)) { mix.overflowCount }
+  }
+
+  /// Of experts in codes, in other dtypes or with fewer rows: as `tmpack unpack` writes them.
+  convenience init(_ decoded: DecodedMix, _ naming: OutputNaming) throws(StorageError) {
+    let source: any TensorSource =
+      naming == .transformers5 ? try decoded.namedInMemory(by: decoded.files) : decoded
+    self.init(nil, source, decoded.files) { decoded.overflowCount }
+  }
+
+  private init(
+    _ mix: Mix?, _ source: any TensorSource, _ files: [CarriedContent], _ overflowCount: @escaping @Sendable () -> Int
+  ) {
     self.mix = mix
     self.source = source
+    self.files = files
+    self.overflowCount = overflowCount
     tensors = source.tensors
     records = tensors.map { info in
       let dimensions = info.shape.dimensions
@@ -53,7 +72,8 @@ final class OpenMix: Handled, @unchecked Sendable {
     (source as? AlignedSource)?.sources(of: info) ?? [info]
   }
 
-  private static func origin(of info: TensorInfo, _ mix: Mix, _ source: any TensorSource) -> TensorOrigin {
+  private static func origin(of info: TensorInfo, _ mix: Mix?, _ source: any TensorSource) -> TensorOrigin {
+    guard let mix else { return .sum }
     let origins = Set(parts(of: info, source).map { mix.origin(of: $0) })
     return origins.count == 1 ? origins.first! : .sum
   }
@@ -70,7 +90,7 @@ final class OpenMix: Handled, @unchecked Sendable {
 
   private func checkIndex(_ index: Int) throws(StorageError) {
     guard tensors.indices.contains(index) else {
-      throw StorageError(.invalidArgument, "there are \(tensors.count) tensors", file: mix.label)
+      throw StorageError(.invalidArgument, "there are \(tensors.count) tensors", file: source.label)
     }
   }
 
@@ -84,7 +104,10 @@ final class OpenMix: Handled, @unchecked Sendable {
           ]
         }),
       "metadata": .object(JSONObject(source.metadata.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) })),
-      "files": .array(mix.files.map { ["name": .string($0.name.text), "bytes": JSONValue($0.size)] }),
+      "files": .array(
+        try files.map { file throws(StorageError) in
+          ["name": .string(file.name.text), "bytes": JSONValue(try file.bytes().count)]
+        }),
       "notes": .array(source.notes.map { .string($0) }),
     ]
   }
@@ -123,14 +146,15 @@ public func tmpk_mix_open(
     }
     let opened = try Handles.with(archive, OpenArchive.self) { opened throws(StorageError) in
       guard options.is_exact != 0 else {
-        let made = try opened.reconstructor.mix(weights, dtype: dtype)
-        return OpenMix(made, try made.named(naming))
+        if let decoded = try opened.reconstructor.decodedMix(weights, dtype: dtype) {
+          return try OpenMix(decoded, naming)
+        }
+        return try OpenMix(opened.reconstructor.mix(weights, dtype: dtype), naming)
       }
       guard dtype == nil, weights.entries.count == 1, weights.entries[0].weight == 1 else {
         throw StorageError(.invalidArgument, "exact is for one expert of weight 1, in its own dtype")
       }
-      let made = try opened.reconstructor.exact(weights.entries[0].name)
-      return OpenMix(made, try made.named(naming))
+      return try OpenMix(opened.reconstructor.exact(weights.entries[0].name), naming)
     }
     mix.pointee = Handles.add(opened)
   }
@@ -181,7 +205,7 @@ public func tmpk_tensor_named(
     let name = try text(name, "the name of the tensor")
     index.pointee = try Handles.with(mix, OpenMix.self) { opened throws(StorageError) in
       guard let place = opened.tensors.index(ofTensor: name) else {
-        throw StorageError(.unknownName, "has no tensor of that name", file: opened.mix.label, tensor: name)
+        throw StorageError(.unknownName, "has no tensor of that name", file: opened.source.label, tensor: name)
       }
       return place
     }
@@ -211,8 +235,8 @@ public func tmpk_mix_file(
     let byteCount = try required(byteCount, "byte_count")
     let name = try text(name, "the name of the file")
     let content = try Handles.with(mix, OpenMix.self) { opened throws(StorageError) in
-      guard let file = opened.mix.files.first(where: { $0.name.text.utf8.elementsEqual(name.utf8) }) else {
-        throw StorageError(.unknownName, "has no file '\(name)'", file: opened.mix.label)
+      guard let file = opened.files.first(where: { $0.name.text.utf8.elementsEqual(name.utf8) }) else {
+        throw StorageError(.unknownName, "has no file '\(name)'", file: opened.source.label)
       }
       return try file.bytes()
     }
@@ -231,7 +255,7 @@ public func tmpk_overflow_count(
 ) -> tmpk_code {
   reporting(to: error) { () throws(StorageError) in
     let count = try required(count, "count")
-    count.pointee = try Handles.with(mix, OpenMix.self) { UInt64(clamping: $0.mix.overflowCount) }
+    count.pointee = try Handles.with(mix, OpenMix.self) { UInt64(clamping: $0.overflowCount()) }
   }
 }
 
@@ -245,11 +269,13 @@ public func tmpk_mix_ranges(
     let ranges = try required(ranges, "ranges")
     let rangeCount = try required(rangeCount, "range_count")
     let chosen = try tensors.map { pointer throws(StorageError) in try list(pointer, count, "the list of tensors") }
-    let found = try Handles.with(mix, OpenMix.self) { opened throws(StorageError) in
+    let found = try Handles.with(mix, OpenMix.self) { opened throws(StorageError) -> [Extent] in
       let infos = try chosen?.map { index throws(StorageError) in try opened.info(index) } ?? opened.tensors
       var extents: Set<Extent> = []
+      // What is decoded is read as it is needed.
+      guard let mix = opened.mix else { return [] }
       for info in infos {
-        for part in OpenMix.parts(of: info, opened.source) { extents.formUnion(try opened.mix.extents(of: part)) }
+        for part in OpenMix.parts(of: info, opened.source) { extents.formUnion(try mix.extents(of: part)) }
       }
       return extents.sorted { $0.offset < $1.offset }
     }

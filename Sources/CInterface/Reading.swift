@@ -16,7 +16,7 @@ public func tmpk_mix_read(
     try Handles.with(mix, OpenMix.self) { opened throws(StorageError) in
       let places = try targets.map { target throws(StorageError) in
         try Place(
-          opened.info(target.tensor), start: target.buffer, byteCount: target.byte_count, label: opened.mix.label)
+          opened.info(target.tensor), start: target.buffer, byteCount: target.byte_count, label: opened.source.label)
       }
       try Place.checkDisjoint(places)
       let pipeline = options.threads == 0 ? .automatic : OrderedPipeline(threads: Int(options.threads))
@@ -37,14 +37,14 @@ public func tmpk_mix_read_part(
       guard first <= total, byteCount <= total - first else {
         throw StorageError(
           .invalidArgument, "has \(total) bytes, which do not include \(byteCount) from byte \(first) on",
-          file: opened.mix.label, tensor: info.name)
+          file: opened.source.label, tensor: info.name)
       }
       guard byteCount > 0 else { return }
       guard let buffer else { throw StorageError(.invalidArgument, "the buffer is NULL") }
       let target = UnsafeMutableRawBufferPointer(start: buffer, count: Int(byteCount))
-      try located(file: opened.mix.label, tensor: info.name) { () throws(StorageError) in
+      try located(file: opened.source.label, tensor: info.name) { () throws(StorageError) in
         // What a base elsewhere holds is known to be right only when all of it was read.
-        let spanned = opened.mix.isDetached ? nil : try opened.source.spanned(info)
+        let spanned = opened.mix?.isDetached ?? true ? nil : try opened.source.spanned(info)
         try opened.source.fill(target, from: Int(first), of: info, spanned)
       }
     }
