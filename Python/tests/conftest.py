@@ -50,6 +50,11 @@ def _golden():
             )
         else:
             lines.append(line)
+    for golden in found:
+        if golden.name == "replaced":
+            # One of its experts has a tensor in another dtype. In mixes it is made numbers of the base's first, as unpack does:
+            # test_equal_to_unpack_in_every_dtype.
+            golden.mixes = [(weights, expected) for weights, expected in golden.mixes if len(parsed(weights)) < 2]
     return found
 
 

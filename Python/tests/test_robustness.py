@@ -186,7 +186,7 @@ def test_truncation_while_open(zoo, tmp_path, name, base, what):
         mix.load()
     assert caught.value.code in ("truncated", "input-output")
     if what == "archive":
-        with pytest.raises(tmpack.FormatError, match="shrank"):
+        with pytest.raises(tmpack.InputOutputError):
             archive.verify()
 
 
