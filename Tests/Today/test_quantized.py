@@ -122,7 +122,27 @@ def models(request, tmp_path):
 def library_model(folder):
     """As the library of the scheme decodes it."""
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
-    return model.dequantize() if getattr(model, "is_loaded_in_4bit", False) else model
+    if not getattr(model, "is_loaded_in_4bit", False):
+        return model
+    for name, module in list(model.named_modules()):
+        if type(module).__name__ == "Linear4bit":
+            linear = torch.nn.Linear(module.in_features, module.out_features, bias=False, dtype=torch.bfloat16)
+            linear.weight.data = four_bits(module.weight)
+            model.set_submodule(name, linear)
+    return model
+
+
+def four_bits(weight):
+    """As bitsandbytes dequantises: by itself where it can be trusted."""
+    from bitsandbytes.functional import dequantize_4bit, dequantize_blockwise
+
+    state = weight.quant_state
+    if state.shape[1] % state.blocksize == 0:
+        return dequantize_4bit(weight.data, state)
+    # Version 0.50.2 gives wrong numbers on processors with AVX-512 where blocks go across the ends of rows.
+    codes = torch.stack([weight.data.flatten() >> 4, weight.data.flatten() & 15], 1).flatten().long()
+    scales = dequantize_blockwise(state.absmax, state.state2) + state.offset
+    return (state.code[codes].reshape(-1, state.blocksize) * scales[:, None]).reshape(state.shape).to(state.dtype)
 
 
 def logits(model):
@@ -161,7 +181,15 @@ def test_packing_with_loss_is_of_the_numbers_and_without_of_the_codes(models):
     tmpack("unpack", models / "exact.tmpack", "--expert", "b", "-o", models / "again")
     tmpack("compare", models / "again", expert, "--require-equal")
     assert (models / "again" / "config.json").read_bytes() == (expert / "config.json").read_bytes()
-    tmpack("unpack", models / "exact.tmpack", "--weights", "b=0.5", "-o", models / "no", code=3)
+    tmpack("unpack", models / "exact.tmpack", "--weights", "b=0.5", "-o", models / "half")
+    for name in ("a", "b"):
+        tmpack("convert", models / name, models / f"{name}-numbers", "--dtype", "bf16")
+    half, one, other = (load_file(models / name / "model.safetensors") for name in ("half", "a-numbers", "b-numbers"))
+    assert "quantization_config" not in json.loads((models / "half" / "config.json").read_text())
+    for name, tensor in half.items():
+        # The shared model is made of the base and 0.3 of the difference, in codes: of an only expert it is the base.
+        middle = (one[name].double() + other[name].double()) / 2
+        assert (tensor.double() - middle).abs().max() <= 2 ** -8 * middle.abs().max(), name
     tmpack("pack", "--base", base, "--expert", f"b={expert}", "--rank", "64", "--factor-dtype", "f32", "-o",
            models / "zoo.tmpack")
     tmpack("unpack", models / "zoo.tmpack", "--weights", "b=1", "-o", models / "full")
