@@ -2,22 +2,21 @@ import TMPackByteIO
 import TMPackTensorKit
 
 /// A merged model that counts the numbers of it that are too large for their dtype.
-package struct CountedMerge: TensorSource {
+package struct CountedMerge: SourceView {
   private let merged: SharedModelSource
   private let overflows = OverflowCount()
 
   package init(_ merged: SharedModelSource) { self.merged = merged }
 
+  package var source: any TensorSource { merged }
+
   package var tensors: [TensorInfo] { merged.tensors }
-  package var metadata: [String: String] { merged.metadata }
-  package var typedMetadata: TypedMetadata { merged.typedMetadata }
-  package var label: String { merged.label }
-  package var ties: [String: String] { merged.ties }
-  package var notes: [String] { merged.notes }
 
   /// Numbers that are not finite, though those that they were merged of are: in all tensors that have been read so far, each
   /// time that they were.
   package var overflowCount: Int { overflows.value }
+
+  package func unchanged(_ info: TensorInfo) -> TensorInfo? { nil }
 
   package func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     try merged.read(info, into: destination)

@@ -5,9 +5,9 @@ import TMPackTensorKit
 /// numbers as pairs of F32 in one more dimension. Both are exact.
 ///
 /// `NarrowedSource` makes them again what they were.
-package struct WidenedSource: TensorSource {
+package struct WidenedSource: SourceView {
   package let tensors: [TensorInfo]
-  private let source: any TensorSource
+  package let source: any TensorSource
 
   /// Whether a model has such tensors.
   package static func isNeeded(for source: any TensorSource) -> Bool { source.tensors.contains { $0.widened != nil } }
@@ -23,11 +23,10 @@ package struct WidenedSource: TensorSource {
     }
   }
 
-  package var metadata: [String: String] { source.metadata }
-  package var typedMetadata: TypedMetadata { source.typedMetadata }
-  package var label: String { source.label }
-  package var ties: [String: String] { source.ties }
-  package var notes: [String] { source.notes }
+  package func unchanged(_ info: TensorInfo) -> TensorInfo? {
+    let original = source.tensor(named: info.name)!
+    return original.widened == .float8 ? nil : original
+  }
 
   package func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     let original = source.tensor(named: info.name)!
@@ -36,18 +35,12 @@ package struct WidenedSource: TensorSource {
     }
     try source.bytes(of: original).withBytes { _ = format.convert($0, to: .f64, into: destination) }
   }
-
-  package func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
-    let original = source.tensor(named: info.name)!
-    if case .float8 = original.widened { return nil }
-    return try source.piece(range, of: original)
-  }
 }
 
 /// A source whose tensors were widened, in the dtypes and shapes of the model that they were widened from.
-package struct NarrowedSource: TensorSource {
+package struct NarrowedSource: SourceView {
   package let tensors: [TensorInfo]
-  private let source: any TensorSource
+  package let source: any TensorSource
   private let keepsWide: Bool
 
   /// - Parameters:
@@ -62,11 +55,10 @@ package struct NarrowedSource: TensorSource {
     }
   }
 
-  package var metadata: [String: String] { source.metadata }
-  package var typedMetadata: TypedMetadata { source.typedMetadata }
-  package var label: String { source.label }
-  package var ties: [String: String] { source.ties }
-  package var notes: [String] { source.notes }
+  package func unchanged(_ info: TensorInfo) -> TensorInfo? {
+    let wide = source.tensor(named: info.name)!
+    return info.dtype == wide.dtype || info.dtype.conversionFormat == nil ? wide : nil
+  }
 
   /// - Throws: `nonFinite` for a number that is too large for the 8-bit float.
   package func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {

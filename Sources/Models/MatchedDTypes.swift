@@ -5,9 +5,9 @@ import TMPackTensorKit
 /// another of F64, F32, F16 and BF16, each number is rounded to that once, to nearest even.
 ///
 /// Memory while reading such a tensor: its bytes in both dtypes.
-package struct MatchedDTypes: TensorSource {
+package struct MatchedDTypes: SourceView {
   package let tensors: [TensorInfo]
-  private let source: any TensorSource
+  package let source: any TensorSource
   /// The source's infos, in the order of `tensors`.
   private let originals: [TensorInfo]
   /// Names of those that are converted.
@@ -29,16 +29,16 @@ package struct MatchedDTypes: TensorSource {
     (self.source, self.converted) = (source, converted)
   }
 
-  package var metadata: [String: String] { source.metadata }
-  package var typedMetadata: TypedMetadata { source.typedMetadata }
-  package var label: String { source.label }
-  package var ties: [String: String] { source.ties }
-
   package var notes: [String] {
     let first = tensors.index(ofTensor: converted[0])!
     let (from, to) = (originals[first].dtype.rawValue, tensors[first].dtype.rawValue)
     let others = converted.count > 1 ? "; so are \(converted.count - 1) more" : ""
     return source.notes + ["\(converted[0]) is \(from), and rounded to the base's \(to)\(others)"]
+  }
+
+  package func unchanged(_ info: TensorInfo) -> TensorInfo? {
+    let original = original(of: info)
+    return original.dtype == info.dtype ? original : nil
   }
 
   package func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
@@ -53,27 +53,6 @@ package struct MatchedDTypes: TensorSource {
         "\(overflows) of its numbers are too large for \(info.dtype.rawValue), which the base has: convert the base first",
         file: label, tensor: info.name)
     }
-  }
-
-  package func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
-    let original = original(of: info)
-    guard original.dtype != info.dtype else { return try source.bytes(of: original) }
-    return try TensorBytes(count: info.byteCount) { buffer throws(StorageError) in try read(info, into: buffer) }
-  }
-
-  package func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
-    let original = original(of: info)
-    return original.dtype == info.dtype ? try source.piece(range, of: original) : nil
-  }
-
-  package func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? {
-    let original = original(of: info)
-    return original.dtype == info.dtype ? try source.stored(original) : nil
-  }
-
-  package func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? {
-    let original = original(of: info)
-    return original.dtype == info.dtype ? try source.spanned(original) : nil
   }
 
   private func original(of info: TensorInfo) -> TensorInfo { originals[tensors.index(ofTensor: info.name)!] }

@@ -1,9 +1,9 @@
 import TMPackByteIO
 
 /// Some of another source's tensors, as if the rest were not there.
-package struct TensorSelection: TensorSource {
+package struct TensorSelection: SourceView {
   package let tensors: [TensorInfo]
-  private let source: any TensorSource
+  package let source: any TensorSource
 
   /// The tensors for which `predicate` holds.
   package init(of source: any TensorSource, where predicate: (TensorInfo) -> Bool) {
@@ -18,11 +18,6 @@ package struct TensorSelection: TensorSource {
         && !excluded.contains { $0.matches(info.name) }
     }
   }
-
-  package var metadata: [String: String] { source.metadata }
-  package var typedMetadata: TypedMetadata { source.typedMetadata }
-  package var label: String { source.label }
-  package var notes: [String] { source.notes }
 
   package var ties: [String: String] {
     // The first of them may be left out; then the next one takes its place.
@@ -40,17 +35,9 @@ package struct TensorSelection: TensorSource {
     return ties
   }
 
+  package func unchanged(_ info: TensorInfo) -> TensorInfo? { info }
+
   package func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     try source.read(info, into: destination)
   }
-
-  package func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
-    try source.piece(range, of: info)
-  }
-
-  package func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes { try source.bytes(of: info) }
-
-  package func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? { try source.stored(info) }
-
-  package func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? { try source.spanned(info) }
 }

@@ -7,10 +7,10 @@ import TMPackTensorKit
 /// belongs to codes, are gone. Weights are decoded when they are read, as exactly as binary32 allows, and rounded once.
 ///
 /// Memory while reading one weight: its codes, its scales in binary32, and its numbers.
-package struct DequantizedSource: TensorSource {
+package struct DequantizedSource: SourceView {
   package let tensors: [TensorInfo]
   package let notes: [String]
-  private let source: any TensorSource
+  package let source: any TensorSource
   private let decoders: [ExactString: (weight: CodedWeight, decoder: WeightDecoder)]
 
   /// - Parameter quantization: of `source`.
@@ -50,14 +50,12 @@ package struct DequantizedSource: TensorSource {
     return notes
   }
 
-  package var metadata: [String: String] { source.metadata }
-  package var typedMetadata: TypedMetadata { source.typedMetadata }
-  package var label: String { source.label }
-
   /// Those of tensors that are still there.
   package var ties: [String: String] {
     source.ties.filter { tensor(named: $0.key) != nil && tensor(named: $0.value) != nil }
   }
+
+  package func unchanged(_ info: TensorInfo) -> TensorInfo? { decoders[ExactString(info.name)] == nil ? info : nil }
 
   package func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     guard let (weight, decoder) = decoders[ExactString(info.name)] else {
@@ -66,24 +64,5 @@ package struct DequantizedSource: TensorSource {
     try located(file: label, tensor: info.name) { () throws(StorageError) in
       try decoder.decode(CodedBytes(of: weight, in: source), into: destination)
     }
-  }
-
-  package func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
-    guard decoders[ExactString(info.name)] == nil else {
-      return try TensorBytes(count: info.byteCount) { memory throws(StorageError) in try read(info, into: memory) }
-    }
-    return try source.bytes(of: info)
-  }
-
-  package func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
-    decoders[ExactString(info.name)] == nil ? try source.piece(range, of: info) : nil
-  }
-
-  package func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? {
-    decoders[ExactString(info.name)] == nil ? try source.stored(info) : nil
-  }
-
-  package func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? {
-    decoders[ExactString(info.name)] == nil ? try source.spanned(info) : nil
   }
 }

@@ -9,7 +9,7 @@ import TMPackTensorKit
 /// bias, of which the other model has only zeros, goes with the head.
 ///
 /// Memory while reading a cut tensor: what the source takes for all of it.
-package struct CommonRows: TensorSource {
+package struct CommonRows: SourceView {
   package let tensors: [TensorInfo]
   package let source: any TensorSource
   /// Those that are cut, as the source has them.
@@ -44,12 +44,6 @@ package struct CommonRows: TensorSource {
     }
   }
 
-  package var metadata: [String: String] { source.metadata }
-  package var typedMetadata: TypedMetadata { source.typedMetadata }
-  package var label: String { source.label }
-  package var ties: [String: String] { source.ties }
-  package var notes: [String] { source.notes }
-
   /// A tensor with all its rows; nil for one that is not cut.
   package func whole(_ name: String) -> TensorInfo? { whole[ExactString(name)] }
 
@@ -71,6 +65,8 @@ package struct CommonRows: TensorSource {
     }
   }
 
+  package func unchanged(_ info: TensorInfo) -> TensorInfo? { whole(info.name) == nil ? info : nil }
+
   package func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     guard whole(info.name) != nil else { return try source.read(info, into: destination) }
     try bytes(of: info).withBytes { destination.copyMemory(from: $0) }
@@ -78,14 +74,6 @@ package struct CommonRows: TensorSource {
 
   package func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
     try source.piece(range, of: original(of: info))
-  }
-
-  package func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? {
-    whole(info.name) == nil ? try source.stored(info) : nil
-  }
-
-  package func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? {
-    whole(info.name) == nil ? try source.spanned(info) : nil
   }
 
   private func original(of info: TensorInfo) -> TensorInfo { whole(info.name) ?? info }

@@ -7,7 +7,7 @@ import TMPackTensorKit
 /// together.
 ///
 /// Memory while reading a padded tensor: its bytes, and those of the other's.
-package struct PaddedRows: TensorSource {
+package struct PaddedRows: SourceView {
   package let tensors: [TensorInfo]
   package let source: any TensorSource
   private let model: any TensorSource
@@ -30,14 +30,10 @@ package struct PaddedRows: TensorSource {
     tensors = source.tensors.map { own[ExactString($0.name)] == nil ? $0 : model.tensor(named: $0.name)! }
   }
 
-  package var metadata: [String: String] { source.metadata }
-  package var typedMetadata: TypedMetadata { source.typedMetadata }
-  package var label: String { source.label }
-  package var ties: [String: String] { source.ties }
-  package var notes: [String] { source.notes }
-
   /// A tensor with its own rows alone; nil for one that is not padded.
   package func unpadded(_ name: String) -> TensorInfo? { own[ExactString(name)] }
+
+  package func unchanged(_ info: TensorInfo) -> TensorInfo? { unpadded(info.name) == nil ? info : nil }
 
   package func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     guard let own = unpadded(info.name) else { return try source.read(info, into: destination) }
@@ -46,22 +42,5 @@ package struct PaddedRows: TensorSource {
       UnsafeMutableRawBufferPointer(rebasing: destination[own.byteCount...])
         .copyMemory(from: UnsafeRawBufferPointer(rebasing: raw[own.byteCount...]))
     }
-  }
-
-  package func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
-    guard unpadded(info.name) != nil else { return try source.bytes(of: info) }
-    return try TensorBytes(count: info.byteCount) { buffer throws(StorageError) in try read(info, into: buffer) }
-  }
-
-  package func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
-    unpadded(info.name) == nil ? try source.piece(range, of: info) : nil
-  }
-
-  package func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? {
-    unpadded(info.name) == nil ? try source.stored(info) : nil
-  }
-
-  package func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? {
-    unpadded(info.name) == nil ? try source.spanned(info) : nil
   }
 }

@@ -6,26 +6,23 @@ import TMPackTensorKit
 /// A source that remembers the digest of each tensor that was read: what a receipt says of an output.
 ///
 /// Safe to use from several threads.
-package final class DigestedSource: TensorSource {
-  private let base: any TensorSource
+package final class DigestedSource: SourceView {
+  package let source: any TensorSource
   private let digests = Mutex<[ExactString: ContentDigest]>([:])
 
-  package init(_ base: any TensorSource) { self.base = base }
+  package init(_ source: any TensorSource) { self.source = source }
 
-  package var tensors: [TensorInfo] { base.tensors }
-  package var metadata: [String: String] { base.metadata }
-  package var typedMetadata: TypedMetadata { base.typedMetadata }
-  package var label: String { base.label }
-  package var ties: [String: String] { base.ties }
-  package var notes: [String] { base.notes }
+  package var tensors: [TensorInfo] { source.tensors }
+
+  package func unchanged(_ info: TensorInfo) -> TensorInfo? { nil }
 
   package func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
-    try base.read(info, into: destination)
+    try source.read(info, into: destination)
     remember(ContentDigest(of: UnsafeRawBufferPointer(destination)), info)
   }
 
   package func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
-    let bytes = try base.bytes(of: info)
+    let bytes = try source.bytes(of: info)
     remember(try bytes.withBytes { ContentDigest(of: $0) }, info)
     return bytes
   }
