@@ -34,14 +34,7 @@ package struct SourceDigests: Sendable {
   package static func record(of path: String) throws(StorageError) -> SourceRecord {
     // Not mapped: the pages of a whole file would count as this process's memory.
     let file = try ReadableFile(path, mode: .read)
-    var digest = RunningDigest()
-    var offset: UInt64 = 0
-    while offset < file.size {
-      let count = Int(min(4 << 20, file.size - offset))
-      try file.withBytes(at: offset, count: count) { digest.update($0) }
-      offset += UInt64(count)
-    }
-    return SourceRecord(name: FileTree.lastComponent(path), size: file.size, digest: digest.finish())
+    return SourceRecord(name: FileTree.lastComponent(path), size: file.size, digest: try file.digest())
   }
 
   /// - Precondition: the checkpoint is one of those digested.

@@ -94,14 +94,7 @@ package struct ModelDigests: Sendable {
 
   private static func digest(_ path: String) throws(StorageError) -> File {
     let file = try ReadableFile(path, mode: .read)
-    var digest = RunningDigest()
-    var offset: UInt64 = 0
-    while offset < file.size {
-      let count = Int(min(4 << 20, file.size - offset))
-      try file.withBytes(at: offset, count: count) { digest.update($0) }
-      offset += UInt64(count)
-    }
-    return File(name: FileTree.lastComponent(path), bytes: file.size, digest: digest.finish())
+    return File(name: FileTree.lastComponent(path), bytes: file.size, digest: try file.digest())
   }
 
   // MARK: Text
