@@ -287,7 +287,8 @@ typedef struct {
   uint64_t byte_count;
 } tmpk_range;
 
-/* The bytes of the archive that are read for these tensors (NULL: for all), ascending, each once: for who fetches ahead. */
+/* The bytes of the archive that are read for these tensors (NULL: for all), ascending, each once: for who fetches ahead. None
+   for a mix of experts that are decoded before they are mixed: these are read as they are needed. */
 tmpk_code tmpk_mix_ranges(
     tmpk_mix *mix, const size_t *tensors, size_t count, tmpk_range **ranges, size_t *range_count, tmpk_error *error);
 

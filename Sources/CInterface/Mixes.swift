@@ -24,25 +24,27 @@ final class OpenMix: Handled, @unchecked Sendable {
   let mix: Mix?
   /// The mix with the names that were asked for.
   let source: any TensorSource
-  let files: [CarriedContent]
+  let files: [(content: CarriedContent, size: Int)]
   let overflowCount: @Sendable () -> Int
   let tensors: [TensorInfo]
   /// For the caller to look at.
   private let records: [tmpk_tensor]
 
   convenience init(_ mix: Mix, _ naming: OutputNaming) throws(StorageError) {
-    self.init(mix, try mix.named(naming), mix.files.map(\.content)) { mix.overflowCount }
+    self.init(mix, try mix.named(naming), mix.files.map { ($0.content, $0.size) }) { mix.overflowCount }
   }
 
   /// Of experts in codes, in other dtypes or with fewer rows: as `tmpack unpack` writes them.
   convenience init(_ decoded: DecodedMix, _ naming: OutputNaming) throws(StorageError) {
     let source: any TensorSource =
       naming == .transformers5 ? try decoded.namedInMemory(by: decoded.files) : decoded
-    self.init(nil, source, decoded.files) { decoded.overflowCount }
+    let files = try decoded.files.map { content throws(StorageError) in (content, try content.bytes().count) }
+    self.init(nil, source, files) { decoded.overflowCount }
   }
 
   private init(
-    _ mix: Mix?, _ source: any TensorSource, _ files: [CarriedContent], _ overflowCount: @escaping @Sendable () -> Int
+    _ mix: Mix?, _ source: any TensorSource, _ files: [(content: CarriedContent, size: Int)],
+    _ overflowCount: @escaping @Sendable () -> Int
   ) {
     self.mix = mix
     self.source = source
@@ -94,7 +96,7 @@ final class OpenMix: Handled, @unchecked Sendable {
     }
   }
 
-  func describe() throws(StorageError) -> JSONObject {
+  func describe() -> JSONObject {
     [
       "tensors": .array(
         zip(tensors, records).map { info, record in
@@ -104,10 +106,7 @@ final class OpenMix: Handled, @unchecked Sendable {
           ]
         }),
       "metadata": .object(JSONObject(source.metadata.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) })),
-      "files": .array(
-        try files.map { file throws(StorageError) in
-          ["name": .string(file.name.text), "bytes": JSONValue(try file.bytes().count)]
-        }),
+      "files": .array(files.map { ["name": .string($0.content.name.text), "bytes": JSONValue($0.size)] }),
       "notes": .array(source.notes.map { .string($0) }),
     ]
   }
@@ -220,7 +219,7 @@ public func tmpk_mix_describe(
   reporting(to: error) { () throws(StorageError) in
     let json = try required(json, "json")
     json.pointee = try Handles.with(mix, OpenMix.self) { opened throws(StorageError) in
-      copied(JSONValue.object(try opened.describe()).compactText)
+      copied(JSONValue.object(opened.describe()).compactText)
     }
   }
 }
@@ -235,10 +234,10 @@ public func tmpk_mix_file(
     let byteCount = try required(byteCount, "byte_count")
     let name = try text(name, "the name of the file")
     let content = try Handles.with(mix, OpenMix.self) { opened throws(StorageError) in
-      guard let file = opened.files.first(where: { $0.name.text.utf8.elementsEqual(name.utf8) }) else {
+      guard let file = opened.files.first(where: { $0.content.name.text.utf8.elementsEqual(name.utf8) }) else {
         throw StorageError(.unknownName, "has no file '\(name)'", file: opened.source.label)
       }
-      return try file.bytes()
+      return try file.content.bytes()
     }
     let memory = allocated(content.count)
     content.withUnsafeBytes { raw in

@@ -72,16 +72,16 @@ public final class Reconstructor: Sendable {
     for (name, weight) in try selection(weights).map({ (archive.experts[$0.position].name, $0.weight) }) {
       experts.append((weight, try mix(.expert(name))))
     }
-    var isNeeded = try !Quantization(of: shared).weights.isEmpty
-    for (weight, mix) in experts where !isNeeded {
-      let isMixed = experts.count > 1 || weight != 1
-      isNeeded = try !Quantization(of: mix).weights.isEmpty
-      let isOther = (try MatchedDTypes(mix, as: shared.tensors), try PaddedRows(mix, toRowsOf: shared))
-      if isMixed, isOther.0 != nil || isOther.1 != nil {
-        isNeeded = true
-      }
+    let isMixed = experts.count > 1 || experts.contains { $0.weight != 1 }
+    func isNeeded(_ mix: Mix) throws(StorageError) -> Bool {
+      if try !Quantization(of: mix).weights.isEmpty { return true }
+      guard isMixed else { return false }
+      if try MatchedDTypes(mix, as: shared.tensors) != nil { return true }
+      return try PaddedRows(mix, toRowsOf: shared) != nil
     }
-    return isNeeded ? try DecodedMix(shared, experts, dtype: dtype) : nil
+    var isAnyNeeded = try !Quantization(of: shared).weights.isEmpty
+    for (_, mix) in experts where !isAnyNeeded { isAnyNeeded = try isNeeded(mix) }
+    return isAnyNeeded ? try DecodedMix(shared, experts, dtype: dtype) : nil
   }
 
   private func mix(_ weights: RouterWeights, dtype: FloatFormat?, isExact: Bool) throws(StorageError) -> Mix {
