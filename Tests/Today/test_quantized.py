@@ -187,7 +187,7 @@ def test_packing_with_loss_is_of_the_numbers_and_without_of_the_codes(models):
     half, one, other = (load_file(models / name / "model.safetensors") for name in ("half", "a-numbers", "b-numbers"))
     assert "quantization_config" not in json.loads((models / "half" / "config.json").read_text())
     for name, tensor in half.items():
-        # The shared model is made of the base and 0.3 of the difference, in codes: of an only expert it is the base.
+        # Codes are not merged: the shared model is the base.
         middle = (one[name].double() + other[name].double()) / 2
         assert (tensor.double() - middle).abs().max() <= 2 ** -8 * middle.abs().max(), name
     tmpack("pack", "--base", base, "--expert", f"b={expert}", "--rank", "64", "--factor-dtype", "f32", "-o",

@@ -142,17 +142,7 @@ class Archive:
         report = found[0]
         return Verification(
             sound=report["sound"],
-            faults=[
-                _errors.made(
-                    fault["code"],
-                    fault["message"],
-                    file=fault.get("file"),
-                    expert=fault.get("expert"),
-                    tensor=fault.get("tensor"),
-                    offset=fault.get("byte"),
-                )
-                for fault in report["faults"]
-            ],
+            faults=[_errors.reported(fault) for fault in report["faults"]],
             usable_experts=report["usable_experts"],
             shared_usable=report["shared_usable"],
             root_digest=report["root_digest"],

@@ -135,3 +135,15 @@ def made(
     return _KINDS.get(code, TmpackError)(
         message, code=code, text=text, file=file, expert=expert, tensor=tensor, offset=offset
     )
+
+
+def reported(error: dict[str, Any]) -> TmpackError:
+    """The exception that goes with an error as the tool and the library write it in JSON (Spec/json.md)."""
+    return made(
+        error["code"],
+        error["message"],
+        file=error.get("file"),
+        expert=error.get("expert"),
+        tensor=error.get("tensor"),
+        offset=error.get("byte"),
+    )

@@ -104,14 +104,7 @@ def _failure(code: int, said: Sequence[str], command: str, output: bytes) -> Exc
         with contextlib.suppress(ValueError):
             error = json.loads(text).get("error")
             if isinstance(error, dict):
-                return _errors.made(
-                    error["code"],
-                    error["message"],
-                    file=error.get("file"),
-                    expert=error.get("expert"),
-                    tensor=error.get("tensor"),
-                    offset=error.get("byte"),
-                )
+                return _errors.reported(error)
     with contextlib.suppress(ValueError):
         report = json.loads(output)
         if isinstance(report, dict):  # such as that of verify: it is what the command says, and the code that it is bad
