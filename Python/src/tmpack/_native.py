@@ -253,26 +253,35 @@ def interruptibly(work: Callable[[c_int32], None]) -> None:
     cancel = c_int32(0)
     if threading.current_thread() is not threading.main_thread():
         return work(cancel)
-    outcome: list[BaseException] = []
+    outcome: list[Optional[BaseException]] = []
+    ended = threading.Lock()
+    ended.acquire()
 
     def run() -> None:
+        caught: Optional[BaseException] = None
         try:
             work(cancel)
         except BaseException as error:  # is raised again below
-            outcome.append(error)
+            caught = error
+        outcome.append(caught)
+        ended.release()
 
-    thread = threading.Thread(target=run, name="tmpack", daemon=True)
-    thread.start()
+    def wait() -> None:
+        while not outcome:
+            ended.acquire(timeout=1)
+
+    # Not `Thread.join`: interrupted, it takes a running thread for one that has ended (CPython before 3.13).
+    threading.Thread(target=run, name="tmpack", daemon=True).start()
     try:
-        thread.join()
+        wait()
     except BaseException:
         cancel.value = 1
         # What it writes to must not go before it has ended.
-        while thread.is_alive():
+        while not outcome:
             try:
-                thread.join()
+                wait()
             except BaseException:
                 pass
         raise
-    if outcome:
+    if outcome[0] is not None:
         raise outcome[0]
