@@ -104,7 +104,7 @@ extension AdapterExport {
     else { preconditionFailure("an update is of a float matrix of the shared model") }
     let base = try reconstructor.sharedBytes(shared)
     let vector = try mix.bytes(of: update.info).withBytes { raw throws(StorageError) in
-      try ExclusiveVector(of: raw, against: base, format)
+      try ExclusiveTensor(of: raw, against: base, format, shape: update.info.shape).vector()
     }
     let vectors = try SingularVectors(
       of: MatrixView(vector.values, rows: rows, columns: columns), rank: update.rank)

@@ -122,9 +122,9 @@ package final class ArchiveFile: Sendable {
     let section: Section<ExpertManifest> = try located(expert: expert.name) { () throws(StorageError) in
       let section: Section<ExpertManifest> = try readSection(
         expert.section, "the expert's section", context: shared)
-      guard index.hasExtraRows || !section.manifest.hasExtraRows else {
+      for feature in section.manifest.required.subtracting(index.required) {
         throw StorageError(
-          .malformed, "has further rows than the shared model, without the feature \"extra-rows\"", file: path)
+          .malformed, "makes use of the feature \"\(feature.rawValue)\", which the index does not require", file: path)
       }
       return section
     }

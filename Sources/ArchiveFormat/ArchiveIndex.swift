@@ -58,14 +58,14 @@ package struct ArchiveIndex: Sendable {
   package let router: SectionReference?
   /// Whether there are extensions whose extents this build does not know.
   let hasUnknownExtensions: Bool
-  /// Whether experts may have rows beyond the shared model's (TMP-6-27).
-  package let hasExtraRows: Bool
+  /// What experts may make use of.
+  package let required: Set<RequiredFeature>
 
   init(
     shared: SectionReference, storage: SharedStorage, method: SharedMethod, experts: [ExpertReference],
-    router: SectionReference?, hasExtraRows: Bool
+    router: SectionReference?, required: Set<RequiredFeature>
   ) {
-    self.hasExtraRows = hasExtraRows
+    self.required = required
     self.shared = shared
     self.storage = storage
     self.method = method
@@ -94,9 +94,7 @@ extension ArchiveIndex {
   /// A router in the archive (TMP-11-1).
   static let routerFeature = "router"
   /// Features that this build knows (TMP-4-5).
-  static let knownFeatures: Set<String> = [routerFeature, extraRowsFeature]
-  /// Rows of experts beyond the shared model's (TMP-6-27).
-  static let extraRowsFeature = "extra-rows"
+  static let knownFeatures = Set(RequiredFeature.allCases.map(\.rawValue) + [routerFeature])
   private static let lists: Set = ["experts"]
 
   init(parsing raw: UnsafeRawBufferPointer, archiveEnd: UInt64) throws(StorageError) {
@@ -105,7 +103,8 @@ extension ArchiveIndex {
     // Features first: they explain what else may look wrong.
     let features = try object.required("features", of: "the index").asObject("features")
     try features.allowOnly(["optional", "required"], in: "features")
-    var (namesRouter, needsExtraRows) = (false, false)
+    var namesRouter = false
+    var needed: Set<RequiredFeature> = []
     for kind in ["optional", "required"] {
       let names = try features.required(kind, of: "features").asArray("\(kind) features").map {
         value throws(StorageError) in try value.asString("a feature")
@@ -115,9 +114,9 @@ extension ArchiveIndex {
         throw StorageError(.unsupportedFeature, "needs the feature \"\(unknown)\", which this build does not have")
       }
       if names.contains(Self.routerFeature) { namesRouter = true }
-      if kind == "required", names.contains(Self.extraRowsFeature) { needsExtraRows = true }
+      if kind == "required" { needed = Set(names.compactMap(RequiredFeature.init)) }
     }
-    hasExtraRows = needsExtraRows
+    required = needed
     try object.allowOnly(["experts", "extensions", "features", "shared"], in: "the index")
     let extensions = try object["extensions"]?.asObject("extensions") ?? [:]  // TMP-4-6
     guard namesRouter == (extensions[Self.routerFeature] != nil) else {  // TMP-11-1
@@ -170,7 +169,7 @@ extension ArchiveIndex {
       "experts": .array(experts.map(\.json)),
       "features": [
         "optional": router == nil ? [] : [.string(Self.routerFeature)],
-        "required": hasExtraRows ? [.string(Self.extraRowsFeature)] : [],
+        "required": .array(required.map(\.rawValue).sorted().map { .string($0) }),
       ],
       "shared": [
         "method": .string(method.name.rawValue), "parameters": JSONValue(method.parameters),

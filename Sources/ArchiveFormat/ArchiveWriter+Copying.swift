@@ -20,7 +20,7 @@ extension ArchiveWriter {
   {
     guard let shared = sharedSection else { preconditionFailure("the shared model comes first") }
     try checkName(archive.index.experts[index].name)
-    if !droppingCorrections, !archive.index.hasExtraRows,
+    if !droppingCorrections, archive.index.required.isEmpty,
       let copied = try writeExpert(
         archive.unparsedExpertSection(index), archive.index.experts[index],
         moving: { frames throws(StorageError) in try copy(frames, of: archive) })

@@ -18,8 +18,8 @@ package final class ArchiveWriter {
   /// The experts so far.
   package internal(set) var experts: [ExpertReference] = []
   var router: SectionReference?
-  /// Whether an expert has rows beyond the shared model's (TMP-6-27).
-  private var hasExtraRows = false
+  /// What experts make use of.
+  private var required: Set<RequiredFeature> = []
   /// The shared model's section, once it is finished.
   package internal(set) var sharedSection: Section<SharedManifest>?
 
@@ -68,7 +68,7 @@ package final class ArchiveWriter {
       remember(try archive.unparsedExpertSection(index).frames, in: expert.section)
       experts.append(expert)
     }
-    hasExtraRows = archive.index.hasExtraRows
+    required = archive.index.required
     if let reference = archive.index.router, let section = try archive.routerSection() {
       for frame in section.frames { extents[frame.extent.digest] = frame.extent }
       router = reference
@@ -94,7 +94,7 @@ package final class ArchiveWriter {
     copy.sharedSection = sharedSection
     copy.experts = experts
     copy.router = router
-    copy.hasExtraRows = hasExtraRows
+    copy.required = required
     return copy
   }
 
@@ -170,7 +170,7 @@ package final class ArchiveWriter {
     guard let shared = sharedSection else { preconditionFailure("the shared model comes first") }
     let summary = ExpertSummary(of: section, shared: shared.manifest, bytes: bytes)
     experts.append(ExpertReference(name: name, section: reference, summary: summary))
-    if section.manifest.hasExtraRows { hasExtraRows = true }
+    required.formUnion(section.manifest.required)
   }
 
   /// Throws unless an expert of that name can be added: before anything is written of it.
@@ -253,7 +253,7 @@ package final class ArchiveWriter {
     guard let shared else { preconditionFailure("an archive has a shared model") }
     let index = ArchiveIndex(
       shared: shared.section, storage: shared.storage, method: shared.method, experts: experts, router: router,
-      hasExtraRows: hasExtraRows)
+      required: required)
     let raw = try index.encoded()
     let stored = raw.withUnsafeBytes { Zstandard.compress($0, .level(level)) }
     let extent = try store(stored, digest: ContentDigest(of: stored), aligned: false)

@@ -6,6 +6,8 @@ extension Limits {
   package static let sectionBytes = 256 << 20
   package static let experts = 65_536
   package static let frames = 1 << 22
+  /// Matrices that one tensor is taken as.
+  package static let stackedMatrices = 1 << 16
   package static let frameBytes = 4 << 20
   /// Values of an index or a manifest besides its lists of entries; names of members count, too.
   package static let manifestValues = 1 << 20

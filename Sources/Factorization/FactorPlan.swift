@@ -58,6 +58,11 @@ extension FactorPlan {
   /// 4. Low-rank factors that would hold as many numbers as the matrix are dense, in 16 bits at least.
   package func form(for shape: Shape, knownRank: Int? = nil) -> (method: Method, dtype: FactorDType) {
     guard let (rows, columns) = shape.matrix else { return (.dense, dtype.atLeast16Bits) }
+    return form(rows: rows, columns: columns, knownRank: knownRank)
+  }
+
+  /// The same for a matrix.
+  package func form(rows: Int, columns: Int, knownRank: Int? = nil) -> (method: Method, dtype: FactorDType) {
     let wanted: Int
     switch method {
     case .dense, .sparse, .ternary, .signs: return (method, dtype)

@@ -10,6 +10,11 @@ extension QuantizedFactor {
     /// ‖v − decoded‖²; for low rank as `QuantizedLowRankFactor.squaredError` has it.
     package let squaredError: Double
 
+    package init(factor: QuantizedFactor?, squaredError: Double) {
+      self.factor = factor
+      self.squaredError = squaredError
+    }
+
     package var byteCount: Int { factor?.payload.count ?? 0 }
   }
 
@@ -83,13 +88,39 @@ extension QuantizedFactor {
     case lowRank(rank: Int, Quantizer)
     case dense
     case layered(rank: Int, Quantizer)
+    case stack(StackForm)
 
-    /// Components; nil of what has none.
+    /// Components; nil of what has none, or is several matrices.
     package var rank: Int? {
       switch self {
       case .lowRank(let rank, _), .layered(let rank, _): rank
-      case .dense: nil
+      case .dense, .stack: nil
       }
+    }
+
+    /// That of a matrix of a stack; nil for one that is left out.
+    package func ofMatrix(_ number: Int) -> Form? {
+      guard case .stack(let form) = self else { return nil }
+      let own = form.matrices[number]
+      switch (own.rank, own.isDense) {
+      case (0, false): return nil
+      case (0, true): return .dense
+      case (let rank, false): return .lowRank(rank: rank, form.quantizer)
+      case (let rank, true): return .layered(rank: rank, form.quantizer)
+      }
+    }
+  }
+
+  /// What was decided of the matrices of a stack.
+  package struct StackForm: Sendable, Hashable {
+    package let stack: MatrixStack
+    package let quantizer: Quantizer
+    package let matrices: [QuantizedStack.Form]
+
+    package init(stack: MatrixStack, quantizer: Quantizer, matrices: [QuantizedStack.Form]) {
+      self.stack = stack
+      self.quantizer = quantizer
+      self.matrices = matrices
     }
   }
 
@@ -98,6 +129,8 @@ extension QuantizedFactor {
     case .lowRank(let factor): .lowRank(rank: factor.rank, factor.quantizer)
     case .dense: .dense
     case .layered(let factor): .layered(rank: factor.lowRank.rank, factor.lowRank.quantizer)
+    case .stack(let factor):
+      .stack(StackForm(stack: factor.stack, quantizer: factor.quantizer, matrices: factor.forms))
     }
   }
 
@@ -115,6 +148,7 @@ extension QuantizedFactor {
     guard energy > 0, step > 0, step.isFinite else { return result }
     switch form {
     case nil: break
+    case .stack: preconditionFailure("a form of many matrices")
     case .lowRank(let rank, let quantizer):
       if let vectors, let factor = lowRank(rank, quantizer) {
         result = Encoding(

@@ -9,6 +9,9 @@ package struct RateEstimate: Sendable {
   /// ‖v − decoded‖².
   package var squaredError = 0.0
 
+  /// Of nothing.
+  package init() {}
+
   /// - Parameters:
   ///   - singularValues: the leading ones; empty for what is no matrix.
   ///   - energy: ‖v‖².
@@ -22,7 +25,7 @@ package struct RateEstimate: Sendable {
     let point =
       isMatrix
       ? setting.point(singularValues: singularValues, rows: rows, columns: columns) : setting.point(rms: rms)
-    var dense = self
+    var dense = RateEstimate()
     dense.add(rms: rms, count: count, step: point.step)
     guard isMatrix, !codecs.isDisjoint(with: [.lowRank, .layered]) else {
       self = dense

@@ -3,6 +3,7 @@ import TMPackTensorKit
 /// The compressed form of one tensor's exclusive vector.
 package enum Factor: Sendable, Hashable {
   case lowRank(LowRankFactor)
+  case lowRankStack(LowRankStack)
   case sparse(SparseFactor)
   case dense(DenseFactor)
   case quantized(QuantizedFactor)
@@ -12,6 +13,7 @@ package enum Factor: Sendable, Hashable {
   package var dtype: FactorDType? {
     switch self {
     case .lowRank(let factor): factor.dtype
+    case .lowRankStack(let factor): factor.dtype
     case .sparse(let factor): factor.dtype
     case .dense(let factor): factor.dtype
     case .quantized, .masked: nil
@@ -22,6 +24,7 @@ package enum Factor: Sendable, Hashable {
   package var elementCount: Int {
     switch self {
     case .lowRank(let factor): factor.rows * factor.columns
+    case .lowRankStack(let factor): factor.stack.elementCount
     case .sparse(let factor): factor.elementCount
     case .dense(let factor): factor.count
     case .quantized(let factor): factor.elementCount
@@ -33,6 +36,7 @@ package enum Factor: Sendable, Hashable {
   package var byteCount: Int {
     switch self {
     case .lowRank(let factor): factor.byteCount
+    case .lowRankStack(let factor): factor.byteCount
     case .sparse(let factor): factor.byteCount
     case .dense(let factor): factor.byteCount
     case .quantized(let factor): factor.payload.count
@@ -43,7 +47,7 @@ package enum Factor: Sendable, Hashable {
   /// Bytes of memory that it takes, decoded as far as it is.
   package var memorySize: Int {
     switch self {
-    case .lowRank, .sparse, .dense: byteCount
+    case .lowRank, .lowRankStack, .sparse, .dense: byteCount
     case .quantized(let factor): factor.payload.count + 2 * factor.symbolCount
     case .masked(let factor): byteCount + 2 * factor.symbols.count
     }
@@ -54,7 +58,7 @@ package enum Factor: Sendable, Hashable {
     switch self {
     case .lowRank(let factor): factor.product(weight: weight)
     case .quantized(.lowRank(let factor)): factor.product(weight: weight)
-    case .sparse, .dense, .quantized(.dense), .quantized(.layered), .masked: nil
+    case .lowRankStack, .sparse, .dense, .quantized(.dense), .quantized(.layered), .quantized(.stack), .masked: nil
     }
   }
 

@@ -36,6 +36,14 @@ extension QuantizedDenseFactor {
   package init(
     decodedBy coder: inout RangeDecoder, rows: Int, columns: Int, payload: [UInt8] = []
   ) throws(StorageError) {
+    var models = SymbolModels(length: columns, neighbours: .placeAndRun)
+    try self.init(decodedBy: &coder, rows: rows, columns: columns, models: &models, payload: payload)
+  }
+
+  /// - Parameter models: what matrices before it have taught.
+  init(
+    decodedBy coder: inout RangeDecoder, rows: Int, columns: Int, models: inout SymbolModels, payload: [UInt8] = []
+  ) throws(StorageError) {
     guard rows >= 1, columns >= 1 else {
       throw StorageError(.malformed, "a quantised factor of \(rows) × \(columns) elements")
     }
@@ -46,7 +54,6 @@ extension QuantizedDenseFactor {
       throw StorageError(.malformed, "the scale of a factor is not a positive number")
     }
     try symbols.withUnsafeMutableBufferPointer { symbols throws(StorageError) in
-      var models = SymbolModels(length: columns, neighbours: .placeAndRun)
       for i in 0..<rows {
         let isSound = models.withComponent { $0.decode(symbols.run(i, of: columns), &coder) }
         guard isSound else { throw StorageError(.malformed, "a symbol of a factor is above 32,767") }
@@ -66,20 +73,32 @@ extension QuantizedDenseFactor {
     self.symbols = symbols
     self.scale = scale
     var coder = RangeEncoder()
-    Self.encode(symbols, scale, rows: rows, columns: columns, into: &coder)
+    var models = SymbolModels(length: columns, neighbours: .placeAndRun)
+    Self.encode(symbols, scale, rows: rows, columns: columns, &models, into: &coder)
     payload = coder.finish()
   }
 
   /// Puts what there is into a message.
   package func encode(into coder: inout RangeEncoder) {
-    Self.encode(symbols, scale, rows: rows, columns: columns, into: &coder)
+    var models = SymbolModels(length: columns, neighbours: .placeAndRun)
+    encode(into: &coder, models: &models)
+  }
+
+  /// - Parameter models: what matrices before it have taught.
+  func encode(into coder: inout RangeEncoder, models: inout SymbolModels) {
+    Self.encode(symbols, scale, rows: rows, columns: columns, &models, into: &coder)
+  }
+
+  /// The same as a part of something else, whose message holds it.
+  var withoutPayload: QuantizedDenseFactor {
+    QuantizedDenseFactor(rows: rows, columns: columns, payload: [], symbols: symbols, scale: scale)
   }
 
   private static func encode(
-    _ symbols: [Int16], _ scale: Float, rows: Int, columns: Int, into coder: inout RangeEncoder
+    _ symbols: [Int16], _ scale: Float, rows: Int, columns: Int, _ models: inout SymbolModels,
+    into coder: inout RangeEncoder
   ) {
     coder.encode(bits: scale.bitPattern, count: 31)
-    var models = SymbolModels(length: columns, neighbours: .placeAndRun)
     symbols.withUnsafeBufferPointer { symbols in
       for i in 0..<rows { models.withComponent { $0.encode(symbols.run(i, of: columns), &coder) } }
     }

@@ -5,12 +5,14 @@ package enum QuantizedFactor: Sendable, Hashable {
   case lowRank(QuantizedLowRankFactor)
   case dense(QuantizedDenseFactor)
   case layered(QuantizedLayeredFactor)
+  case stack(QuantizedStack)
 
   package var elementCount: Int {
     switch self {
     case .lowRank(let factor): factor.rows * factor.columns
     case .dense(let factor): factor.count
     case .layered(let factor): factor.residual.count
+    case .stack(let factor): factor.stack.elementCount
     }
   }
 
@@ -20,6 +22,7 @@ package enum QuantizedFactor: Sendable, Hashable {
     case .lowRank(let factor): factor.payload
     case .dense(let factor): factor.payload
     case .layered(let factor): factor.payload
+    case .stack(let factor): factor.payload
     }
   }
 
@@ -29,6 +32,7 @@ package enum QuantizedFactor: Sendable, Hashable {
     case .lowRank(let factor): factor.left.count + factor.right.count
     case .dense(let factor): factor.symbols.count
     case .layered(let factor): factor.lowRank.left.count + factor.lowRank.right.count + factor.residual.symbols.count
+    case .stack(let factor): factor.symbolCount
     }
   }
 }
@@ -51,10 +55,15 @@ extension Factor {
           try QuantizedLayeredFactor(
             payload: factor.payload, rows: factor.lowRank.rows, columns: factor.lowRank.columns,
             rank: factor.lowRank.rank, quantizer: factor.lowRank.quantizer)))
+    case .quantized(.stack(let factor)):
+      .quantized(
+        .stack(
+          try QuantizedStack(
+            payload: factor.payload, stack: factor.stack, forms: factor.forms, quantizer: factor.quantizer)))
     case .masked(let factor):
       .masked(
         try MaskedFactor(mask: factor.mask, vector: factor.vector, rows: factor.rows, columns: factor.columns))
-    case .lowRank, .sparse, .dense: self
+    case .lowRank, .lowRankStack, .sparse, .dense: self
     }
   }
 }

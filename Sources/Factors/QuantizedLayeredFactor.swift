@@ -27,14 +27,16 @@ extension QuantizedLayeredFactor {
     self.payload = payload
   }
 
+  /// The same as a part of something else, whose message holds it.
+  var withoutPayload: QuantizedLayeredFactor {
+    QuantizedLayeredFactor(lowRank: lowRank, residual: residual, payload: [])
+  }
+
   /// - Precondition: both have one shape.
   package init(_ lowRank: QuantizedLowRankFactor, _ residual: QuantizedDenseFactor) {
     precondition(lowRank.rows == residual.rows && lowRank.columns == residual.columns, "layers of one matrix")
-    self.lowRank = QuantizedLowRankFactor(
-      rows: lowRank.rows, columns: lowRank.columns, rank: lowRank.rank, quantizer: lowRank.quantizer, payload: [],
-      left: lowRank.left, right: lowRank.right, scales: lowRank.scales)
-    self.residual = QuantizedDenseFactor(
-      rows: residual.rows, columns: residual.columns, payload: [], symbols: residual.symbols, scale: residual.scale)
+    self.lowRank = lowRank.withoutPayload
+    self.residual = residual.withoutPayload
     var coder = RangeEncoder()
     lowRank.encode(into: &coder)
     residual.encode(into: &coder)

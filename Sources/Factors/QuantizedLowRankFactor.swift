@@ -41,6 +41,16 @@ extension QuantizedLowRankFactor {
   init(
     decodedBy coder: inout RangeDecoder, rows: Int, columns: Int, rank: Int, quantizer: Quantizer, payload: [UInt8] = []
   ) throws(StorageError) {
+    var models = Models(rows: rows, columns: columns, quantizer)
+    try self.init(
+      decodedBy: &coder, rows: rows, columns: columns, rank: rank, quantizer: quantizer, models: &models, payload: payload)
+  }
+
+  /// - Parameter models: what matrices before it have taught.
+  init(
+    decodedBy coder: inout RangeDecoder, rows: Int, columns: Int, rank: Int, quantizer: Quantizer,
+    models: inout Models, payload: [UInt8] = []
+  ) throws(StorageError) {
     guard rows >= 1, columns >= 1, rank >= 1, rank <= rows, rank <= columns else {
       throw StorageError(.malformed, "a factor of rank \(rank) cannot make a matrix of \(rows) × \(columns)")
     }
@@ -54,7 +64,7 @@ extension QuantizedLowRankFactor {
     var right = [Int16](repeating: 0, count: rank * columns)
     scales = try left.withUnsafeMutableBufferPointer { left throws(StorageError) in
       try right.withUnsafeMutableBufferPointer { right throws(StorageError) in
-        try Self.decode(&coder, left, right, Models(rows: rows, columns: columns, quantizer), rank: rank)
+        try Self.decode(&coder, left, right, &models, rank: rank)
       }
     }
     self.left = left
@@ -63,16 +73,24 @@ extension QuantizedLowRankFactor {
 
   private static func decode(
     _ coder: inout RangeDecoder, _ left: UnsafeMutableBufferPointer<Int16>,
-    _ right: UnsafeMutableBufferPointer<Int16>, _ models: consuming Models, rank: Int
+    _ right: UnsafeMutableBufferPointer<Int16>, _ models: inout Models, rank: Int
   ) throws(StorageError) -> [Float] {
     let (rows, columns) = (left.count / rank, right.count / rank)
-    var models = models
     var scales: [Float] = []
-    var bits = 0
+    models.beginMatrix()
+    var bits = models.firstScale ?? 0
     for k in 0..<rank {
       var sound = true
       if k == 0 {
-        bits = Int(coder.decode(bits: 15))
+        if models.firstScale == nil {
+          bits = Int(coder.decode(bits: 15))
+        } else {
+          withUnsafeTemporaryAllocation(of: Int16.self, capacity: 1) { step in
+            sound = models.firstScales.withComponent { $0.decode(step, &coder) }
+            bits += Int(step[0])
+          }
+        }
+        models.firstScale = bits
       } else {
         withUnsafeTemporaryAllocation(of: Int16.self, capacity: 1) { step in
           sound = models.scales.withComponent { $0.decode(step, &coder) }
@@ -103,27 +121,42 @@ extension QuantizedLowRankFactor {
     self.right = right
     self.scales = scales
     var coder = RangeEncoder()
-    Self.encode(left, right, scales, rows: rows, columns: columns, quantizer, into: &coder)
+    var models = Models(rows: rows, columns: columns, quantizer)
+    Self.encode(left, right, scales, rows: rows, columns: columns, &models, into: &coder)
     payload = coder.finish()
   }
 
   /// Puts what there is into a message.
   package func encode(into coder: inout RangeEncoder) {
-    Self.encode(left, right, scales, rows: rows, columns: columns, quantizer, into: &coder)
+    var models = Models(rows: rows, columns: columns, quantizer)
+    encode(into: &coder, models: &models)
+  }
+
+  /// - Parameter models: what matrices before it have taught.
+  func encode(into coder: inout RangeEncoder, models: inout Models) {
+    Self.encode(left, right, scales, rows: rows, columns: columns, &models, into: &coder)
   }
 
   private static func encode(
-    _ left: [Int16], _ right: [Int16], _ scales: [Float], rows: Int, columns: Int, _ quantizer: Quantizer,
+    _ left: [Int16], _ right: [Int16], _ scales: [Float], rows: Int, columns: Int, _ models: inout Models,
     into coder: inout RangeEncoder
   ) {
-    var models = Models(rows: rows, columns: columns, quantizer)
-    var before = 0
+    models.beginMatrix()
+    var before = models.firstScale ?? 0
     left.withUnsafeBufferPointer { left in
       right.withUnsafeBufferPointer { right in
         for (k, scale) in scales.enumerated() {
           let bits = scale.scaleBits
           if k == 0 {
-            coder.encode(bits: UInt32(bits), count: 15)
+            if models.firstScale == nil {
+              coder.encode(bits: UInt32(bits), count: 15)
+            } else {
+              withUnsafeTemporaryAllocation(of: Int16.self, capacity: 1) { step in
+                step[0] = Int16(bits - before)
+                models.firstScales.withComponent { $0.encode(.init(step), &coder) }
+              }
+            }
+            models.firstScale = bits
           } else {
             withUnsafeTemporaryAllocation(of: Int16.self, capacity: 1) { step in
               step[0] = Int16(bits - before)
@@ -138,15 +171,32 @@ extension QuantizedLowRankFactor {
     }
   }
 
-  private struct Models {
-    var left: SymbolModels
-    var right: SymbolModels
-    var scales = SymbolModels(length: 1, neighbours: .place)
+  package struct Models {
+    fileprivate var left: SymbolModels
+    fileprivate var right: SymbolModels
+    fileprivate var scales = SymbolModels(length: 1, neighbours: .place)
+    /// Of the first scales of matrices behind the first.
+    fileprivate var firstScales = SymbolModels(length: 1, neighbours: .place)
+    /// Of the matrix before.
+    fileprivate var firstScale: Int?
 
     init(rows: Int, columns: Int, _ quantizer: Quantizer) {
       left = SymbolModels(length: rows, neighbours: .place, quantizer: quantizer)
       right = SymbolModels(length: columns, neighbours: .place, quantizer: quantizer)
     }
+
+    fileprivate mutating func beginMatrix() {
+      left.beginMatrix()
+      right.beginMatrix()
+      scales.beginMatrix()
+    }
+  }
+
+  /// The same as a part of something else, whose message holds it.
+  var withoutPayload: QuantizedLowRankFactor {
+    QuantizedLowRankFactor(
+      rows: rows, columns: columns, rank: rank, quantizer: quantizer, payload: [], left: left, right: right,
+      scales: scales)
   }
 }
 

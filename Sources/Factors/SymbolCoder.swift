@@ -40,8 +40,11 @@ package struct SymbolModels {
   /// Moving averages of magnitudes, 256ths.
   private var activities: [UInt16]
   private var run: UInt16 = 0
-  /// Components begun.
+  /// Components begun, of the matrix at hand.
   private var components = 0
+  private var hasLearned = false
+  /// The mean activity after a matrix's first component.
+  private var opening: UInt16 = 0
 
   package init(length: Int, neighbours: Neighbours, quantizer: Quantizer = .uniform) {
     self.neighbours = neighbours
@@ -63,11 +66,14 @@ package struct SymbolModels {
 
   /// Calls `body` with access to everything, for the next component (TMP-10-8).
   package mutating func withComponent<Result>(_ body: (inout Component) -> Result) -> Result {
-    if neighbours == .place, components > 0 {
+    let isFirst = !hasLearned
+    hasLearned = true
+    if neighbours == .place, !isFirst {
       for i in models.indices { models[i].count = min(models[i].count, BinaryModel.prior) }
     }
     let inertia = Self.inertia(components)
     components += 1
+    defer { if components == 1 { opening = meanActivity } }
     return models.withUnsafeMutableBufferPointer { models in
       activities.withUnsafeMutableBufferPointer { activities in
         BinaryModel.rates.withUnsafeBufferPointer { rates in
@@ -75,13 +81,24 @@ package struct SymbolModels {
             var component = Component(
               models: models.baseAddress!, activities: activities, rates: rates.baseAddress!,
               contexts: contexts.baseAddress!, inertia: inertia, usesRun: neighbours == .placeAndRun,
-              quantizer: quantizer, isFirst: components == 1, run: run)
+              quantizer: quantizer, isFirst: isFirst, run: run)
             defer { run = component.run }
             return body(&component)
           }
         }
       }
     }
+  }
+
+  private var meanActivity: UInt16 {
+    UInt16(activities.reduce(0) { $0 + Int($1) } / max(1, activities.count))
+  }
+
+  /// Before the components of a further matrix (TMP-10-11): what was learned stays, and every place begins as the places of the
+  /// matrix before were on average after its first component.
+  package mutating func beginMatrix() {
+    components = 0
+    for i in activities.indices { activities[i] = opening }
   }
 
   package struct Component {

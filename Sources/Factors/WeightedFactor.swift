@@ -12,6 +12,8 @@ package struct WeightedFactor: Sendable {
     /// The one, then the other.
     case layered(LowRankProduct, residual: QuantizedDenseFactor)
     case masked(MaskedFactor)
+    /// nil for matrices to which nothing is added.
+    indirect case stack(MatrixStack, [WeightedFactor?])
   }
 
   private let form: Form
@@ -28,6 +30,10 @@ package struct WeightedFactor: Sendable {
       case .quantized(.layered(let factor)):
         .layered(factor.lowRank.product(weight: weight), residual: factor.residual)
       case .masked(let factor): .masked(factor)
+      case .lowRankStack(let factor):
+        .stack(factor.stack, factor.matrices.map { $0.map { WeightedFactor(.lowRank($0), weight: weight) } })
+      case .quantized(.stack(let factor)):
+        .stack(factor.stack, factor.matrices.map { $0.map { WeightedFactor(.quantized($0), weight: weight) } })
       case .dense(let factor): .dense(factor)
       case .sparse(let factor):
         .sparse(positions: factor.allPositions, values: factor.allValues, gain: weight * factor.scale)
@@ -40,12 +46,9 @@ package struct WeightedFactor: Sendable {
   /// A good length for runs of a tensor of `count` elements: about `target`, and as many rows as the kernels like to
   /// work on at once, an even number, so that runs begin where any factor allows.
   package static func runLength(_ count: Int, about target: Int, granularity: Int) -> Int {
-    let step = 12 * granularity
-    return min(count, max(1, target / step) * step)
+    let (step, overflow) = granularity.multipliedReportingOverflow(by: 12)
+    return overflow ? count : min(count, max(1, target / step) * step)
   }
-
-  /// A granularity that suits any factor of a tensor of that shape.
-  package static func granularity(of shape: Shape) -> Int { shape.matrix?.columns ?? 2 }
 
   /// Runs begin at multiples of this many elements, and end so or at the tensor's end.
   package var granularity: Int {
@@ -53,6 +56,7 @@ package struct WeightedFactor: Sendable {
     case .product(let product), .layered(let product, _): product.columns
     case .sparse, .quantizedDense, .masked: 1
     case .dense: 2  // Nibbles stay paired.
+    case .stack(let stack, _): stack.rowStride
     }
   }
 
@@ -84,6 +88,39 @@ package struct WeightedFactor: Sendable {
     case .dense(let factor): factor.accumulate(weight: weight, into: run, from: start, using: isa)
     case .quantizedDense(let factor): factor.accumulate(weight: weight, into: run, from: start, using: isa)
     case .masked(let factor): factor.accumulate(weight: weight, into: run, from: start, using: isa)
+    case .stack(let stack, let matrices): stack.add(matrices, to: run, from: start, using: isa)
+    }
+  }
+}
+
+extension MatrixStack {
+  /// Adds the elements from `start` on, whole rows of all matrices that lie side by side.
+  fileprivate func add<Scalar: FactorAccumulator>(
+    _ matrices: [WeightedFactor?], to run: UnsafeMutableBufferPointer<Scalar>, from start: Int,
+    using isa: InstructionSet
+  ) {
+    var place = start
+    let end = start + run.count
+    while place < end {
+      let (block, row) = (place / rowStride / rows, place / rowStride % rows)
+      let count = min(rows - row, (end - place) / rowStride)
+      let part = UnsafeMutableBufferPointer(rebasing: run[place - start..<place - start + count * rowStride])
+      for number in block * abreast..<(block + 1) * abreast {
+        guard let matrix = matrices[number] else { continue }
+        if isContiguous {
+          matrix.add(to: part, from: row * columns, using: isa)
+        } else {
+          withUnsafeTemporaryAllocation(of: Scalar.self, capacity: columns) { line in
+            for i in 0..<count {
+              let first = rowStart(i, of: number)
+              for j in 0..<columns { line[j] = part[first + j * inner] }
+              matrix.add(to: line, from: (row + i) * columns, using: isa)
+              for j in 0..<columns { part[first + j * inner] = line[j] }
+            }
+          }
+        }
+      }
+      place += count * rowStride
     }
   }
 }

@@ -120,6 +120,13 @@ extension JSONValue {
     return Int(integer)
   }
 
+  /// An array of whole numbers that are not negative.
+  package func asCounts(_ what: @autoclosure () -> String, atMost limit: Int) throws(StorageError) -> [Int] {
+    let array = try asArray(what())
+    try Limits.check(array.count, atMost: limit, "\(what()): their number")
+    return try array.map { value throws(StorageError) in try value.asCount(what()) }
+  }
+
   static func wrongType(_ what: String, _ expected: String) -> StorageError {
     StorageError(.malformed, "\(what) must be \(expected)")
   }

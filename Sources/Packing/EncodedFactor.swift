@@ -6,11 +6,13 @@ import TMPackTensorKit
 /// A factor whose payloads are compressed, but not placed.
 package enum EncodedFactor: Sendable {
   case lowRank(rank: Int, FactorDType, left: EncodedPayload, right: EncodedPayload, scales: EncodedPayload)
+  case lowRankStack(StackRanks, FactorDType, left: EncodedPayload, right: EncodedPayload, scales: EncodedPayload)
   case sparse(count: Int, FactorDType, positions: EncodedPayload, values: EncodedPayload, scales: EncodedPayload)
   case dense(FactorDType, values: EncodedPayload, scales: EncodedPayload)
   case quantizedLowRank(rank: Int, Quantizer, EncodedPayload)
   case quantized(EncodedPayload)
   case quantizedLayered(rank: Int, Quantizer, EncodedPayload)
+  case quantizedStack(StackRanks, dense: [Int], Quantizer, EncodedPayload)
   case masked(mask: EncodedPayload, vector: EncodedPayload)
   case dropped
 
@@ -25,6 +27,11 @@ package enum EncodedFactor: Sendable {
         rank: factor.rank, factor.dtype, left: encoded(factor.left, width: width),
         right: encoded(factor.right, width: width),
         scales: encoded(factor.scales, width: 4))
+    case .lowRankStack(let factor):
+      let width = factor.dtype.planeWidth
+      self = .lowRankStack(
+        StackRanks(factor.stack, ranks: factor.ranks), factor.dtype, left: encoded(factor.left, width: width),
+        right: encoded(factor.right, width: width), scales: encoded(factor.scales, width: 4))
     case .sparse(let factor):
       self = .sparse(
         count: factor.count, factor.dtype, positions: encoded(factor.positions, width: 1),
@@ -50,6 +57,10 @@ package enum EncodedFactor: Sendable {
       case .lowRank(let rank, let quantizer): .quantizedLowRank(rank: rank, quantizer, payload)
       case .dense: .quantized(payload)
       case .layered(let rank, let quantizer): .quantizedLayered(rank: rank, quantizer, payload)
+      case .stack(let form):
+        .quantizedStack(
+          StackRanks(form.stack, ranks: form.matrices.map(\.rank)),
+          dense: form.matrices.indices.filter { form.matrices[$0].isDense }, form.quantizer, payload)
       }
   }
 
@@ -60,10 +71,13 @@ package enum EncodedFactor: Sendable {
 
   package var payloads: [EncodedPayload] {
     switch self {
-    case .lowRank(_, _, let left, let right, let scales): [left, right, scales]
+    case .lowRank(_, _, let left, let right, let scales), .lowRankStack(_, _, let left, let right, let scales):
+      [left, right, scales]
     case .sparse(_, _, let positions, let values, let scales): [positions, values, scales]
     case .dense(_, let values, let scales): [values, scales]
-    case .quantizedLowRank(_, _, let payload), .quantized(let payload), .quantizedLayered(_, _, let payload): [payload]
+    case .quantizedLowRank(_, _, let payload), .quantized(let payload), .quantizedLayered(_, _, let payload),
+      .quantizedStack(_, _, _, let payload):
+      [payload]
     case .masked(let mask, let vector): [mask, vector]
     case .dropped: []
     }
@@ -76,6 +90,12 @@ package enum EncodedFactor: Sendable {
       .lowRank(
         rank: rank, dtype: dtype, left: try writer.place(left), right: try writer.place(right),
         scales: try writer.place(scales))
+    case .lowRankStack(let ranks, let dtype, let left, let right, let scales):
+      .lowRankStack(
+        ranks, dtype: dtype, left: try writer.place(left), right: try writer.place(right),
+        scales: try writer.place(scales))
+    case .quantizedStack(let ranks, let dense, let quantizer, let payload):
+      .quantizedStack(ranks, dense: dense, quantizer: quantizer, payload: try writer.place(payload))
     case .sparse(let count, let dtype, let positions, let values, let scales):
       .sparse(
         count: count, dtype: dtype, positions: try writer.place(positions), values: try writer.place(values),

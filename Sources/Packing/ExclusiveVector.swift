@@ -3,34 +3,48 @@ import TMPackByteIO
 import TMPackFactors
 import TMPackTensorKit
 
-/// One tensor of an exclusive vector: v = θₜ − θₛ, θₛ as stored, in binary32 (F64: subtracted in binary64, then rounded).
+/// One tensor of an exclusive vector, or one matrix of it: v = θₜ − θₛ, θₛ as stored, in binary32 (F64: subtracted in binary64,
+/// then rounded).
 package struct ExclusiveVector: ~Copyable {
   private let storage: UnsafeMutableBufferPointer<Float>
   /// What the vector is, but for the rounding of the expert's tensor, if it came as a product.
   package var product: LowRankProduct?
 
   /// - Parameters:
-  ///   - own, base: tensors of the same float dtype and shape.
-  package init(of own: UnsafeRawBufferPointer, against base: TensorBytes, _ format: FloatFormat) throws(StorageError) {
+  ///   - own, base: elements of the same float dtype, as many.
+  package init(
+    of own: UnsafeRawBufferPointer, against base: UnsafeRawBufferPointer, _ format: FloatFormat
+  ) throws(StorageError) {
     let count = own.count / format.byteWidth
-    let storage: UnsafeMutableBufferPointer<Float>
-    do throws(StorageError) {
-      try Resources.checkMemory(4 * count)
-      storage = .allocate(capacity: count)
-    } catch {
-      // What is thrown away must be whole.
-      self.storage = UnsafeMutableBufferPointer(start: nil, count: 0)
-      throw error
-    }
-    self.storage = storage
-    try base.withBytes { format.subtract($0, from: own, into: storage) }
+    try Resources.checkMemory(4 * count)
+    self.init(room: .allocate(capacity: count))
+    format.subtract(base, from: own, into: storage)
   }
+
+  private init(room: UnsafeMutableBufferPointer<Float>) { storage = room }
 
   deinit { storage.deallocate() }
 
+  /// One of the matrices that lie side by side in this.
+  consuming func gathered(_ matrix: Int, of stack: MatrixStack) throws(StorageError) -> ExclusiveVector {
+    try Resources.checkMemory(4 * stack.matrixSize)
+    let room = UnsafeMutableBufferPointer<Float>.allocate(capacity: stack.matrixSize)
+    stack.gather(matrix, from: values, into: room)
+    return ExclusiveVector(room: room)
+  }
+
+  /// As long as this lives: a temporary one does not.
   package var values: UnsafeBufferPointer<Float> { UnsafeBufferPointer(storage) }
 
-  package var firstNonFinite: Int? { FloatFormat.f32.firstNonFinite(UnsafeRawBufferPointer(storage)) }
+  package borrowing func withValues<Result, Failure>(
+    _ body: (UnsafeBufferPointer<Float>) throws(Failure) -> Result
+  ) throws(Failure) -> Result { try body(values) }
+
+  package var survey: ExclusiveSurvey {
+    var survey = ExclusiveSurvey()
+    survey.add(values, from: 0)
+    return survey
+  }
 
   package var isZero: Bool { storage.allSatisfy { $0 == 0 } }
 
@@ -39,11 +53,6 @@ package struct ExclusiveVector: ~Copyable {
 
   /// The singular triplets that need no decomposition of the whole.
   var knownVectors: SingularVectors? { product?.singularVectors() }
-
-  /// The measures of a tensor that is approximated by nothing.
-  var measuresOfNothing: FactorMeasures {
-    FactorMeasures(norm: Measure(energy.squareRoot()), error: Measure(1))
-  }
 
   /// ‖v‖ and the relative Frobenius error of a factor as it will be decoded (TMP-6-6).
   ///
@@ -54,23 +63,13 @@ package struct ExclusiveVector: ~Copyable {
     let size = WeightedFactor.runLength(storage.count, about: 1 << 18, granularity: decoded.granularity)
     let room = UnsafeMutableBufferPointer<Float>.allocate(capacity: size)
     defer { room.deallocate() }
-    var squares = 0.0
-    var lost = 0.0
+    var loss = LossMeter()
     for start in stride(from: 0, to: storage.count, by: size) {
       let panel = UnsafeMutableBufferPointer(rebasing: room[..<min(size, storage.count - start)])
       panel.initialize(repeating: 0)
       decoded.add(to: panel, from: start)
-      for i in panel.indices {
-        let value = Double(storage[start + i])
-        let difference = value - Double(panel[i])
-        squares += value * value
-        lost += difference * difference
-      }
+      loss.add(UnsafeBufferPointer(rebasing: values[start..<start + panel.count]), UnsafeBufferPointer(panel))
     }
-    guard lost.isFinite else {
-      throw StorageError(.nonFinite, "its factor overflows; --lossless or --exclude keeps it exactly")
-    }
-    // Squares of the smallest subnormal numbers do not vanish in binary64, so a vector that is not zero has a norm.
-    return FactorMeasures(norm: Measure(squares.squareRoot()), error: Measure((lost / squares).squareRoot()))
+    return try loss.measures()
   }
 }

@@ -117,9 +117,9 @@ public struct ExpertInput: Sendable {
   /// All that is read of it: what no output must replace.
   public var paths: [String] { [checkpoint.path] + [statistics].compactMap { $0?.label } }
 
-  /// What the expert adds to a shared tensor as a product of few components; nil when it is not known as one, or is added to
+  /// What the expert adds to a shared tensor as products of few components; nil when it is not known so, or is added to
   /// another tensor than the shared one.
-  package func product(of info: TensorInfo, against shared: SharedEntry) throws(StorageError) -> LowRankProduct? {
+  package func products(of info: TensorInfo, against shared: SharedEntry) throws(StorageError) -> KnownProducts? {
     guard let adapted, grown?.whole(info.name) == nil else { return nil }
     var info = info
     for view in views {
@@ -128,7 +128,7 @@ public struct ExpertInput: Sendable {
     }
     guard let product = try adapted.product(of: info) else { return nil }
     let isAddedToShared = try adapted.unadapted(info).withBytes { ContentDigest(of: $0) == shared.digest }
-    return isAddedToShared ? product : nil
+    return isAddedToShared ? .matrix(product) : nil
   }
 }
 

@@ -142,21 +142,26 @@ extension AnalysedTensor: JobResult {
     case 2: self = .small(try PackedTensor(parsing: &reader, of: subject))
     case 1:
       let (rows, columns) = (try reader.count(), try reader.count())
-      let energy = Double(bitPattern: try reader.integer())
-      let rank = Int(try reader.integer(UInt32.self))
-      guard rows >= 1, columns >= 1, try rows.multiplied(by: columns, "a size") == subject.shape.elementCount,
-        rank <= min(rows, columns), energy.isFinite, energy >= 0
-      else { throw StorageError(.malformed, "an analysis is not of its tensor", offset: reader.offset) }
-      var vectors: SingularVectors?
-      if rank > 0 {
-        vectors = SingularVectors(
-          rows: rows, columns: columns, singularValues: try reader.numbers(rank), left: try reader.numbers(rank * rows),
-          right: try reader.numbers(rank * columns))
+      guard rows >= 1, columns >= 1, try rows.multiplied(by: columns, "a size") == subject.shape.elementCount else {
+        throw StorageError(.malformed, "an analysis is not of its tensor", offset: reader.offset)
       }
-      guard vectors?.areUnitVectors ?? true else {
-        throw StorageError(.malformed, "an analysis has no singular vectors", offset: reader.offset)
+      let spectrum = try Spectrum(parsing: &reader, rows: rows, columns: columns)
+      self = .controlled(.one(try spectrum.matrix(parsing: &reader)))
+    case 3:
+      let stack = try reader.stack(of: subject)
+      var spectra: [Spectrum?] = []
+      for _ in 0..<stack.count {
+        spectra.append(
+          try reader.optional { reader throws(StorageError) in
+            try Spectrum(parsing: &reader, rows: stack.rows, columns: stack.columns)
+          })
       }
-      self = .controlled(QuantizableTensor(rows: rows, columns: columns, energy: energy, vectors: vectors))
+      self = .controlled(
+        .stack(
+          stack,
+          try spectra.map { spectrum throws(StorageError) in
+            try spectrum.map { spectrum throws(StorageError) in try spectrum.matrix(parsing: &reader) }
+          }))
     default: throw StorageError(.malformed, "an analysis is of an unknown kind", offset: reader.offset)
     }
   }
@@ -169,19 +174,70 @@ extension AnalysedTensor: JobResult {
     case .small(let packed):
       writer.integer(UInt8(2))
       packed.write(to: &writer)
-    case .controlled(let tensor):
+    // The vectors come last, those of each matrix left and right, as `PreparedTensor` reads them.
+    case .controlled(.one(let matrix)):
       writer.integer(UInt8(1))
-      writer.integer(UInt64(tensor.rows))
-      writer.integer(UInt64(tensor.columns))
-      writer.integer(tensor.energy.bitPattern)
-      writer.integer(UInt32(tensor.vectors?.rank ?? 0))
-      // The vectors come last, left and right, as `PreparedTensor` reads them.
-      if let vectors = tensor.vectors {
-        writer.numbers(vectors.singularValues)
-        writer.numbers(vectors.left)
-        writer.numbers(vectors.right)
-      }
+      writer.integer(UInt64(matrix.rows))
+      writer.integer(UInt64(matrix.columns))
+      Spectrum(matrix).write(to: &writer)
+      matrix.writeVectors(to: &writer)
+    case .controlled(.stack(let stack, let matrices)):
+      writer.integer(UInt8(3))
+      writer.stack(stack)
+      for matrix in matrices { writer.optional(matrix) { Spectrum($1).write(to: &$0) } }
+      for matrix in matrices { matrix?.writeVectors(to: &writer) }
     }
+  }
+
+  /// A matrix's energy and singular values, in front of the vectors of all.
+  private struct Spectrum {
+    let rows: Int
+    let columns: Int
+    let energy: Double
+    let singularValues: [Double]
+
+    init(_ matrix: QuantizableMatrix) {
+      (rows, columns, energy) = (matrix.rows, matrix.columns, matrix.energy)
+      singularValues = matrix.vectors?.singularValues ?? []
+    }
+
+    init(parsing reader: inout ByteReader, rows: Int, columns: Int) throws(StorageError) {
+      (self.rows, self.columns) = (rows, columns)
+      energy = Double(bitPattern: try reader.integer())
+      let rank = Int(try reader.integer(UInt32.self))
+      guard rank <= min(rows, columns), energy.isFinite, energy >= 0 else {
+        throw StorageError(.malformed, "an analysis is not of its tensor", offset: reader.offset)
+      }
+      singularValues = try reader.numbers(rank)
+    }
+
+    func write(to writer: inout ByteWriter) {
+      writer.integer(energy.bitPattern)
+      writer.integer(UInt32(singularValues.count))
+      writer.numbers(singularValues)
+    }
+
+    func matrix(parsing reader: inout ByteReader) throws(StorageError) -> QuantizableMatrix {
+      var vectors: SingularVectors?
+      if !singularValues.isEmpty {
+        vectors = SingularVectors(
+          rows: rows, columns: columns, singularValues: singularValues,
+          left: try reader.numbers(singularValues.count * rows),
+          right: try reader.numbers(singularValues.count * columns))
+      }
+      guard vectors?.areUnitVectors ?? true else {
+        throw StorageError(.malformed, "an analysis has no singular vectors", offset: reader.offset)
+      }
+      return QuantizableMatrix(rows: rows, columns: columns, energy: energy, vectors: vectors)
+    }
+  }
+}
+
+extension QuantizableMatrix {
+  fileprivate func writeVectors(to writer: inout ByteWriter) {
+    guard let vectors else { return }
+    writer.numbers(vectors.left)
+    writer.numbers(vectors.right)
   }
 }
 
@@ -237,32 +293,92 @@ extension CodedFactor {
   /// What is left of a record.
   fileprivate init(parsing reader: inout ByteReader, of info: TensorInfo) throws(StorageError) {
     let kind: UInt8 = try reader.integer()
-    (rows, columns) = (try reader.count(), try reader.count())
-    guard rows >= 1, columns >= 1, try rows.multiplied(by: columns, "a size") == info.shape.elementCount else {
-      throw StorageError(.malformed, "a factor is not of its tensor", offset: reader.offset)
-    }
-    let (rank, quantizer) = try reader.rankAndQuantizer()
-    switch kind {
-    case 1: form = .lowRank(rank: rank, quantizer)
-    case 2: form = .dense
-    case 3: form = .layered(rank: rank, quantizer)
-    default: throw StorageError(.malformed, "a factor is of an unknown kind", offset: reader.offset)
+    if kind == 4 {
+      let stack = try reader.stack(of: info)
+      (rows, columns) = (stack.rows, stack.columns)
+      let quantizer = try reader.rankAndQuantizer().1
+      var forms: [QuantizedStack.Form] = []
+      for _ in 0..<stack.count {
+        let (rank, isDense) = (Int(try reader.integer(UInt32.self)), try reader.integer(UInt8.self) == 1)
+        guard rank <= min(rows, columns) else {
+          throw StorageError(.malformed, "a factor is not of its tensor", offset: reader.offset)
+        }
+        forms.append(.init(rank: rank, isDense: isDense))
+      }
+      form = .stack(.init(stack: stack, quantizer: quantizer, matrices: forms))
+    } else {
+      (rows, columns) = (try reader.count(), try reader.count())
+      guard rows >= 1, columns >= 1, try rows.multiplied(by: columns, "a size") == info.shape.elementCount else {
+        throw StorageError(.malformed, "a factor is not of its tensor", offset: reader.offset)
+      }
+      let (rank, quantizer) = try reader.rankAndQuantizer()
+      switch kind {
+      case 1: form = .lowRank(rank: rank, quantizer)
+      case 2: form = .dense
+      case 3: form = .layered(rank: rank, quantizer)
+      default: throw StorageError(.malformed, "a factor is of an unknown kind", offset: reader.offset)
+      }
     }
     payload = [UInt8](try reader.take(reader.remaining))
   }
 
   fileprivate func write(to writer: inout ByteWriter) {
-    let (kind, rank, quantizer): (UInt8, Int, Quantizer) =
-      switch form {
-      case .lowRank(let rank, let quantizer): (1, rank, quantizer)
-      case .dense: (2, 0, .uniform)
-      case .layered(let rank, let quantizer): (3, rank, quantizer)
+    func write(_ kind: UInt8, _ rank: Int, _ quantizer: Quantizer) {
+      writer.integer(kind)
+      writer.integer(UInt64(rows))
+      writer.integer(UInt64(columns))
+      writer.rankAndQuantizer(rank, quantizer)
+    }
+    switch form {
+    case .lowRank(let rank, let quantizer): write(1, rank, quantizer)
+    case .dense: write(2, 0, .uniform)
+    case .layered(let rank, let quantizer): write(3, rank, quantizer)
+    case .stack(let form):
+      writer.integer(UInt8(4))
+      writer.stack(form.stack)
+      writer.rankAndQuantizer(0, form.quantizer)
+      for matrix in form.matrices {
+        writer.integer(UInt32(matrix.rank))
+        writer.integer(UInt8(matrix.isDense ? 1 : 0))
       }
-    writer.integer(kind)
-    writer.integer(UInt64(rows))
-    writer.integer(UInt64(columns))
-    writer.rankAndQuantizer(rank, quantizer)
+    }
     writer.append(payload)
+  }
+}
+
+extension ByteReader {
+  fileprivate mutating func stack(of info: TensorInfo) throws(StorageError) -> MatrixStack {
+    var dimensions: [Int] = []
+    for _ in 0..<5 { dimensions.append(try count()) }
+    guard let stack = MatrixStack(dimensions, of: info.shape.elementCount), stack.count <= Limits.stackedMatrices else {
+      throw StorageError(.malformed, "a stack is not of its tensor", offset: offset)
+    }
+    return stack
+  }
+
+  fileprivate mutating func stackRanks() throws(StorageError) -> StackRanks {
+    var dimensions: [Int] = []
+    for _ in 0..<5 { dimensions.append(try count()) }
+    let count = try count()
+    try Limits.check(count, atMost: Limits.stackedMatrices, "the matrices of a stack")
+    var ranks: [Int] = []
+    for _ in 0..<count { ranks.append(Int(try integer(UInt32.self))) }
+    guard let ranks = StackRanks(dimensions, ranks: ranks) else {
+      throw StorageError(.malformed, "a stack is not of its tensor", offset: offset)
+    }
+    return ranks
+  }
+}
+
+extension ByteWriter {
+  fileprivate mutating func stack(_ stack: MatrixStack) {
+    for dimension in stack.dimensions { integer(UInt64(dimension)) }
+  }
+
+  fileprivate mutating func stackRanks(_ ranks: StackRanks) {
+    for dimension in ranks.dimensions { integer(UInt64(dimension)) }
+    integer(UInt64(ranks.ranks.count))
+    for rank in ranks.ranks { integer(UInt32(rank)) }
   }
 }
 
@@ -292,6 +408,18 @@ extension EncodedFactor {
       let (rank, quantizer) = try reader.rankAndQuantizer()
       self = .quantizedLayered(rank: rank, quantizer, try EncodedPayload(parsing: &reader))
     case 7: self = .masked(mask: try EncodedPayload(parsing: &reader), vector: try EncodedPayload(parsing: &reader))
+    case 8:
+      self = .lowRankStack(
+        try reader.stackRanks(), try reader.factorDType(), left: try EncodedPayload(parsing: &reader),
+        right: try EncodedPayload(parsing: &reader), scales: try EncodedPayload(parsing: &reader))
+    case 9:
+      let ranks = try reader.stackRanks()
+      let count = try reader.count()
+      try Limits.check(count, atMost: ranks.ranks.count, "the dense matrices of a stack")
+      var dense: [Int] = []
+      for _ in 0..<count { dense.append(try reader.count()) }
+      self = .quantizedStack(
+        ranks, dense: dense, try reader.rankAndQuantizer().1, try EncodedPayload(parsing: &reader))
     default: throw StorageError(.malformed, "a factor is of an unknown kind", offset: reader.offset)
     }
   }
@@ -323,6 +451,18 @@ extension EncodedFactor {
     case .quantizedLayered(let rank, let quantizer, let payload):
       writer.integer(UInt8(6))
       writer.rankAndQuantizer(rank, quantizer)
+      payload.write(to: &writer)
+    case .lowRankStack(let ranks, let dtype, let left, let right, let scales):
+      writer.integer(UInt8(8))
+      writer.stackRanks(ranks)
+      writer.factorDType(dtype)
+      for payload in [left, right, scales] { payload.write(to: &writer) }
+    case .quantizedStack(let ranks, let dense, let quantizer, let payload):
+      writer.integer(UInt8(9))
+      writer.stackRanks(ranks)
+      writer.integer(UInt64(dense.count))
+      for number in dense { writer.integer(UInt64(number)) }
+      writer.rankAndQuantizer(0, quantizer)
       payload.write(to: &writer)
     case .masked(let mask, let vector):
       writer.integer(UInt8(7))

@@ -28,5 +28,10 @@ package struct KeptNumbers<Number: BitwiseCopyable & Sendable>: Sendable {
     offset = record.offset + record.size - UInt64(count * MemoryLayout<Number>.size)
   }
 
-  package func loaded() throws(StorageError) -> [Number] { try reader.read(at: offset, count: count) }
+  package func loaded() throws(StorageError) -> [Number] { try loaded(0..<count) }
+
+  package func loaded(_ range: Range<Int>) throws(StorageError) -> [Number] {
+    precondition(range.upperBound <= count)
+    return try reader.read(at: offset + UInt64(range.lowerBound * MemoryLayout<Number>.size), count: range.count)
+  }
 }

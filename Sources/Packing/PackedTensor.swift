@@ -5,9 +5,6 @@ import TMPackFactors
 import TMPackReading
 import TMPackTensorKit
 
-/// Makes the factor of a vector that is finite and not zero, as a reader will have it; nil when it is better left out. Deterministic.
-package typealias FactorMaker = @Sendable (borrowing ExclusiveVector, Shape) throws(StorageError) -> Factor?
-
 /// One tensor of one expert, ready to be written: the result of a job that needs no other tensor and no file.
 package struct PackedTensor: Sendable {
   package let name: String
@@ -51,13 +48,13 @@ package struct PackedTensor: Sendable {
   ///   - info: of the expert's tensor, `bytes` its bytes.
   ///   - base: the shared tensor of that name as it is stored; nil when there is none. Its bytes are asked for at most once.
   ///   - makeFactor: approximates the tensor, if its dtype is float; nil keeps it exactly.
-  ///   - product: what the expert adds to the shared tensor, if that is known; asked for at most once.
+  ///   - products: what the expert adds to the shared tensor, if that is known; asked for at most once.
   ///   - isCorrected: whether a factor goes with what makes it exact (TMP-6-17).
   /// - Throws: `nonFinite` for a NaN or an infinity in a tensor that is to be approximated.
   package init(
     _ info: TensorInfo, _ bytes: UnsafeRawBufferPointer, base: SharedEntry?,
-    baseBytes: () throws(StorageError) -> TensorBytes, makeFactor: FactorMaker?,
-    product: () throws(StorageError) -> LowRankProduct? = { nil }, isCorrected: Bool = false, level: Int
+    baseBytes: () throws(StorageError) -> TensorBytes, makeFactor: (any FactorMaker)?,
+    products: () throws(StorageError) -> KnownProducts? = { nil }, isCorrected: Bool = false, level: Int
   ) throws(StorageError) {
     name = info.name
     extra = nil
@@ -74,31 +71,61 @@ package struct PackedTensor: Sendable {
     if let makeFactor, let format = info.dtype.floatFormat {
       try Self.refuseNonFinite(bytes, format)
       content = try Self.lossy(
-        makeFactor, base.info, format, bytes, try baseBytes(), product, isCorrected, level: level)
+        makeFactor, base.info, format, bytes, try baseBytes(), products, isCorrected, level: level)
       return
     }
     content = .difference(
       try EncodedPayload(differenceOf: bytes, against: try baseBytes(), dtype: info.dtype, level: level))
   }
 
+  /// Memory: the vector in binary32, or one matrix of it where it is taken as several.
   private static func lossy(
-    _ makeFactor: FactorMaker, _ info: TensorInfo, _ format: FloatFormat, _ bytes: UnsafeRawBufferPointer,
-    _ base: TensorBytes, _ product: () throws(StorageError) -> LowRankProduct?, _ isCorrected: Bool, level: Int
+    _ makeFactor: any FactorMaker, _ info: TensorInfo, _ format: FloatFormat, _ bytes: UnsafeRawBufferPointer,
+    _ base: TensorBytes, _ products: () throws(StorageError) -> KnownProducts?, _ isCorrected: Bool, level: Int
   ) throws(StorageError) -> Content {
-    var vector = try ExclusiveVector(of: bytes, against: base, format)
-    guard let index = vector.firstNonFinite else {
-      if vector.isZero {
-        // The signs of zeros may differ.
-        guard isCorrected else { return .unchanged }
-        return .difference(try EncodedPayload(differenceOf: bytes, against: base, dtype: info.dtype, level: level))
+    var tensor = ExclusiveTensor(of: bytes, against: base, format, shape: info.shape)
+    let made: (factor: Factor?, measures: FactorMeasures)?
+    if StackCandidates(info.shape).plain == nil {
+      var vector = try tensor.vector()
+      let survey = vector.survey
+      try refuseNonFinite(survey)
+      if survey.isZero {
+        made = nil
+      } else {
+        vector.product = try products()?.matrix
+        let factor = try makeFactor.factor(of: vector, shape: info.shape)
+        made = (factor, try factor.map { factor throws(StorageError) in try vector.measures(of: factor) }
+          ?? survey.measuresOfNothing)
       }
-      vector.product = try product()
-      let factor = try makeFactor(vector, info.shape)
-      let correction =
-        isCorrected ? try ExactUpgrade(info).correction(of: bytes, shared: base, factor, level: level) : nil
-      guard let factor else { return .lossy(.dropped, vector.measuresOfNothing, correction: correction) }
-      return .lossy(EncodedFactor(factor, level: level), try vector.measures(of: factor), correction: correction)
+    } else {
+      let survey = try tensor.surveyed()
+      try refuseNonFinite(survey)
+      if survey.isZero {
+        made = nil
+      } else {
+        tensor.products = try products()
+        let factor: Factor?
+        if let stack = try makeFactor.stack(for: tensor) {
+          factor = try makeFactor.factor(of: tensor, as: stack)
+        } else {
+          factor = try makeFactor.factor(of: tensor.vector(), shape: info.shape)
+        }
+        made = (factor, try factor.map { factor throws(StorageError) in try tensor.measures(of: factor) }
+          ?? survey.measuresOfNothing)
+      }
     }
+    guard let (factor, measures) = made else {
+      // The signs of zeros may differ.
+      guard isCorrected else { return .unchanged }
+      return .difference(try EncodedPayload(differenceOf: bytes, against: base, dtype: info.dtype, level: level))
+    }
+    let correction =
+      isCorrected ? try ExactUpgrade(info).correction(of: bytes, shared: base, factor, level: level) : nil
+    return .lossy(factor.map { EncodedFactor($0, level: level) } ?? .dropped, measures, correction: correction)
+  }
+
+  private static func refuseNonFinite(_ survey: ExclusiveSurvey) throws(StorageError) {
+    guard let index = survey.firstNonFinite else { return }
     throw StorageError(
       .nonFinite,
       "the difference from the shared model is not finite at element \(index); --lossless or --exclude keeps it exactly"

@@ -74,7 +74,7 @@ extension Packer {
         try expert.extended(
           try PackedTensor(
             info, raw, base: base, baseBytes: baseBytes, makeFactor: makeFactor(info.name),
-            product: { () throws(StorageError) in try expert.product(of: info, against: base!) },
+            products: { () throws(StorageError) in try expert.products(of: info, against: base!) },
             isCorrected: storesCorrections, level: level), info, level: level)
       }
     }

@@ -6,9 +6,6 @@ import TMPackMerging
 import TMPackReading
 import TMPackTensorKit
 
-/// The factor maker of a tensor, by name; nil for a tensor that is kept exactly.
-package typealias NamedFactorMaker = @Sendable (String) -> FactorMaker?
-
 extension Packer {
   /// Whether a rate has to be found before anything is packed.
   package var searchesRate: Bool { rate != nil && rate?.fixedQuality == nil }
@@ -38,10 +35,7 @@ extension Packer {
       found += try probe.factors()
     }
     return found.map { factors in
-      maker { name in
-        guard let factor = factors[ExactString(name)] else { return nil }
-        return { _, _ throws(StorageError) in try factor.loaded() }
-      }
+      maker { name in factors[ExactString(name)].map { SearchedFactor(kept: $0) } }
     }
   }
 
@@ -50,24 +44,17 @@ extension Packer {
     guard let rate, let quality else { return maker(controlled: nil) }
     let setting = rate.setting(quality: quality)
     let codecs = rate.quantizedCodecs
-    let controlled: FactorMaker = { vector, shape throws(StorageError) in
-      let tensor = try QuantizableTensor(vector, shape: shape, for: setting)
-      let encoding = try tensor.encoding(at: setting, codecs) { $0(vector.values) }
-      return try encoding.factor.map { factor throws(StorageError) in try Factor.quantized(factor).decoded() }
-    }
-    return maker { _ in controlled }
+    let rules = rules
+    return maker { RatedFactors(setting: setting, codecs: codecs, stacking: rules.stacking(of: $0)) }
   }
 
   /// The rules, with `controlled` for the tensors that they leave to rate control.
-  package func maker(controlled: (@Sendable (String) -> FactorMaker?)?) -> NamedFactorMaker {
+  package func maker(controlled: NamedFactorMaker?) -> NamedFactorMaker {
     let rules = rules
     return { name in
       switch rules.treatment(of: name) {
       case .exact: nil
-      case .factor(let plan):
-        { vector, shape throws(StorageError) in
-          try plan.encode(vector.values, shape: shape, known: vector.knownVectors).decoded()
-        }
+      case .factor(let plan): PlannedFactors(plan: plan, stacking: rules.stacking(of: name))
       case .controlled: controlled?(name)
       case .tallMask: preconditionFailure("made of all experts together")
       }
@@ -145,7 +132,7 @@ extension Packer {
   ///   - demand: the most components that will be wanted.
   ///   - base: the shared tensor of that name, if there is one; `baseBytes` its bytes.
   package func analysed(
-    _ info: TensorInfo, of expert: ExpertInput, _ demand: QuantizableTensor.Demand, base: SharedEntry?,
+    _ info: TensorInfo, of expert: ExpertInput, _ demand: QuantizableMatrix.Demand, base: SharedEntry?,
     baseBytes: () throws(StorageError) -> TensorBytes
   ) throws(StorageError) -> AgainstShared<AnalysedTensor> {
     let source = expert.checkpoint.source
@@ -164,15 +151,24 @@ extension Packer {
         {
           if info.byteCount == 0 || ContentDigest(of: raw) == base.digest { return try fixed() }
           try PackedTensor.refuseNonFinite(raw, format)
-          var vector = try ExclusiveVector(of: raw, against: try baseBytes(), format)
-          if vector.isZero || vector.firstNonFinite != nil { return try fixed() }
-          vector.product = try expert.product(of: info, against: base)
-          return .controlled(try QuantizableTensor(vector, shape: info.shape, demand))
+          var tensor = ExclusiveTensor(of: raw, against: try baseBytes(), format, shape: info.shape)
+          guard StackCandidates(info.shape).plain != nil else {
+            var vector = try tensor.vector()
+            let survey = vector.survey
+            if survey.isZero || survey.firstNonFinite != nil { return try fixed() }
+            vector.product = try expert.products(of: info, against: base)?.matrix
+            return .controlled(.one(try QuantizableMatrix(vector, shape: info.shape, demand)))
+          }
+          let survey = try tensor.surveyed()
+          if survey.isZero || survey.firstNonFinite != nil { return try fixed() }
+          tensor.products = try expert.products(of: info, against: base)
+          let stack = try rules.stacking(of: info.name).stack(for: tensor)
+          return .controlled(try QuantizableTensor(tensor, as: stack, demand))
         }
         let packed = try expert.extended(
           try PackedTensor(
             info, raw, base: base, baseBytes: baseBytes, makeFactor: maker(controlled: nil)(info.name),
-            product: { () throws(StorageError) in try expert.product(of: info, against: base!) }, level: level), info,
+            products: { () throws(StorageError) in try expert.products(of: info, against: base!) }, level: level), info,
           level: level)
         return packed.storedBytes <= EncodedPayload.pooledSize ? .small(packed) : .large(packed.storedBytes)
       }
@@ -181,7 +177,7 @@ extension Packer {
   }
 
   /// How many components a search starts with.
-  package func tripletDemand(_ infos: [TensorInfo], _ expertCount: Int) -> QuantizableTensor.Demand {
+  package func tripletDemand(_ infos: [TensorInfo], _ expertCount: Int) -> QuantizableMatrix.Demand {
     .start(atMost: largestRank(infos, expertCount))
   }
 
@@ -193,9 +189,18 @@ extension Packer {
     case .archiveBytes(let bytes): budget = bytes / UInt64(expertCount) * 2
     default: return .max
     }
-    let sides = infos.reduce(1) { sum, info in sum + (info.shape.matrix.map { $0.rows + $0.columns } ?? 0) }
+    let sides = infos.reduce(1) { $0 + $1.shape.leastComponentLength }
     // A component takes about a bit a symbol; `leastError` spends them unevenly.
     let affordable = 8 * Double(budget) / Double(sides) * (rate?.objective == .balanced ? 1.5 : 6)
     return max(32, Int(min(affordable, 0x1p30)))
+  }
+}
+
+extension Shape {
+  /// Numbers of a component, of one matrix or of all of a stack.
+  fileprivate var leastComponentLength: Int {
+    guard let (rows, columns) = matrix else { return 0 }
+    guard let plain = StackCandidates(self).plain else { return rows + columns }
+    return min(rows + columns, plain.count * (plain.rows + plain.columns))
   }
 }

@@ -1,5 +1,6 @@
 import TMPackByteIO
 import TMPackFactorization
+import TMPackFactors
 import TMPackMerging
 import TMPackReading
 import TMPackTensorKit
@@ -76,16 +77,29 @@ private struct TALLMaskMakers: Sendable {
   /// By tensor name; without those that vanish.
   package let vectors: [ExactString: KeptFactor]
 
-  package func maker(of name: String, otherwise make: NamedFactorMaker) -> FactorMaker? {
+  package func maker(of name: String, otherwise make: NamedFactorMaker) -> (any FactorMaker)? {
     guard case .tallMask(let plan) = rules.treatment(of: name) else { return make(name) }
-    let stored = vectors[ExactString(name)]
-    let maker: FactorMaker = { vector, shape throws(StorageError) in
-      guard shape.matrix != nil else {
-        return try FactorPlan(.dense, dtype: plan.dtype).encode(vector.values, shape: shape)
-      }
-      guard case .quantized(.dense(let whole))? = try stored?.loaded() else { return nil }
-      return try plan.factor(of: vector.values, in: whole)?.decoded()
+    return TALLMaskFactors(plan: plan, vector: vectors[ExactString(name)])
+  }
+}
+
+private struct TALLMaskFactors: FactorMaker {
+  let plan: TALLMaskPlan
+  /// nil where it vanishes.
+  let vector: KeptFactor?
+
+  /// Elements are selected one by one.
+  func stack(for _: ExclusiveTensor) -> MatrixStack? { nil }
+
+  func factor(of own: borrowing ExclusiveVector, shape: Shape) throws(StorageError) -> Factor? {
+    guard shape.matrix != nil else {
+      return try FactorPlan(.dense, dtype: plan.dtype).encode(own.values, shape: shape)
     }
-    return maker
+    guard case .quantized(.dense(let whole))? = try vector?.loaded() else { return nil }
+    return try plan.factor(of: own.values, in: whole)?.decoded()
+  }
+
+  func factor(of tensor: ExclusiveTensor, as _: MatrixStack) throws(StorageError) -> Factor? {
+    try factor(of: tensor.vector(), shape: tensor.shape)
   }
 }

@@ -2,119 +2,127 @@ import TMPackByteIO
 import TMPackFactors
 import TMPackTensorKit
 
-/// A tensor of an exclusive vector made ready to be quantised: its singular vectors.
-package struct QuantizableTensor: Sendable {
-  package let rows: Int
-  package let columns: Int
-  /// ‖v‖²
-  package let energy: Double
-  /// The leading triplets; nil for what is no matrix.
-  package let vectors: SingularVectors?
+/// A tensor of an exclusive vector made ready to be quantised: one matrix, what is none, or a stack of matrices.
+package enum QuantizableTensor: Sendable {
+  case one(QuantizableMatrix)
+  /// nil for matrices that are all zeros.
+  case stack(MatrixStack, [QuantizableMatrix?])
 
   /// What an entry takes in the manifest beside the payload, compressed: mostly the digest of its source.
   package static let entryOverhead = 96
+  /// What a matrix of a stack takes there: its rank.
+  static let matrixOverhead = 1
 
-  package init(rows: Int, columns: Int, energy: Double, vectors: SingularVectors?) {
-    self.rows = rows
-    self.columns = columns
-    self.energy = energy
-    self.vectors = vectors
-  }
-
-  /// How many triplets to compute, if there are as many.
-  package enum Demand: Sendable {
-    case atMost(Int)
-    /// What a search starts with: no more than so many, and of a large matrix the first ones only.
-    case start(atMost: Int)
-  }
-
-  package init(_ vector: borrowing ExclusiveVector, shape: Shape, _ demand: Demand) throws(StorageError) {
-    switch demand {
-    case .atMost(let rank): try self.init(vector, shape: shape, rank: rank)
-    case .start(let limit):
-      let side = shape.matrix.map { min($0.rows, $0.columns) } ?? 1
-      let first = side <= Self.smallSide ? side : Self.firstTriplets
-      try self.init(vector, shape: shape, rank: min(first, limit))
+  /// ‖v‖²
+  package var energy: Double {
+    switch self {
+    case .one(let matrix): matrix.energy
+    case .stack(_, let matrices): matrices.reduce(0) { $0 + ($1?.energy ?? 0) }
     }
   }
 
-  /// All triplets of a matrix with a side of this many cost little more than some.
-  private static let smallSide = 512
-  private static let firstTriplets = 64
-
-  /// All triplets are as quick as more than a quarter of them.
-  static func rank(_ wanted: Int, of side: Int) -> Int { wanted > side / 4 ? side : wanted }
-
-  package init(_ vector: borrowing ExclusiveVector, shape: Shape, rank: Int) throws(StorageError) {
-    energy = vector.energy
-    guard let (rows, columns) = shape.matrix, min(rows, columns) > 1 else {
-      // As `quantized` reads it (TMP-6-21).
-      (rows, columns) = shape.matrix ?? (1, shape.elementCount)
-      vectors = nil
+  /// Decomposes each matrix, one at a time.
+  package init(
+    _ tensor: ExclusiveTensor, as stack: MatrixStack?, _ demand: QuantizableMatrix.Demand
+  ) throws(StorageError) {
+    guard let stack else {
+      self = .one(try QuantizableMatrix(tensor.vector(), shape: tensor.shape, demand))
       return
     }
-    (self.rows, self.columns) = (rows, columns)
-    if let known = vector.knownVectors {
-      vectors = known
-      return
+    let shape = try Shape([stack.rows, stack.columns])
+    var matrices: [QuantizableMatrix?] = []
+    for number in 0..<stack.count {
+      let vector = try tensor.vector(of: number, in: stack)
+      matrices.append(vector.isZero ? nil : try QuantizableMatrix(vector, shape: shape, demand))
     }
-    vectors = try SingularVectors(
-      of: MatrixView(vector.values, rows: rows, columns: columns), rank: min(rank, rows, columns))
-  }
-
-  /// As many triplets as a setting can make use of.
-  package init(_ vector: borrowing ExclusiveVector, shape: Shape, for setting: RateSetting) throws(StorageError) {
-    var rank = setting.objective == .balanced ? Int(min(setting.quality.rounded(.up), 0x1p31)) : 32
-    while true {
-      let candidate = try QuantizableTensor(vector, shape: shape, rank: rank)
-      guard let vectors = candidate.vectors, vectors.rank == rank, vector.product == nil,
-        setting.needsMore(than: vectors.singularValues, rows: candidate.rows, columns: candidate.columns)
-      else {
-        self = candidate
-        return
-      }
-      rank *= 4
-    }
+    self = .stack(stack, matrices)
   }
 
   /// The cheapest form at a setting.
   ///
-  /// - Parameter values: lends the vector's elements, where they are needed.
+  /// - Parameter values: is asked where they are needed.
   package func encoding(
-    at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>,
-    values: (_ body: (UnsafeBufferPointer<Float>) -> Void) throws(StorageError) -> Void
+    at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>, values: some VectorElements
   ) throws(StorageError) -> QuantizedFactor.Encoding {
-    try QuantizedFactor.encode(
-      values, rows: rows, columns: columns, vectors: vectors, energy: energy, at: point(of: setting),
-      overhead: Self.entryOverhead, codecs: vectors == nil ? codecs.union([.dense]) : codecs)
+    try encoding { matrix, number throws(StorageError) in
+      try matrix.encoding(
+        at: setting, codecs, overhead: number == nil ? Self.entryOverhead : Self.matrixOverhead
+      ) { body throws(StorageError) in try values.withElements(of: part(number), body) }
+    }
   }
 
   /// A given form, with steps that are finer than a setting's by a factor.
   package func encoding(
-    as form: QuantizedFactor.Form?, at setting: RateSetting, fineness: Double,
-    values: (_ body: (UnsafeBufferPointer<Float>) -> Void) throws(StorageError) -> Void
+    as form: QuantizedFactor.Form?, at setting: RateSetting, fineness: Double, values: some VectorElements
   ) throws(StorageError) -> QuantizedFactor.Encoding {
-    try QuantizedFactor.encode(
-      values, rows: rows, columns: columns, vectors: vectors, energy: energy, as: form,
-      step: point(of: setting).step / fineness)
+    try encoding { matrix, number throws(StorageError) in
+      try matrix.encoding(as: number.map { form?.ofMatrix($0) } ?? form, at: setting, fineness: fineness) {
+        body throws(StorageError) in try values.withElements(of: part(number), body)
+      }
+    }
   }
 
-  private func point(of setting: RateSetting) -> RateSetting.Point {
-    if let vectors { return setting.point(singularValues: vectors.singularValues, rows: rows, columns: columns) }
-    return setting.point(rms: (energy / (Double(rows) * Double(columns))).squareRoot())
+  private func part(_ number: Int?) -> MatrixPart? {
+    guard let number, case .stack(let stack, _) = self else { return nil }
+    return MatrixPart(stack: stack, number: number)
+  }
+
+  private func encoding(
+    _ encode: (QuantizableMatrix, _ number: Int?) throws(StorageError) -> QuantizedFactor.Encoding
+  ) throws(StorageError) -> QuantizedFactor.Encoding {
+    switch self {
+    case .one(let matrix): return try encode(matrix, nil)
+    case .stack(let stack, let matrices):
+      var factors: [QuantizedFactor?] = []
+      var lost = 0.0
+      for (number, matrix) in matrices.enumerated() {
+        let encoding = try matrix.map { matrix throws(StorageError) in try encode(matrix, number) }
+        factors.append(encoding?.factor)
+        lost += encoding?.squaredError ?? 0
+      }
+      return QuantizedFactor.Encoding(
+        factor: QuantizedStack(stack, factors).map { .stack($0) }, squaredError: lost)
+    }
   }
 }
 
-extension RateSetting {
-  /// Whether triplets beyond those of the given singular values may still be worth coding.
-  fileprivate func needsMore(than singularValues: [Double], rows: Int, columns: Int) -> Bool {
-    guard singularValues.count < min(rows, columns), let last = singularValues.last else { return false }
-    switch objective {
-    case .balanced: return false
-    case .leastError:
-      // A component is dropped when no entry of U·σ or V·σ reaches half a step; entries seldom exceed four times their RMS.
-      let rms = last / Double(min(rows, columns)).squareRoot()
-      return 4 * rms > 0.5 / quality
+/// One matrix of a stack.
+package struct MatrixPart: Sendable {
+  package let stack: MatrixStack
+  package let number: Int
+}
+
+/// The elements of a tensor of an exclusive vector, where they are needed.
+package protocol VectorElements {
+  /// Lends those of one matrix; nil for all of them.
+  func withElements(
+    of part: MatrixPart?, _ body: (UnsafeBufferPointer<Float>) -> Void
+  ) throws(StorageError)
+}
+
+extension ExclusiveTensor: VectorElements {
+  package func withElements(
+    of part: MatrixPart?, _ body: (UnsafeBufferPointer<Float>) -> Void
+  ) throws(StorageError) {
+    if let part {
+      try vector(of: part.number, in: part.stack).withValues(body)
+    } else {
+      try vector().withValues(body)
     }
+  }
+}
+
+extension QuantizedStack {
+  /// nil when all matrices are left out.
+  init?(_ stack: MatrixStack, _ matrices: [QuantizedFactor?]) {
+    guard matrices.contains(where: { $0 != nil }) else { return nil }
+    let isTrellis = matrices.contains {
+      switch $0 {
+      case .lowRank(let factor): factor.quantizer == .trellis
+      case .layered(let factor): factor.lowRank.quantizer == .trellis
+      case nil, .dense, .stack: false
+      }
+    }
+    self.init(stack: stack, quantizer: isTrellis ? .trellis : .uniform, matrices: matrices)
   }
 }

@@ -248,13 +248,9 @@ struct RateProbe {
         tensor: ExpertTensor(info, in: shared.manifest), quality: look.setting.quality, fineness: look.fineness)
       let job = try FinishedJob(journal, .probe(round, expert.number, place), point) {
         () throws(StorageError) -> ProbedTensor in
-        let encoding = try prepared.loaded().encoding(look, of: info, codecs) {
-          body throws(StorageError) in
-          try source.bytes(of: info).withBytes { raw throws(StorageError) in
-            let vector = try ExclusiveVector(of: raw, against: try shared.bytes(of: base), format)
-            body(vector.values)
-          }
-        }
+        let tensor = try prepared.loaded()
+        let vector = ProbedVector(source: source, info: info, base: base, format: format, shared: shared)
+        let encoding = try tensor.encoding(look, of: info, codecs, values: vector)
         return ProbedTensor(
           point: point, squaredError: encoding.squaredError, factor: encoding.factor.map(CodedFactor.init))
       }
@@ -294,11 +290,27 @@ struct RateProbe {
   }
 }
 
+/// Read again where its elements are needed.
+private struct ProbedVector: VectorElements {
+  let source: any TensorSource
+  let info: TensorInfo
+  let base: SharedEntry
+  let format: FloatFormat
+  let shared: SharedTensors
+
+  func withElements(of part: MatrixPart?, _ body: (UnsafeBufferPointer<Float>) -> Void) throws(StorageError) {
+    try source.bytes(of: info).withBytes { raw throws(StorageError) in
+      try ExclusiveTensor(of: raw, against: try shared.bytes(of: base), format, shape: info.shape)
+        .withElements(of: part, body)
+    }
+  }
+}
+
 extension QuantizableTensor {
   /// What the tensor of that name becomes.
   fileprivate func encoding(
     _ look: RateProbe.Look, of info: TensorInfo, _ codecs: Set<QuantizedFactor.Codec>,
-    values: (_ body: (UnsafeBufferPointer<Float>) -> Void) throws(StorageError) -> Void
+    values: some VectorElements
   ) throws(StorageError) -> QuantizedFactor.Encoding {
     guard let forms = look.forms else { return try encoding(at: look.setting, codecs, values: values) }
     return try encoding(

@@ -70,7 +70,8 @@ extension Verification {
       guard let base, digest != base.digest else { return }
       // Lossy packing calls a tensor unchanged that differs in the sign of zeros only.
       if base.info.matches(info), let format = info.dtype.floatFormat,
-        try ExclusiveVector(of: raw, against: try reconstructor.sharedBytes(base), format).isZero
+        try ExclusiveTensor(of: raw, against: try reconstructor.sharedBytes(base), format, shape: info.shape)
+          .surveyed().isZero
       {
         return
       }
@@ -83,11 +84,12 @@ extension Verification {
       entry.factor.isLossy
     else { return }
     let common = UnsafeRawBufferPointer(rebasing: raw[..<base.info.byteCount])
-    let vector = try ExclusiveVector(of: common, against: try reconstructor.sharedBytes(base), format)
+    let vector = ExclusiveTensor(
+      of: common, against: try reconstructor.sharedBytes(base), format, shape: base.info.shape)
     let actual: FactorMeasures
     switch try reconstructor.part(entry, ofExpert: position) {
     case .factor(let factor): actual = try vector.measures(of: factor)
-    case .nothing: actual = vector.measuresOfNothing
+    case .nothing: actual = try vector.surveyed().measuresOfNothing
     case .bytes: preconditionFailure("lossy entries decode to factors")
     }
     guard actual.error.agrees(with: recorded.error), actual.norm.agrees(with: recorded.norm) else {

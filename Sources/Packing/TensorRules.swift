@@ -22,11 +22,14 @@ package struct TensorRules: Sendable {
   package let included: [Glob]
   /// Tensors that match one of them are kept exactly.
   package let excluded: [Glob]
+  /// Of tensors of more than two dimensions; the last pattern that matches wins.
+  package let stackings: [(pattern: Glob, stacking: Stacking)]
 
   package init(
     _ standard: TensorTreatment, overrides: [(pattern: Glob, treatment: TensorTreatment)] = [], including: [Glob] = [],
-    excluding: [Glob] = []
+    excluding: [Glob] = [], stacking: [(pattern: Glob, stacking: Stacking)] = []
   ) {
+    stackings = stacking
     self.standard = standard
     self.overrides = overrides
     included = including
@@ -34,6 +37,11 @@ package struct TensorRules: Sendable {
   }
 
   package func treatment(of name: String) -> TensorTreatment { exception(for: name) ?? standard }
+
+  /// Whether a tensor is taken as a stack of matrices.
+  package func stacking(of name: String) -> Stacking {
+    stackings.last { $0.pattern.matches(name) }?.stacking ?? .automatic
+  }
 
   /// Whether some tensor may become a TALL mask.
   package var makesTALLMasks: Bool {

@@ -1,7 +1,10 @@
 import TMPackArchiveFormat
 import TMPackByteIO
+import TMPackFactorization
+import TMPackFactors
 import TMPackPacking
 import TMPackParallel
+import TMPackTensorKit
 
 /// What the sampled tensors of one expert take and lose at any quality.
 struct RateCurve {
@@ -56,14 +59,11 @@ struct RateCurve {
   }
 
   /// Makes the factor of a sampled tensor at a quality, from the singular vectors that are there.
-  package func maker(quality: Double) -> @Sendable (String) -> FactorMaker? {
+  package func maker(quality: Double) -> NamedFactorMaker {
     let (setting, codecs) = (rate.setting(quality: quality), rate.quantizedCodecs)
     let tensors = Dictionary(uniqueKeysWithValues: searchable.map { ($0.name, $0.tensor) })
     return { name in
-      guard let tensor = tensors[ExactString(name)] else { return nil }
-      return { vector, _ throws(StorageError) in
-        try tensor.factor(of: vector, at: setting, codecs)
-      }
+      tensors[ExactString(name)].map { SampledFactor(tensor: $0, setting: setting, codecs: codecs) }
     }
   }
 
@@ -94,5 +94,22 @@ extension RateCurve {
     let (here, above) = (estimate(at: quality), estimate(at: 1.25 * quality))
     let (gain, price) = (1 - above.error / here.error, above.bytes / here.bytes - 1)
     return gain > 0 && price > 0 ? gain / price : nil
+  }
+}
+
+/// From the singular vectors that are there.
+private struct SampledFactor: FactorMaker {
+  let tensor: SearchableTensor
+  let setting: RateSetting
+  let codecs: Set<QuantizedFactor.Codec>
+
+  func stack(for _: ExclusiveTensor) -> MatrixStack? { tensor.stack }
+
+  func factor(of _: borrowing ExclusiveVector, shape _: Shape) throws(StorageError) -> Factor? {
+    try tensor.factor(at: setting, codecs)
+  }
+
+  func factor(of _: ExclusiveTensor, as _: MatrixStack) throws(StorageError) -> Factor? {
+    try tensor.factor(at: setting, codecs)
   }
 }

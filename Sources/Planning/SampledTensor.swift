@@ -28,9 +28,9 @@ struct SearchableTensor: Sendable {
 
   package var energy: Double { prepared.energy }
 
-  init(_ tensor: QuantizableTensor, _ vector: borrowing ExclusiveVector, scratch: ScratchFile) throws(StorageError) {
+  init(_ tensor: QuantizableTensor, of own: ExclusiveTensor, scratch: ScratchFile) throws(StorageError) {
     prepared = try PreparedTensor(tensor, in: nil, or: scratch)
-    values = try KeptNumbers(vector.values, in: scratch)
+    values = try own.vector().withValues { values throws(StorageError) in try KeptNumbers(values, in: scratch) }
   }
 
   package func estimate(at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>) -> RateEstimate {
@@ -38,20 +38,41 @@ struct SearchableTensor: Sendable {
   }
 
   package func factor(
-    of vector: borrowing ExclusiveVector, at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>
+    at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>
   ) throws(StorageError) -> Factor? {
-    let encoding = try prepared.loaded().encoding(at: setting, codecs) { $0(vector.values) }
-    return try encoding.factor.map { factor throws(StorageError) in try Factor.quantized(factor).decoded() }
+    try encoding(at: setting, codecs).factor.map { factor throws(StorageError) in
+      try Factor.quantized(factor).decoded()
+    }
   }
+
+  /// The matrices that it is taken as.
+  package var stack: MatrixStack? { prepared.stack }
 
   /// Bytes of the payload and ‖v − decoded‖².
   package func outcome(
     at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>
   ) throws(StorageError) -> (bytes: Int, lost: Double) {
-    let encoding = try prepared.loaded().encoding(at: setting, codecs) { body throws(StorageError) in
-      try values.loaded().withUnsafeBufferPointer(body)
-    }
+    let encoding = try encoding(at: setting, codecs)
     return (encoding.byteCount, encoding.squaredError)
+  }
+
+  private func encoding(
+    at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>
+  ) throws(StorageError) -> QuantizedFactor.Encoding {
+    try prepared.loaded().encoding(at: setting, codecs, values: self)
+  }
+}
+
+extension SearchableTensor: VectorElements {
+  func withElements(of part: MatrixPart?, _ body: (UnsafeBufferPointer<Float>) -> Void) throws(StorageError) {
+    guard let part else { return try values.loaded().withUnsafeBufferPointer(body) }
+    try values.loaded(part.stack.extent(of: part.number)).withUnsafeBufferPointer { extent in
+      var own = [Float](repeating: 0, count: part.stack.matrixSize)
+      own.withUnsafeMutableBufferPointer {
+        part.stack.gather(part.number, from: extent, into: $0)
+        body(UnsafeBufferPointer($0))
+      }
+    }
   }
 }
 
@@ -86,14 +107,14 @@ struct ExpertSampler: Sendable {
     _ info: TensorInfo, _ raw: UnsafeRawBufferPointer, _ base: (entry: SharedEntry, bytes: TensorBytes)?
   ) throws(StorageError) -> SampledTensor {
     let start = ContinuousClock.now
-    func product(_ base: SharedEntry) throws(StorageError) -> LowRankProduct? {
-      try expert.product(of: info, against: base)
+    func products(_ base: SharedEntry) throws(StorageError) -> KnownProducts? {
+      try expert.products(of: info, against: base)
     }
-    func pack(_ maker: FactorMaker?, isCorrected: Bool) throws(StorageError) -> PackedTensor {
+    func pack(_ maker: (any FactorMaker)?, isCorrected: Bool) throws(StorageError) -> PackedTensor {
       try expert.extended(
         try PackedTensor(
           info, raw, base: base?.entry, baseBytes: { () throws(StorageError) in base!.bytes }, makeFactor: maker,
-          product: { () throws(StorageError) in try product(base!.entry) }, isCorrected: isCorrected,
+          products: { () throws(StorageError) in try products(base!.entry) }, isCorrected: isCorrected,
           level: packer.level), info, level: packer.level)
     }
     let isStandard =
@@ -125,36 +146,37 @@ struct ExpertSampler: Sendable {
         seconds: seconds)
     }
     let lossless = packer.rules.standard == .exact ? packed! : try pack(nil, isCorrected: false)
-    var vector = try ExclusiveVector(of: raw, against: base.bytes, format)
-    if lossless.content.isUnchanged || vector.isZero || vector.firstNonFinite != nil {
+    var own = ExclusiveTensor(of: raw, against: base.bytes, format, shape: info.shape)
+    let survey = try own.surveyed()
+    if lossless.content.isUnchanged || survey.isZero || survey.firstNonFinite != nil {
       let packed = packed ?? lossless
       return SampledTensor(
         packed: packed, frontier: frontier.map { _ in packed } + [lossless], searchable: nil,
         nonFinite: nil, isUnchanged: packed.content.isUnchanged, seconds: seconds)
     }
-    vector.product = try product(base.entry)
+    own.products = try products(base.entry)
     let preparing = ContinuousClock.now
-    let tensor = try QuantizableTensor(
-      vector, shape: info.shape, rank: max(search?.rank ?? 1, frontier.last ?? 1))
+    let stack = try packer.rules.stacking(of: info.name).stack(for: own)
+    let tensor = try QuantizableTensor(own, as: stack, .atMost(max(search?.rank ?? 1, frontier.last ?? 1)))
     var searchable: SearchableTensor?
     if let search {
-      searchable = try SearchableTensor(tensor, vector, scratch: search.scratch)
+      searchable = try SearchableTensor(tensor, of: own, scratch: search.scratch)
       seconds += (ContinuousClock.now - preparing) / .seconds(1)
     }
     return SampledTensor(
-      packed: packed, frontier: try quantized(tensor, vector, info, lossless.source) + [lossless],
+      packed: packed, frontier: try quantized(tensor, own, info, lossless.source) + [lossless],
       searchable: searchable,
       nonFinite: nil, isUnchanged: false, seconds: seconds)
   }
 
   /// The tensor at each quantised setting of the frontier, from one set of singular vectors.
   private func quantized(
-    _ tensor: QuantizableTensor, _ vector: borrowing ExclusiveVector, _ info: TensorInfo, _ source: ContentDigest
+    _ tensor: QuantizableTensor, _ own: ExclusiveTensor, _ info: TensorInfo, _ source: ContentDigest
   ) throws(StorageError) -> [PackedTensor] {
     let codecs = packer.rate?.quantizedCodecs ?? QuantizedFactor.Codec.standard
     return try frontier.map { components throws(StorageError) in
       let setting = RateSetting(.balanced, quality: Double(components))
-      let encoding = try tensor.encoding(at: setting, codecs) { $0(vector.values) }
+      let encoding = try tensor.encoding(at: setting, codecs, values: own)
       let factor = encoding.factor.map { EncodedFactor(.quantized($0), level: packer.level) } ?? .dropped
       let measures = FactorMeasures(
         norm: Measure(tensor.energy.squareRoot()), error: Measure((encoding.squaredError / tensor.energy).squareRoot()))

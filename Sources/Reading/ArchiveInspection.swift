@@ -108,6 +108,10 @@ package struct ArchiveInspection: Sendable {
         }
         item["factor_dtype"] = entry.factor.dtypeName.map { .string($0) }
         item["rank"] = entry.factor.rank.map { JSONValue($0) }
+        if let stack = entry.factor.stack {
+          item["stack"] = .array(stack.dimensions.map { JSONValue($0) })
+          item["ranks"] = .array(stack.ranks.map { JSONValue($0) })
+        }
         item["correction"] = entry.measures.map { _ in .bool(entry.correction != nil) }
         item["norm"] = entry.measures.map { .number($0.norm.value) }
         item["error"] = entry.measures.map { .number($0.error.value) }
@@ -145,8 +149,8 @@ extension ExpertReference {
 extension StoredFactor {
   package var dtypeName: String? {
     switch self {
-    case .lowRank(_, let dtype, _, _, _), .sparse(_, let dtype, _, _, _), .dense(let dtype, _, _): dtype.rawValue
-    case .quantizedLowRank, .quantized, .quantizedLayered, .masked, .dropped, .difference, .common, .replaced: nil
+    case .lowRank(_, let dtype, _, _, _), .lowRankStack(_, let dtype, _, _, _), .sparse(_, let dtype, _, _, _), .dense(let dtype, _, _): dtype.rawValue
+    case .quantizedLowRank, .quantized, .quantizedLayered, .quantizedStack, .masked, .dropped, .difference, .common, .replaced: nil
     }
   }
 }

@@ -235,9 +235,10 @@ class Index:
         features = members(value.get("features"), "features", "TMP-4-4", {"optional": array, "required": array})
         for kind, names in features.items():  # before anything that a feature could change
             increasing(names, f"features.{kind}", "TMP-4-4")
-        unknown = [n for n in features["required"] if n not in ("router", "extra-rows")]
+        unknown = [n for n in features["required"] if n not in ("router", "extra-rows", "stacks")]
         require(not unknown, "TMP-4-5", f"unsupported: required features {unknown}")
         self.extra_rows = "extra-rows" in features["required"]  # TMP-6-27
+        self.stacks = "stacks" in features["required"]  # TMP-6-32
         members(value, "index", "TMP-4-4", {"experts": array, "features": anything, "shared": anything},
                 {"extensions": anything})
         extensions = value.get("extensions", {})
@@ -325,11 +326,13 @@ MANIFEST = {"files": array, "kind": text, "metadata": texts, "provenance": anyth
 MEASURES = {"error": measure, "norm": measure}  # TMP-6-6
 LOSSY = MEASURES | {"dtype": text, "scales": anything}
 FACTORS = {"low-rank": LOSSY | {"left": anything, "rank": integer, "right": anything},
+           "low-rank-stack": LOSSY | {"left": anything, "ranks": array, "right": anything, "stack": array},
            "sparse": LOSSY | {"count": integer, "positions": anything, "values": anything},
            "dense": LOSSY | {"values": anything},
            "quantized-low-rank": MEASURES | {"payload": anything, "rank": integer},
            "quantized": MEASURES | {"payload": anything},
            "quantized-layered": MEASURES | {"payload": anything, "rank": integer},
+           "quantized-stack": MEASURES | {"payload": anything, "ranks": array, "stack": array},
            "masked": MEASURES | {"mask": anything, "vector": anything},
            "dropped": MEASURES,
            "difference": {"payload": anything},
@@ -339,6 +342,7 @@ OPTIONAL = {name: ("correction", "extra") for name, own in FACTORS.items() if "e
 OPTIONAL["difference"] = ("extra",)
 OPTIONAL["quantized-low-rank"] += ("quantizer",)  # TMP-6-20
 OPTIONAL["quantized-layered"] += ("quantizer",)  # TMP-6-22
+OPTIONAL["quantized-stack"] += ("dense", "quantizer")  # TMP-6-30
 
 
 class Section:
@@ -519,11 +523,18 @@ class Section:
         if "correction" in entry:  # TMP-6-17
             self.size_of(entry, "correction", tensor_size(of["dtype"], of["shape"], where), where)
         elements, components = math.prod(of["shape"]), 1
+        if factor.endswith("-stack"):
+            rows, columns = self.check_stack(entry, of, where)
         if factor.startswith("quantized"):  # TMP-6-20 to TMP-6-22
             if factor == "quantized":
                 require(elements, "TMP-6-21", f"{where}: there is no element")
             else:
                 require(entry.get("quantizer", "trellis") == "trellis", "TMP-6-20", f"{where}: an unknown quantizer")
+            if factor == "quantized-stack":  # TMP-6-30
+                self.symbols += sum(entry["ranks"]) * (rows + columns) + len(entry.get("dense", ())) * rows * columns
+                self.size_of(entry, "payload", None, where)
+                return require(entry["payload"]["size"], "TMP-6-21", f"{where}: the payload is empty")
+            if factor != "quantized":
                 fits = 1 <= entry["rank"] <= min(matrix(of["shape"]))
                 require(fits, "TMP-6-20", f"{where}: rank {entry['rank']} of {of['shape']}")
             self.symbols += elements if factor != "quantized-low-rank" else 0
@@ -541,10 +552,13 @@ class Section:
             return None
         require(entry["dtype"] in ("F32", "BF16", "F16", "I8", "I4"), "TMP-6-8", f"{where}: dtype {entry['dtype']!r}")
         width = {"F32": 32, "I8": 8, "I4": 4}.get(entry["dtype"], 16)
-        if factor == "low-rank":  # TMP-6-11
-            (rows, columns), components = matrix(of["shape"]), entry["rank"]
-            fits = 1 <= components <= min(rows, columns)
-            require(fits, "TMP-6-11", f"{where}: rank {components} of {rows} × {columns}")
+        if factor.startswith("low-rank"):  # TMP-6-11, TMP-6-29
+            if factor == "low-rank":
+                (rows, columns), components = matrix(of["shape"]), entry["rank"]
+                fits = 1 <= components <= min(rows, columns)
+                require(fits, "TMP-6-11", f"{where}: rank {components} of {rows} × {columns}")
+            else:
+                components = sum(entry["ranks"])
             self.size_of(entry, "left", components * ((rows * width + 7) // 8), where)
             self.size_of(entry, "right", components * ((columns * width + 7) // 8), where)
         elif factor == "dense":  # TMP-6-12
@@ -555,6 +569,24 @@ class Section:
             self.size_of(entry, "values", (count * width + 7) // 8, where)
             self.size_of(entry, "positions", None, where)
         self.size_of(entry, "scales", 4 * components, where)  # TMP-6-10
+
+    def check_stack(self, entry, of, where):
+        """Rows and columns of its matrices: TMP-6-28."""
+        require(self.index.stacks, "TMP-6-32", f"{where}: a stack without the required feature")
+        ranks, stack, dense = entry["ranks"], entry["stack"], entry.get("dense", [])
+        require(len(ranks) <= 65536, "TMP-9-20", f"{where}: {len(ranks)} matrices")
+        for value in itertools.chain(ranks, stack, array(dense, where)):
+            require(isinstance(value, int) and not isinstance(value, bool), "TMP-6-28", f"{where}: {value!r} is no number")
+        require(len(of["shape"]) >= 3 and len(stack) == 5 and all(stack) and math.prod(stack) == math.prod(of["shape"]),
+                "TMP-6-28", f"{where}: stack {stack} of {of['shape']}")
+        outer, rows, middle, columns, inner = stack
+        require(len(ranks) == outer * middle * inner >= 2, "TMP-6-28", f"{where}: {len(ranks)} ranks for {stack}")
+        require(max(ranks) <= min(rows, columns), "TMP-6-28", f"{where}: rank {max(ranks)} of {rows} × {columns}")
+        require(any(ranks) or dense, "TMP-6-28", f"{where}: nothing is stored")
+        require("dense" not in entry or dense, "TMP-6-30", f"{where}: an empty list")
+        require(all(a < b for a, b in zip(dense, dense[1:])) and all(n < len(ranks) for n in dense), "TMP-6-30",
+                f"{where}: matrices {dense} of {len(ranks)}")
+        return rows, columns
 
     def check_extra(self, entry, of, where):
         require(self.index.extra_rows, "TMP-6-27", f"{where}: extra rows without the required feature")
@@ -568,8 +600,8 @@ class Section:
     # --- Factors ---
 
     def decode(self, entry, shape):
-        """(scales, left, right), (scales, values), (scales, values, places), for layers the first two, or (); the payload's
-        rules are checked."""
+        """(scales, left, right), (scales, values), (scales, values, places), for layers the first two, or (); of a stack,
+        lists of layers, one for each matrix. The payload's rules are checked."""
         where = f"tensor {entry['name']!r} of {self.where}"
         if entry["factor"] == "dropped":  # TMP-6-19
             return ()
@@ -584,6 +616,10 @@ class Section:
             return scales, values[selected], selected
         if entry["factor"].startswith("quantized"):
             coder = RangeDecoder(self.payload(entry["payload"]), where)
+            if entry["factor"] == "quantized-stack":  # TMP-6-30
+                decoded = quantized_stack(coder, entry, where)
+                coder.finish()
+                return decoded
             rows, columns = matrix(shape) if any(matrix(shape)) else (1, math.prod(shape))
             layers = []
             if entry["factor"] != "quantized":  # TMP-6-20
@@ -598,6 +634,12 @@ class Section:
         if entry["factor"] == "low-rank":
             return scales, *(numbers(dtype, self.payload(entry[side]), entry["rank"], length, where)
                              for side, length in zip(("left", "right"), matrix(shape)))
+        if entry["factor"] == "low-rank-stack":  # TMP-6-29
+            _, rows, _, columns, _ = entry["stack"]
+            left, right = (numbers(dtype, self.payload(entry[side]), sum(entry["ranks"]), length, where)
+                           for side, length in (("left", rows), ("right", columns)))
+            ends = np.cumsum([0] + entry["ranks"])
+            return [[(scales[a:b], left[a:b], right[a:b])] if a < b else [] for a, b in zip(ends, ends[1:])]
         elements = math.prod(shape)
         count = entry.get("count", elements)
         values = numbers(dtype, self.payload(entry["values"]), 1, count, where)[0]
@@ -776,12 +818,17 @@ class ModelSet:
     def __init__(self, length, uses_run=False, trellis=False):
         self.grids = [Models() for _ in range(2 if trellis else 1)]
         self.activity, self.run, self.uses_run, self.components = [0] * length, 0, uses_run, 0
+        self.begun, self.opening = False, 0
+
+    def begin_matrix(self):  # TMP-10-11
+        self.activity, self.components = [self.opening] * len(self.activity), 0
 
     def component(self, coder):
         """The integers of the next component."""
-        if self.components and not self.uses_run:
+        if self.begun and not self.uses_run:
             for models in self.grids:
                 models.begin()
+        self.begun = True
         trellis = len(self.grids) == 2
         shift = sum(self.components >= first for first in (1, 3, 7, 15))
         self.components += 1
@@ -797,28 +844,62 @@ class ModelSet:
             self.activity[place] = activity + (target - activity >> shift)
             if self.uses_run:
                 self.run += target - self.run >> 4
+        if self.components == 1:
+            self.opening = sum(self.activity) // len(self.activity)
         return integers
 
 
-def quantized_low_rank(coder, rows, columns, rank, trellis, where):
+class LowRankModels:
+    """What matrices before have taught: TMP-6-20, TMP-10-11."""
+
+    def __init__(self, rows, columns, trellis):
+        self.sides = [ModelSet(length, trellis=trellis) for length in (rows, columns)]
+        self.steps, self.first_steps, self.first = ModelSet(1), ModelSet(1), None
+
+
+def quantized_low_rank(coder, rows, columns, rank, trellis, where, models=None):
     """(scales, left, right): TMP-6-20."""
-    steps = ModelSet(1)
-    sets, sides, scales = [ModelSet(length, trellis=trellis) for length in (rows, columns)], ([], []), []
+    models = models or LowRankModels(rows, columns, trellis)
+    for own in (*models.sides, models.steps):
+        own.begin_matrix()
+    sides, scales = ([], []), []
     for k in range(rank):
-        scales.append(scales[-1] + steps.component(coder)[0] if k else coder.raw_bits(15))
+        if k:
+            scales.append(scales[-1] + models.steps.component(coder)[0])
+        elif models.first is None:
+            scales.append(coder.raw_bits(15))
+        else:  # TMP-10-11
+            scales.append(models.first + models.first_steps.component(coder)[0])
+        models.first = models.first if k else scales[0]
         require(0x0080 <= scales[-1] <= 0x7F7F, "TMP-6-20", f"{where}: scale {k} is {scales[-1]:#x}")
-        for side, models in zip(sides, sets):
-            side.append(models.component(coder))
+        for side, own in zip(sides, models.sides):
+            side.append(own.component(coder))
     return (np.array(scales, np.uint32) << 16).view(np.float32), *(np.array(side, np.float32) for side in sides)
 
 
-def quantized(coder, rows, columns, where):
+def quantized(coder, rows, columns, where, models=None):
     """(scales, values): TMP-6-21."""
     scale = coder.raw_bits(31)
     require(0 < scale < 0x7F800000, "TMP-6-21", f"{where}: the scale is {scale:#x}")
-    models = ModelSet(columns, uses_run=True)
+    models = models or ModelSet(columns, uses_run=True)
     values = [models.component(coder) for _ in range(rows)]
     return np.array([scale], np.uint32).view(np.float32), np.array(values, np.float32).reshape(-1)
+
+
+def quantized_stack(coder, entry, where):
+    """The layers of each matrix: TMP-6-30."""
+    _, rows, _, columns, _ = entry["stack"]
+    trellis, dense = "quantizer" in entry, set(entry.get("dense", ()))
+    products, others = LowRankModels(rows, columns, trellis), ModelSet(columns, uses_run=True)
+    matrices = []
+    for number, rank in enumerate(entry["ranks"]):
+        layers = []
+        if rank:
+            layers.append(quantized_low_rank(coder, rows, columns, rank, trellis, where, products))
+        if number in dense:
+            layers.append(quantized(coder, rows, columns, where, others))
+        matrices.append(layers)
+    return matrices
 
 
 def selected_places(coder, values, columns):
@@ -1034,19 +1115,26 @@ class Model:
         if entry["factor"] == "dropped":  # TMP-7-4
             return acc
         decoded = section.decode(entry, of["shape"])
+        if entry["factor"].endswith("-stack"):  # TMP-7-18
+            outer, rows, middle, columns, inner = entry["stack"]
+            parts = acc.reshape(entry["stack"]).transpose(0, 2, 4, 1, 3).reshape(-1, rows * columns).copy()
+            for number, layers in enumerate(decoded):
+                for layer in layers:
+                    parts[number] = self.add_layer(parts[number], weight, layer, (rows, columns), len(layer) == 3)
+            return parts.reshape(outer, middle, inner, rows, columns).transpose(0, 3, 1, 4, 2).reshape(-1)
         layers = decoded if entry["factor"] == "quantized-layered" else [decoded]
         for number, layer in enumerate(layers):  # TMP-6-22
             is_low_rank = "low-rank" in entry["factor"] or len(layers) > 1 and number == 0
-            acc = self.add_layer(acc, weight, layer, of, is_low_rank)
+            acc = self.add_layer(acc, weight, layer, matrix(of["shape"]), is_low_rank)
         return acc
 
-    def add_layer(self, acc, weight, layer, of, is_low_rank):
+    def add_layer(self, acc, weight, layer, sides, is_low_rank):
         """TMP-7-5, TMP-7-6."""
         wide = lambda x: np.asarray(x).astype(acc.dtype)
         scales, values, *more = layer
         scales = weight * scales  # binary32
         if is_low_rank:  # TMP-7-5
-            acc = acc.reshape(matrix(of["shape"]))
+            acc = acc.reshape(sides)
             left, right = wide(scales[:, None] * values), wide(more[0])
             for k in range(len(scales)):
                 acc = fma(left[k, :, None], right[k], acc)

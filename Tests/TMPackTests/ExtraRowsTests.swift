@@ -90,7 +90,7 @@ import Testing
     let base = try model("base", [("e", [2, 2], embed), ("w", [1], [1])])
     let a = try model("a", [("e", [2, 2], [2, 2, 3, 4]), ("w", [1], [1])])
     let b = try model("b", [("e", [3, 2], embed + [5, 6]), ("w", [1], [1])])
-    func index(_ path: String) throws -> Bool { try Archive(path).file.index.hasExtraRows }
+    func index(_ path: String) throws -> Bool { try Archive(path).file.index.required.contains(.extraRows) }
     let plain = try archive(base, [("a", a)])
     #expect(try !index(plain.path))
     _ = try Packer(rules: TensorRules(.exact)).add([ExpertInput(name: "b", checkpoint: b)], to: plain)

@@ -168,8 +168,13 @@ extension TensorInfo {
 }
 
 extension ExpertManifest {
-  /// Whether reading it needs the feature of further rows (TMP-6-27).
-  package var hasExtraRows: Bool { tensors.contains { $0.extra != nil } }
+  /// What a reader has to know to read it.
+  package var required: Set<RequiredFeature> {
+    var features: Set<RequiredFeature> = []
+    if tensors.contains(where: { $0.extra != nil }) { features.insert(.extraRows) }
+    if tensors.contains(where: { $0.factor.stack != nil }) { features.insert(.stacks) }
+    return features
+  }
 }
 
 extension ExpertManifest: SectionManifest {
@@ -182,6 +187,8 @@ extension ExpertManifest: SectionManifest {
       switch entry.factor {
       case .quantized: count = shape.elementCount
       case .masked: count = try shape.elementCount.multiplied(by: 2, "the number of symbols")
+      case .quantizedStack(let ranks, let dense, _, _):
+        count = try ranks.symbolCount(in: shape, dense: dense.count)
       case .quantizedLowRank(let rank, _, _), .quantizedLayered(let rank, _, _):
         guard let (rows, columns) = shape.matrix else { continue }
         let components = try rank.multiplied(

@@ -6,6 +6,9 @@ import TMPackTensorKit
 package enum StoredFactor: Sendable, Hashable {
   case lowRank(
     rank: Int, dtype: FactorDType, left: PayloadReference, right: PayloadReference, scales: PayloadReference)
+  /// TMP-6-29
+  case lowRankStack(
+    StackRanks, dtype: FactorDType, left: PayloadReference, right: PayloadReference, scales: PayloadReference)
   case sparse(
     count: Int, dtype: FactorDType, positions: PayloadReference, values: PayloadReference, scales: PayloadReference)
   case dense(dtype: FactorDType, values: PayloadReference, scales: PayloadReference)
@@ -15,6 +18,8 @@ package enum StoredFactor: Sendable, Hashable {
   case quantized(payload: PayloadReference)
   /// TMP-6-22
   case quantizedLayered(rank: Int, quantizer: Quantizer, payload: PayloadReference)
+  /// TMP-6-30
+  case quantizedStack(StackRanks, dense: [Int], quantizer: Quantizer, payload: PayloadReference)
   /// TMP-6-23
   case masked(mask: PayloadReference, vector: PayloadReference)
   /// Approximated by nothing (TMP-6-19).
@@ -26,11 +31,13 @@ package enum StoredFactor: Sendable, Hashable {
 
   package enum Kind: String, Sendable, CaseIterable {
     case lowRank = "low-rank"
+    case lowRankStack = "low-rank-stack"
     case sparse
     case dense
     case quantizedLowRank = "quantized-low-rank"
     case quantized
     case quantizedLayered = "quantized-layered"
+    case quantizedStack = "quantized-stack"
     case masked
     case dropped
     case difference
@@ -41,11 +48,13 @@ package enum StoredFactor: Sendable, Hashable {
   package var kind: Kind {
     switch self {
     case .lowRank: .lowRank
+    case .lowRankStack: .lowRankStack
     case .sparse: .sparse
     case .dense: .dense
     case .quantizedLowRank: .quantizedLowRank
     case .quantized: .quantized
     case .quantizedLayered: .quantizedLayered
+    case .quantizedStack: .quantizedStack
     case .masked: .masked
     case .dropped: .dropped
     case .difference: .difference
@@ -54,22 +63,36 @@ package enum StoredFactor: Sendable, Hashable {
     }
   }
 
-  /// Of a low-rank factor, or of the first layer of one in two.
+  /// Of a low-rank factor, or of the first layer of one in two; of a stack, its matrices' largest.
   package var rank: Int? {
     switch self {
     case .lowRank(let rank, _, _, _, _), .quantizedLowRank(let rank, _, _), .quantizedLayered(let rank, _, _): rank
+    case .lowRankStack(let ranks, _, _, _, _), .quantizedStack(let ranks, _, _, _): ranks.ranks.max()
     case .sparse, .dense, .quantized, .masked, .dropped, .difference, .common, .replaced: nil
     }
   }
 
   /// The rank of a factor that is a product and nothing else.
   package var productRank: Int? {
-    if case .quantizedLayered = self { nil } else { rank }
+    switch self {
+    case .lowRank, .quantizedLowRank: rank
+    default: nil
+    }
+  }
+
+  /// The matrices that a tensor is taken as; nil of one that is a matrix, or whose factor goes by elements.
+  package var stack: StackRanks? {
+    switch self {
+    case .lowRankStack(let ranks, _, _, _, _), .quantizedStack(let ranks, _, _, _): ranks
+    default: nil
+    }
   }
 
   package var isLossy: Bool {
     switch self {
-    case .lowRank, .sparse, .dense, .quantizedLowRank, .quantized, .quantizedLayered, .masked, .dropped: true
+    case .lowRank, .lowRankStack, .sparse, .dense, .quantizedLowRank, .quantized, .quantizedLayered, .quantizedStack,
+      .masked, .dropped:
+      true
     case .difference, .common, .replaced: false
     }
   }
@@ -79,6 +102,9 @@ package enum StoredFactor: Sendable, Hashable {
     switch self {
     case .lowRank(let rank, let dtype, let left, let right, let scales):
       self = .lowRank(rank: rank, dtype: dtype, left: try body(left), right: try body(right), scales: try body(scales))
+    case .lowRankStack(let ranks, let dtype, let left, let right, let scales):
+      self = .lowRankStack(
+        ranks, dtype: dtype, left: try body(left), right: try body(right), scales: try body(scales))
     case .sparse(let count, let dtype, var positions, var values, var scales):
       positions = try body(positions)
       scales = try body(scales)
@@ -93,6 +119,8 @@ package enum StoredFactor: Sendable, Hashable {
     case .quantized(let payload): self = .quantized(payload: try body(payload))
     case .quantizedLayered(let rank, let quantizer, let payload):
       self = .quantizedLayered(rank: rank, quantizer: quantizer, payload: try body(payload))
+    case .quantizedStack(let ranks, let dense, let quantizer, let payload):
+      self = .quantizedStack(ranks, dense: dense, quantizer: quantizer, payload: try body(payload))
     case .masked(let mask, let vector): self = .masked(mask: try body(mask), vector: try body(vector))
     case .dropped, .common: break
     case .difference(let payload): self = .difference(payload: try body(payload))
@@ -103,11 +131,12 @@ package enum StoredFactor: Sendable, Hashable {
 
   package var payloads: [PayloadReference] {
     switch self {
-    case .lowRank(_, _, let left, let right, let scales): [left, right, scales]
+    case .lowRank(_, _, let left, let right, let scales), .lowRankStack(_, _, let left, let right, let scales):
+      [left, right, scales]
     case .sparse(_, _, let positions, let values, let scales): [positions, scales, values]
     case .dense(_, let values, let scales): [scales, values]
     case .quantizedLowRank(_, _, let payload), .quantized(let payload), .quantizedLayered(_, _, let payload),
-      .difference(let payload), .replaced(_, _, let payload):
+      .quantizedStack(_, _, _, let payload), .difference(let payload), .replaced(_, _, let payload):
       [payload]
     case .masked(let mask, let vector): [mask, vector]
     case .dropped, .common: []
@@ -122,10 +151,12 @@ extension StoredFactor {
     let lossy = common.union(["correction", "error", "extra", "norm"])
     return [
       .lowRank: lossy.union(["dtype", "left", "rank", "right", "scales"]),
+      .lowRankStack: lossy.union(["dtype", "left", "ranks", "right", "scales", "stack"]),
       .sparse: lossy.union(["count", "dtype", "positions", "scales", "values"]),
       .dense: lossy.union(["dtype", "scales", "values"]),
       .quantizedLowRank: lossy.union(["payload", "quantizer", "rank"]),
       .quantizedLayered: lossy.union(["payload", "quantizer", "rank"]),
+      .quantizedStack: lossy.union(["dense", "payload", "quantizer", "ranks", "stack"]),
       .quantized: lossy.union(["payload"]), .masked: lossy.union(["mask", "vector"]), .dropped: lossy,
       .difference: common.union(["extra", "payload"]), .common: common.union(["extra"]),
       .replaced: common.union(["dtype", "payload", "shape"]),
@@ -163,6 +194,15 @@ extension StoredFactor {
       self = .lowRank(
         rank: rank, dtype: try factorDType(), left: try payload("left"), right: try payload("right"),
         scales: try payload("scales"))
+    case .lowRankStack:
+      self = .lowRankStack(
+        try StackRanks(entry: entry), dtype: try factorDType(), left: try payload("left"), right: try payload("right"),
+        scales: try payload("scales"))
+    case .quantizedStack:
+      let ranks = try StackRanks(entry: entry)
+      self = .quantizedStack(
+        ranks, dense: try ranks.denseMatrices(entry: entry), quantizer: try quantizer(),
+        payload: try payload("payload"))
     case .sparse:
       let count = try entry.required("count", of: "the entry").asCount("the count")
       self = .sparse(
@@ -202,6 +242,17 @@ extension StoredFactor {
       entry["left"] = left.json
       entry["right"] = right.json
       entry["scales"] = scales.json
+    case .lowRankStack(let ranks, let dtype, let left, let right, let scales):
+      ranks.write(to: &entry)
+      entry["dtype"] = .string(dtype.rawValue)
+      entry["left"] = left.json
+      entry["right"] = right.json
+      entry["scales"] = scales.json
+    case .quantizedStack(let ranks, let dense, let quantizer, let payload):
+      ranks.write(to: &entry)
+      if !dense.isEmpty { entry["dense"] = .array(dense.map { JSONValue($0) }) }
+      if quantizer != .uniform { entry["quantizer"] = .string(quantizer.rawValue) }
+      entry["payload"] = payload.json
     case .sparse(let count, let dtype, let positions, let values, let scales):
       entry["count"] = JSONValue(count)
       entry["dtype"] = .string(dtype.rawValue)
@@ -254,6 +305,14 @@ extension StoredFactor {
       try expect(left, dtype.componentBytes(rows).product(rank), "left factors")
       try expect(right, dtype.componentBytes(columns).product(rank), "right factors")
       try expect(scales, rank.product(4), "scales")
+    case .lowRankStack(let ranks, let dtype, let left, let right, let scales):
+      let stack = try ranks.checked(against: shared.shape, hasOthers: false)
+      try expect(left, dtype.componentBytes(stack.rows).product(ranks.total), "left factors")
+      try expect(right, dtype.componentBytes(stack.columns).product(ranks.total), "right factors")
+      try expect(scales, ranks.total.product(4), "scales")
+    case .quantizedStack(let ranks, let dense, _, let payload):
+      _ = try ranks.checked(against: shared.shape, hasOthers: !dense.isEmpty)
+      guard payload.size > 0 else { throw StorageError(.malformed, "is quantised into nothing") }
     case .sparse(let count, let dtype, let positions, let values, let scales):
       guard count >= 1, count <= shared.shape.elementCount, positions.size >= count, positions.size / 10 <= count else {
         throw StorageError(.malformed, "\(count) sparse entries do not fit shape \(shared.shape)")

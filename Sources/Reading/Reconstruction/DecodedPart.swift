@@ -44,6 +44,22 @@ package enum DecodedPart: Sendable {
             left: try payloads(left), right: try payloads(right), scales: try payloads(scales), dtype: dtype,
             rows: rows,
             columns: columns, rank: rank)))
+    case .lowRankStack(let ranks, let dtype, let left, let right, let scales):
+      self = .factor(
+        .lowRankStack(
+          try LowRankStack(
+            left: try payloads(left), right: try payloads(right), scales: try payloads(scales), dtype: dtype,
+            stack: try ranks.checked(against: info.shape, hasOthers: false), ranks: ranks.ranks)))
+    case .quantizedStack(let ranks, let dense, let quantizer, let payload):
+      let dense = Set(dense)
+      self = .factor(
+        .quantized(
+          .stack(
+            try QuantizedStack(
+              payload: try payloads(payload),
+              stack: try ranks.checked(against: info.shape, hasOthers: !dense.isEmpty),
+              forms: ranks.ranks.enumerated().map { .init(rank: $1, isDense: dense.contains($0)) },
+              quantizer: quantizer))))
     case .sparse(let count, let dtype, let positions, let values, let scales):
       self = .factor(
         .sparse(

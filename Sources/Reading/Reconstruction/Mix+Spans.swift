@@ -55,7 +55,7 @@ extension Mix {
     else { return nil }
     let run = WeightedFactor.runLength(
       base.info.shape.elementCount, about: Reconstructor.spanBytes / format.byteWidth,
-      granularity: WeightedFactor.granularity(of: base.info.shape))
+      granularity: addends.reduce(1) { leastCommonMultiple($0, $1.entry.factor.granularity(of: base.info.shape)) })
     guard run > 0, run * format.byteWidth <= Self.mostSpanBytes else { return nil }
     let mix = self
     return SpannedTensor(length: run * output.byteWidth) { () throws(StorageError) in
@@ -103,6 +103,14 @@ extension Mix {
         try bytes.withBytes { overflows.add(from.convert($0, to: to, into: target)) }
       }
     }
+  }
+}
+
+extension StoredFactor {
+  /// As the `WeightedFactor` that is decoded from it has it, or a multiple.
+  fileprivate func granularity(of shape: Shape) -> Int {
+    if let stack { return (try? stack.checked(against: shape, hasOthers: true))?.rowStride ?? shape.elementCount }
+    return shape.matrix?.columns ?? 2
   }
 }
 

@@ -51,7 +51,11 @@ package struct WeightedSum: Sendable {
   /// Runs begin at multiples of this many elements, and end so or at the tensor's end.
   package var granularity: Int {
     addends.reduce(1) { granularity, addend in
-      if case .factor(let factor) = addend { max(granularity, factor.granularity) } else { granularity }
+      if case .factor(let factor) = addend {
+        leastCommonMultiple(granularity, factor.granularity)
+      } else {
+        granularity
+      }
     }
   }
 
@@ -134,4 +138,12 @@ package struct WeightedSum: Sendable {
   private func slice(_ bytes: UnsafeRawBufferPointer, _ start: Int, _ count: Int) -> UnsafeRawBufferPointer {
     UnsafeRawBufferPointer(rebasing: bytes[start * format.byteWidth..<(start + count) * format.byteWidth])
   }
+}
+
+/// Of positive numbers; the largest there is where it is beyond that.
+func leastCommonMultiple(_ a: Int, _ b: Int) -> Int {
+  var (x, y) = (a, b)
+  while y != 0 { (x, y) = (y, x % y) }
+  let (product, overflow) = (a / x).multipliedReportingOverflow(by: b)
+  return overflow ? .max : product
 }

@@ -1,0 +1,7 @@
+/// What an archive may need a reader to know beyond version 1.0's minimum (TMP-4-5).
+package enum RequiredFeature: String, Sendable, CaseIterable {
+  /// Experts with rows beyond the shared model's (TMP-6-27).
+  case extraRows = "extra-rows"
+  /// Tensors taken as stacks of matrices (TMP-6-32).
+  case stacks
+}

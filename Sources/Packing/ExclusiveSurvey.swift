@@ -1,0 +1,48 @@
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackFactors
+import TMPackTensorKit
+
+/// What has to be known of an exclusive vector before anything is made of it.
+package struct ExclusiveSurvey {
+  /// ‖v‖²
+  package private(set) var energy = 0.0
+  package private(set) var firstNonFinite: Int?
+  /// Squares of the smallest subnormal numbers do not vanish in binary64, so a vector that is not zero has energy.
+  package var isZero: Bool { energy == 0 && firstNonFinite == nil }
+
+  /// - Parameter start: the place of the first.
+  mutating func add(_ run: UnsafeBufferPointer<Float>, from start: Int) {
+    if firstNonFinite == nil, let index = FloatFormat.f32.firstNonFinite(UnsafeRawBufferPointer(run)) {
+      firstNonFinite = start + index
+    }
+    energy = run.reduce(energy) { $0 + Double($1) * Double($1) }
+  }
+
+  /// The measures of a tensor that is approximated by nothing.
+  var measuresOfNothing: FactorMeasures {
+    FactorMeasures(norm: Measure(energy.squareRoot()), error: Measure(1))
+  }
+}
+
+/// Sums of squares of what was, and of what a decoded factor leaves of it.
+struct LossMeter {
+  private var squares = 0.0
+  private var lost = 0.0
+
+  mutating func add(_ values: UnsafeBufferPointer<Float>, _ decoded: UnsafeBufferPointer<Float>) {
+    for i in values.indices {
+      let value = Double(values[i])
+      let difference = value - Double(decoded[i])
+      squares += value * value
+      lost += difference * difference
+    }
+  }
+
+  func measures() throws(StorageError) -> FactorMeasures {
+    guard lost.isFinite else {
+      throw StorageError(.nonFinite, "its factor overflows; --lossless or --exclude keeps it exactly")
+    }
+    return FactorMeasures(norm: Measure(squares.squareRoot()), error: Measure((lost / squares).squareRoot()))
+  }
+}

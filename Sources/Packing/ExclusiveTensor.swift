@@ -1,0 +1,125 @@
+import TMPackArchiveFormat
+import TMPackByteIO
+import TMPackFactors
+import TMPackTensorKit
+
+/// One tensor of an exclusive vector before any of it is computed: as a whole, as one of the matrices that it is taken as, or some
+/// elements at a time, so that a tensor of many matrices needs the memory of one.
+///
+/// - Precondition: it is used while the bytes that it was made of are there.
+package struct ExclusiveTensor {
+  package let shape: Shape
+  private let own: UnsafeRawBufferPointer
+  private let base: TensorBytes
+  private let format: FloatFormat
+  /// What it is, but for the rounding of the expert's tensor, if that came as products.
+  package var products: KnownProducts?
+
+  /// - Parameters:
+  ///   - own, base: tensors of the same float dtype and shape.
+  package init(of own: UnsafeRawBufferPointer, against base: TensorBytes, _ format: FloatFormat, shape: Shape) {
+    self.shape = shape
+    self.own = own
+    self.base = base
+    self.format = format
+  }
+
+  package func vector() throws(StorageError) -> ExclusiveVector {
+    var vector = try vector(0..<shape.elementCount)
+    if case .matrix(let product) = products { vector.product = product }
+    return vector
+  }
+
+  /// One of the matrices of a stack.
+  package func vector(of matrix: Int, in stack: MatrixStack) throws(StorageError) -> ExclusiveVector {
+    var vector = try vector(stack.extent(of: matrix))
+    if !stack.isContiguous { vector = try vector.gathered(matrix, of: stack) }
+    if case .stack(stack, let products) = products { vector.product = products[matrix] }
+    return vector
+  }
+
+  private func vector(_ range: Range<Int>) throws(StorageError) -> ExclusiveVector {
+    try base.withBytes { base throws(StorageError) in
+      try ExclusiveVector(of: slice(own, range), against: slice(base, range), format)
+    }
+  }
+
+  private func slice(_ bytes: UnsafeRawBufferPointer, _ range: Range<Int>) -> UnsafeRawBufferPointer {
+    let width = format.byteWidth
+    return UnsafeRawBufferPointer(rebasing: bytes[range.lowerBound * width..<range.upperBound * width])
+  }
+
+  /// Some elements, in order.
+  func elements(_ range: Range<Int>) throws(StorageError) -> [Float] {
+    var values = [Float](repeating: 0, count: range.count)
+    try base.withBytes { base throws(StorageError) in
+      values.withUnsafeMutableBufferPointer {
+        format.subtract(slice(base, range), from: slice(own, range), into: $0)
+      }
+    }
+    return values
+  }
+
+  private static let panel = 1 << 18
+
+  /// Calls `body` with runs of elements, and the place of each one's first.
+  ///
+  /// - Parameter granularity: runs begin at multiples of it.
+  private func forEachRun(
+    granularity: Int, _ body: (_ start: Int, UnsafeBufferPointer<Float>) throws(StorageError) -> Void
+  ) throws(StorageError) {
+    let count = shape.elementCount
+    let size = WeightedFactor.runLength(count, about: Self.panel, granularity: granularity)
+    try Resources.checkMemory(4 * size)
+    let room = UnsafeMutableBufferPointer<Float>.allocate(capacity: size)
+    defer { room.deallocate() }
+    for start in stride(from: 0, to: count, by: size) {
+      let range = start..<min(count, start + size)
+      let run = UnsafeMutableBufferPointer(rebasing: room[..<range.count])
+      try base.withBytes { base throws(StorageError) in
+        format.subtract(slice(base, range), from: slice(own, range), into: run)
+      }
+      try body(start, UnsafeBufferPointer(run))
+    }
+  }
+
+  /// Memory: a run in binary32.
+  package func surveyed() throws(StorageError) -> ExclusiveSurvey {
+    var survey = ExclusiveSurvey()
+    try forEachRun(granularity: 1) { start, run in
+      survey.add(run, from: start)
+    }
+    return survey
+  }
+
+  /// ‖v‖ and the relative Frobenius error of a factor as it will be decoded (TMP-6-6).
+  ///
+  /// Memory: a panel of the vector and one of the decoded factor in binary32, and the factor as products.
+  /// - Throws: `nonFinite` when the decoded factor overflows.
+  package func measures(of factor: Factor) throws(StorageError) -> FactorMeasures {
+    let decoded = WeightedFactor(factor, weight: 1)
+    var room: [Float] = []
+    var loss = LossMeter()
+    try forEachRun(granularity: decoded.granularity) { start, run throws(StorageError) in
+      if room.count < run.count { room = [Float](repeating: 0, count: run.count) }
+      room.withUnsafeMutableBufferPointer { room in
+        let panel = UnsafeMutableBufferPointer(rebasing: room[..<run.count])
+        panel.update(repeating: 0)
+        decoded.add(to: panel, from: start)
+        loss.add(run, UnsafeBufferPointer(panel))
+      }
+    }
+    return try loss.measures()
+  }
+}
+
+/// What is known of a tensor without decomposing it.
+package enum KnownProducts: Sendable {
+  case matrix(LowRankProduct)
+  /// nil for matrices that do not change.
+  case stack(MatrixStack, [LowRankProduct?])
+}
+
+extension KnownProducts {
+  var matrix: LowRankProduct? { if case .matrix(let product) = self { product } else { nil } }
+}

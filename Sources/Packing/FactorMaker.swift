@@ -1,0 +1,106 @@
+import TMPackByteIO
+import TMPackFactorization
+import TMPackFactors
+import TMPackTensorKit
+
+/// Makes the factor of a tensor of an exclusive vector, which is finite and not zero, as a reader will have it. Deterministic.
+package protocol FactorMaker: Sendable {
+  /// The matrices that the tensor is to be taken as; nil for one that is a matrix, or that goes by elements.
+  func stack(for tensor: ExclusiveTensor) throws(StorageError) -> MatrixStack?
+
+  /// - Returns: nil when the tensor is better left out.
+  func factor(of vector: borrowing ExclusiveVector, shape: Shape) throws(StorageError) -> Factor?
+
+  /// - Parameter stack: as `stack(for:)` has it.
+  /// - Returns: nil when the tensor is better left out.
+  func factor(of tensor: ExclusiveTensor, as stack: MatrixStack) throws(StorageError) -> Factor?
+}
+
+/// The factor maker of a tensor, by name; nil for a tensor that is kept exactly.
+package typealias NamedFactorMaker = @Sendable (String) -> (any FactorMaker)?
+
+/// By a rule that looks at one tensor.
+struct PlannedFactors: FactorMaker {
+  let plan: FactorPlan
+  let stacking: Stacking
+
+  func stack(for tensor: ExclusiveTensor) throws(StorageError) -> MatrixStack? {
+    try stacking.stack(for: tensor) { stack in
+      let matrix = plan.form(rows: stack.rows, columns: stack.columns)
+      return if case .lowRank = matrix.method { true } else { false }
+    }
+  }
+
+  func factor(of vector: borrowing ExclusiveVector, shape: Shape) throws(StorageError) -> Factor? {
+    try plan.encode(vector.values, shape: shape, known: vector.knownVectors).decoded()
+  }
+
+  func factor(of tensor: ExclusiveTensor, as stack: MatrixStack) throws(StorageError) -> Factor? {
+    let shape = try Shape([stack.rows, stack.columns])
+    var matrices: [LowRankFactor?] = []
+    for number in 0..<stack.count {
+      let vector = try tensor.vector(of: number, in: stack)
+      guard !vector.isZero else {
+        matrices.append(nil)
+        continue
+      }
+      guard case .lowRank(let factor) = try plan.encode(vector.values, shape: shape, known: vector.knownVectors) else {
+        // Values at the ends of float32's range.
+        return try tensor.vector().withValues { .dense(DenseFactor(rounding: $0, to: .f32)) }
+      }
+      matrices.append(factor)
+    }
+    return .lowRankStack(LowRankStack(stack: stack, matrices: matrices))
+  }
+}
+
+/// At a given rate.
+struct RatedFactors: FactorMaker {
+  let setting: RateSetting
+  let codecs: Set<QuantizedFactor.Codec>
+  let stacking: Stacking
+
+  func stack(for tensor: ExclusiveTensor) throws(StorageError) -> MatrixStack? { try stacking.stack(for: tensor) }
+
+  func factor(of vector: borrowing ExclusiveVector, shape: Shape) throws(StorageError) -> Factor? {
+    let matrix = try QuantizableMatrix(vector, shape: shape, for: setting)
+    let encoding = try matrix.encoding(at: setting, codecs, overhead: QuantizableTensor.entryOverhead) {
+      $0(vector.values)
+    }
+    return try encoding.factor.map { factor throws(StorageError) in try Factor.quantized(factor).decoded() }
+  }
+
+  /// Memory: one matrix with its singular vectors, and the factors of all.
+  func factor(of tensor: ExclusiveTensor, as stack: MatrixStack) throws(StorageError) -> Factor? {
+    let shape = try Shape([stack.rows, stack.columns])
+    var matrices: [QuantizedFactor?] = []
+    for number in 0..<stack.count {
+      let vector = try tensor.vector(of: number, in: stack)
+      guard !vector.isZero else {
+        matrices.append(nil)
+        continue
+      }
+      let matrix = try QuantizableMatrix(vector, shape: shape, for: setting)
+      let encoding = try matrix.encoding(at: setting, codecs, overhead: QuantizableTensor.matrixOverhead) {
+        $0(vector.values)
+      }
+      matrices.append(encoding.factor)
+    }
+    return try QuantizedStack(stack, matrices).map { stack throws(StorageError) in
+      try Factor.quantized(.stack(stack)).decoded()
+    }
+  }
+}
+
+/// As the search of a rate has decided.
+struct SearchedFactor: FactorMaker {
+  let kept: KeptFactor
+
+  func stack(for _: ExclusiveTensor) -> MatrixStack? {
+    if case .stack(let form) = kept.form { form.stack } else { nil }
+  }
+
+  func factor(of _: borrowing ExclusiveVector, shape _: Shape) throws(StorageError) -> Factor? { try kept.loaded() }
+
+  func factor(of _: ExclusiveTensor, as _: MatrixStack) throws(StorageError) -> Factor? { try kept.loaded() }
+}
