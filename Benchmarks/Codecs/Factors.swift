@@ -126,6 +126,9 @@ extension Factor {
     case .lowRank(let factor):
       let width = factor.dtype.planeWidth
       return [encoded(factor.left, width), encoded(factor.right, width), encoded(factor.scales, 4)]
+    case .lowRankStack(let factor):
+      let width = factor.dtype.planeWidth
+      return [encoded(factor.left, width), encoded(factor.right, width), encoded(factor.scales, 4)]
     case .sparse(let factor): return [encoded(factor.positions, 1), encoded(factor.values, factor.dtype.planeWidth)]
     case .dense(let factor): return [encoded(factor.values, factor.dtype.planeWidth)]
     case .quantized(let factor): return [encoded(factor.payload, 1)]

@@ -24,6 +24,9 @@ package struct LowRankProduct: Sendable {
     self.scale = scale
   }
 
+  /// Whether one of its sides vanishes.
+  package var isZero: Bool { left.allSatisfy { $0 == 0 } || right.allSatisfy { $0 == 0 } }
+
   /// The elements, row-major.
   ///
   /// - Complexity: O(rank · rows · columns); holds the result.

@@ -36,6 +36,7 @@ extension QuantizedDenseFactor {
   package init(
     decodedBy coder: inout RangeDecoder, rows: Int, columns: Int, payload: [UInt8] = []
   ) throws(StorageError) {
+    guard columns >= 1 else { throw StorageError(.malformed, "a quantised factor of \(rows) × \(columns) elements") }
     var models = SymbolModels(length: columns, neighbours: .placeAndRun)
     try self.init(decodedBy: &coder, rows: rows, columns: columns, models: &models, payload: payload)
   }

@@ -41,6 +41,7 @@ extension QuantizedLowRankFactor {
   init(
     decodedBy coder: inout RangeDecoder, rows: Int, columns: Int, rank: Int, quantizer: Quantizer, payload: [UInt8] = []
   ) throws(StorageError) {
+    try Self.check(rows: rows, columns: columns, rank: rank)
     var models = Models(rows: rows, columns: columns, quantizer)
     try self.init(
       decodedBy: &coder, rows: rows, columns: columns, rank: rank, quantizer: quantizer, models: &models, payload: payload)
@@ -51,10 +52,7 @@ extension QuantizedLowRankFactor {
     decodedBy coder: inout RangeDecoder, rows: Int, columns: Int, rank: Int, quantizer: Quantizer,
     models: inout Models, payload: [UInt8] = []
   ) throws(StorageError) {
-    guard rows >= 1, columns >= 1, rank >= 1, rank <= rows, rank <= columns else {
-      throw StorageError(.malformed, "a factor of rank \(rank) cannot make a matrix of \(rows) × \(columns)")
-    }
-    _ = try rows.multiplied(by: columns, "the number of elements of a matrix")
+    try Self.check(rows: rows, columns: columns, rank: rank)
     self.rows = rows
     self.columns = columns
     self.rank = rank
@@ -69,6 +67,13 @@ extension QuantizedLowRankFactor {
     }
     self.left = left
     self.right = right
+  }
+
+  private static func check(rows: Int, columns: Int, rank: Int) throws(StorageError) {
+    guard rows >= 1, columns >= 1, rank >= 1, rank <= rows, rank <= columns else {
+      throw StorageError(.malformed, "a factor of rank \(rank) cannot make a matrix of \(rows) × \(columns)")
+    }
+    _ = try rows.multiplied(by: columns, "the number of elements of a matrix")
   }
 
   private static func decode(

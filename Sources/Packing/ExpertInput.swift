@@ -126,9 +126,16 @@ public struct ExpertInput: Sendable {
       guard let whole = view.original(of: info) else { return nil }
       info = whole
     }
-    guard let product = try adapted.product(of: info) else { return nil }
+    let known: KnownProducts
+    if let product = try adapted.product(of: info) {
+      known = .matrix(product)
+    } else if let (stack, products) = try adapted.products(of: info) {
+      known = .stack(stack, products.map { $0.isZero ? nil : $0 })
+    } else {
+      return nil
+    }
     let isAddedToShared = try adapted.unadapted(info).withBytes { ContentDigest(of: $0) == shared.digest }
-    return isAddedToShared ? .matrix(product) : nil
+    return isAddedToShared ? known : nil
   }
 }
 

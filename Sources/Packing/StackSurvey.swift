@@ -31,13 +31,13 @@ struct StackSurvey {
     guard !places.isEmpty else { return isForced ? plain : nil }
     var blocks: [(place: Int, values: [Float])] = []
     for place in places { blocks.append((place, try tensor.elements(plain.extent(of: place)))) }
-    let whole = try cost(plain, blocks)
+    let whole = cost(plain, blocks)
     if !isForced {
       guard whole < Self.advantage * (try costOfOne()) else { return nil }
     }
     var best = (stack: plain, cost: Self.advantageOfHalves * whole)
     for stack in candidates.halves {
-      let cost = try cost(stack, blocks)
+      let cost = cost(stack, blocks)
       if cost < best.cost { best = (stack, cost) }
     }
     return best.stack
@@ -65,14 +65,14 @@ struct StackSurvey {
   }
 
   /// Numbers that low rank takes, as a share of all, of matrices of a stack.
-  private func cost(_ stack: MatrixStack, _ blocks: [(place: Int, values: [Float])]) throws(StorageError) -> Double {
+  private func cost(_ stack: MatrixStack, _ blocks: [(place: Int, values: [Float])]) -> Double {
     var (sum, count) = (0.0, 0)
     // All ways divide the blocks of the first dimension.
     let perBlock = stack.count * blocks[0].values.count / stack.elementCount
     for block in blocks {
       for number in block.place * perBlock..<(block.place + 1) * perBlock {
         let start = stack.extent(of: number).lowerBound - block.place * block.values.count
-        let cost = try cost(rows: stack.rows, columns: stack.columns, longest: Self.side) { i, j in
+        let cost = cost(rows: stack.rows, columns: stack.columns, longest: Self.side) { i, j in
           block.values[start + stack.rowStart(i, of: number) + j * stack.inner]
         }
         guard let cost else { continue }
@@ -98,19 +98,19 @@ struct StackSurvey {
       }
     }
     let width = runs * run
-    return try cost(sample, height, width, rows: rows, columns: columns) ?? .infinity
+    return cost(sample, height, width, rows: rows, columns: columns) ?? .infinity
   }
 
   private func cost(
     rows: Int, columns: Int, longest: Int, _ element: (Int, Int) -> Float
-  ) throws(StorageError) -> Double? {
+  ) -> Double? {
     let (height, width) = (min(rows, longest), min(columns, longest))
     let (lines, places) = (Self.spread(height, over: rows), Self.spread(width, over: columns))
     var sample = [Float](repeating: 0, count: height * width)
     for i in 0..<height {
       for j in 0..<width { sample[i * width + j] = element(lines[i], places[j]) }
     }
-    return try cost(sample, height, width, rows: rows, columns: columns)
+    return cost(sample, height, width, rows: rows, columns: columns)
   }
 
   /// So many of the places, in short runs: two matrices whose columns alternate are both seen.
@@ -127,18 +127,18 @@ struct StackSurvey {
   /// - Returns: nil where the sample has no energy.
   private func cost(
     _ sample: [Float], _ height: Int, _ width: Int, rows: Int, columns: Int
-  ) throws(StorageError) -> Double? {
+  ) -> Double? {
     let side = min(height, width)
-    let values = try sample.withUnsafeBufferPointer { sample throws(StorageError) in
-      try SingularVectors(of: MatrixView(sample, rows: height, columns: width), rank: side).singularValues
+    let energies = sample.withUnsafeBufferPointer {
+      MatrixView($0, rows: height, columns: width).squaredSingularValues()
     }
-    let energies = values.map { $0 * $0 }
     let energy = energies.reduce(0, +)
     guard energy > 0 else { return nil }
     var costs = 0.0
     for share in Self.shares {
       var (rank, rest) = (0.0, share * energy)
       for value in energies {
+        guard value > 0 else { break }
         rank += min(1, rest / value)
         rest -= value
         if rest <= 0 { break }

@@ -1,6 +1,7 @@
 import TMPackByteIO
 import TMPackFactorization
 import TMPackFactors
+import TMPackTensorKit
 import Testing
 
 /// The decoding that the format specifies, in the plainest form.
@@ -25,6 +26,20 @@ private func reference<Scalar: FactorAccumulator>(_ factor: QuantizedFactor, wei
   case .layered(let f):
     acc = reference(.lowRank(f.lowRank), weight: weight, onto: acc)
     acc = reference(.dense(f.residual), weight: weight, onto: acc)
+  case .stack(let f):
+    // TMP-6-28, place by place.
+    for (number, matrix) in f.matrices.enumerated() {
+      guard let matrix else { continue }
+      let (x, y, z) = (
+        number / (f.stack.middle * f.stack.inner), number / f.stack.inner % f.stack.middle, number % f.stack.inner
+      )
+      let places = (0..<f.stack.rows * f.stack.columns).map { element in
+        let (i, j) = (element / f.stack.columns, element % f.stack.columns)
+        return (((x * f.stack.rows + i) * f.stack.middle + y) * f.stack.columns + j) * f.stack.inner + z
+      }
+      let changed = reference(matrix, weight: weight, onto: places.map { acc[$0] })
+      for (place, value) in zip(places, changed) { acc[place] = value }
+    }
   }
   return acc
 }
@@ -49,6 +64,8 @@ extension QuantizedFactor {
         try QuantizedLayeredFactor(
           payload: f.payload, rows: f.lowRank.rows, columns: f.lowRank.columns, rank: f.lowRank.rank,
           quantizer: f.lowRank.quantizer))
+    case .stack(let f):
+      .stack(try QuantizedStack(payload: f.payload, stack: f.stack, forms: f.forms, quantizer: f.quantizer))
     }
   }
 }
@@ -158,7 +175,7 @@ private func rms(_ values: [Float]) -> Double {
         switch factor {
         case .lowRank(let f): f.squaredError(against: vectors, energy: matrix.energy)
         case .dense(let f): matrix.values.withUnsafeBufferPointer { f.squaredError(against: $0) }
-        case .layered: preconditionFailure("not made here")
+        case .layered, .stack: preconditionFailure("not made here")
         }
       #expect(abs(lost - said) < 1e-4 * matrix.energy + 1e-3 * lost, "\(lost) \(said)")
     }
@@ -287,6 +304,8 @@ private func rms(_ values: [Float]) -> Double {
         (try? QuantizedLayeredFactor(
           payload: bytes, rows: f.lowRank.rows, columns: f.lowRank.columns, rank: f.lowRank.rank,
           quantizer: f.lowRank.quantizer)).map { .layered($0) }
+      case .stack(let f):
+        (try? QuantizedStack(payload: bytes, stack: f.stack, forms: f.forms, quantizer: f.quantizer)).map { .stack($0) }
       }
     }
     func expectSound(_ factor: QuantizedFactor, _ bytes: [UInt8]) {
@@ -301,11 +320,14 @@ private func rms(_ values: [Float]) -> Double {
         case .dense(let f):
           QuantizedDenseFactor(symbols: f.symbols, scale: f.scale, rows: f.rows, columns: f.columns).payload
         case .layered(let f): QuantizedLayeredFactor(f.lowRank, f.residual).payload
+        case .stack(let f): QuantizedStack(stack: f.stack, quantizer: f.quantizer, matrices: f.matrices).payload
         }
       #expect(again == bytes)
-      #expect(parsed.added(to: [Float](repeating: 0, count: 24 * 40), weight: 0).count == 24 * 40)
+      #expect(
+        parsed.added(to: [Float](repeating: 0, count: parsed.elementCount), weight: 0).count == parsed.elementCount)
     }
-    for factor in [low, all, layers] {
+    let stack = QuantizedFactor.stack(try Self.stack([low, nil, all, layers, low, low]))
+    for factor in [low, all, layers, stack] {
       let bytes = factor.payload
       for end in 0..<bytes.count { expectSound(factor, Array(bytes[..<end])) }
       #expect(parse(factor, bytes + [1]) == nil && parse(factor, bytes + [0]) == nil)
@@ -318,6 +340,50 @@ private func rms(_ values: [Float]) -> Double {
         expectSound(factor, damaged)
         expectSound(factor, (0..<random.next() % 60).map { _ in UInt8(truncatingIfNeeded: random.next()) })
       }
+    }
+  }
+
+  private static func stack(
+    _ matrices: [QuantizedFactor?], _ layout: [Int]? = nil
+  ) throws -> QuantizedStack {
+    let layout = layout ?? [matrices.count, 24, 1, 40, 1]
+    let stack = try #require(MatrixStack(layout, of: layout.reduce(1, *)))
+    return QuantizedStack(stack: stack, quantizer: .trellis, matrices: matrices)
+  }
+
+  /// TMP-6-30, TMP-7-18, TMP-10-11: in any layout and in runs of any length, what the definition says.
+  @Test(arguments: [[6, 24, 1, 40, 1], [3, 24, 2, 40, 1], [3, 24, 1, 40, 2], [1, 24, 2, 40, 3]])
+  func aStackIsItsMatrices(_ layout: [Int]) throws {
+    var matrices: [QuantizedFactor?] = []
+    for seed in 0..<6 {
+      let matrix = Matrix.spectrum(24, 40, [3, 2, 1], noise: 0.3, seed: UInt64(seed))
+      let step = rms(matrix.values)
+      switch seed {
+      case 1: matrices.append(nil)
+      case 3: matrices.append(try #require(dense(matrix.values, rows: 24, columns: 40, step: step)))
+      default: matrices.append(try #require(try lowRank(matrix, rank: 2 + seed, step: step).0))
+      }
+    }
+    let stack = try Self.stack(matrices, layout)
+    let factor = QuantizedFactor.stack(stack)
+    #expect(try factor.parsed() == factor)
+    #expect(stack.forms.map(\.rank) == matrices.map { $0?.form.rank ?? 0 })
+    // One message teaches each matrix what the ones before have taught.
+    #expect(stack.payload.count < matrices.reduce(0) { $0 + ($1?.payload.count ?? 0) })
+    let base = (0..<6 * 24 * 40).map { Float($0 % 7) - 3 }
+    for weight: Float in [1, -0.75] {
+      let expected = reference(factor, weight: weight, onto: base)
+      #expect(factor.added(to: base, weight: weight) == expected)
+      let weighted = WeightedFactor(.quantized(factor), weight: weight)
+      var runs = base
+      let length = 5 * weighted.granularity
+      runs.withUnsafeMutableBufferPointer { all in
+        for start in stride(from: 0, to: all.count, by: length) {
+          weighted.add(
+            to: UnsafeMutableBufferPointer(rebasing: all[start..<min(all.count, start + length)]), from: start)
+        }
+      }
+      #expect(runs == expected)
     }
   }
 

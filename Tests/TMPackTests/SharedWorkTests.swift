@@ -15,7 +15,7 @@ import Testing
   /// Sides that no panel and no tile divides; more than a panel each, and more than a frame.
   private static let shapes: [(name: String, dtype: DType, shape: [Int])] = [
     ("a", .bf16, [1537, 1411]), ("b", .f32, [701, 1003]), ("c", .f64, [353, 1201]), ("d", .f16, [3001, 401]),
-    ("e", .f32, [7, 70001]), ("f", .bf16, [1_400_003]),
+    ("e", .f32, [7, 70001]), ("experts", .bf16, [9, 151, 402]), ("f", .bf16, [1_400_003]),
   ]
 
   private func model(_ seed: UInt64, near base: UInt64? = nil) throws -> [SampleTensor] {
@@ -33,7 +33,7 @@ import Testing
   /// An archive whose experts are low-rank, sparse, dense, quantised and exact.
   private func archive() throws -> Archive {
     func rules(_ method: FactorPlan.Method, _ dtype: FactorDType) throws -> TensorRules {
-      TensorRules(.factor(try FactorPlan(method, dtype: dtype)))
+      TensorRules(.factor(try FactorPlan(method, dtype: dtype)), stacking: [(try Glob("experts"), .stack)])
     }
     let all: [(String, TensorRules)] = try [
       ("low", rules(.lowRank(rank: 5), .bf16)), ("rank", rules(.lowRank(rank: 3), .int8)),

@@ -15,7 +15,7 @@ import Testing
   /// Rows that end where frames do and where they do not, several spans with a rest, and what is too small for two.
   private static let shapes: [(name: String, dtype: DType, shape: [Int])] = [
     ("aligned", .bf16, [1100, 1024]), ("crooked", .f32, [811, 1021]), ("double", .f64, [700, 411]),
-    ("small", .f32, [33, 21]), ("vector", .f16, [1_200_001]),
+    ("small", .f32, [33, 21]), ("stack", .bf16, [40, 96, 300]), ("vector", .f16, [1_200_001]),
   ]
 
   private static func model(_ seed: UInt64, movedBy scale: Double) throws -> [SampleTensor] {
@@ -48,7 +48,8 @@ import Testing
     var rate: RateControl?
     if case .controlled = treatment { rate = try RateControl(.quality(8), objective: .leastError) }
     let packer = Packer(
-      sharedModel: .merged(BaseModel()), rules: TensorRules(treatment), rate: rate, isDetached: isDetached)
+      sharedModel: .merged(BaseModel()), rules: TensorRules(treatment, stacking: [(try Glob("stack"), .stack)]),
+      rate: rate, isDetached: isDetached)
     _ = try packer.pack(base: base, experts: experts, to: folder("x.tmpack"))
     let archive = try Archive(folder("x.tmpack"), sharedModel: isDetached ? base.source : nil)
     for (text, dtype) in [("", nil), ("a=1", nil), ("b=1", FloatFormat.f16), ("a=0.5,b=-1.25", .f32)] {

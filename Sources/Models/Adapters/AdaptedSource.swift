@@ -135,6 +135,23 @@ package struct AdaptedSource: TensorSource {
     return all.count == 1 ? all[0] : LowRankProduct(sumOf: all)
   }
 
+  /// The same of a tensor of many matrices, each with updates of its own.
+  ///
+  /// Memory: E · rank · (rows + columns) floats for E matrices.
+  package func products(of info: TensorInfo) throws(StorageError) -> (stack: MatrixStack, products: [LowRankProduct])? {
+    guard let change = changes[ExactString(info.name)], let height = change.updates.first?.update.stackHeight,
+      change.rows.isEmpty,
+      change.updates.allSatisfy({ $0.update.magnitude == nil && $0.update.stackHeight == height })
+    else { return nil }
+    let all = try change.updates.map { update throws(StorageError) in Array(try self.products(update)) }
+    let sums = (0..<height).map { number in
+      all.count == 1 ? all[0][number] : LowRankProduct(sumOf: all.map { $0[number] })
+    }
+    let (rows, columns) = (sums[0].rows, sums[0].columns)
+    guard let stack = MatrixStack([height, rows, 1, columns, 1], of: info.shape.elementCount) else { return nil }
+    return (stack, sums)
+  }
+
   /// One of the tensor, or one of each of its matrices, made as they are asked for.
   private func products(
     _ target: AdaptedTensor.Update

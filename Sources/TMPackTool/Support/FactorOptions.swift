@@ -55,7 +55,7 @@ struct FactorOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Another treatment for tensors whose names match: exact, or rank:R, rank-ratio:S, density:D, ternary:D, signs or dense, and dtype:T, joined by commas.",
+      "Another treatment for tensors whose names match: exact, or rank:R, rank-ratio:S, density:D, ternary:D, signs or dense, and dtype:T, and stack or matrix, as which tensors of three dimensions and more are taken; joined by commas.",
       valueName: "glob=treatment"))
   var override: [String] = []
 
@@ -80,10 +80,12 @@ struct FactorOptions: ParsableArguments {
   }
 
   func rules() throws -> TensorRules {
-    TensorRules(
+    let overrides = try override.map(Self.parseOverride)
+    return TensorRules(
       try standard(),
-      overrides: try override.map(Self.parseOverride), including: try include.map { try Glob($0) },
-      excluding: try exclude.map { try Glob($0) })
+      overrides: overrides.compactMap { own in own.treatment.map { (own.pattern, $0) } },
+      including: try include.map { try Glob($0) }, excluding: try exclude.map { try Glob($0) },
+      stacking: overrides.compactMap { own in own.stacking.map { (own.pattern, $0) } })
   }
 
   private func standard() throws -> TensorTreatment {
@@ -142,12 +144,16 @@ struct FactorOptions: ParsableArguments {
     return record
   }
 
-  private static func parseOverride(_ text: String) throws -> (pattern: Glob, treatment: TensorTreatment) {
+  /// - Returns: nil for what is left as it is.
+  private static func parseOverride(
+    _ text: String
+  ) throws -> (pattern: Glob, treatment: TensorTreatment?, stacking: Stacking?) {
     func refusal(_ why: String) -> StorageError { StorageError(.invalidArgument, "--override '\(text)': \(why)") }
     guard let equals = text.lastIndex(of: "=") else { throw refusal("is not of the form GLOB=TREATMENT") }
     let pattern = try Glob(String(text[..<equals]))
     let treatment = text[text.index(after: equals)...]
-    if treatment == "exact" { return (pattern, .exact) }
+    if treatment == "exact" { return (pattern, .exact, nil) }
+    var stacking: Stacking?
     var method: FactorPlan.Method?
     var dtype: FactorDType?
     for part in treatment.split(separator: ",", omittingEmptySubsequences: false) {
@@ -157,6 +163,11 @@ struct FactorOptions: ParsableArguments {
         guard dtype == nil else { throw refusal("has two dtypes") }
         dtype = FactorDType(argument: value)
         if dtype == nil { throw refusal("has the unknown dtype '\(value)'") }
+        continue
+      }
+      if let own = Stacking(rawValue: String(part)), own != .automatic {
+        guard stacking == nil else { throw refusal("is taken in two ways") }
+        stacking = own
         continue
       }
       guard method == nil else { throw refusal("has two treatments, the second '\(part)'") }
@@ -172,7 +183,8 @@ struct FactorOptions: ParsableArguments {
       }
       if method == nil { throw refusal("'\(value)' is not a number") }
     }
-    return (pattern, .factor(try FactorPlan(method ?? .lowRank(rank: 16), dtype: dtype ?? .int8)))
+    guard method != nil || dtype != nil || stacking == nil else { return (pattern, nil, stacking) }
+    return (pattern, .factor(try FactorPlan(method ?? .lowRank(rank: 16), dtype: dtype ?? .int8)), stacking)
   }
 }
 
