@@ -176,6 +176,48 @@ private func quantizedLowRank(
   }
 }
 
+/// Tensors of three dimensions that hold one matrix, or two of them, for each of some experts; not all of them change.
+private func stackedModels() throws -> (base: [SampleTensor], experts: [String: [SampleTensor]]) {
+  let layouts: [(name: String, dtype: DType, shape: [Int], isOf: (Int) -> Int)] = [
+    // The matrix that an element is of.
+    ("above", .f16, [4, 24, 20], { $0 / 240 }), ("alternating", .f32, [3, 16, 48], { $0 / 768 * 2 + $0 % 2 }),
+    ("beside", .f64, [3, 16, 48], { $0 / 768 * 2 + $0 % 48 / 24 }), ("whole", .bf16, [5, 10, 14], { $0 / 140 }),
+  ]
+  var base: [SampleTensor] = []
+  var experts: [String: [SampleTensor]] = ["code": [], "math": []]
+  for (index, layout) in layouts.enumerated() {
+    let count = layout.shape.reduce(1, *)
+    let start = noise(count, seed: UInt64(600 + index))
+    base.append(try tensor(layout.name, layout.dtype, layout.shape, start))
+    for (number, name) in ["code", "math"].enumerated() {
+      let (rows, columns) = (layout.shape[1], layout.shape[2])
+      let faint = noise(count, scale: 0.02, seed: UInt64(610 + 10 * index + number))
+      let values = start.indices.map { place in
+        let matrix = layout.isOf(place)
+        guard place / (rows * columns) % 3 != 2 * number else { return start[place] }
+        // Of rank one for each matrix, with a little of everything.
+        let left = noise(rows, seed: UInt64(700 + 40 * index + matrix))
+        let right = noise(columns, seed: UInt64(900 + 40 * index + matrix + number))
+        let isUp = (left[place / columns % rows] < 0) == (right[place % columns] < 0)
+        return start[place] + (isUp ? 0.1 : -0.1) + faint[place]
+      }
+      experts[name]!.append(try tensor(layout.name, layout.dtype, layout.shape, values))
+    }
+  }
+  return (base, experts)
+}
+
+/// TMP-6-28 to TMP-6-32, TMP-7-18, TMP-10-11
+private func stacks(_ name: String, _ treatment: TensorTreatment, _ rate: RateControl? = nil) -> Recipe {
+  Recipe(name, mixes: lossyMixes, exact: ["code", "math"]) { shop in
+    let (base, experts) = try stackedModels()
+    let inputs = try experts.sorted { $0.key < $1.key }.map { try shop.expert($0.key, $0.value) }
+    let rules = TensorRules(treatment, stacking: [(try Glob("*"), .stack)])
+    _ = try Packer(sharedModel: .merged(BaseModel()), rules: rules, rate: rate, storesCorrections: true)
+      .pack(base: shop.model("base", base), experts: inputs, to: shop.archive)
+  }
+}
+
 let recipes: [Recipe] =
   FactorDType.allCases.map { lossy("low-rank-\($0.rawValue.lowercased())", .lowRank(rank: 2), $0) }
   + [
@@ -367,6 +409,10 @@ let recipes: [Recipe] =
       _ = try Packer(sharedModel: .merged(BaseModel()), rules: rules, storesCorrections: true)
         .pack(base: shop.model("base", model(9, 0, seed: 0)), experts: inputs, to: shop.archive)
     },
+    stacks("stacks", .controlled, try! RateControl(.quality(2))),
+    stacks("stacks-layered", .controlled, try! stepped(0.03, [.layered])),
+    stacks("stacks-entrywise", .controlled, try! stepped(0.05, [.entrywise])),
+    stacks("stacks-low-rank", .factor(try! FactorPlan(.lowRank(rank: 2), dtype: .int4))),
     // TMP-11-6
     Recipe("router", mixes: ["", "code=0.5,math=0.5"], inputs: routerInputs) { shop in
       let (base, experts) = try lossyModels()
