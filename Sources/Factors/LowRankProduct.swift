@@ -24,6 +24,15 @@ package struct LowRankProduct: Sendable {
     self.scale = scale
   }
 
+  /// Some rows and columns of the matrix.
+  package func part(rows: Range<Int>, columns: Range<Int>) -> LowRankProduct {
+    LowRankProduct(
+      rows: rows.count, columns: columns.count, rank: rank,
+      left: Array(left[rows.lowerBound * rank..<rows.upperBound * rank]),
+      right: (0..<rank).flatMap { right[$0 * self.columns + columns.lowerBound..<$0 * self.columns + columns.upperBound] },
+      scale: scale)
+  }
+
   /// Whether one of its sides vanishes.
   package var isZero: Bool { left.allSatisfy { $0 == 0 } || right.allSatisfy { $0 == 0 } }
 

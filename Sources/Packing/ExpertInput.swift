@@ -122,9 +122,22 @@ public struct ExpertInput: Sendable {
   package func products(of info: TensorInfo, against shared: SharedEntry) throws(StorageError) -> KnownProducts? {
     guard let adapted, grown?.whole(info.name) == nil else { return nil }
     var info = info
+    var slice: StackSlice?
     for view in views {
-      guard let whole = view.original(of: info) else { return nil }
-      info = whole
+      if let whole = view.original(of: info) {
+        info = whole
+      } else if slice == nil, let part = view.slice(of: info) {
+        (slice, info) = (part, part.source)
+      } else {
+        return nil
+      }
+    }
+    let unadapted = try adapted.unadapted(info)
+    if let slice {
+      guard try unadapted.holds(slice, digest: shared.digest) else { return nil }
+      return try adapted.product(of: info, matrix: slice.matrix).map {
+        .matrix($0.part(rows: slice.rows, columns: slice.columns))
+      }
     }
     let known: KnownProducts
     if let product = try adapted.product(of: info) {
@@ -134,8 +147,25 @@ public struct ExpertInput: Sendable {
     } else {
       return nil
     }
-    let isAddedToShared = try adapted.unadapted(info).withBytes { ContentDigest(of: $0) == shared.digest }
+    let isAddedToShared = try unadapted.withBytes { ContentDigest(of: $0) == shared.digest }
     return isAddedToShared ? known : nil
+  }
+}
+
+extension TensorBytes {
+  /// Whether a part of these has that digest.
+  fileprivate func holds(_ slice: StackSlice, digest: ContentDigest) throws(StorageError) -> Bool {
+    let dimensions = slice.source.shape.dimensions
+    let width = slice.source.dtype.bitWidth / 8
+    return try withBytes { raw in
+      var part: [UInt8] = []
+      part.reserveCapacity(slice.rows.count * slice.columns.count * width)
+      for row in slice.rows {
+        let start = ((slice.matrix * dimensions[1] + row) * dimensions[2] + slice.columns.lowerBound) * width
+        part += raw[start..<start + slice.columns.count * width]
+      }
+      return ContentDigest(of: part) == digest
+    }
   }
 }
 

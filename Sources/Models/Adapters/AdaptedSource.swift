@@ -131,7 +131,7 @@ package struct AdaptedSource: TensorSource {
     guard let change = changes[ExactString(info.name)], !change.updates.isEmpty, change.rows.isEmpty,
       change.updates.allSatisfy({ $0.update.magnitude == nil && $0.update.stackHeight == nil })
     else { return nil }
-    let all = try change.updates.map { update throws(StorageError) in try products(update)[0] }
+    let all = try change.updates.map { update throws(StorageError) in try product(update, matrix: 0) }
     return all.count == 1 ? all[0] : LowRankProduct(sumOf: all)
   }
 
@@ -139,43 +139,73 @@ package struct AdaptedSource: TensorSource {
   ///
   /// Memory: E · rank · (rows + columns) floats for E matrices.
   package func products(of info: TensorInfo) throws(StorageError) -> (stack: MatrixStack, products: [LowRankProduct])? {
-    guard let change = changes[ExactString(info.name)], let height = change.updates.first?.update.stackHeight,
-      change.rows.isEmpty,
-      change.updates.allSatisfy({ $0.update.magnitude == nil && $0.update.stackHeight == height })
-    else { return nil }
-    let all = try change.updates.map { update throws(StorageError) in Array(try self.products(update)) }
-    let sums = (0..<height).map { number in
-      all.count == 1 ? all[0][number] : LowRankProduct(sumOf: all.map { $0[number] })
-    }
-    let (rows, columns) = (sums[0].rows, sums[0].columns)
+    guard let height = stackHeight(of: info) else { return nil }
+    let all = try (0..<height).map { number throws(StorageError) in try self.product(of: info, matrix: number)! }
+    let (rows, columns) = (all[0].rows, all[0].columns)
     guard let stack = MatrixStack([height, rows, 1, columns, 1], of: info.shape.elementCount) else { return nil }
-    return (stack, sums)
+    return (stack, all)
   }
 
-  /// One of the tensor, or one of each of its matrices, made as they are asked for.
-  private func products(
-    _ target: AdaptedTensor.Update
-  ) throws(StorageError) -> LazyMapCollection<Range<Int>, LowRankProduct> {
+  /// The same of one of the matrices.
+  package func product(of info: TensorInfo, matrix: Int) throws(StorageError) -> LowRankProduct? {
+    guard let height = stackHeight(of: info), (0..<height).contains(matrix) else { return nil }
+    let updates = changes[ExactString(info.name)]!.updates
+    let all = try updates.map { update throws(StorageError) in try product(update, matrix: matrix) }
+    return all.count == 1 ? all[0] : LowRankProduct(sumOf: all)
+  }
+
+  /// nil for a tensor to which something else is done.
+  private func stackHeight(of info: TensorInfo) -> Int? {
+    guard let change = changes[ExactString(info.name)], let height = change.updates.first?.update.stackHeight,
+      change.rows.isEmpty, change.updates.allSatisfy({ $0.update.magnitude == nil && $0.update.stackHeight == height })
+    else { return nil }
+    return height
+  }
+
+  /// A's rows are those of matrix after matrix, B's columns those of component after component.
+  private func product(_ target: AdaptedTensor.Update, matrix: Int) throws(StorageError) -> LowRankProduct {
     let update = target.update
-    let (a, b) = (try floats(update.a), try floats(update.b))
-    let (rank, outputs, inputs) = (update.rank, update.outputs, update.inputs)
-    let height = update.stackHeight ?? 1
-    return (0..<height).lazy.map { number in
-      let right = height == 1 ? a : Array(a[number * rank * inputs..<(number + 1) * rank * inputs])
-      var left = b
-      if height > 1 {
-        left = [Float](unsafeUninitializedCapacity: outputs * rank) { values, count in
-          for i in 0..<outputs * rank { values[i] = b[i * height + number] }
-          count = outputs * rank
-        }
-      }
-      if target.isTransposed {
-        return LowRankProduct(
-          rows: inputs, columns: outputs, rank: rank, left: right.transposed(rows: rank, columns: inputs),
-          right: left.transposed(rows: outputs, columns: rank), scale: update.scale)
-      }
+    let (rank, outputs, inputs, height) = (update.rank, update.outputs, update.inputs, update.stackHeight ?? 1)
+    let right = try floats(update.a, Gathering(start: matrix * rank * inputs, count: rank * inputs, stride: 1))
+    let left = try floats(update.b, Gathering(start: matrix, count: outputs * rank, stride: height))
+    if target.isTransposed {
       return LowRankProduct(
-        rows: outputs, columns: inputs, rank: rank, left: left, right: right, scale: update.scale)
+        rows: inputs, columns: outputs, rank: rank, left: right.transposed(rows: rank, columns: inputs),
+        right: left.transposed(rows: outputs, columns: rank), scale: update.scale)
+    }
+    return LowRankProduct(
+      rows: outputs, columns: inputs, rank: rank, left: left, right: right, scale: update.scale)
+  }
+
+  /// Some elements of a tensor.
+  private struct Gathering {
+    let start: Int
+    let count: Int
+    let stride: Int
+  }
+
+  private func floats(_ info: TensorInfo, _ places: Gathering) throws(StorageError) -> [Float] {
+    guard let format = info.dtype.floatFormat else { preconditionFailure("an adapter's tensors are of float dtypes") }
+    let width = format.byteWidth
+    return try adapter.source.bytes(of: info).withBytes { raw in
+      [Float](unsafeUninitializedCapacity: places.count) { values, count in
+        let values = UnsafeMutableBufferPointer(rebasing: values[..<places.count])
+        if places.stride == 1 {
+          format.widen(
+            UnsafeRawBufferPointer(rebasing: raw[places.start * width..<(places.start + places.count) * width]),
+            into: values)
+        } else {
+          withUnsafeTemporaryAllocation(byteCount: places.count * width, alignment: 8) { gathered in
+            for i in 0..<places.count {
+              let place = (places.start + i * places.stride) * width
+              UnsafeMutableRawBufferPointer(rebasing: gathered[i * width..<(i + 1) * width])
+                .copyMemory(from: UnsafeRawBufferPointer(rebasing: raw[place..<place + width]))
+            }
+            format.widen(UnsafeRawBufferPointer(gathered), into: values)
+          }
+        }
+        count = places.count
+      }
     }
   }
 
@@ -197,8 +227,8 @@ package struct AdaptedSource: TensorSource {
     try begun.withBytes { raw in sum.withUnsafeMutableBufferPointer { format.widen(raw, into: $0) } }
     for update in change.updates {
       var start = 0
-      for product in try products(update) {
-        let delta = product.elements()
+      for matrix in 0..<(update.update.stackHeight ?? 1) {
+        let delta = try product(update, matrix: matrix).elements()
         for i in 0..<delta.count { sum[start + i] += Scalar(delta[i]) }
         start += delta.count
       }

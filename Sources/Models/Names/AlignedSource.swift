@@ -114,6 +114,25 @@ package struct AlignedSource: TensorSource {
   /// The source's tensor that this one is all of.
   package func original(of info: TensorInfo) -> TensorInfo? { arrangement(of: info).whole }
 
+  /// What this tensor is of one matrix of a stack [E, m, n] of the source; nil where it is something else.
+  package func slice(of info: TensorInfo) -> StackSlice? {
+    let arrangement = arrangement(of: info)
+    guard arrangement.copies.count == 1, let copy = arrangement.copies.first, info.shape.dimensions.count == 2,
+      copy.source.shape.dimensions.count == 3, copy.source.dtype == info.dtype, copy.start == 0,
+      copy.count == 1 || copy.stride == copy.run
+    else { return nil }
+    let width = info.dtype.bitWidth / 8
+    let (rows, columns) = (copy.source.shape.dimensions[1], copy.source.shape.dimensions[2])
+    let (height, breadth) = (info.shape.dimensions[0], info.shape.dimensions[1])
+    let first = copy.sourceStart / width
+    let (row, column) = (first / columns % rows, first % columns)
+    let isWhole = copy.count == 1 && copy.run == height * columns * width && breadth == columns
+    let isPart = copy.count == height && copy.run == breadth * width && copy.sourceStride == columns * width
+    guard isWhole || isPart, row + height <= rows, column + breadth <= columns else { return nil }
+    return StackSlice(
+      source: copy.source, matrix: first / (rows * columns), rows: row..<row + height, columns: column..<column + breadth)
+  }
+
   /// The source's tensors that this one is made of.
   package func sources(of info: TensorInfo) -> [TensorInfo] { arrangement(of: info).copies.map(\.source) }
 
@@ -183,4 +202,12 @@ extension TensorSource {
     guard let alignment = try Alignment.find(of: tensors, to: model, architectures: architectures) else { return self }
     return AlignedSource(self, alignment)
   }
+}
+
+/// Some rows and columns of one matrix of a stack.
+package struct StackSlice: Sendable {
+  package let source: TensorInfo
+  package let matrix: Int
+  package let rows: Range<Int>
+  package let columns: Range<Int>
 }
