@@ -55,6 +55,7 @@ package struct AdapterTargets: Sendable {
     if let ties, !adapter.configuration.keepsTies,
       names.contains(where: { $0.whole.isCopy && ($0.name == ties.embedding || $0.name == ties.head) })
     {
+      try checkCanBeUntied(ties, names)
       untied = ties
       self.ties = nil
     }
@@ -73,6 +74,19 @@ package struct AdapterTargets: Sendable {
       tensors[ExactString(key)] = AdaptedTensor(info: info, origin: own, whole: whole)
     }
     try addUntiedHead()
+  }
+
+  /// Where an encoder's and a decoder's embeddings are tied to a third, transformers 5.24 leaves them behind with random numbers when the
+  /// ties are cut; but for T5, of which the output layer alone may come apart.
+  private func checkCanBeUntied(
+    _ ties: TiedEmbeddings, _ names: [(whole: LoRAAdapter.WholeTensor, name: String)]
+  ) throws(StorageError) {
+    guard ties.isShared, ties.embedding != "shared.weight" || names.contains(where: { $0.name == ties.embedding })
+    else { return }
+    throw StorageError(
+      .unsupportedFeature,
+      "has a copy of \(ties.embedding) or \(ties.head), to which the embeddings of the encoder and the decoder are tied: save the merged model of PEFT instead",
+      file: adapter.source.label)
   }
 
   /// Two tensors for one that is tied must be equal.
@@ -262,14 +276,17 @@ package struct AdapterTargets: Sendable {
   // MARK: Names
 
   /// The tensor in whose place a tied one is kept.
-  private func canonical(_ name: String) -> String { name == ties?.head ? ties!.embedding : name }
+  private func canonical(_ name: String) -> String {
+    guard let ties else { return name }
+    return name == ties.head ? ties.embedding : name == ties.bias?.head ? ties.bias!.own : name
+  }
 
   /// The name of an output layer that the base's file lacks, being tied.
   private func tiedName(_ name: String) -> String? {
-    guard let head = (ties ?? untied)?.head else { return nil }
-    return switch prefix {
-    case .removed(let prefix) where name == prefix + head: head
-    default: name == head ? head : nil
+    guard let ties = ties ?? untied else { return nil }
+    return [ties.head, ties.bias?.head].compactMap { $0 }.first { own in
+      if case .removed(let prefix) = prefix, name == prefix + own { return true }
+      return name == own
     }
   }
 
