@@ -115,8 +115,9 @@ def make(folder, build, rows=None, **config):
 
     model = train(get_peft_model(begin(), LoraConfig(r=4, lora_alpha=6, **config)))
     model.save_pretrained(folder / "adapter", save_embedding_layers=rows is not None)
-    loaded = PeftModel.from_pretrained(begin(), folder / "adapter").eval()
-    loaded.merge_and_unload().save_pretrained(folder / "merged")
+    merged = PeftModel.from_pretrained(begin(), folder / "adapter").eval().merge_and_unload()
+    merged.save_pretrained(folder / "merged")
+    return outputs(merged)
 
 
 def pack(folder):
@@ -124,17 +125,17 @@ def pack(folder):
                   "--lossless", "-o", folder / "x.tmpack")
 
 
-def assert_same(out, right, build):
+def assert_same(out, right, build, want):
     ours, theirs = load_file(out / "model.safetensors"), load_file(right / "model.safetensors")
-    assert sorted(ours) == sorted(theirs)
+    # peft leaves out the copy of a tied bias that it has untied, and transformers does not find it again.
+    assert set(ours) - set(theirs) <= {"cls.predictions.decoder.bias"} and set(theirs) <= set(ours)
     for name, tensor in theirs.items():
         assert ours[name].shape == tensor.shape, name
         assert (ours[name] - tensor).norm() <= 1e-6 * tensor.norm().clamp(min=1e-3), name
     for key in ("tie_word_embeddings", "vocab_size"):
         a, b = (json.loads((f / "config.json").read_text()) for f in (out, right))
         assert a.get(key) == b.get(key), key
-    a, b = (outputs(type(build()).from_pretrained(f)) for f in (out, right))
-    assert (a - b).norm() <= 1e-5 * b.norm()
+    assert (outputs(type(build()).from_pretrained(out)) - want).norm() <= 1e-5 * want.norm()
 
 
 CASES = {
@@ -167,18 +168,18 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_is_what_peft_saves(name, tmp_path):
     build, config = CASES[name]
-    make(tmp_path, build, **config)
+    want = make(tmp_path, build, **config)
     run = pack(tmp_path)
     assert run.returncode == 0, run.stderr
     run = tmpack("unpack", tmp_path / "x.tmpack", "--expert", "x", "-o", tmp_path / "out")
     assert run.returncode == 0, run.stderr
-    assert_same(tmp_path / "out", tmp_path / "merged", build)
+    assert_same(tmp_path / "out", tmp_path / "merged", build, want)
     if "rows" in config:
         return  # merge leaves rows out that the base has not, and says so
     run = tmpack("merge", "task-arithmetic", "--lambda", "1", "--base", tmp_path / "base", "--expert",
                  f"x={tmp_path / 'adapter'}", "-o", tmp_path / "out-merge")
     assert run.returncode == 0, run.stderr
-    assert_same(tmp_path / "out-merge", tmp_path / "merged", build)
+    assert_same(tmp_path / "out-merge", tmp_path / "merged", build, want)
 
 
 REFUSED = {

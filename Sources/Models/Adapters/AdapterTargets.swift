@@ -108,6 +108,14 @@ package struct AdapterTargets: Sendable {
       let info = try TensorInfo(name: untied.head, dtype: embedding.dtype, shape: embedding.shape)
       tensors[ExactString(untied.head)] = AdaptedTensor(info: info, origin: embedding)
     }
+    // peft leaves the output layer's bias out, and transformers begins a new one then.
+    if let bias = untied.bias, tensors[ExactString(bias.head)] == nil,
+      let own = tensors[ExactString(bias.own)]?.info ?? base.source.tensor(named: bias.own)
+    {
+      var tensor = tensors[ExactString(bias.own)] ?? AdaptedTensor(of: own)
+      tensor.info = try TensorInfo(name: bias.head, dtype: own.dtype, shape: own.shape)
+      tensors[ExactString(bias.head)] = tensor
+    }
     func rows(_ name: String) -> Int? {
       (tensors[ExactString(name)]?.info ?? base.source.tensor(named: name))?.shape.dimensions.first
     }

@@ -150,7 +150,7 @@ extension TiedEmbeddings {
   ]
 
   /// Biases of output layers, with those that they are tied to.
-  static let biases: [(head: String, own: String)] = [
+  package static let biases: [(head: String, own: String)] = [
     ("cls.predictions.decoder.bias", "cls.predictions.bias"), ("predictions.decoder.bias", "predictions.bias"),
     ("lm_head.decoder.bias", "lm_head.bias"),
     ("text_decoder.cls.predictions.decoder.bias", "text_decoder.cls.predictions.bias"),
