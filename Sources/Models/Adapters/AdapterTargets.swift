@@ -342,7 +342,11 @@ package struct AdapterTargets: Sendable {
       throw StorageError(.unsupportedFeature, "changes \(info.name) of dtype \(info.dtype.rawValue)")
     }
     let dimensions = info.shape.dimensions
-    let fits = dimensions == [update.outputs] + update.a.shape.dimensions.dropFirst()
+    let sides = update.a.shape.dimensions.dropFirst()
+    // LoHa has what a convolution multiplies in one row.
+    let isFlat = dimensions.count > 2 && sides.count == 1 && dimensions.first == update.outputs
+      && info.shape.elementCount == update.outputs * update.inputs
+    let fits = dimensions == [update.outputs] + sides || isFlat
     let fitsTransposed = dimensions == [update.inputs, update.outputs] && update.a.shape.dimensions.count == 2
     switch (fits && !update.isEmbedding, fitsTransposed) {
     case (true, true): return nil
