@@ -344,7 +344,8 @@ package struct AdapterTargets: Sendable {
     let dimensions = info.shape.dimensions
     let sides = update.a.shape.dimensions.dropFirst()
     // LoHa has what a convolution multiplies in one row.
-    let isFlat = dimensions.count > 2 && sides.count == 1 && dimensions.first == update.outputs
+    let isFlat =
+      dimensions.count > 2 && sides.count == 1 && dimensions.first == update.outputs
       && info.shape.elementCount == update.outputs * update.inputs
     let fits = dimensions == [update.outputs] + sides || isFlat
     let fitsTransposed = dimensions == [update.inputs, update.outputs] && update.a.shape.dimensions.count == 2
