@@ -46,6 +46,7 @@ package struct AdapterExport: Sendable {
       case replaced = "of another shape or dtype than the shared one"
       case added = "absent from the shared model"
       case absent = "of the shared model, which the expert lacks"
+      case tied = "tied to another, which an update of the one would not change"
       case fused = "in memory a part of another tensor, which no module of an adapter is"
     }
     package let tensor: String
@@ -83,12 +84,14 @@ package struct AdapterExport: Sendable {
   let updates: [Update]
   /// Tensors held whole, with their names in the model but for the prefix.
   let wholeTensors: [(name: String, info: TensorInfo)]
+  /// Rows of a whole tensor that has more or fewer than the shared one: the vocabulary that the model must be given first.
+  package let resizedRows: Int?
   private let hasBiases: Bool
   let isPadded: Bool
   /// Of the shared model, as `target_modules` is matched against them.
   private let modules: [String]
 
-  /// Decides what becomes of each tensor. Reads manifests, no tensors.
+  /// Decides what becomes of each tensor. Reads manifests, and of tensors an embedding and an output layer that may be tied.
   ///
   /// - Throws: `unknownName`; `invalidArgument` for a rank below 1, or when no tensor can be held.
   package init(_ archive: Archive, _ weights: RouterWeights, options: Options = Options()) throws(StorageError) {
@@ -109,12 +112,14 @@ package struct AdapterExport: Sendable {
       options.prefix ?? architecture.modulePrefix(of: shared.map { architecture.nameInMemory(of: $0.name) ?? $0.name })
     taskType = options.taskType ?? architecture.taskType
     let heads = ModelArchitecture.heads(ofTask: taskType)
-    let kinds = AdaptableModules(in: shared, embeddings: globs!, heads: heads)
+    let kinds = AdaptableModules(
+      in: shared, embeddings: globs!, heads: heads.union(architecture.unadaptable))
+    let ties = try TiedEmbeddings(of: AdapterBase(mix))
     var updates: [Update] = []
     var others: [LeftOut] = []
     for info in mix.tensors {
       let base = shared.index(ofTensor: info.name).map { shared[$0] }
-      switch Self.content(of: info, base, in: mix, kinds, options, architecture) {
+      switch Self.content(of: info, base, in: mix, kinds, options, architecture, ties) {
       case .unchanged: break
       case .update(let update): updates.append(update)
       case .leftOut(let reason): others.append(LeftOut(tensor: info.name, reason: reason))
@@ -127,10 +132,17 @@ package struct AdapterExport: Sendable {
 
     let saved =
       options.savesModules
-      ? SavedModules(others, in: mix, updated: updates.map(\.module), heads: heads, architecture) : SavedModules()
+      ? SavedModules(others, in: mix, updated: updates.map(\.module), heads: heads, architecture, ties)
+      : SavedModules()
     leftOut = others.filter { !saved.holds($0.tensor) }
     savedModules = saved.modules.map { [prefix] in prefix + $0 }
     wholeTensors = saved.tensors
+    resizedRows =
+      saved.tensors.lazy.compactMap { tensor -> Int? in
+        guard let index = shared.index(ofTensor: tensor.info.name) else { return nil }
+        let (own, old) = (tensor.info.shape.dimensions, shared[index].shape.dimensions)
+        return own.count == 2 && old.count == 2 && own[0] != old[0] && own[1] == old[1] ? own[0] : nil
+      }.first
     hasBiases = saved.holdsBiases
     self.updates = updates
     rank = updates.map(\.rank).max() ?? 0
@@ -152,13 +164,14 @@ package struct AdapterExport: Sendable {
 
   private static func content(
     of info: TensorInfo, _ base: TensorInfo?, in mix: Mix, _ kinds: AdaptableModules, _ options: Options,
-    _ architecture: ModelArchitecture
+    _ architecture: ModelArchitecture, _ ties: TiedEmbeddings?
   ) -> Content {
     guard let base else { return .leftOut(.added) }
     guard base.matches(info) else { return .leftOut(.replaced) }
     let addends = mix.addends(of: info.name)
     let changes = addends?.filter { $0.entry.factor.kind != .dropped }
     if let changes, changes.isEmpty { return .unchanged }
+    if info.name == ties?.embedding || info.name == ties?.head { return .leftOut(.tied) }
     guard let (rows, columns) = info.shape.matrix else { return .leftOut(.vector) }
     guard let name = architecture.nameInMemory(of: info.name) else { return .leftOut(.fused) }
     guard let kind = kinds.kind(of: info), let module = AdaptableModules.module(of: name) else {
@@ -171,8 +184,15 @@ package struct AdapterExport: Sendable {
     return .update(Update(module: module, info: info, kind: kind, rank: rank, isFactored: !ranks.contains(nil)))
   }
 
-  /// Whether peft could take one module's pattern for another's: where a whole name is the end of another one.
+  /// Whether peft could take one module's pattern for another's: where a whole name is the end of another one. Of routers, which
+  /// are no `Linear` in transformers 5, peft 0.21.2 forgets the pattern.
   private static func patternsAreAmbiguous(_ updates: [Update]) -> Bool {
+    let most = updates.map(\.rank).max()
+    if updates.contains(where: {
+      ["gate", "router"].contains(AdaptableModules.lastComponent($0.module)) && $0.rank != most
+    }) {
+      return true
+    }
     let ranks = Dictionary(updates.map { (ExactString($0.module), $0.rank) }) { first, _ in first }
     return updates.contains { update in
       update.module.indices.contains { dot in

@@ -21,9 +21,10 @@ struct SavedModules: Sendable {
   ///   - updated: modules with an update, of which peft can load no other weight.
   ///   - architecture: names tensors as the model has them.
   ///   - heads: names of modules that are saved with the modules in them.
+  ///   - ties: what is saved as two modules once it has changed.
   init(
     _ others: [AdapterExport.LeftOut], in mix: Mix, updated: [String], heads: Set<String>,
-    _ architecture: ModelArchitecture
+    _ architecture: ModelArchitecture, _ ties: TiedEmbeddings?
   ) {
     func module(of tensor: String) -> String? {
       architecture.nameInMemory(of: tensor).flatMap { Self.module(of: $0, heads) }
@@ -38,7 +39,7 @@ struct SavedModules: Sendable {
       for dot in module.indices where module[dot] == "." { containers.insert(ExactString(String(module[..<dot]))) }
     }
     var wanted: [ExactString: [TensorInfo]] = [:]
-    for other in others where other.reason != .absent {
+    for other in others where other.reason != .absent && !(ties?.isShared == true && Self.isTied(other.tensor, ties)) {
       guard let info = mix.tensor(named: other.tensor), let module = module(of: info.name) else { continue }
       wanted[ExactString(module), default: []].append(info)
     }
@@ -52,11 +53,36 @@ struct SavedModules: Sendable {
       {
         modules.append(module.text)
         tensors += all.map { (architecture.nameInMemory(of: $0.name) ?? $0.name, $0) }
+        addTiedBias(of: module.text, in: mix)
       } else {
         continue
       }
       held.formUnion(infos.map { ExactString($0.name) })
     }
+    if let ties, holds(ties.embedding), mix.tensor(named: ties.head) == nil { addHead(ties, in: mix, architecture) }
+  }
+
+  private static func isTied(_ tensor: String, _ ties: TiedEmbeddings?) -> Bool {
+    tensor == ties?.embedding || tensor == ties?.head
+  }
+
+  /// The output layer that the file lacks, as the embedding is, which peft would save without it otherwise.
+  private mutating func addHead(_ ties: TiedEmbeddings, in mix: Mix, _ architecture: ModelArchitecture) {
+    guard let name = architecture.nameInMemory(of: ties.head), let module = AdaptableModules.module(of: name),
+      let embedding = mix.tensor(named: ties.embedding)
+    else { return }
+    modules.append(module)
+    modules.sort { $0.precedesInBytes($1) }
+    tensors.append((name, embedding))
+    addTiedBias(of: module, in: mix)
+  }
+
+  private mutating func addTiedBias(of module: String, in mix: Mix) {
+    let name = module + ".bias"
+    guard let bias = TiedEmbeddings.biases.first(where: { $0.head == name }), mix.tensor(named: name) == nil,
+      let own = mix.tensor(named: bias.own)
+    else { return }
+    tensors.append((name, own))
   }
 
   /// Whether a tensor that no update can hold is saved.

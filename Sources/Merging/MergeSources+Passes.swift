@@ -2,13 +2,14 @@ import TMPackByteIO
 import TMPackParallel
 
 extension MergeSources {
-  /// Looks at every tensor that is merged, on several threads, and takes in what was seen in the base's order.
+  /// Looks at every tensor that is merged, on several threads, and takes in what was seen in the base's order. Of tensors that are tied
+  /// only the first counts: files with and without the copies are one model.
   func forEachGroup<Finding: Sendable>(
     _ pipeline: OrderedPipeline,
     look: @escaping @Sendable (TensorGroup) throws(StorageError) -> Finding,
     take: (Finding) throws(StorageError) -> Void
   ) throws(StorageError) {
-    let infos = base.tensors
+    let infos = base.tensors.filter { leaders[ExactString($0.name)] == nil }
     try pipeline.run(infos.count) { index throws(StorageError) -> Finding? in
       guard let group = try group(for: infos[index]) else { return nil }
       return try located(tensor: infos[index].name) { () throws(StorageError) in try look(group) }
@@ -20,7 +21,7 @@ extension MergeSources {
   /// How many elements of merged tensors each expert holds.
   func elementCounts() throws(StorageError) -> [Int] {
     var counts = [Int](repeating: 0, count: experts.count)
-    for info in base.tensors {
+    for info in base.tensors where leaders[ExactString(info.name)] == nil {
       guard let group = try group(for: info) else { continue }
       for member in group.members { counts[member.index] += group.count }
     }

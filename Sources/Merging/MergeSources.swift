@@ -83,7 +83,11 @@ extension MergeSources {
   package var notes: [String] {
     experts.flatMap { expert in
       let floats = base.tensors.filter { $0.dtype.floatFormat != nil }
-      let other = floats.filter { expert.source.tensor(named: $0.name)?.matches($0) != true }
+      let other = floats.filter { info in
+        if let own = expert.source.tensor(named: info.name) { return !own.matches(info) }
+        // A copy of a tied tensor, which is merged as the other one.
+        return (try? base.twin(of: info) { expert.source.tensor(named: $0.name)?.matches($0) == true }) == nil
+      }
       let alone = expert.source.tensors.filter { base.tensor(named: $0.name) == nil }
       var notes: [String] = []
       if let first = other.first {

@@ -70,6 +70,8 @@ package struct PackPlan: Sendable {
   }
 
   package let experts: [Expert]
+  /// How far the experts are from the base or the given shared model, in their order.
+  package let changes: [ModelChange]
   /// Experts of which more than a head has no partner in the shared model, and would be stored whole.
   package let unmatched: [UnmatchedParameters]
   /// Of the shared model in the archive; of a detached one, its table alone.

@@ -2,6 +2,7 @@ import TMPackArchiveFormat
 import TMPackByteIO
 import TMPackCheckpoints
 import TMPackMerging
+import TMPackModels
 import TMPackPacking
 import TMPackReading
 import TMPackTensorKit
@@ -140,6 +141,9 @@ struct PlanningRun {
           name: experts[index].name, tensors: experts[index].checkpoint.source.tensors.count,
           findings: surveys[index].findings, sampledTensors: samples[index].members.count,
           sampledShare: samples[index].share, frontier: sampled[index].frontier, outcome: outcomes[index])
+      },
+      changes: try experts.map { expert throws(StorageError) in
+        try ModelChange(of: expert.checkpoint.source, named: expert.name, against: reference.source)
       },
       unmatched: reference.source.tensors.unmatched(in: experts), sharedBytes: sharedBytes,
       archiveBytes: archiveBytes, sharedDTypes: reference.source.dtypeCounts,

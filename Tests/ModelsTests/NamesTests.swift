@@ -57,6 +57,48 @@ import Testing
     ]
   }
 
+  /// A model of two layers whose parts are called `text` and `vision`, each by another name.
+  private func parts(_ text: String, _ vision: String, mlp: [Int] = [4, 2]) throws -> [SampleTensor] {
+    var tensors: [SampleTensor] = []
+    for (part, scale) in [(text, 1.0), (vision, 100.0)] {
+      for layer in 0..<2 {
+        for (index, name) in ["q_proj", "k_proj"].enumerated() {
+          let values = (0..<4).map { scale * Double(10 * layer + index) + Double($0) }
+          tensors.append(try tensor("\(part).\(layer).attn.\(name).weight", .f32, [2, 2], values))
+        }
+        let shape = part == text ? mlp : [2, 4]
+        let values = (0..<shape[0] * shape[1]).map { scale + Double($0) }
+        tensors.append(try tensor("\(part).\(layer).mlp.weight", .f32, shape, values))
+      }
+    }
+    return tensors
+  }
+
+  /// A family that the table lacks: what ends alike and has the same shapes is the same, where that leaves no choice.
+  @Test func namesThatEndAlikeAreTheSame() throws {
+    let source = try MemoryTensorSource(try parts("llm.blocks", "eyes.blocks"))
+    // The shapes tell which part is which only for the MLP: the rest could be either's.
+    let target = try MemoryTensorSource(try parts("text.layers.attn", "image.tower")).tensors
+    #expect(try !(source.aligned(to: target) is AlignedSource))
+    let clear = try MemoryTensorSource(try parts("model.llm.layers", "model.eyes.layers"))
+    let known = try MemoryTensorSource(try parts("a.llm.layers", "b.eyes.layers")).tensors
+    let aligned = try #require(try clear.aligned(to: known) as? AlignedSource)
+    #expect(aligned.tensors.map(\.name) == known.map(\.name))
+    for info in aligned.tensors {
+      let own = try #require(clear.tensor(named: "model." + info.name.dropFirst(2)))
+      let (a, b) = (try aligned.bytes(of: info), try clear.bytes(of: own))
+      #expect(try a.withBytes { x throws(StorageError) in try b.withBytes { x.elementsEqual($0) } })
+    }
+    #expect(aligned.notes.contains { $0.contains("how they end") }, "\(aligned.notes)")
+  }
+
+  /// What leaves a part over is not taken for the same model.
+  @Test func namesThatEndAlikeWithOtherShapesAreNot() throws {
+    let source = try MemoryTensorSource(try parts("model.llm.layers", "model.eyes.layers", mlp: [8, 2]))
+    let known = try MemoryTensorSource(try parts("a.llm.layers", "b.eyes.layers")).tensors
+    #expect(try !source.aligned(to: known).notes.contains { $0.contains("how they end") })
+  }
+
   @Test func matricesOfExpertsAreAStack() throws {
     let source = try MemoryTensorSource(try experts())
     let stacked = try #require(try source.aligned(to: stacks()) as? AlignedSource)

@@ -200,3 +200,44 @@ def test_packing_with_loss_is_of_the_numbers_and_without_of_the_codes(models):
         if tensor.dim() == 2:
             assert (full[name].float() - tensor.float()).norm() <= 0.01 * tensor.float().norm(), name
     AutoModelForCausalLM.from_pretrained(models / "full")
+
+
+def test_what_is_merged_is_written_in_the_bases_codes(tmp_path):
+    """--requantize: E4M3 with scales of blocks, which transformers decodes to the merged numbers but for what the codes lose."""
+    for seed, name in enumerate("ab"):
+        (tmp_path / name).mkdir()
+        fp8(tmp_path / name, seed)
+    given = ["--base", tmp_path / "a", "--expert", f"a={tmp_path / 'a'}", "--expert", f"b={tmp_path / 'b'}"]
+    tmpack("merge", "average", *given, "-o", tmp_path / "numbers")
+    said = tmpack("merge", "average", *given, "--requantize", "-o", tmp_path / "codes")
+    config, coded, numbers = (
+        json.loads((tmp_path / "codes/config.json").read_text()), load_file(tmp_path / "codes/model.safetensors"),
+        load_file(tmp_path / "numbers/model.safetensors"))
+    source = load_file(tmp_path / "a/model.safetensors")
+    assert config["quantization_config"] == json.loads((tmp_path / "a/config.json").read_text())["quantization_config"]
+    assert {k: (v.dtype, v.shape) for k, v in coded.items()} == {k: (v.dtype, v.shape) for k, v in source.items()}
+    energy = lost = 0.0
+    for name, tensor in numbers.items():
+        if not is_linear(name):
+            assert torch.equal(coded[name], tensor), name
+            continue
+        scale = coded[f"{name}_scale_inv"].repeat_interleave(32, 0).repeat_interleave(32, 1)
+        error = (coded[name].double() * scale.double() - tensor.double()).norm() / tensor.double().norm()
+        # Codes of three bits of fraction: half a unit of the last place is a sixteenth at most.
+        assert error < 1 / 32, name
+        energy += float(tensor.double().pow(2).sum())
+        lost += float((coded[name].double() * scale.double() - tensor.double()).pow(2).sum())
+        rounded = (tensor.float() / scale).to(torch.float8_e4m3fn)
+        assert torch.equal(rounded.float(), coded[name].float()), name
+    assert f"relative error {(lost / energy) ** 0.5:.3g}"[:20] in said, said
+    own, theirs = (logits(AutoModelForCausalLM.from_pretrained(tmp_path / n, dtype=torch.bfloat16)) for n in ("codes", "numbers"))
+    assert (own - theirs).norm() <= 0.1 * theirs.norm()
+
+
+def test_codes_of_other_schemes_are_not_written(tmp_path):
+    for seed, name in enumerate("ab"):
+        (tmp_path / name).mkdir()
+        gpt_oss(tmp_path / name, seed)
+    said = tmpack("merge", "average", "--base", tmp_path / "a", "--expert", f"b={tmp_path / 'b'}", "--requantize", "-o",
+                  tmp_path / "out", code=3)
+    assert "MXFP4" in said and not (tmp_path / "out").exists()

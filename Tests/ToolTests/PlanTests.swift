@@ -37,11 +37,26 @@ import Testing
     #expect(planned.count == 2 && packed.count == 2)
     for (expected, actual) in zip(planned, packed) {
       #expect(expected["name"] == actual["name"])
+      #expect(expected["change"] != nil && expected["change"] == actual["change"])
+      #expect(expected["looks_independent"] == .bool(false))
       let outcome = try object(expected["outcome"])
       let bytes = try number(object(outcome["bytes"])["value"])
       #expect(abs(bytes / (try number(actual["bytes"])) - 1) < 0.01)
       #expect((outcome["error"] == nil) == (actual["error"] == nil))
     }
+  }
+
+  @Test func asksAboutABaseThatIsNot() throws {
+    for (name, seed) in [("base", 0), ("other", 10)] {
+      let tensors = try (0..<4).map {
+        try tensor("layers.\($0).weight", .f32, [16, 16], noise(256, seed: UInt64(seed + $0 + 1)))
+      }
+      try writeModel(tensors, to: folder("\(name).safetensors"))
+    }
+    let models = ["plan", "--base", folder("base.safetensors"), "--expert", "x=\(folder("other.safetensors"))"]
+    let run = try Child(toolPath, models).wait()
+    #expect(run.code == 0 && run.talk.contains("is this the base that x was fine-tuned from?"), "\(run.talk)")
+    #expect(try experts(Child(toolPath, models + ["--json"]).wait())[0]["looks_independent"] == .bool(true))
   }
 
   @Test func writesNothing() throws {

@@ -33,6 +33,31 @@ import Testing
     #expect(try bytes(of: result, "lm_head.weight") != bytes(of: base, "lm_head.weight"))
   }
 
+  /// Thresholds over the whole model count what is tied once, whether the file has a copy of it or not; and nothing is said to be left out.
+  @Test func aCopyCountsOnce() throws {
+    let folder = TemporaryFolder()
+    for hasHead in [true, false] {
+      try model("base\(hasHead)", embedding: Self.embedding, hasHead: hasHead, in: folder)
+      try model("a\(hasHead)", embedding: noise(64, seed: 2), hasHead: hasHead, in: folder)
+    }
+    try model("b", embedding: noise(64, seed: 3), hasHead: false, in: folder)
+    for hasHead in [true, false] {
+      let merged = try tmpack(
+        "merge", "ties", "--base", folder("base\(hasHead).safetensors"), "--expert",
+        folder("a\(hasHead).safetensors"), "--expert", folder("b.safetensors"), "-o",
+        folder("m\(hasHead).safetensors"), "--set", "density=0.02")
+      try #require(merged.code == 0, "\(merged.talk)")
+      #expect(!merged.talk.contains("left out"), "\(merged.talk)")
+    }
+    let (with, without) = (
+      try Checkpoint.open(folder("mtrue.safetensors")).source, try Checkpoint.open(folder("mfalse.safetensors")).source
+    )
+    for name in ["model.embed_tokens.weight", "w"] {
+      #expect(try bytes(of: with, name) == bytes(of: without, name))
+    }
+    #expect(try bytes(of: with, "lm_head.weight") == bytes(of: without, "model.embed_tokens.weight"))
+  }
+
   @Test func anotherDTypeIsRounded() throws {
     let folder = TemporaryFolder()
     let own = noise(64, seed: 2)

@@ -81,10 +81,13 @@ package struct AdapterConfiguration: Sendable {
     isTransposed = try flag("fan_in_fan_out")
     isDecomposed = try flag("use_dora")
     hasBiases = try flag("lora_bias")
-    keepsTies = try flag("ensure_weight_tying")
     trainableTokens = try Self.trainableTokens(object["trainable_token_indices"])
     modulesToSave = try Self.names(object, "modules_to_save")
     targetParameters = try Self.names(object, "target_parameters")
+    // peft 0.21.2 heeds it for modules of these names alone.
+    keepsTies =
+      try flag("ensure_weight_tying")
+      && modulesToSave.contains { name in ["embed_tokens", "lm_head"].contains { Self.ends(name, with: $0) } }
     if case .string(let name) = object["base_model_name_or_path"] { baseModelName = name } else { baseModelName = nil }
   }
 
@@ -137,7 +140,9 @@ package struct AdapterConfiguration: Sendable {
   func trainedRows(of module: String) -> [Int]? {
     switch trainableTokens {
     case .rows(let rows): rows
-    case .byModule(let entries): entries.first { Self.ends(module, with: $0.module) }?.rows
+    case .byModule(let entries):
+      // Of a module that is tied to the only one that is named, peft may save the same rows.
+      entries.first { Self.ends(module, with: $0.module) }?.rows ?? (entries.count == 1 ? entries[0].rows : nil)
     }
   }
 

@@ -79,6 +79,11 @@ enum AdapterTensorName {
       throw StorageError(.unsupportedFeature, "is a part of an adapter that cannot be merged")
     }
     if let place = components.firstIndex(of: "token_adapter") {
+      // The whole weight under the rows, saved where the vocabulary was resized.
+      if components.count == place + 3, components[place + 1] == "base_layer" {
+        self = .whole(tensor: joined(components[..<place] + components[(place + 2)...]), isWrapped: false)
+        return
+      }
       guard components.count > place + 1, components[place + 1] == "trainable_tokens_delta",
         components.count <= place + 3
       else { throw StorageError(.unsupportedFeature, "is a part of an adapter that cannot be merged") }

@@ -21,9 +21,12 @@ package struct AdaptableModules: Sendable {
 
   package static let weightSuffix = ".weight"
 
+  /// Embeddings whose classes call their rows otherwise than by numbers, so that peft's updates of them fail.
+  private static let positions = "embed_positions"
+
   /// Where `transformers` and `diffusers` have embeddings.
   package static let usualEmbeddings = [
-    "*embed_tokens", "*embeddings", "*embedding", "*embed_positions", "*embed_in", "*wte", "*wpe", "*wtt",
+    "*embed_tokens", "*embeddings", "*embedding", "*embed_in", "*wte", "*wpe", "*wtt",
     "*.shared", "shared", "*relative_attention_bias",
   ]
 
@@ -59,7 +62,8 @@ package struct AdaptableModules: Sendable {
   /// The kind of a weight's module; nil for what no LoRA adapts.
   package func kind(of info: TensorInfo) -> Kind? {
     guard let module = Self.module(of: info.name), info.dtype.floatFormat != nil, info.shape.elementCount > 0,
-      !module.split(separator: ".").contains(where: { heads.contains(String($0)) })
+      !module.split(separator: ".").contains(where: { heads.contains(String($0)) }),
+      Self.lastComponent(module) != Self.positions
     else { return nil }
     switch info.shape.dimensions.count {
     case 2:

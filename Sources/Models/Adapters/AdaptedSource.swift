@@ -23,6 +23,8 @@ package struct AdaptedSource: TensorSource {
   private let changes: [ExactString: AdaptedTensor]
   /// What the adapted model's `config.json` says otherwise than the base's.
   package let configurationChanges: ConfigurationChanges
+  /// What was tied in the base and is not any more.
+  let untied: TiedEmbeddings?
 
   /// - Throws: `shapeMismatch` for an adapter of another base; what `AdapterTargets` throws.
   package init(_ adapter: LoRAAdapter, on base: AdapterBase) throws(StorageError) {
@@ -33,6 +35,7 @@ package struct AdaptedSource: TensorSource {
     tensors = Array(infos.values).sortedByName()
     label = adapter.path
     changes = targets.tensors
+    untied = targets.untied
     configurationChanges = try Self.configurationChanges(targets, base, adapter)
     notes = Self.notes(adapter, targets)
     self.base = base.source
@@ -89,8 +92,25 @@ package struct AdaptedSource: TensorSource {
         "has \(other.info.shape.dimensions[0]) rows for the vocabulary, and \(first.info.name) \(count)",
         file: adapter.source.label, tensor: other.whole!.info.name)
     }
+    try checkVocabulary(of: targets, base, adapter, from: Int(size), to: count)
     changes.vocabularySize = count
     return changes
+  }
+
+  /// That no tensor with a row for each token has been left behind, as peft does where only one of embedding and output layer is adapted.
+  private static func checkVocabulary(
+    of targets: AdapterTargets, _ base: AdapterBase, _ adapter: LoRAAdapter, from size: Int, to count: Int
+  ) throws(StorageError) {
+    let left = base.source.tensors.first { info in
+      let own = targets.tensors[ExactString(info.name)]?.info ?? info
+      return own.shape.dimensions.first == size && TiedEmbeddings.ofVocabulary.contains(info.name)
+        || own.shape.dimensions == [1, size] && info.name.hasSuffix("final_logits_bias")
+    }
+    guard let left else { return }
+    throw StorageError(
+      .shapeMismatch,
+      "is of a vocabulary of \(count) tokens and lacks \(left.name), of which the base has \(size): save the merged model of PEFT instead",
+      file: adapter.source.label)
   }
 
   package func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {

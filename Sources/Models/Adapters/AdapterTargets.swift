@@ -55,6 +55,7 @@ package struct AdapterTargets: Sendable {
     if let ties, !adapter.configuration.keepsTies,
       names.contains(where: { $0.whole.isCopy && ($0.name == ties.embedding || $0.name == ties.head) })
     {
+      try checkCanBeUntied(ties, names)
       untied = ties
       self.ties = nil
     }
@@ -75,6 +76,19 @@ package struct AdapterTargets: Sendable {
     try addUntiedHead()
   }
 
+  /// Where an encoder's and a decoder's embeddings are tied to a third, transformers 5.24 leaves them behind with random numbers when the
+  /// ties are cut; but for T5, of which the output layer alone may come apart.
+  private func checkCanBeUntied(
+    _ ties: TiedEmbeddings, _ names: [(whole: LoRAAdapter.WholeTensor, name: String)]
+  ) throws(StorageError) {
+    guard ties.isShared, ties.embedding != "shared.weight" || names.contains(where: { $0.name == ties.embedding })
+    else { return }
+    throw StorageError(
+      .unsupportedFeature,
+      "has a copy of \(ties.embedding) or \(ties.head), to which the embeddings of the encoder and the decoder are tied: save the merged model of PEFT instead",
+      file: adapter.source.label)
+  }
+
   /// Two tensors for one that is tied must be equal.
   private func checkSame(
     _ a: LoRAAdapter.WholeTensor, _ b: LoRAAdapter.WholeTensor
@@ -93,6 +107,14 @@ package struct AdapterTargets: Sendable {
     if base.source.tensor(named: untied.head) == nil, tensors[ExactString(untied.head)] == nil {
       let info = try TensorInfo(name: untied.head, dtype: embedding.dtype, shape: embedding.shape)
       tensors[ExactString(untied.head)] = AdaptedTensor(info: info, origin: embedding)
+    }
+    // peft leaves the output layer's bias out, and transformers begins a new one then.
+    if let bias = untied.bias, tensors[ExactString(bias.head)] == nil,
+      let own = tensors[ExactString(bias.own)]?.info ?? base.source.tensor(named: bias.own)
+    {
+      var tensor = tensors[ExactString(bias.own)] ?? AdaptedTensor(of: own)
+      tensor.info = try TensorInfo(name: bias.head, dtype: own.dtype, shape: own.shape)
+      tensors[ExactString(bias.head)] = tensor
     }
     func rows(_ name: String) -> Int? {
       (tensors[ExactString(name)]?.info ?? base.source.tensor(named: name))?.shape.dimensions.first
@@ -262,14 +284,17 @@ package struct AdapterTargets: Sendable {
   // MARK: Names
 
   /// The tensor in whose place a tied one is kept.
-  private func canonical(_ name: String) -> String { name == ties?.head ? ties!.embedding : name }
+  private func canonical(_ name: String) -> String {
+    guard let ties else { return name }
+    return name == ties.head ? ties.embedding : name == ties.bias?.head ? ties.bias!.own : name
+  }
 
   /// The name of an output layer that the base's file lacks, being tied.
   private func tiedName(_ name: String) -> String? {
-    guard let head = (ties ?? untied)?.head else { return nil }
-    return switch prefix {
-    case .removed(let prefix) where name == prefix + head: head
-    default: name == head ? head : nil
+    guard let ties = ties ?? untied else { return nil }
+    return [ties.head, ties.bias?.head].compactMap { $0 }.first { own in
+      if case .removed(let prefix) = prefix, name == prefix + own { return true }
+      return name == own
     }
   }
 
@@ -317,7 +342,12 @@ package struct AdapterTargets: Sendable {
       throw StorageError(.unsupportedFeature, "changes \(info.name) of dtype \(info.dtype.rawValue)")
     }
     let dimensions = info.shape.dimensions
-    let fits = dimensions == [update.outputs] + update.a.shape.dimensions.dropFirst()
+    let sides = update.a.shape.dimensions.dropFirst()
+    // LoHa has what a convolution multiplies in one row.
+    let isFlat =
+      dimensions.count > 2 && sides.count == 1 && dimensions.first == update.outputs
+      && info.shape.elementCount == update.outputs * update.inputs
+    let fits = dimensions == [update.outputs] + sides || isFlat
     let fitsTransposed = dimensions == [update.inputs, update.outputs] && update.a.shape.dimensions.count == 2
     switch (fits && !update.isEmbedding, fitsTransposed) {
     case (true, true): return nil

@@ -68,12 +68,15 @@ extension Checkpoint {
   ) throws(StorageError) -> (source: any TensorSource, adapted: AdaptedSource) {
     let architectures = [base.architecture, base.modelType].compactMap { $0 }
     guard !UnderscoredNames.areUsed(by: adapter.updates.map(\.module)),
-      let view = try base.source.inMemory(having: adapter.names, architectures: architectures)
+      let view = try base.source.inMemory(
+        having: adapter.names + adapter.wholeTensors.map(\.name), architectures: architectures)
     else {
       let adapted = try AdaptedSource(adapter, on: base)
       return (adapted, adapted)
     }
     let adapted = try AdaptedSource(adapter, on: base.replacing(AlignedSource(base.source, view)))
-    return (try AlignedSource(undoing: view, of: adapted), adapted)
+    var names: [String: String] = [:]
+    if let untied = adapted.untied, let onDisk = try TiedEmbeddings(of: base) { names[untied.head] = onDisk.head }
+    return (try AlignedSource(undoing: view, of: adapted, naming: names), adapted)
   }
 }

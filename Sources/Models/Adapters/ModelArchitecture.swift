@@ -55,6 +55,11 @@ package struct ModelArchitecture: Sendable {
     }
   }
 
+  /// Modules that peft 0.21.2 refuses to update: their kernels pass over what is not the weight.
+  package var unadaptable: Set<String> {
+    ["falcon_h1", "mamba", "mamba2", "falcon_mamba", "nemotron_h"].contains(modelType) ? ["out_proj", "conv1d"] : []
+  }
+
   /// `base_model_prefix` of models whose checkpoints are often kept without it.
   private static let prefixes: [(prefix: String, modelTypes: Set<String>)] = [
     ("transformer.", ["gpt2", "gpt_neo", "gptj", "gpt_bigcode", "bloom", "falcon", "codegen"]),

@@ -20,7 +20,7 @@ package struct ConfigurationChanges: Sendable, Equatable {
 
   package var isEmpty: Bool { self == ConfigurationChanges() }
 
-  static let fileName = "config.json"
+  package static let fileName = "config.json"
 
   /// Names of the element type, also in the configurations of a model's parts.
   private static let dtypeMembers = ["dtype", "torch_dtype"]
@@ -52,6 +52,15 @@ package struct ConfigurationChanges: Sendable, Equatable {
     }
     if let vocabularySize { set("vocab_size", to: JSONValue(vocabularySize), in: &text) }
     if let tiesEmbeddings { set("tie_word_embeddings", to: .bool(tiesEmbeddings), in: &text) }
+    return text.bytes
+  }
+
+  /// A configuration with what another one says of codes.
+  package static func describingCodes(_ bytes: [UInt8], as coded: [UInt8]) -> [UInt8] {
+    guard var text = ConfigurationText(bytes), let other = ConfigurationText(coded) else { return bytes }
+    for member in quantizationMembers {
+      if let value = other[[member]] { text.set(member, to: value) }
+    }
     return text.bytes
   }
 

@@ -28,8 +28,11 @@ package struct AlignedSource: TensorSource {
   /// What was aligned and changed since, under its own names again. Tensors that are new keep the names that they have;
   /// those of another shape are taken as they are where they are whole.
   ///
+  /// - Parameter names: of new tensors that are called otherwise.
   /// - Throws: `shapeMismatch` for another shape of a tensor of which others are parts.
-  package init(undoing alignment: Alignment, of changed: any TensorSource) throws(StorageError) {
+  package init(
+    undoing alignment: Alignment, of changed: any TensorSource, naming newNames: [String: String] = [:]
+  ) throws(StorageError) {
     var arrangements: [TensorArrangement] = []
     var used: Set<ExactString> = []
     for arrangement in alignment.inverse {
@@ -48,11 +51,12 @@ package struct AlignedSource: TensorSource {
     }
     var names = Set(arrangements.map { ExactString($0.info.name) })
     for info in changed.tensors where !used.contains(ExactString(info.name)) {
-      guard names.insert(ExactString(info.name)).inserted else {
+      let name = newNames[info.name] ?? info.name
+      guard names.insert(ExactString(name)).inserted else {
         throw StorageError(
-          .shapeMismatch, "is new, and the model on disk has one of that name", file: changed.label, tensor: info.name)
+          .shapeMismatch, "is new, and the model on disk has one of that name", file: changed.label, tensor: name)
       }
-      arrangements.append(try TensorArrangement(info, named: info.name))
+      arrangements.append(try TensorArrangement(info, named: name))
     }
     arrangements.sort { $0.info.name.precedesInBytes($1.info.name) }
     self.init(changed, arrangements, nil, note: nil)

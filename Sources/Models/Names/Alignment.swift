@@ -42,7 +42,21 @@ extension Alignment {
       }
       if found.matchedCount == known.matchedCount, found.arrangements != known.arrangements { isAmbiguous = true }
     }
-    return isAmbiguous ? nil : best
+    if isAmbiguous { return nil }
+    // By structure only where next to nothing is left over: a part that fits may be another model's.
+    guard best.map({ !$0.isWhole(source, target) }) ?? true, let structural = search.structural(),
+      let found = try search.alignment(structural), found.matchedCount > max(direct.count, best?.matchedCount ?? 0),
+      found.isWhole(source, target)
+    else { return best }
+    return found
+  }
+
+  /// Whether all but one in a hundred of the parameters of either side have a partner.
+  private func isWhole(_ source: [TensorInfo], _ target: [TensorInfo]) -> Bool {
+    [source, target].allSatisfy { tensors in
+      let count = tensors.reduce(0) { $0 + UInt64($1.shape.elementCount) }
+      return Double(count) - Double(matchedCount) <= UnmatchedParameters.tolerated * Double(count)
+    }
   }
 
   /// Elements with a partner of their name, and whether tensors of both have none.
@@ -80,6 +94,8 @@ struct AlignmentSearch {
     case none
     case added(String)
     case removed(String)
+    /// The target's names, by the source's, as far as they differ.
+    case replaced([ExactString: String])
 
     /// A name of the source's as the target has it, if it has it.
     func apply(_ name: String, _ isThere: (String) -> Bool) -> String {
@@ -90,6 +106,7 @@ struct AlignmentSearch {
         guard name.hasPrefix(prefix) else { return name }
         let rest = String(name.dropFirst(prefix.count))
         return isThere(rest) ? rest : name
+      case .replaced(let names): return names[ExactString(name)] ?? name
       }
     }
   }
@@ -201,6 +218,15 @@ struct AlignmentSearch {
     return found.sorted { "\($0)" < "\($1)" }
   }
 
+  /// Names as they end, where those of the two models differ.
+  func structural() -> Candidate? {
+    let (own, others) = (Set(sourceNames.map(ExactString.init)), Set(targetNames.map(ExactString.init)))
+    let left = zip(sourceNames, source).filter { !others.contains(ExactString($0.0)) }
+    let right = zip(targetNames, target).filter { !own.contains(ExactString($0.0)) }
+    guard let names = StructuralNames(left.map { ($0, $1) }, right.map { ($0, $1) }) else { return nil }
+    return Candidate(naming: .plain, prefix: .replaced(names.names), score: names.names.count)
+  }
+
   // MARK: The whole
 
   func alignment(_ candidate: Candidate) throws(StorageError) -> Alignment? {
@@ -270,6 +296,9 @@ struct AlignmentSearch {
     case .none: break
     case .added(let prefix): parts.append("\"\(prefix)\" put in front")
     case .removed(let prefix): parts.append("\"\(prefix)\" taken away")
+    case .replaced(let names):
+      let first = names.min { $0.key.text.precedesInBytes($1.key.text) }
+      parts.append("how they end, and by their shapes" + (first.map { ": \($0.key.text) is \($0.value)" } ?? ""))
     }
     return parts.isEmpty ? "wrappers taken away" : parts.joined(separator: " and ")
   }

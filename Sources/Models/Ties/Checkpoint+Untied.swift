@@ -23,10 +23,13 @@ extension Checkpoint {
     let changed = CarriedFile(
       name: configuration.name, path: configuration.path,
       changedTo: changes.applied(to: try configuration.content.bytes()))
-    let isThere = source.tensor(named: ties.head) != nil
+    var aliases = source.tensor(named: ties.head) == nil ? [ties.head: embedding] : [:]
+    if let bias = ties.bias, others.contains(where: { $0.tensor(named: bias.head) != nil }) {
+      aliases[bias.head] = source.tensor(named: bias.own)
+    }
     return Checkpoint(
       path: path, layout: layout,
-      source: isThere ? source : try AliasedSource(source, aliases: [ties.head: embedding]), weightFiles: weightFiles,
+      source: aliases.isEmpty ? source : try AliasedSource(source, aliases: aliases), weightFiles: weightFiles,
       carriedFiles: carriedFiles.map { $0.name == configuration.name ? changed : $0 }, skippedFiles: skippedFiles,
       stamps: stamps)
   }

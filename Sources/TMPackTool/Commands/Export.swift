@@ -165,6 +165,9 @@ private struct ExportReport {
         "note: whole: \(counted(export.wholeTensorCount, "tensor")), with \(counted(export.savedModules.count, "module")) in modules_to_save"
       )
     }
+    if let rows = export.resizedRows {
+      Console.talk("note: for \(rows) tokens: model.resize_token_embeddings(\(rows)) before PEFT loads the adapter")
+    }
     if let sharedPath { Console.result("\(sharedPath): the shared model") }
     let rank = "rank \(export.hasRankPattern ? "up to " : "")\(export.rank)"
     let error = report.error.map { ", relative error \($0.significant(3)) of the updates" } ?? ""

@@ -64,6 +64,9 @@ struct Merge: ParsableCommand {
   @Option(help: ArgumentHelp("Dtype of the floating-point tensors (default: the base's).", valueName: "dtype"))
   var dtype: ConversionFormat?
 
+  @Flag(help: "Write FP8 codes and scales as the base has them; the error is said.")
+  var requantize = false
+
   @Option(help: ArgumentHelp("Format (default: what the output's name says).", valueName: "format"))
   var to: WritableFormat?
 
@@ -82,6 +85,11 @@ struct Merge: ParsableCommand {
       throw ValidationError("What is merged has no source of its own: --naming base or transformers-5.")
     }
     guard output != nil else { throw ValidationError("Give the -o/--output to make.") }
+    if requantize {
+      guard base != nil, dtype == nil, naming == .base else {
+        throw ValidationError("--requantize needs the --base whose codes are meant, and excludes --dtype and --naming.")
+      }
+    }
     if recipe != nil {
       guard method == nil, base == nil, experts.isEmpty, merging.statistics.isEmpty else {
         throw ValidationError("--recipe excludes a method, --base, --expert and --statistics: the file says them.")
@@ -112,10 +120,10 @@ struct Merge: ParsableCommand {
     let found = try search.best(for: output.path, reporting) { settings, path in
       try write(inputs, settings, to: CheckpointDestination(path, format: destination.format)) { _ in }
     }
-    let (source, overflows) = try reporting.withProgress { show in
+    let (source, overflows, codes) = try reporting.withProgress { show in
       try write(inputs, found?.best.settings ?? [:], to: destination, progress: show)
     }
-    report(source, overflows, destination, inputs, found)
+    report(source, overflows, codes, destination, inputs, found)
   }
 
   /// What is merged, opened.
@@ -127,6 +135,8 @@ struct Merge: ParsableCommand {
     let method: ([MergeSettings.Name: String]) throws(StorageError) -> any MergingMethod
     let dtype: ConversionFormat?
     let notes: [String]
+    /// The base as it is on disk, whose codes are written.
+    var coded: Checkpoint?
   }
 
   private func open() throws -> Inputs {
@@ -145,14 +155,17 @@ struct Merge: ParsableCommand {
       }
     }
     guard let method else { preconditionFailure("validated") }
-    let origin = try base.map { try Checkpoint.open($0, mode: work.io).dequantized() }
+    let onDisk = try base.map { try Checkpoint.open($0, mode: work.io) }
+    let origin = try onDisk?.dequantized()
     let inputs = try experts.map {
       try $0.expertInput(work.io, decoding: true) { () throws(StorageError) in try AdapterBase(origin) }
     }
     let experts = try merging.experts(inputs, work.io)
-    return try self.inputs(origin, experts, dtype: dtype) { settings throws(StorageError) in
+    var all = try self.inputs(origin, experts, dtype: dtype) { settings throws(StorageError) in
       try MergingMethodKind.named(method).method(merging.values.merging(settings) { $1 })
     }
+    if requantize { all.coded = onDisk }
+    return all
   }
 
   private func inputs(
@@ -189,7 +202,7 @@ struct Merge: ParsableCommand {
   private func write(
     _ inputs: Inputs, _ settings: [MergeSettings.Name: String], to destination: CheckpointDestination,
     progress: (WorkProgress) -> Void
-  ) throws(StorageError) -> (source: any TensorSource, overflows: Int) {
+  ) throws(StorageError) -> (source: any TensorSource, overflows: Int, codes: RequantizedSource?) {
     progress(WorkProgress(stage: "looking at the models", done: 0, total: 1))
     let merged = CountedMerge(
       try SharedModelSource(inputs.sources, method: inputs.method(settings), pipeline: work.pipeline))
@@ -197,23 +210,42 @@ struct Merge: ParsableCommand {
       merged, as: inputs.base.source, keepsWide: inputs.dtype != nil)
     if let dtype = inputs.dtype { source = try ConvertedSource(source, to: dtype, overflow: .error) }
     if naming == .transformers5 { source = try source.namedInMemory(by: inputs.base.carriedFiles.map(\.content)) }
-    let files = ConfigurationChanges(dtype: inputs.dtype?.dtype).applied(to: inputs.base.carriedFiles.map(\.content))
+    var files = ConfigurationChanges(dtype: inputs.dtype?.dtype).applied(to: inputs.base.carriedFiles.map(\.content))
+    var codes: RequantizedSource?
+    if let coded = inputs.coded {
+      let requantized = try RequantizedSource(source, as: coded.source, coded.quantization())
+      (source, codes) = (requantized, requantized)
+      files = Self.describingCodes(files, as: coded.carriedFiles.map(\.content))
+    }
     source = try destination.format.described(source, by: files)
     try destination.write(
       source, carriedFiles: destination.layout == .folder ? files : [],
       inputs: inputs.checkpoints, threads: work.pipeline.threads
     ) { progress(WorkProgress(stage: "merging", done: $0, total: $1)) }
-    return (source, merged.overflowCount)
+    return (source, merged.overflowCount, codes)
+  }
+
+  private static func describingCodes(_ files: [CarriedContent], as coded: [CarriedContent]) -> [CarriedContent] {
+    guard let other = coded.first(where: { $0.name.text == ConfigurationChanges.fileName }) else { return files }
+    return files.map { file in
+      guard file.name.text == ConfigurationChanges.fileName else { return file }
+      return CarriedContent(file.name) { () throws(StorageError) in
+        ConfigurationChanges.describingCodes(try file.bytes(), as: try other.bytes())
+      }
+    }
   }
 
   private func report(
-    _ source: any TensorSource, _ overflows: Int, _ destination: CheckpointDestination, _ inputs: Inputs,
+    _ source: any TensorSource, _ overflows: Int, _ codes: RequantizedSource?, _ destination: CheckpointDestination,
+    _ inputs: Inputs,
     _ found: MergeSearch?
   ) {
     let bytes = source.tensors.reduce(0) { $0 + UInt64($1.byteCount) }
     let notes =
       inputs.notes + inputs.base.skippedNotes(withFiles: destination.layout == .folder) + destination.notes(on: source)
       + overflowNotes(overflows, of: "merged model")
+      + [codes.map { "written as FP8 with scales, relative error \($0.relativeError.significant(3)) of the weights" }]
+      .compactMap { $0 }
     if reporting.json {
       var object: JSONObject = [
         "output": .string(destination.path), "format": .string(destination.format.rawValue),

@@ -63,7 +63,7 @@ struct PlanReport {
   // MARK: Findings
 
   private var notes: [String] {
-    var lines = plan.unmatched.map(\.note)
+    var lines = plan.changes.filter(\.isIndependent).map(\.question) + plan.unmatched.map(\.note)
     lines += dtypes(plan.sharedDTypes).map { "the shared model has \($0)" }
     if let tie = plan.sharedTies.first(by: <) {
       lines.append("the shared model has \(counted(plan.sharedTies.count, "tied tensor")) (\(tie.key) is \(tie.value))")
@@ -152,6 +152,10 @@ struct PlanReport {
           return .object(object)
         }),
     ]
+    if let change = plan.changes.first(where: { $0.name == expert.name }) {
+      object["change"] = change.relative.map { .number($0) }
+      object["looks_independent"] = .bool(change.isIndependent)
+    }
     if let outcome = expert.outcome {
       var json = outcomeJSON(outcome.bytes, outcome.error)
       json["quality"] = outcome.quality.map { .number($0) }
