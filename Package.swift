@@ -30,7 +30,8 @@ let reading = [
   "Models", "Reading",
 ]
 let writing = [
-  "Factorization", "YAML", "Merging", "Journal", "Packing", "Sharing", "Planning", "RouterTraining", "AdapterExport",
+  "LlamaCpp", "Factorization", "YAML", "Merging", "Journal", "Packing", "Sharing", "Planning", "RouterTraining",
+  "AdapterExport",
 ]
 
 // Modules in dependency order: arrows only go up this list. ARCHITECTURE.md draws them and says what each is for.
@@ -74,6 +75,7 @@ let package = Package(
     module("Checkpoints", ["ByteIO", "JSON", "Parallel", "Digests", "Zstandard", "TensorKit"], c: ["CKernels"]),
     module("ArchiveFormat", ["ByteIO", "JSON", "Parallel", "Digests", "Zstandard", "TensorKit"]),
     module("Models", ["ByteIO", "JSON", "TensorKit", "Factors", "Checkpoints"]),
+    module("LlamaCpp", ["ByteIO", "JSON", "TensorKit", "Checkpoints", "Models"]),
     module("Reading", Array(reading.dropLast())),
     module("CInterface", reading, c: ["CHeader"]),
 

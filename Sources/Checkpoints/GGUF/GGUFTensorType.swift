@@ -94,8 +94,9 @@ package enum GGUFTensorType: UInt32, Sendable, CaseIterable, Hashable {
   package var isWritable: Bool { !isQuantized || self == .q8_0 || self == .q4_0 }
 
   /// Whether quantising the tensor to this type is what llama.cpp would do: a matrix of floats whose rows are whole
-  /// blocks. It keeps vectors as they are.
+  /// blocks. It keeps vectors as they are, and what it knows by its name to need all of its digits.
   package func suits(_ info: TensorInfo) -> Bool {
+    guard !GGUFTensorName.isKeptInFull(info.name) else { return false }
     guard isQuantized, info.dtype.floatFormat != nil, info.shape.dimensions.count >= 2 else { return false }
     return info.shape.dimensions.last!.isMultiple(of: blockElements)
   }

@@ -112,10 +112,10 @@ struct Merge: ParsableCommand {
     let found = try search.best(for: output.path, reporting) { settings, path in
       try write(inputs, settings, to: CheckpointDestination(path, format: destination.format)) { _ in }
     }
-    let (source, overflows) = try reporting.withProgress { show in
+    let written = try reporting.withProgress { show in
       try write(inputs, found?.best.settings ?? [:], to: destination, progress: show)
     }
-    report(source, overflows, destination, inputs, found)
+    report(written.source, written.overflows, destination, inputs, found, notes: written.notes)
   }
 
   /// What is merged, opened.
@@ -189,7 +189,7 @@ struct Merge: ParsableCommand {
   private func write(
     _ inputs: Inputs, _ settings: [MergeSettings.Name: String], to destination: CheckpointDestination,
     progress: (WorkProgress) -> Void
-  ) throws(StorageError) -> (source: any TensorSource, overflows: Int) {
+  ) throws(StorageError) -> (source: any TensorSource, overflows: Int, notes: [String]) {
     progress(WorkProgress(stage: "looking at the models", done: 0, total: 1))
     let merged = CountedMerge(
       try SharedModelSource(inputs.sources, method: inputs.method(settings), pipeline: work.pipeline))
@@ -198,22 +198,23 @@ struct Merge: ParsableCommand {
     if let dtype = inputs.dtype { source = try ConvertedSource(source, to: dtype, overflow: .error) }
     if naming == .transformers5 { source = try source.namedInMemory(by: inputs.base.carriedFiles.map(\.content)) }
     let files = ConfigurationChanges(dtype: inputs.dtype?.dtype).applied(to: inputs.base.carriedFiles.map(\.content))
-    source = try destination.format.described(source, by: files)
+    let formatted = try FormattedSource(source, for: destination.format, files: files, nil)
+    source = formatted.source
     try destination.write(
       source, carriedFiles: destination.layout == .folder ? files : [],
       inputs: inputs.checkpoints, threads: work.pipeline.threads
     ) { progress(WorkProgress(stage: "merging", done: $0, total: $1)) }
-    return (source, merged.overflowCount)
+    return (source, merged.overflowCount, formatted.notes)
   }
 
   private func report(
     _ source: any TensorSource, _ overflows: Int, _ destination: CheckpointDestination, _ inputs: Inputs,
-    _ found: MergeSearch?
+    _ found: MergeSearch?, notes ofFormat: [String]
   ) {
     let bytes = source.tensors.reduce(0) { $0 + UInt64($1.byteCount) }
     let notes =
       inputs.notes + inputs.base.skippedNotes(withFiles: destination.layout == .folder) + destination.notes(on: source)
-      + overflowNotes(overflows, of: "merged model")
+      + ofFormat + overflowNotes(overflows, of: "merged model")
     if reporting.json {
       var object: JSONObject = [
         "output": .string(destination.path), "format": .string(destination.format.rawValue),

@@ -1,0 +1,47 @@
+import ArgumentParser
+import TMPackByteIO
+import TMPackCheckpoints
+import TMPackLlamaCpp
+import TMPackTensorKit
+
+/// What the tensors of a GGUF file are called.
+enum GGUFNaming: String, ExpressibleByArgument, CaseIterable {
+  /// As llama.cpp has it, where it can run the model.
+  case llamaCpp = "llama.cpp"
+  case keep
+}
+
+/// A source as the format of its output wants it, and what there is to say of that.
+struct FormattedSource {
+  let source: any TensorSource
+  let notes: [String]
+  /// Whether it is what llama.cpp runs.
+  let isRunnable: Bool
+
+  /// Whether a tensor follows a dtype that is asked for.
+  func isConverted(_ info: TensorInfo) -> Bool { !isRunnable || !RunnableModel.isKeptInFull(info) }
+
+  /// - Parameters:
+  ///   - isWhole: whether it has all tensors of its model.
+  init(
+    _ source: any TensorSource, for format: WritableFormat, files: [CarriedContent], _ naming: GGUFNaming?,
+    isWhole: Bool = true
+  ) throws(StorageError) {
+    guard format == .gguf, naming != .keep, source.typedMetadata["general.architecture"] == nil else {
+      self.source = try format.described(source, by: files)
+      (notes, isRunnable) = ([], false)
+      return
+    }
+    if isWhole, let model = try RunnableModel(source, files: files) {
+      self.source = model.source
+      (notes, isRunnable) = (model.notes, true)
+      return
+    }
+    self.source = try format.described(source, by: files)
+    isRunnable = false
+    notes =
+      isWhole
+      ? [try RunnableModel.noteOfStorage(files)]
+      : ["tensors keep their names, and llama.cpp will not run the file: these are not all of a model"]
+  }
+}
