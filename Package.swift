@@ -121,6 +121,7 @@ let package = Package(
     .testTarget(name: "KernelTests", dependencies: ["TMPackCKernels", "TMPackTensorKit"]),
     tests("Checkpoints", ["Checkpoints", "ByteIO", "JSON", "Digests", "TensorKit", "Parallel"]),
     tests("Models", ["Models", "Checkpoints", "ByteIO", "JSON", "Digests", "TensorKit", "Factors"]),
+    tests("LlamaCpp", ["LlamaCpp", "Checkpoints", "ByteIO", "JSON", "TensorKit"]),
     tests("ArchiveFormat", reading + writing),
     tests("TMPack", reading + writing, others: ["TMPack"]),
     tests("CInterface", reading + ["CInterface", "CHeader"]),

@@ -23,7 +23,8 @@ enum PoolingFile {
     }
     guard known.count == 1, !isOther else {
       throw StorageError(
-        .unsupportedFeature, "pools in a way that llama.cpp does not: mean, cls and lasttoken it does", file: file.name.text)
+        .unsupportedFeature, "pools in a way that llama.cpp does not: mean, cls and lasttoken it does",
+        file: file.name.text)
     }
     return [.init(key: "\(network).pooling_type", value: .uint32(known[0].number))]
   }

@@ -59,7 +59,8 @@ struct NetworkMetadata {
   }
 
   private func unsupported(_ what: String) -> StorageError {
-    StorageError(.unsupportedFeature, "\(what), which llama.cpp's \(network.name) does not", file: ModelSettings.fileName)
+    StorageError(
+      .unsupportedFeature, "\(what), which llama.cpp's \(network.name) does not", file: ModelSettings.fileName)
   }
 
   // MARK: What llama.cpp has no key for
@@ -137,7 +138,8 @@ struct NetworkMetadata {
       try addLongFactors(rotary, count: rotated / 2, context: context, original: original ?? context)
     case "dynamic":
       notes.append(
-        "llama.cpp has no dynamic scaling of the rotation: right up to \(UInt32(saturating: original ?? context)) tokens")
+        "llama.cpp has no dynamic scaling of the rotation: right up to \(UInt32(saturating: original ?? context)) tokens"
+      )
     default: throw unsupported("scales the rotation (\(rotary.type))")
     }
   }

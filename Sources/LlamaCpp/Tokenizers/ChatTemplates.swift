@@ -40,7 +40,8 @@ struct ChatTemplates {
         entries.append(.init(key: "tokenizer.chat_template", value: .string(template.text)))
         continue
       }
-      let isPlain = !template.name.isEmpty && template.name.utf8.allSatisfy { $0 == 0x5F || 0x30...0x39 ~= $0 || 0x61...0x7A ~= $0 }
+      let isPlain =
+        !template.name.isEmpty && template.name.utf8.allSatisfy { $0 == 0x5F || 0x30...0x39 ~= $0 || 0x61...0x7A ~= $0 }
       guard isPlain, !others.contains(template.name) else { continue }
       others.append(template.name)
       entries.append(.init(key: "tokenizer.chat_template.\(template.name)", value: .string(template.text)))

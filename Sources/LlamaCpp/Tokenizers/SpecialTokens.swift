@@ -55,7 +55,9 @@ struct SpecialTokens {
         }
       case "BertProcessing", "RobertaProcessing":
         for (name, isBehind) in [("cls", false), ("sep", true)] {
-          guard case .array(let pair)? = step.members[name], pair.count == 2, let id = Self.id(pair[1]) else { continue }
+          guard case .array(let pair)? = step.members[name], pair.count == 2, let id = Self.id(pair[1]) else {
+            continue
+          }
           if isBehind { after.append(id) } else { before.append(id) }
         }
       default: continue

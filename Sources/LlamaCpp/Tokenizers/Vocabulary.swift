@@ -208,7 +208,9 @@ struct Vocabulary {
       ids["sep"] = ids["eos"]
     }
     if let first = tokens.before.first {
-      if let bos = ids["bos"], bos != first { notes.append("bos_token_id is the token that texts begin with, \(first)") }
+      if let bos = ids["bos"], bos != first {
+        notes.append("bos_token_id is the token that texts begin with, \(first)")
+      }
       ids["bos"] = first
     }
     if let last = tokens.after.first, ids["eos"] == nil { ids["eos"] = last }

@@ -143,7 +143,9 @@ struct Convert: ParsableCommand {
     let formatted = try FormattedSource(
       source, for: destination.format, files: files, ggufNames, isWhole: globs.isEmpty)
     source = formatted.source
-    let converted = try dtype.map { try ConvertedSource(source, to: $0, overflow: overflow, where: formatted.isConverted) }
+    let converted = try dtype.map {
+      try ConvertedSource(source, to: $0, overflow: overflow, where: formatted.isConverted)
+    }
     if let converted { source = converted }
 
     let changes = ConfigurationChanges(dtype: dtype?.dtype)
@@ -161,7 +163,8 @@ struct Convert: ParsableCommand {
         "a single file has no place for the folder's \(counted(checkpoint.carriedFiles.count, "other file"))")
     }
     report(
-      source, destination, bytes, overflows: converted?.overflowCount ?? 0, files: carriedFiles.map(\.name.text), notes: notes)
+      source, destination, bytes, overflows: converted?.overflowCount ?? 0, files: carriedFiles.map(\.name.text),
+      notes: notes)
   }
 
   private func report(
