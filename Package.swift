@@ -93,7 +93,7 @@ let package = Package(
     module("RouterTraining", ["ByteIO", "JSON", "Parallel", "TensorKit", "ArchiveFormat", "Reading", "Factorization"]),
     module(
       "AdapterExport",
-      ["ByteIO", "JSON", "Parallel", "TensorKit", "Factors", "Checkpoints", "Models", "Reading", "Packing"]),
+      ["ByteIO", "JSON", "Parallel", "TensorKit", "Factors", "Checkpoints", "Models", "LlamaCpp", "Reading", "Packing"]),
     .target(name: "TMPack", dependencies: (reading + writing).map { .target(name: "TMPack\($0)") }),
     .executableTarget(
       name: "TMPackTool",

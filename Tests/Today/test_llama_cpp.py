@@ -192,14 +192,15 @@ def convert(source, target, *options):
 
 
 def distributions(model, tokenizer, prompt):
-    """What a model says, token by token, and how sure it is of each."""
+    """What a model says, token by token: each with how sure it is, and by how much more than of any other."""
     ids = tokenizer(prompt)["input_ids"]
     said = []
     with torch.no_grad():
         for _ in range(TOKENS):
             values = torch.log_softmax(model(torch.tensor([ids])).logits[0, -1].float(), -1)
-            ids.append(values.argmax().item())
-            said.append((ids[-1], values.max().item()))
+            (best, next_best), (token, _) = values.topk(2)
+            ids.append(token.item())
+            said.append((token.item(), best.item(), (best - next_best).item()))
     return len(ids) - TOKENS, said
 
 
@@ -208,8 +209,12 @@ def compare(model, tokenizer, file, tolerance, **options):
         count, expected = distributions(model, tokenizer, prompt)
         said = [(entry["id"], entry["logprob"]) for entry in answer["choices"][0]["logprobs"]["content"]]
         assert answer["usage"]["prompt_tokens"] == count, prompt
-        assert [token for token, _ in said] == [token for token, _ in expected], prompt
-        assert max(abs(ours[1] - theirs[1]) for ours, theirs in zip(said, expected)) < tolerance, prompt
+        assert len(said) == TOKENS
+        for place, ((token, certainty), (best, expectation, lead)) in enumerate(zip(said, expected)):
+            if token != best and lead < tolerance and place > TOKENS // 2:
+                break  # A tie, after which both go on differently.
+            assert token == best, (prompt, place, lead)
+            assert abs(certainty - expectation) < tolerance, (prompt, place)
 
 
 # llama.cpp takes gelu from a table of half precision.

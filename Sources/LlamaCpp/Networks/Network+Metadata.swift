@@ -3,7 +3,7 @@ import TMPackJSON
 import TMPackTensorKit
 
 /// What llama.cpp has to know of a model besides its tensors and its tokenizer.
-struct NetworkMetadata {
+struct NetworkMetadata: Sendable {
   private(set) var entries: [TypedMetadata.Entry] = []
   /// Tensors that config.json has as numbers.
   private(set) var tensors: [(name: String, values: [Float])] = []

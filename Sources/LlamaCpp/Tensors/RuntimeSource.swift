@@ -77,8 +77,8 @@ struct RuntimeSource: SourceView {
       case .none: destination.copyMemory(from: source)
       case .transposed:
         source.transpose(rows: dimensions[0], columns: dimensions[1], width: width, into: destination)
-      case .interleavedQueries: source.interleave(heads: heads.queries, rows: dimensions[0], into: destination)
-      case .interleavedKeys: source.interleave(heads: heads.keys, rows: dimensions[0], into: destination)
+      case .interleavedQueries: HeadRows.interleave(source, heads: heads.queries, rows: dimensions[0], into: destination)
+      case .interleavedKeys: HeadRows.interleave(source, heads: heads.keys, rows: dimensions[0], into: destination)
       case .plusOne: source.addOne(scale: 1, into: destination)
       case .plusOneScaled: source.addOne(scale: queryScale, into: destination)
       case .firstHalf: source.takeHalf(ofEach: dimensions[0], second: false, into: destination)
@@ -101,21 +101,6 @@ extension UnsafeRawBufferPointer {
             for byte in 0..<width { target[into + byte] = self[from + byte] }
           }
         }
-      }
-    }
-  }
-
-  /// Row i of a head's first half goes to 2 i, of its second half to 2 i + 1.
-  fileprivate func interleave(heads: Int, rows: Int, into target: UnsafeMutableRawBufferPointer) {
-    guard rows > 0, count > 0 else { return }
-    let row = count / rows
-    let half = rows / heads / 2
-    for head in 0..<heads {
-      for index in 0..<2 * half {
-        let from = (head * 2 * half + index) * row
-        let to = (head * 2 * half + index % half * 2 + index / half) * row
-        UnsafeMutableRawBufferPointer(rebasing: target[to..<to + row]).copyMemory(
-          from: UnsafeRawBufferPointer(rebasing: self[from..<from + row]))
       }
     }
   }
