@@ -91,7 +91,6 @@ import Testing
 
   @Test(arguments: [
     "hidden_size", "num_hidden_layers", "num_attention_heads", "max_position_embeddings", "intermediate_size",
-    "rms_norm_eps",
   ]) func everyNumberIsNeeded(_ name: String) throws {
     let error = failure { _ = try TinyLlama.model(configuration("", without: [name])) }
     #expect(error?.code == .malformed)

@@ -70,16 +70,18 @@ extension Network {
     block_count u32 num_hidden_layers
     attention.head_count u32 num_attention_heads
     attention.head_count_kv u32 num_key_value_heads|num_attention_heads
-    attention.layer_norm_rms_epsilon f32 rms_norm_eps
 
     """
+
+  private static let fine = "attention.layer_norm_rms_epsilon f32 rms_norm_eps 1e-6\n"
+  private static let coarse = "attention.layer_norm_rms_epsilon f32 rms_norm_eps 1e-5\n"
 
   private static let feedForward = "feed_forward_length u32 intermediate_size\n"
 
   private static let llama = Network(
     "llama", ["llama", "mistral"], prefixes: decoderPrefixes, [.takesLlama3Factors],
     tensors: embeddings + norms + interleavedAttention + gatedNetwork + gatedBiases, unused: inverseFrequencies,
-    parameters: decoder + feedForward)
+    parameters: decoder + fine + feedForward)
 
   private static let mixtral = Network(
     "llama", ["mixtral"], prefixes: decoderPrefixes, [.takesLlama3Factors, .hasExperts],
@@ -89,7 +91,7 @@ extension Network {
       layers.N.block_sparse_moe.experts.E.w3.weight blk.N.ffn_up_exps.weight
       layers.N.block_sparse_moe.experts.E.w2.weight blk.N.ffn_down_exps.weight
       """, unused: inverseFrequencies,
-    parameters: decoder + feedForward + """
+    parameters: decoder + coarse + feedForward + """
       expert_count u32 num_local_experts
       expert_used_count u32 num_experts_per_tok
       """)
@@ -100,7 +102,7 @@ extension Network {
       layers.N.self_attn.q_proj.bias blk.N.attn_q.bias
       layers.N.self_attn.k_proj.bias blk.N.attn_k.bias
       layers.N.self_attn.v_proj.bias blk.N.attn_v.bias
-      """, unused: inverseFrequencies, parameters: decoder + feedForward)
+      """, unused: inverseFrequencies, parameters: decoder + fine + feedForward)
 
   private static let headNorms = """
     layers.N.self_attn.q_norm.weight blk.N.attn_q_norm.weight
@@ -109,13 +111,13 @@ extension Network {
     """
 
   private static let qwen3 = Network(
-    "qwen3", ["qwen3"], prefixes: decoderPrefixes,
-    tensors: embeddings + norms + attention + headNorms + gatedNetwork, parameters: decoder + feedForward)
+    "qwen3", ["qwen3"], prefixes: decoderPrefixes, assumedHeadLength: 128,
+    tensors: embeddings + norms + attention + headNorms + gatedNetwork, parameters: decoder + fine + feedForward)
 
   private static let qwen3MoE = Network(
-    "qwen3moe", ["qwen3_moe"], prefixes: decoderPrefixes, [.hasExperts],
+    "qwen3moe", ["qwen3_moe"], prefixes: decoderPrefixes, [.hasExperts], assumedHeadLength: 128,
     tensors: embeddings + norms + attention + headNorms + experts,
-    parameters: decoder + feedForward + """
+    parameters: decoder + fine + feedForward + """
       expert_count u32 num_experts|num_local_experts
       expert_used_count u32 num_experts_per_tok
       expert_feed_forward_length u32 moe_intermediate_size
@@ -124,6 +126,7 @@ extension Network {
   private static let gemma3 = Network(
     "gemma3", ["gemma3_text", "gemma3"],
     prefixes: ["model.language_model.", "language_model.model.", "language_model.", "model."], [.alternatesWindows],
+    assumedHeadLength: 256,
     tensors: """
       embed_tokens.weight token_embd.weight
       norm.weight output_norm.weight plus-one
@@ -155,7 +158,7 @@ extension Network {
       layers.N.self_attn.o_proj.weight blk.N.attn_output.weight
       layers.N.mlp.gate_up_proj.weight blk.N.ffn_up.weight
       layers.N.mlp.down_proj.weight blk.N.ffn_down.weight
-      """, unused: inverseFrequencies, parameters: decoder + feedForward)
+      """, unused: inverseFrequencies, parameters: decoder + coarse + feedForward)
 
   private static let gpt2 = Network(
     "gpt2", ["gpt2"], prefixes: ["transformer."], [.learnsPositions],
@@ -183,7 +186,7 @@ extension Network {
       embedding_length u32 n_embd|hidden_size
       block_count u32 n_layer|num_hidden_layers
       attention.head_count u32 n_head|num_attention_heads
-      attention.layer_norm_epsilon f32 layer_norm_epsilon
+      attention.layer_norm_epsilon f32 layer_norm_epsilon 1e-5
       """)
 
   private static let bert = Network(
@@ -217,7 +220,7 @@ extension Network {
       embedding_length u32 hidden_size
       block_count u32 num_hidden_layers
       attention.head_count u32 num_attention_heads
-      attention.layer_norm_epsilon f32 layer_norm_eps
+      attention.layer_norm_epsilon f32 layer_norm_eps 1e-12
       feed_forward_length u32 intermediate_size
       """)
 }

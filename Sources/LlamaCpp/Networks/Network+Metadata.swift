@@ -33,8 +33,7 @@ struct NetworkMetadata: Sendable {
       throw StorageError(.malformed, "has no heads or no layers", file: ModelSettings.fileName)
     }
     try Limits.check(layerCount, atMost: Limits.networkLayers, "the number of layers")
-    let assumedLength = network.traits.contains(.alternatesWindows) ? 256 : width / heads
-    headLength = try settings.count(["head_dim"]) ?? assumedLength
+    headLength = try settings.count(["head_dim"]) ?? network.assumedHeadLength ?? width / heads
     expertCount = numbers["expert_count"].map { Int($0) }
     try checkActivation()
     try checkLayers()

@@ -15,6 +15,8 @@ struct Network: Sendable {
   let otherParts: [NameTemplate]
   let parameters: [ParameterRule]
   let traits: Set<Trait>
+  /// Of a head, where config.json does not say; nil for the width by the number of heads.
+  let assumedHeadLength: Int?
 
   enum Trait: Sendable {
     /// Positions are a tensor: nothing is rotated.
@@ -32,7 +34,8 @@ struct Network: Sendable {
   }
 
   init(
-    _ name: String, _ modelTypes: Set<String>, prefixes: [String], _ traits: Set<Trait> = [], tensors: String,
+    _ name: String, _ modelTypes: Set<String>, prefixes: [String], _ traits: Set<Trait> = [],
+    assumedHeadLength: Int? = nil, tensors: String,
     unused: [String] = [], otherParts: [String] = [], parameters: String
   ) {
     self.name = name
@@ -43,6 +46,7 @@ struct Network: Sendable {
     self.otherParts = otherParts.map(NameTemplate.init)
     self.parameters = ParameterRule.table(parameters)
     self.traits = traits
+    self.assumedHeadLength = assumedHeadLength
   }
 
   /// That of transformers' `model_type`; nil where llama.cpp is not written for here.

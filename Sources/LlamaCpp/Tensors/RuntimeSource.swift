@@ -77,7 +77,8 @@ struct RuntimeSource: SourceView {
       case .none: destination.copyMemory(from: source)
       case .transposed:
         source.transpose(rows: dimensions[0], columns: dimensions[1], width: width, into: destination)
-      case .interleavedQueries: HeadRows.interleave(source, heads: heads.queries, rows: dimensions[0], into: destination)
+      case .interleavedQueries:
+        HeadRows.interleave(source, heads: heads.queries, rows: dimensions[0], into: destination)
       case .interleavedKeys: HeadRows.interleave(source, heads: heads.keys, rows: dimensions[0], into: destination)
       case .plusOne: source.addOne(scale: 1, into: destination)
       case .plusOneScaled: source.addOne(scale: queryScale, into: destination)

@@ -190,7 +190,9 @@ private struct ExportReport {
       Console.talk(
         "note: not in the adapter: \(counted(tensors.count, "tensor")), \(reason.rawValue) (\(first.tensor))")
     }
-    if !export.prefix.isEmpty, export.options.target == .peft { Console.talk("note: modules are named with \"\(export.prefix)\" in front") }
+    if !export.prefix.isEmpty, export.options.target == .peft {
+      Console.talk("note: modules are named with \"\(export.prefix)\" in front")
+    }
     if export.wholeTensorCount > 0 {
       Console.talk(
         "note: whole: \(counted(export.wholeTensorCount, "tensor")), with \(counted(export.savedModules.count, "module")) in modules_to_save"
