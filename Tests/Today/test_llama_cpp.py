@@ -271,3 +271,106 @@ def test_names_that_stay(tmp_path):
     configuration = json.loads((tmp_path / "model/config.json").read_text())
     (tmp_path / "model/config.json").write_text(json.dumps(configuration | {"model_type": "mamba"}))
     assert "llama.cpp will not run" in convert(tmp_path / "model", tmp_path / "model.gguf")
+
+
+def adapted(name, folder, **options):
+    """A model with a LoRA adapter of random numbers, packed."""
+    import peft
+    model, tokenizer = saved(name, folder / "model")
+    adapter = peft.get_peft_model(model, peft.LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=8, **options))
+    random = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter_name, parameter in adapter.named_parameters():
+            if "lora_" in parameter_name:
+                values = torch.randn(parameter.shape, generator=random)
+                parameter.copy_(0.3 * values / parameter.shape[-1] ** 0.5)
+    adapter.save_pretrained(folder / "adapter")
+    pack(folder, folder / "adapter", "--factor-dtype", "f32")
+    return adapter.eval(), tokenizer
+
+
+def run(*arguments):
+    done = subprocess.run([TOOL, *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def pack(folder, expert, *options):
+    run("pack", "--base", folder / "model", "--shared", "base", "--expert", f"x={expert}", "-o", folder / "x.tmpack",
+        *options)
+
+
+def first_log_probability(answer):
+    entry = answer["choices"][0]["logprobs"]["content"][0]
+    return entry["id"], entry["logprob"]
+
+
+@pytest.mark.parametrize("name, weight, options", [
+    ("llama", None, dict(target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "down_proj"])),
+    ("llama", 0.5, dict(
+        target_modules=["q_proj", "k_proj", "down_proj", "embed_tokens", "lm_head"], use_rslora=True,
+        rank_pattern={"down_proj": 2}, alpha_pattern={"q_proj": 3})),
+    ("qwen3", None, dict(target_modules=["q_proj", "up_proj"])),
+    ("phi3", None, dict(target_modules=["qkv_proj", "gate_up_proj"])),
+    ("gpt2", None, dict(target_modules=["c_attn", "c_proj", "c_fc"])),
+    ("gemma3", None, dict(target_modules=["q_proj", "o_proj"])),
+])
+def test_adapters(name, weight, options, tmp_path):
+    """llama.cpp's own converter scales rsLoRA and patterns of alphas wrongly, and its adapters of GPT-2 are not loaded."""
+    model, tokenizer = adapted(name, tmp_path, **options)
+    selection = f"{tmp_path}/x.tmpack#x" + (f"={weight}" if weight else "")
+    notes = run("export", "--gguf-lora", selection, "-o", tmp_path / "x.gguf", "--shared-out", tmp_path / "base.gguf")
+    assert "not in the adapter" not in notes
+    if weight:
+        for module in model.modules():
+            if isinstance(getattr(module, "scaling", None), dict):
+                module.scaling = {key: weight * scale for key, scale in module.scaling.items()}
+    effect = 0
+    for prompt, answer in zip(PROMPTS, answers(tmp_path / "base.gguf", tokens=1, lora=tmp_path / "x.gguf")):
+        ids = torch.tensor([tokenizer(prompt)["input_ids"]])
+        with torch.no_grad():
+            with_it = torch.log_softmax(model(ids).logits[0, -1], -1)
+            with model.disable_adapter():
+                without = torch.log_softmax(model(ids).logits[0, -1], -1)
+        token, value = first_log_probability(answer)
+        assert abs(with_it[token].item() - value) < tolerance(name)
+        effect = max(effect, (with_it - without).abs().max().item())
+    assert effect > 0.1
+
+
+def test_adapters_of_experts_are_stacks(tmp_path):
+    """A whole model, of which some experts' matrices differ by a low rank."""
+    model, tokenizer = saved("qwen3_moe", tmp_path / "model")
+    random = torch.Generator().manual_seed(5)
+    from safetensors.torch import load_file, save_file
+    tensors = load_file(tmp_path / "model/model.safetensors")
+    for name in list(tensors):
+        if ".experts.1." in name or ".experts.2.down_proj" in name or "v_proj" in name:
+            rows, columns = tensors[name].shape
+            tensors[name] = tensors[name] + 0.3 * torch.randn(rows, 2, generator=random) @ torch.randn(
+                2, columns, generator=random) / columns ** 0.5
+    import shutil
+    shutil.copytree(tmp_path / "model", tmp_path / "tuned")
+    save_file(tensors, tmp_path / "tuned/model.safetensors", metadata={"format": "pt"})
+    pack(tmp_path, tmp_path / "tuned", "--factor-dtype", "f32", "--rank", "2")
+    run("export", "--gguf-lora", f"{tmp_path}/x.tmpack#x", "-o", tmp_path / "x.gguf", "--shared-out",
+        tmp_path / "base.gguf", "--strict")
+    convert(tmp_path / "tuned", tmp_path / "tuned.gguf")
+    alone = answers(tmp_path / "base.gguf", tokens=1)
+    both = zip(answers(tmp_path / "base.gguf", tokens=8, lora=tmp_path / "x.gguf"),
+               answers(tmp_path / "tuned.gguf", tokens=8), alone)
+    for with_adapter, whole, without in both:
+        said = [[(entry["id"], entry["logprob"]) for entry in answer["choices"][0]["logprobs"]["content"]]
+                for answer in (with_adapter, whole, without)]
+        assert [token for token, _ in said[0]] == [token for token, _ in said[1]]
+        assert all(abs(ours[1] - theirs[1]) < 1e-3 for ours, theirs in zip(said[0], said[1]))
+        assert abs(said[0][0][1] - said[2][0][1]) > 1e-3 or said[0][0][0] != said[2][0][0]
+
+
+def test_unpacked_and_merged_models_run(tmp_path):
+    model, tokenizer = adapted("llama", tmp_path, target_modules=["q_proj", "k_proj"])
+    run("unpack", tmp_path / "x.tmpack", "--expert", "x", "-o", tmp_path / "x.gguf")
+    merged = model.merge_and_unload()
+    compare(merged, tokenizer, tmp_path / "x.gguf", 1e-3)
+    run("merge", "average", "--base", tmp_path / "model", "--expert", tmp_path / "adapter", "-o", tmp_path / "m.gguf")
+    compare(merged, tokenizer, tmp_path / "m.gguf", 1e-3)

@@ -77,6 +77,7 @@ struct Export: ParsableCommand {
         "has no place in the adapter: \(first.reason.rawValue); so it is with \(counted(export.leftOut.count, "tensor"))",
         file: selection, tensor: first.tensor)
     }
+    var notes: [String] = []
     let report = try reporting.withProgress { show in
       // Refused now, if it is to be refused, and not after the shared model.
       for output in [paths.output.path] + [paths.sharedOut?.path].compactMap({ $0 }) {
@@ -85,7 +86,11 @@ struct Export: ParsableCommand {
       var outputs: [any StagedOutput] = []
       let folder = paths.peft == nil ? nil : try AdapterExport.folder(paths.output.path, replacing: paths.force)
       if let folder { outputs.append(folder) }
-      if let sharedOut = paths.sharedOut { outputs.append(try stageShared(of: archive, to: sharedOut.path, show)) }
+      if let sharedOut = paths.sharedOut {
+        let shared = try stageShared(of: archive, to: sharedOut.path, show)
+        outputs.append(shared.output)
+        notes = shared.notes
+      }
       let progress: (UInt64, UInt64) -> Void = { show(WorkProgress(stage: "exporting", done: $0, total: $1)) }
       let report: AdapterExport.Report
       if let folder {
@@ -99,20 +104,22 @@ struct Export: ParsableCommand {
       try commitTogether(outputs)
       return report
     }
-    ExportReport(path: paths.output.path, sharedPath: paths.sharedOut?.path, export: export, report: report)
-      .print(reporting)
+    ExportReport(
+      path: paths.output.path, sharedPath: paths.sharedOut?.path, export: export, report: report, notes: notes
+    ).print(reporting)
   }
 
   private func stageShared(
     of archive: Archive, to path: String, _ show: (WorkProgress) -> Void
-  ) throws -> any StagedOutput {
+  ) throws -> (output: any StagedOutput, notes: [String]) {
     let shared = try Reconstructor(archive, memoryLimit: 0).mix(.shared)
     let destination = try CheckpointDestination(path, replacing: paths.force)
-    let source = try FormattedSource(shared, for: destination.format, files: shared.files.map(\.content), nil).source
-    return try destination.stage(
-      source, carriedFiles: destination.layout == .folder ? shared.files.map(\.content) : [],
+    let formatted = try FormattedSource(shared, for: destination.format, files: shared.files.map(\.content), nil)
+    let staged = try destination.stage(
+      formatted.source, carriedFiles: destination.layout == .folder ? shared.files.map(\.content) : [],
       threads: work.pipeline.threads
-    ) { show(WorkProgress(stage: "writing the shared model", done: $0, total: $1)) }.output
+    ) { show(WorkProgress(stage: "writing the shared model", done: $0, total: $1)) }
+    return (staged.output, formatted.notes.map { "\(path): \($0)" })
   }
 }
 
@@ -181,9 +188,11 @@ private struct ExportReport {
   let sharedPath: String?
   let export: AdapterExport
   let report: AdapterExport.Report
+  let notes: [String]
 
   func print(_ options: OutputOptions) {
     if options.json { return Console.result(json) }
+    for note in notes { Console.talk("note: \(note)") }
     for reason in AdapterExport.LeftOut.Reason.allCases {
       let tensors = export.leftOut.filter { $0.reason == reason }
       guard let first = tensors.first else { continue }
@@ -215,6 +224,7 @@ private struct ExportReport {
       "left_out": .array(
         export.leftOut.map { ["tensor": .string($0.tensor), "reason": .string($0.reason.rawValue)] }),
     ]
+    if !notes.isEmpty { object["notes"] = .array(notes.map { .string($0) }) }
     if let sharedPath { object["shared"] = .string(sharedPath) }
     if let error = report.error { object["error"] = .number(error) }
     if let error = report.worstError { object["worst_error"] = .number(error) }
