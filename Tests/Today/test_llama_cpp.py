@@ -374,3 +374,14 @@ def test_unpacked_and_merged_models_run(tmp_path):
     compare(merged, tokenizer, tmp_path / "x.gguf", 1e-3)
     run("merge", "average", "--base", tmp_path / "model", "--expert", tmp_path / "adapter", "-o", tmp_path / "m.gguf")
     compare(merged, tokenizer, tmp_path / "m.gguf", 1e-3)
+
+
+def test_a_gguf_file_runs_after_an_archive(tmp_path):
+    model, tokenizer = saved("llama", tmp_path / "model")
+    convert(tmp_path / "model", tmp_path / "model.gguf")
+    run("pack", "--base", tmp_path / "model.gguf", "--expert", f"x={tmp_path}/model.gguf", "--lossless", "-o",
+        tmp_path / "x.tmpack")
+    run("unpack", tmp_path / "x.tmpack", "--expert", "x", "-o", tmp_path / "x.gguf")
+    compare(model, tokenizer, tmp_path / "x.gguf", 1e-4)
+    convert(tmp_path / "x.gguf", tmp_path / "half.gguf", "--dtype", "f16")
+    compare(model, tokenizer, tmp_path / "half.gguf", 1e-2)

@@ -1,5 +1,7 @@
 import TMPackByteIO
+import TMPackCheckpoints
 import TMPackJSON
+import TMPackTensorKit
 import TestSupport
 import Testing
 
@@ -258,10 +260,27 @@ import Testing
     #expect(try tmpack("compare", a66, "\(archive)#a", "--require-equal").code == 0)
   }
 
-  /// An archive keeps metadata as text.
-  @Test func saysWhatAnArchiveDoesNotKeepOfGGUF() throws {
+  /// An archive keeps those of the base.
+  @Test func keepsTheMetadataOfGGUF() throws {
     let gguf = "\(packageRoot)/Fixtures/foreign/gguf/plain.gguf"
     let pack = try tmpack("pack", "--base", gguf, "--expert", "x=\(gguf)", "--lossless", "-o", folder("x.tmpack"))
+    #expect(!pack.talk.contains("metadata"), "\(pack.talk)")
+    let unpack = try tmpack("unpack", folder("x.tmpack"), "--expert", "x", "-o", folder("x.gguf"))
+    #expect(unpack.code == 0, "\(unpack.talk)")
+    func metadata(_ path: String) throws -> TypedMetadata { try Checkpoint.open(path).source.typedMetadata }
+    #expect(try metadata(folder("x.gguf")) == metadata(gguf))
+    #expect(try tmpack("compare", gguf, folder("x.gguf"), "--require-equal").code == 0)
+    // Beside the tensors of another format they are a file.
+    #expect(try tmpack("unpack", folder("x.tmpack"), "--expert", "x", "-o", folder("model")).code == 0)
+    #expect(try tmpack("convert", folder("model"), folder("again.gguf")).code == 0)
+    #expect(try metadata(folder("again.gguf")) == metadata(gguf))
+  }
+
+  @Test func saysWhatAnArchiveDoesNotKeepOfGGUF() throws {
+    let gguf = "\(packageRoot)/Fixtures/foreign/gguf/plain.gguf"
+    #expect(try tmpack("convert", gguf, folder("base.safetensors")).code == 0)
+    let pack = try tmpack(
+      "pack", "--base", folder("base.safetensors"), "--expert", "x=\(gguf)", "--lossless", "-o", folder("x.tmpack"))
     #expect(pack.talk.contains("note: x: the archive has no place for metadata that are arrays"), "\(pack.talk)")
     #expect(pack.talk.contains("note: x: the archive keeps metadata as text only"), "\(pack.talk)")
   }

@@ -27,9 +27,11 @@ struct FormattedSource {
     _ source: any TensorSource, for format: WritableFormat, files: [CarriedContent], _ naming: GGUFNaming?,
     isWhole: Bool = true
   ) throws(StorageError) {
-    guard format == .gguf, naming != .keep, source.typedMetadata["general.architecture"] == nil else {
+    let hasMetadata = files.contains { $0.name.text == GGUFMetadataFile.name }
+    guard format == .gguf, naming != .keep, !hasMetadata, source.typedMetadata["general.architecture"] == nil else {
       self.source = try format.described(source, by: files)
-      (notes, isRunnable) = ([], false)
+      // One that llama.cpp ran stays so.
+      (notes, isRunnable) = ([], format == .gguf && source.tensor(named: "token_embd.weight") != nil)
       return
     }
     if isWhole, let model = try RunnableModel(source, files: files) {
