@@ -237,17 +237,22 @@ def test_half_precision(name, tmp_path):
     compare(model, tokenizer, tmp_path / "model.gguf", 1e-2)
 
 
-@pytest.mark.parametrize("type", ["q8_0", "q4_0"])
-def test_quantised_models_say_what_their_numbers_say(type, tmp_path):
+@pytest.mark.parametrize("type, error", [
+    ("q8_0", 0.1), ("q4_0", 0.6), ("q4_1", 0.6), ("q5_0", 0.4), ("q5_1", 0.4), ("q4_k", 0.6), ("q5_k", 0.4),
+    ("q6_k", 0.2), ("mxfp4", 1.0)])
+def test_quantised_models_say_what_their_numbers_say(type, error, tmp_path):
     """llama.cpp quantises what it multiplies with, too: near, not equal."""
-    model, tokenizer = saved("llama 3", tmp_path / "model")
-    convert(tmp_path / "model", tmp_path / "model.gguf", "--quantize", type)
+    MODELS["wide"] = LlamaForCausalLM, LlamaConfig, dict(
+        SIZES, hidden_size=256, intermediate_size=256, num_hidden_layers=2), pieces
+    model, tokenizer = saved("wide", tmp_path / "model")
+    notes = convert(tmp_path / "model", tmp_path / "model.gguf", "--quantize", type)
+    assert f"quantised to {type.upper()};" in notes
     for prompt, answer in zip(PROMPTS, answers(tmp_path / "model.gguf", tokens=1)):
         entry = answer["choices"][0]["logprobs"]["content"][0]
         ids = torch.tensor([tokenizer(prompt)["input_ids"]])
         with torch.no_grad():
             values = torch.log_softmax(model(ids).logits[0, -1].float(), -1)
-        assert abs(values[entry["id"]].item() - entry["logprob"]) < (0.1 if type == "q8_0" else 0.6)
+        assert abs(values[entry["id"]].item() - entry["logprob"]) < error
 
 
 def test_vectors_of_bert(tmp_path):

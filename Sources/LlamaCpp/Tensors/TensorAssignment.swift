@@ -89,7 +89,6 @@ struct TensorAssignment {
   private static func homeless(_ info: TensorInfo, _ network: Network) -> StorageError {
     StorageError(
       .unsupportedFeature,
-      "has no place in llama.cpp's \(network.name); keep the names, for a file that only stores tensors",
-      tensor: info.name)
+      "has no place in llama.cpp's \(network.name)", tensor: info.name)
   }
 }

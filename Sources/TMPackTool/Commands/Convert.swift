@@ -141,7 +141,8 @@ struct Convert: ParsableCommand {
     }
     if !rules.isEmpty { source = try RenamedSource(source, by: rules) }
     let formatted = try FormattedSource(
-      source, for: destination.format, files: files, ggufNames, isWhole: globs.isEmpty)
+      source, for: destination.format, files: files, ggufNames, isWhole: globs.isEmpty,
+      remedy: "--gguf-names keep makes a file that only stores the tensors")
     source = formatted.source
     let converted = try dtype.map {
       try ConvertedSource(source, to: $0, overflow: overflow, where: formatted.isConverted)

@@ -23,9 +23,10 @@ struct FormattedSource {
 
   /// - Parameters:
   ///   - isWhole: whether it has all tensors of its model.
+  ///   - remedy: what to do where llama.cpp cannot run the model.
   init(
     _ source: any TensorSource, for format: WritableFormat, files: [CarriedContent], _ naming: GGUFNaming?,
-    isWhole: Bool = true
+    isWhole: Bool = true, remedy: String? = nil
   ) throws(StorageError) {
     let hasMetadata = files.contains { $0.name.text == GGUFMetadataFile.name }
     guard format == .gguf, naming != .keep, !hasMetadata, source.typedMetadata["general.architecture"] == nil else {
@@ -34,7 +35,7 @@ struct FormattedSource {
       (notes, isRunnable) = ([], format == .gguf && source.tensor(named: "token_embd.weight") != nil)
       return
     }
-    if isWhole, let model = try RunnableModel(source, files: files) {
+    if isWhole, let model = try Self.runnable(source, files, remedy) {
       self.source = model.source
       (notes, isRunnable) = (model.notes, true)
       return
@@ -45,5 +46,16 @@ struct FormattedSource {
       isWhole
       ? [try RunnableModel.noteOfStorage(files)]
       : ["tensors keep their names, and llama.cpp will not run the file: these are not all of a model"]
+  }
+
+  private static func runnable(
+    _ source: any TensorSource, _ files: [CarriedContent], _ remedy: String?
+  ) throws(StorageError) -> RunnableModel? {
+    do { return try RunnableModel(source, files: files) } catch {
+      guard let remedy, [.unsupportedFeature, .malformed, .shapeMismatch].contains(error.code) else { throw error }
+      throw StorageError(
+        error.code, "\(error.message); \(remedy)", file: error.file ?? source.label, offset: error.offset,
+        tensor: error.tensor)
+    }
   }
 }
