@@ -30,7 +30,8 @@ let reading = [
   "Models", "Reading",
 ]
 let writing = [
-  "Factorization", "YAML", "Merging", "Journal", "Packing", "Sharing", "Planning", "RouterTraining", "AdapterExport",
+  "LlamaCpp", "Factorization", "YAML", "Merging", "Journal", "Packing", "Sharing", "Planning", "RouterTraining",
+  "AdapterExport",
 ]
 
 // Modules in dependency order: arrows only go up this list. ARCHITECTURE.md draws them and says what each is for.
@@ -74,6 +75,7 @@ let package = Package(
     module("Checkpoints", ["ByteIO", "JSON", "Parallel", "Digests", "Zstandard", "TensorKit"], c: ["CKernels"]),
     module("ArchiveFormat", ["ByteIO", "JSON", "Parallel", "Digests", "Zstandard", "TensorKit"]),
     module("Models", ["ByteIO", "JSON", "TensorKit", "Factors", "Checkpoints"]),
+    module("LlamaCpp", ["ByteIO", "JSON", "TensorKit", "Checkpoints", "Models"]),
     module("Reading", Array(reading.dropLast())),
     module("CInterface", reading, c: ["CHeader"]),
 
@@ -91,7 +93,7 @@ let package = Package(
     module("RouterTraining", ["ByteIO", "JSON", "Parallel", "TensorKit", "ArchiveFormat", "Reading", "Factorization"]),
     module(
       "AdapterExport",
-      ["ByteIO", "JSON", "Parallel", "TensorKit", "Factors", "Checkpoints", "Models", "Reading", "Packing"]),
+      ["ByteIO", "JSON", "Parallel", "TensorKit", "Factors", "Checkpoints", "Models", "LlamaCpp", "Reading", "Packing"]),
     .target(name: "TMPack", dependencies: (reading + writing).map { .target(name: "TMPack\($0)") }),
     .executableTarget(
       name: "TMPackTool",
@@ -119,6 +121,7 @@ let package = Package(
     .testTarget(name: "KernelTests", dependencies: ["TMPackCKernels", "TMPackTensorKit"]),
     tests("Checkpoints", ["Checkpoints", "ByteIO", "JSON", "Digests", "TensorKit", "Parallel"]),
     tests("Models", ["Models", "Checkpoints", "ByteIO", "JSON", "Digests", "TensorKit", "Factors"]),
+    tests("LlamaCpp", ["LlamaCpp", "Checkpoints", "ByteIO", "JSON", "TensorKit"]),
     tests("ArchiveFormat", reading + writing),
     tests("TMPack", reading + writing, others: ["TMPack"]),
     tests("CInterface", reading + ["CInterface", "CHeader"]),

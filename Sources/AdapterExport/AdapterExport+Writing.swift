@@ -58,6 +58,24 @@ extension AdapterExport {
     return report(adapter)
   }
 
+  /// Writes one file that `llama-server --lora` loads, up to the point where it would appear.
+  ///
+  /// - Precondition: the adapter is for llama.cpp.
+  package func stageFile(
+    _ path: String, replacing: Bool = false, threads: Int = availableCores(),
+    progress: (_ bytesWritten: UInt64, _ total: UInt64) -> Void = { _, _ in }
+  ) throws(StorageError) -> (output: any StagedOutput, report: Report) {
+    guard let places else { preconditionFailure("an adapter for llama.cpp") }
+    let adapter = try ExportedAdapter(self)
+    let source = try RuntimeAdapter(adapter, self, places)
+    let destination = try CheckpointDestination(path, format: .gguf, replacing: replacing)
+    guard destination.layout == .file else {
+      throw StorageError(.invalidArgument, "is to be one file; name it with .gguf at its end", file: path)
+    }
+    let staged = try destination.stage(source, threads: threads, progress: progress)
+    return (staged.output, report(adapter))
+  }
+
   private func report(_ adapter: ExportedAdapter) -> Report {
     let losses = options.rank == nil ? [] : adapter.losses
     func error(_ loss: Loss) -> Double { loss.lost <= 0 ? 0 : (loss.lost / loss.energy).squareRoot() }

@@ -1,5 +1,6 @@
 import TMPackByteIO
 import TMPackJSON
+import TMPackLlamaCpp
 import TMPackModels
 import TMPackReading
 import TMPackTensorKit
@@ -29,12 +30,20 @@ package struct AdapterExport: Sendable {
     package var prefix: String?
     /// The modules that are embeddings; nil: those of the usual names.
     package var embeddings: [Glob]?
+    /// For whom the adapter is.
+    package var target = Target.peft
     /// `base_model_name_or_path`
     package var baseModel: String?
     /// nil: as the model's `config.json` says.
     package var taskType: String?
 
     package init() {}
+  }
+
+  package enum Target: Sendable {
+    case peft
+    /// One GGUF file (`llama-server --lora`).
+    case llamaCpp
   }
 
   /// A tensor that the adapter does not hold as it is in the mix.
@@ -48,6 +57,8 @@ package struct AdapterExport: Sendable {
       case absent = "of the shared model, which the expert lacks"
       case tied = "tied to another, which an update of the one would not change"
       case fused = "in memory a part of another tensor, which no module of an adapter is"
+      case homeless = "without a place in an adapter of llama.cpp"
+      case tiedOutput = "the embedding and the output in one, of which llama.cpp adapts neither"
     }
     package let tensor: String
     package let reason: Reason
@@ -87,6 +98,8 @@ package struct AdapterExport: Sendable {
   /// Rows of a whole tensor that has more or fewer than the shared one: the vocabulary that the model must be given first.
   package let resizedRows: Int?
   private let hasBiases: Bool
+  /// nil for an adapter of peft.
+  let places: AdapterPlaces?
   let isPadded: Bool
   /// Of the shared model, as `target_modules` is matched against them.
   private let modules: [String]
@@ -115,12 +128,18 @@ package struct AdapterExport: Sendable {
     let kinds = AdaptableModules(
       in: shared, embeddings: globs!, heads: heads.union(architecture.unadaptable))
     let ties = try TiedEmbeddings(of: AdapterBase(mix))
+    let files = mix.files.map(\.content)
+    places = options.target == .llamaCpp ? try AdapterPlaces(files: files) : nil
     var updates: [Update] = []
     var others: [LeftOut] = []
     for info in mix.tensors {
       let base = shared.index(ofTensor: info.name).map { shared[$0] }
       switch Self.content(of: info, base, in: mix, kinds, options, architecture, ties) {
       case .unchanged: break
+      case .update(let update) where places.map { $0.place(of: info.name) == nil } == true:
+        others.append(LeftOut(tensor: update.info.name, reason: .homeless))
+      case .update(let update) where update.kind == .embedding && places?.hasOutput(mix.tensors) == false:
+        others.append(LeftOut(tensor: update.info.name, reason: .tiedOutput))
       case .update(let update): updates.append(update)
       case .leftOut(let reason): others.append(LeftOut(tensor: info.name, reason: reason))
       }
@@ -173,7 +192,8 @@ package struct AdapterExport: Sendable {
     if let changes, changes.isEmpty { return .unchanged }
     if info.name == ties?.embedding || info.name == ties?.head { return .leftOut(.tied) }
     guard let (rows, columns) = info.shape.matrix else { return .leftOut(.vector) }
-    guard let name = architecture.nameInMemory(of: info.name) else { return .leftOut(.fused) }
+    let inMemory = options.target == .peft ? architecture.nameInMemory(of: info.name) : info.name
+    guard let name = inMemory else { return .leftOut(.fused) }
     guard let kind = kinds.kind(of: info), let module = AdaptableModules.module(of: name) else {
       return .leftOut(.notAdaptable)
     }

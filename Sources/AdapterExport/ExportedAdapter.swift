@@ -13,6 +13,7 @@ final class ExportedAdapter: TensorSource {
 
   private let export: AdapterExport
   private let parts: [ExactString: Part]
+  private let pairs: [(a: TensorInfo, b: TensorInfo)]
   /// What is read next to its other side, which is made with it; and what has been lost.
   private let state = Mutex(State())
 
@@ -48,9 +49,15 @@ final class ExportedAdapter: TensorSource {
       try add("\(update.module).\(names.1)", dtype, [outputs, rank] + ones, .side(index, isA: false))
     }
     for (name, info) in export.wholeTensors { try add(name, info.dtype, info.shape.dimensions, .whole(info)) }
+    pairs = (0..<export.updates.count).map { (tensors[2 * $0], tensors[2 * $0 + 1]) }
     self.tensors = tensors.sortedByName()
     self.parts = parts
   }
+
+  /// A and B of an update.
+  func sides(ofUpdate index: Int) -> (a: TensorInfo, b: TensorInfo) { pairs[index] }
+
+  func isEmbedding(update index: Int) -> Bool { export.updates[index].kind == .embedding }
 
   /// What was lost, by update; complete when all tensors have been read.
   package var losses: [(update: AdapterExport.Update, loss: AdapterExport.Loss)] {

@@ -18,12 +18,14 @@ enum ModelConfiguration {
 }
 
 extension WritableFormat {
-  /// The source with the metadata that the format demands, where the model's other files tell it:
-  /// `general.architecture` of GGUF is the `model_type` of `config.json`.
+  /// The source with the metadata that the format demands, where the model's other files tell them: all that a GGUF file had, or
+  /// as `general.architecture` the `model_type` of `config.json`.
   package func described(
     _ source: any TensorSource, by files: [CarriedContent]
   ) throws(StorageError) -> any TensorSource {
-    guard self == .gguf, source.typedMetadata[GGUFKey.architecture] == nil,
+    guard self == .gguf else { return source }
+    if let metadata = try GGUFMetadataFile.metadata(in: files) { return DescribedSource(source, metadata: metadata) }
+    guard source.typedMetadata[GGUFKey.architecture] == nil,
       let type = try ModelConfiguration.modelType(in: files)
     else { return source }
     var metadata = source.typedMetadata

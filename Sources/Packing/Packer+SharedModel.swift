@@ -26,7 +26,7 @@ extension Packer {
     _ checkpoint: Checkpoint, _ experts: [ExpertInput], _ digests: SourceDigests, to writer: ArchiveWriter,
     _ meter: inout ProgressMeter
   ) throws(StorageError) -> Int {
-    let files = try place(checkpoint.carriedFiles, in: writer)
+    let files = try place(checkpoint.archivedFiles, in: writer)
     let source = sharedSource(checkpoint, experts)
     let infos = source.tensors
     // Now, with all threads, unless nothing is left to merge.

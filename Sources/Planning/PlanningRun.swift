@@ -60,7 +60,7 @@ struct PlanningRun {
     try writer.finishShared(
       SharedManifest(
         tensors: shared.tensors.map { SharedEntry(standingInFor: $0) },
-        files: try packer.place(reference.carriedFiles, in: writer), metadata: shared.metadata,
+        files: try packer.place(reference.archivedFiles, in: writer), metadata: shared.metadata,
         provenance: try Provenance(standingInFor: reference, options: packer.options)),
       storage: .detached, method: SharedMethod(.given))
 
@@ -172,7 +172,7 @@ struct PlanningRun {
     let isDetached = packer.isDetached
     let dry = ArchiveWriter(measuringAt: packer.level)
     let start = dry.position
-    let files = try packer.place(reference.carriedFiles, in: dry)
+    let files = try packer.place(reference.archivedFiles, in: dry)
     let empty = dry.measuring()
     var entries: [SharedEntry] = []
     var items = StratifiedSample(populations: sample.populations)
@@ -261,7 +261,7 @@ struct PlanningRun {
 
   func emptyExpert(_ index: Int, behind writer: ArchiveWriter) throws(StorageError) -> EmptyExpert {
     try EmptyExpert(
-      experts[index], absent: surveys[index].findings.absentFromExpert, sharedFiles: reference.carriedFiles,
+      experts[index], absent: surveys[index].findings.absentFromExpert, sharedFiles: reference.archivedFiles,
       behind: writer, packer: packer)
   }
 

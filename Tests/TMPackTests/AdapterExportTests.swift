@@ -3,6 +3,7 @@ import TMPackByteIO
 import TMPackCheckpoints
 import TMPackFactorization
 import TMPackJSON
+import TMPackLlamaCpp
 import TMPackMerging
 import TMPackModels
 import TMPackPacking
@@ -37,6 +38,75 @@ import Testing
     let export = try AdapterExport(archive, weights, options: options)
     try export.write(to: folder("lora"), replacing: true)
     return export
+  }
+
+  /// What llama.cpp computes with: W + B A under its names, and with its order of rows (Spec/gguf-models.md, rules 20 to 25).
+  @Test(arguments: [PEFTFixture.llama, .gpt2, .embeddings]) func llamaCppLoadsIt(_ fixture: PEFTFixture) throws {
+    let archive = try fixture.pack(to: folder("x.tmpack"))
+    let export = try AdapterExport(
+      archive, .expert("x"),
+      options: options {
+        $0.target = .llamaCpp
+        $0.rank = 8
+      })
+    try export.stageFile(folder("x.gguf")).output.commit()
+    let adapter = try Checkpoint.open(folder("x.gguf")).source
+    #expect(adapter.typedMetadata["general.type"] == .string("adapter"))
+    #expect(adapter.typedMetadata["general.architecture"] == .string(fixture == .gpt2 ? "gpt2" : "llama"))
+    guard case .float32(let alpha)? = adapter.typedMetadata["adapter.lora.alpha"] else {
+      Issue.record("no alpha")
+      return
+    }
+
+    func runnable(_ weights: RouterWeights) throws -> any TensorSource {
+      let mix = try Reconstructor(archive).mix(weights)
+      return try #require(try RunnableModel(mix, files: mix.files.map(\.content))).source
+    }
+    func values(_ source: any TensorSource, _ name: String) throws -> (rows: Int, columns: Int, elements: [Float]) {
+      let info = try #require(source.tensor(named: name))
+      let raw = try source.bytes(of: info)
+      var elements = [Float](repeating: 0, count: info.shape.elementCount)
+      try raw.withBytes { bytes in elements.withUnsafeMutableBufferPointer { FloatFormat.f32.widen(bytes, into: $0) } }
+      return (info.shape.dimensions[0], info.shape.dimensions[1], elements)
+    }
+    let shared = try runnable(.shared)
+    let expert = try runnable(.expert("x"))
+    var adapted: Set<String> = []
+    for info in adapter.tensors where info.name.hasSuffix(".lora_a") {
+      let name = String(info.name.dropLast(7))
+      adapted.insert(name)
+      let (a, b) = (try values(adapter, info.name), try values(adapter, name + ".lora_b"))
+      let (base, own) = (try values(shared, name), try values(expert, name))
+      let rank = b.columns
+      let isEmbedding = name == "token_embd.weight"
+      var worst: Float = 0
+      for row in 0..<base.rows {
+        for column in 0..<base.columns {
+          var sum: Float = 0
+          for k in 0..<rank {
+            sum +=
+              isEmbedding
+              ? a.elements[row * rank + k] * b.elements[column * rank + k]
+              : b.elements[row * rank + k] * a.elements[k * a.columns + column]
+          }
+          let place = row * base.columns + column
+          let scale = alpha == 0 ? 1 : alpha / Float(rank)
+          worst = max(worst, abs(base.elements[place] + scale * sum - own.elements[place]))
+        }
+      }
+      #expect(worst < 1e-5, "\(name)")
+    }
+    // And nothing else differs but what is named.
+    let left = Set(
+      export.leftOut.compactMap { try? AdapterPlaces(files: archiveFiles(archive)).place(of: $0.tensor)?.name })
+    for info in expert.tensors where !adapted.contains(info.name) && !left.contains(info.name) {
+      #expect(try bytes(of: shared, info.name) == bytes(of: expert, info.name), "\(info.name)")
+    }
+    #expect(!adapted.isEmpty)
+  }
+
+  private func archiveFiles(_ archive: Archive) throws -> [CarriedContent] {
+    try Reconstructor(archive).mix(.shared).files.map(\.content)
   }
 
   /// Rank 8 reaches everything in these small matrices, also what is not stored as a low-rank factor.

@@ -1,5 +1,7 @@
 import TMPackByteIO
+import TMPackCheckpoints
 import TMPackJSON
+import TMPackTensorKit
 import TestSupport
 import Testing
 
@@ -176,17 +178,22 @@ import Testing
     try FileTree.makeFolder(folder("in"))
     try put(try contents(a66), at: folder("in/model.safetensors"))
     try put(Array(#"{"model_type": "bert"}"#.utf8), at: folder("in/config.json"))
-    let converted = try tmpack("convert", folder("in"), folder("a.gguf"), "--quantize", "q8_0", "--json")
+    // No BERT, whatever it says.
+    let refused = try tmpack("convert", folder("in"), folder("a.gguf"))
+    #expect(refused.code == 2 && refused.talk.contains("--gguf-names keep"), "\(refused.talk)")
+    let converted = try tmpack(
+      "convert", folder("in"), folder("a.gguf"), "--quantize", "q8_0", "--gguf-names", "keep", "--json")
     #expect(try converted.json()["format"] == "gguf")
     let notes = strings(try converted.json()["notes"])
     #expect(notes.contains { $0.contains("are quantised to Q8_0") })
-    #expect(!notes.contains { $0.contains("general.architecture") })
+    #expect(!notes.contains { $0.contains("general.architecture") || $0.contains("llama.cpp") })
     #expect(try tmpack("compare", folder("in"), folder("a.gguf"), "--require-equal").code == 2)
     let archive = try zoo(in: folder, "--lossless")
     let unpacked = try tmpack("unpack", archive, "--expert", "a66", "-o", folder("b.gguf"))
     #expect(unpacked.code == 0 && unpacked.talk.contains("general.architecture"))
     #expect(try tmpack("compare", a66, folder("b.gguf"), "--require-equal").code == 0)
-    #expect(try tmpack("convert", a66, folder("g"), "--to", "gguf").code == 0)
+    let stored = try tmpack("convert", a66, folder("g"), "--to", "gguf")
+    #expect(stored.code == 0 && stored.talk.contains("llama.cpp will not run the file"), "\(stored.talk)")
     #expect(try FileTree.names(in: folder("g")) == ["model.gguf"])
   }
 
@@ -258,10 +265,27 @@ import Testing
     #expect(try tmpack("compare", a66, "\(archive)#a", "--require-equal").code == 0)
   }
 
-  /// An archive keeps metadata as text.
-  @Test func saysWhatAnArchiveDoesNotKeepOfGGUF() throws {
+  /// An archive keeps those of the base.
+  @Test func keepsTheMetadataOfGGUF() throws {
     let gguf = "\(packageRoot)/Fixtures/foreign/gguf/plain.gguf"
     let pack = try tmpack("pack", "--base", gguf, "--expert", "x=\(gguf)", "--lossless", "-o", folder("x.tmpack"))
+    #expect(!pack.talk.contains("metadata"), "\(pack.talk)")
+    let unpack = try tmpack("unpack", folder("x.tmpack"), "--expert", "x", "-o", folder("x.gguf"))
+    #expect(unpack.code == 0, "\(unpack.talk)")
+    func metadata(_ path: String) throws -> TypedMetadata { try Checkpoint.open(path).source.typedMetadata }
+    #expect(try metadata(folder("x.gguf")) == metadata(gguf))
+    #expect(try tmpack("compare", gguf, folder("x.gguf"), "--require-equal").code == 0)
+    // Beside the tensors of another format they are a file.
+    #expect(try tmpack("unpack", folder("x.tmpack"), "--expert", "x", "-o", folder("model")).code == 0)
+    #expect(try tmpack("convert", folder("model"), folder("again.gguf")).code == 0)
+    #expect(try metadata(folder("again.gguf")) == metadata(gguf))
+  }
+
+  @Test func saysWhatAnArchiveDoesNotKeepOfGGUF() throws {
+    let gguf = "\(packageRoot)/Fixtures/foreign/gguf/plain.gguf"
+    #expect(try tmpack("convert", gguf, folder("base.safetensors")).code == 0)
+    let pack = try tmpack(
+      "pack", "--base", folder("base.safetensors"), "--expert", "x=\(gguf)", "--lossless", "-o", folder("x.tmpack"))
     #expect(pack.talk.contains("note: x: the archive has no place for metadata that are arrays"), "\(pack.talk)")
     #expect(pack.talk.contains("note: x: the archive keeps metadata as text only"), "\(pack.talk)")
   }

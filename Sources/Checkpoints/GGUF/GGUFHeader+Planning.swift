@@ -21,7 +21,7 @@ extension GGUFHeader: CheckpointFilePlan {
       kept[ExactString(info.name)] = own
     }
     func stored(_ info: TensorInfo) -> GGUFTensorType? {
-      if let type, type.suits(info) { return type }
+      if let type = type?.fitting(info) { return type }
       return kept[ExactString(info.name)]
     }
     var metadata = SafetensorsFramework.unnamed(in: metadata.withoutLayoutInStrings)
@@ -40,7 +40,10 @@ extension GGUFHeader: CheckpointFilePlan {
       if let type { elements[type, default: 0] &+= info.shape.elementCount }
     }
     let commonest = elements.max { ($0.value, $1.key.rawValue) < ($1.value, $0.key.rawValue) }?.key
-    let numbers: [GGUFTensorType: UInt32] = [.f32: 0, .f16: 1, .q4_0: 2, .q8_0: 7, .bf16: 32]
+    let numbers: [GGUFTensorType: UInt32] = [
+      .f32: 0, .f16: 1, .q4_0: 2, .q4_1: 3, .q8_0: 7, .q5_0: 8, .q5_1: 9, .q4_K: 14, .q5_K: 16, .q6_K: 18, .bf16: 32,
+      .mxfp4: 38,
+    ]
     return commonest.flatMap { numbers[$0] }.map { .uint32($0) }
   }
 

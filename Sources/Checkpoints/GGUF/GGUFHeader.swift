@@ -69,7 +69,7 @@ package struct GGUFHeader: Sendable, Equatable {
   /// }
   /// ```
   ///
-  /// - Parameter type: how to store a tensor; nil for its own dtype. Only floats can be quantised, to Q8_0 or Q4_0.
+  /// - Parameter type: how to store a tensor; nil for its own dtype. Only floats can be quantised.
   /// - Throws: `unsupportedFeature` for a dtype that GGUF does not have; `invalidArgument` for a type that the tensor
   ///   cannot be stored as; `malformed` when two tensors have one name, rows are not whole blocks, or
   ///   `general.alignment` is unusable; `limitExceeded`.

@@ -91,13 +91,21 @@ package enum GGUFTensorType: UInt32, Sendable, CaseIterable, Hashable {
   package var blockBytes: Int { block?.byteCount ?? dtype.bitWidth / 8 }
 
   /// Whether tensors can be written as this type.
-  package var isWritable: Bool { !isQuantized || self == .q8_0 || self == .q4_0 }
+  package var isWritable: Bool { block.map { $0 is any QuantizableBlock.Type } ?? true }
 
   /// Whether quantising the tensor to this type is what llama.cpp would do: a matrix of floats whose rows are whole
-  /// blocks. It keeps vectors as they are.
+  /// blocks. It keeps vectors as they are, and what it knows by its name to need all of its digits.
   package func suits(_ info: TensorInfo) -> Bool {
+    guard !GGUFTensorName.isKeptInFull(info.name) else { return false }
     guard isQuantized, info.dtype.floatFormat != nil, info.shape.dimensions.count >= 2 else { return false }
     return info.shape.dimensions.last!.isMultiple(of: blockElements)
+  }
+
+  /// The type that a tensor is quantised to when this one is asked for: itself, or for rows that are no whole blocks of 256 the one
+  /// of 32 that llama.cpp takes then; nil to keep the tensor as it is.
+  package func fitting(_ info: TensorInfo) -> GGUFTensorType? {
+    let others: [GGUFTensorType: GGUFTensorType] = [.q4_K: .q5_0, .q5_K: .q5_1, .q6_K: .q8_0]
+    return [self, others[self]].compactMap { $0 }.first { $0.suits(info) }
   }
 
   /// Bytes that a tensor of this type takes in a file.

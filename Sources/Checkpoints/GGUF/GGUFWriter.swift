@@ -62,11 +62,8 @@ extension GGUFHeader.Entry {
   /// - Throws: `nonFinite` for a value that a quantised type cannot hold.
   package func encoded(_ bytes: TensorBytes) throws(StorageError) -> TensorBytes {
     precondition(bytes.count == info.byteCount, "all of the tensor")
-    return switch type {
-    case .q8_0: try quantized(bytes, as: Q8_0Block.self)
-    case .q4_0: try quantized(bytes, as: Q4_0Block.self)
-    default: bytes
-    }
+    guard let block = type.block as? any QuantizableBlock.Type else { return bytes }
+    return try quantized(bytes, as: block)
   }
 
   private func quantized<Block: QuantizableBlock>(

@@ -62,10 +62,13 @@ public struct CheckpointDestination: Sendable {
   public func notes(on source: some TensorSource) -> [String] {
     var notes = format.losses(of: source)
     if let quantization {
-      let kept = source.tensors.filter { !quantization.suits($0) }.map(\.name)
+      let types = source.tensors.map { quantization.fitting($0) }
+      let kept = zip(source.tensors, types).filter { $0.1 == nil }.map(\.0.name)
       let count = source.tensors.count
       let rest = kept.isEmpty ? "" : "; as they are: \(WritableFormat.listed(kept))"
-      notes.append("\(count - kept.count) of \(count) tensors are quantised to \(quantization)\(rest)")
+      let others = types.compactMap { $0 }.filter { $0 != quantization }
+      let narrow = others.first.map { ", \(others.count) of them, of other lengths, to \($0)" } ?? ""
+      notes.append("\(count - kept.count) of \(count) tensors are quantised to \(quantization)\(narrow)\(rest)")
     }
     return notes
   }

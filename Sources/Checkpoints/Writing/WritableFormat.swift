@@ -18,7 +18,7 @@ public enum WritableFormat: String, Sendable, CaseIterable {
   ]
 
   /// The format that a path's suffix means; nil for a folder's name.
-  init?(suffixOf path: String) {
+  package init?(suffixOf path: String) {
     guard let format = WeightFileName.suffix(FileTree.lastComponent(path)).flatMap({ Self.suffixes[$0] }) else {
       return nil
     }

@@ -2,6 +2,7 @@ import ArgumentParser
 import TMPackByteIO
 import TMPackCheckpoints
 import TMPackJSON
+import TMPackLlamaCpp
 import TMPackModels
 import TMPackReading
 import TMPackTensorKit
@@ -39,7 +40,7 @@ struct Convert: ParsableCommand {
         tmpack convert pytorch_model.bin model.safetensors
         tmpack convert llama/ llama-bf16/ --dtype bf16 --max-shard-size 2GB
         tmpack convert checkpoint.ckpt model.npz --dtype f32 --rename 'module.*=*'
-        tmpack convert model/ model.gguf --quantize q8_0
+        tmpack convert llama/ llama.gguf --quantize q8_0
 
       The input is read by its content: safetensors, PyTorch (no code in it is run), NumPy, GGUF, or a folder of one of \
       them, also of several models as diffusers keeps a pipeline. The output is one file if its name ends as one of --to \
@@ -84,6 +85,12 @@ struct Convert: ParsableCommand {
       valueName: "source|transformers-5"))
   var naming = OutputNaming.source
 
+  @Option(
+    help: ArgumentHelp(
+      "With GGUF: names, numbers and tokenizer as llama.cpp runs the model, if it is one that is known (default), or the tensors' own names.",
+      valueName: "llama.cpp|keep"))
+  var ggufNames: GGUFNaming?
+
   @Option(help: ArgumentHelp("Only tensors whose names match. Repeat for more.", valueName: "glob"))
   var tensors: [String] = []
 
@@ -97,6 +104,9 @@ struct Convert: ParsableCommand {
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
   func validate() throws {
+    if ggufNames != nil, to ?? WritableFormat(suffixOf: output) != .gguf {
+      throw ValidationError("--gguf-names is for GGUF files.")
+    }
     if naming == .base { throw ValidationError("There is no base: --naming source or transformers-5.") }
   }
 
@@ -117,8 +127,10 @@ struct Convert: ParsableCommand {
     }
     try FileTree.check(output, replacesNoneOf: [input])
     var checkpoint = try Checkpoint.open(input, mode: work.io)
+    let files = checkpoint.carriedFiles.map(\.content)
+    let isForRuntime = try destination.format == .gguf && ggufNames != .keep && RunnableModel.isKnown(files)
     // Codes have no dtype that could become another.
-    if dtype != nil || quantize != nil { checkpoint = try checkpoint.dequantized() }
+    if dtype != nil || quantize != nil || isForRuntime { checkpoint = try checkpoint.dequantized() }
     var source: any TensorSource = checkpoint.source
     if naming == .transformers5 { source = try source.namedInMemory(by: checkpoint.carriedFiles.map(\.content)) }
     if !globs.isEmpty {
@@ -128,25 +140,32 @@ struct Convert: ParsableCommand {
       }
     }
     if !rules.isEmpty { source = try RenamedSource(source, by: rules) }
-    let converted = try dtype.map { try ConvertedSource(source, to: $0, overflow: overflow) }
-    source = try destination.format.described(converted ?? source, by: checkpoint.carriedFiles.map(\.content))
+    let formatted = try FormattedSource(
+      source, for: destination.format, files: files, ggufNames, isWhole: globs.isEmpty,
+      remedy: "--gguf-names keep makes a file that only stores the tensors")
+    source = formatted.source
+    let converted = try dtype.map {
+      try ConvertedSource(source, to: $0, overflow: overflow, where: formatted.isConverted)
+    }
+    if let converted { source = converted }
 
     let changes = ConfigurationChanges(dtype: dtype?.dtype)
-    let files = destination.layout == .folder ? changes.applied(to: checkpoint.carriedFiles.map(\.content)) : []
+    let carriedFiles = destination.layout == .folder ? changes.applied(to: checkpoint.carriedFiles.map(\.content)) : []
     let bytes = try reporting.withProgress { show in
-      try destination.write(source, carriedFiles: files, inputs: [checkpoint], threads: work.pipeline.threads) {
+      try destination.write(source, carriedFiles: carriedFiles, inputs: [checkpoint], threads: work.pipeline.threads) {
         show(WorkProgress(stage: "converting", done: $0, total: $1))
       }
     }
 
     var notes = checkpoint.notes + checkpoint.skippedNotes(withFiles: destination.layout == .folder)
-    notes += destination.notes(on: source)
-    if destination.layout == .file, !checkpoint.carriedFiles.isEmpty {
+    notes += formatted.notes + destination.notes(on: source)
+    if destination.layout == .file, !isForRuntime, !checkpoint.carriedFiles.isEmpty {
       notes.append(
         "a single file has no place for the folder's \(counted(checkpoint.carriedFiles.count, "other file"))")
     }
     report(
-      source, destination, bytes, overflows: converted?.overflowCount ?? 0, files: files.map(\.name.text), notes: notes)
+      source, destination, bytes, overflows: converted?.overflowCount ?? 0, files: carriedFiles.map(\.name.text),
+      notes: notes)
   }
 
   private func report(

@@ -9,11 +9,12 @@ import TMPackTensorKit
 struct Export: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "export",
-    abstract: "Export an expert or a mix as a PEFT adapter.",
+    abstract: "Export an expert or a mix as an adapter of PEFT or llama.cpp.",
     discussion: """
       Examples:
         tmpack export --peft zoo.tmpack#math -o math-lora/ --shared-out shared/
         tmpack export --peft zoo.tmpack#math=0.7,code=0.3 -o mix/ --rank 32
+        tmpack export --gguf-lora zoo.tmpack#math -o math.gguf --shared-out base.gguf
 
       The adapter is of type LoRA, for the archive's shared model, which --shared-out \
       writes. Low-rank factors are taken as they are. What no adapter can hold is \
@@ -23,10 +24,18 @@ struct Export: ParsableCommand {
   // A group, so that the help begins with it.
   struct Paths: ParsableArguments {
     @Option(
-      help: ArgumentHelp("ARCHIVE#EXPERT or ARCHIVE#NAME=WEIGHT,…: what to export.", valueName: "archive#selection"))
-    var peft: String
+      help: ArgumentHelp(
+        "ARCHIVE#EXPERT or ARCHIVE#NAME=WEIGHT,…: what to export, for PEFT.", valueName: "archive#selection"))
+    var peft: String?
 
-    @Option(name: .shortAndLong, help: ArgumentHelp("The folder to make.", valueName: "path"))
+    @Option(
+      help: ArgumentHelp("The same for llama.cpp: one file for llama-server --lora.", valueName: "archive#selection"))
+    var ggufLora: String?
+
+    var selection: String { peft ?? ggufLora ?? "" }
+
+    @Option(
+      name: .shortAndLong, help: ArgumentHelp("The folder to make, or with --gguf-lora the file.", valueName: "path"))
     var output: OutputPath
 
     @Option(help: ArgumentHelp("Also write the shared model here: a file or a folder.", valueName: "path"))
@@ -42,46 +51,75 @@ struct Export: ParsableCommand {
   @OptionGroup(title: "Work") var work: WorkOptions
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
+  func validate() throws {
+    guard (paths.peft == nil) != (paths.ggufLora == nil) else {
+      throw ValidationError("One of --peft and --gguf-lora says what to export, and for whom.")
+    }
+    guard paths.ggufLora != nil else { return }
+    if adapter.modulesToSave { throw ValidationError("An adapter of llama.cpp has no place for whole modules.") }
+    if !paths.output.path.hasSuffix(".gguf") {
+      throw ValidationError("--gguf-lora makes one file: name it with .gguf at its end.")
+    }
+  }
+
   func run() throws {
-    guard let (archive, weights) = try TensorReference(paths.peft).openSelection(OpenArchives(work.io, detached)) else {
-      throw StorageError(.invalidArgument, "is no selection; name an expert: \(paths.peft)#NAME", file: paths.peft)
+    let selection = paths.selection
+    guard let (archive, weights) = try TensorReference(selection).openSelection(OpenArchives(work.io, detached)) else {
+      throw StorageError(.invalidArgument, "is no selection; name an expert: \(selection)#NAME", file: selection)
     }
     var options = try adapter.options()
+    if paths.ggufLora != nil { options.target = .llamaCpp }
     options.baseModel = options.baseModel ?? paths.sharedOut?.path ?? detached.sharedFrom
     let export = try AdapterExport(archive, weights, options: options)
     if adapter.strict, let first = export.leftOut.first {
       throw StorageError(
         .unsupportedFeature,
         "has no place in the adapter: \(first.reason.rawValue); so it is with \(counted(export.leftOut.count, "tensor"))",
-        file: paths.peft, tensor: first.tensor)
+        file: selection, tensor: first.tensor)
     }
+    var notes: [String] = []
     let report = try reporting.withProgress { show in
       // Refused now, if it is to be refused, and not after the shared model.
       for output in [paths.output.path] + [paths.sharedOut?.path].compactMap({ $0 }) {
         try FileTree.check(output, replacesNoneOf: [archive.path] + [detached.sharedFrom].compactMap { $0 })
       }
-      let folder = try AdapterExport.folder(paths.output.path, replacing: paths.force)
-      var outputs: [any StagedOutput] = [folder]
-      if let sharedOut = paths.sharedOut { outputs.append(try stageShared(of: archive, to: sharedOut.path, show)) }
-      let report = try export.fill(folder, threads: work.pipeline.threads) {
-        show(WorkProgress(stage: "exporting", done: $0, total: $1))
+      var outputs: [any StagedOutput] = []
+      let folder = paths.peft == nil ? nil : try AdapterExport.folder(paths.output.path, replacing: paths.force)
+      if let folder { outputs.append(folder) }
+      if let sharedOut = paths.sharedOut {
+        let shared = try stageShared(of: archive, to: sharedOut.path, show)
+        outputs.append(shared.output)
+        notes = shared.notes
+      }
+      let progress: (UInt64, UInt64) -> Void = { show(WorkProgress(stage: "exporting", done: $0, total: $1)) }
+      let report: AdapterExport.Report
+      if let folder {
+        report = try export.fill(folder, threads: work.pipeline.threads, progress: progress)
+      } else {
+        let staged = try export.stageFile(
+          paths.output.path, replacing: paths.force, threads: work.pipeline.threads, progress: progress)
+        outputs.append(staged.output)
+        report = staged.report
       }
       try commitTogether(outputs)
       return report
     }
-    ExportReport(path: paths.output.path, sharedPath: paths.sharedOut?.path, export: export, report: report)
-      .print(reporting)
+    ExportReport(
+      path: paths.output.path, sharedPath: paths.sharedOut?.path, export: export, report: report, notes: notes
+    ).print(reporting)
   }
 
   private func stageShared(
     of archive: Archive, to path: String, _ show: (WorkProgress) -> Void
-  ) throws -> any StagedOutput {
+  ) throws -> (output: any StagedOutput, notes: [String]) {
     let shared = try Reconstructor(archive, memoryLimit: 0).mix(.shared)
     let destination = try CheckpointDestination(path, replacing: paths.force)
-    return try destination.stage(
-      shared, carriedFiles: destination.layout == .folder ? shared.files.map(\.content) : [],
+    let formatted = try FormattedSource(shared, for: destination.format, files: shared.files.map(\.content), nil)
+    let staged = try destination.stage(
+      formatted.source, carriedFiles: destination.layout == .folder ? shared.files.map(\.content) : [],
       threads: work.pipeline.threads
-    ) { show(WorkProgress(stage: "writing the shared model", done: $0, total: $1)) }.output
+    ) { show(WorkProgress(stage: "writing the shared model", done: $0, total: $1)) }
+    return (staged.output, formatted.notes.map { "\(path): \($0)" })
   }
 }
 
@@ -150,16 +188,20 @@ private struct ExportReport {
   let sharedPath: String?
   let export: AdapterExport
   let report: AdapterExport.Report
+  let notes: [String]
 
   func print(_ options: OutputOptions) {
     if options.json { return Console.result(json) }
+    for note in notes { Console.talk("note: \(note)") }
     for reason in AdapterExport.LeftOut.Reason.allCases {
       let tensors = export.leftOut.filter { $0.reason == reason }
       guard let first = tensors.first else { continue }
       Console.talk(
         "note: not in the adapter: \(counted(tensors.count, "tensor")), \(reason.rawValue) (\(first.tensor))")
     }
-    if !export.prefix.isEmpty { Console.talk("note: modules are named with \"\(export.prefix)\" in front") }
+    if !export.prefix.isEmpty, export.options.target == .peft {
+      Console.talk("note: modules are named with \"\(export.prefix)\" in front")
+    }
     if export.wholeTensorCount > 0 {
       Console.talk(
         "note: whole: \(counted(export.wholeTensorCount, "tensor")), with \(counted(export.savedModules.count, "module")) in modules_to_save"
@@ -185,6 +227,7 @@ private struct ExportReport {
       "left_out": .array(
         export.leftOut.map { ["tensor": .string($0.tensor), "reason": .string($0.reason.rawValue)] }),
     ]
+    if !notes.isEmpty { object["notes"] = .array(notes.map { .string($0) }) }
     if let sharedPath { object["shared"] = .string(sharedPath) }
     if let error = report.error { object["error"] = .number(error) }
     if let error = report.worstError { object["worst_error"] = .number(error) }

@@ -120,10 +120,10 @@ struct Merge: ParsableCommand {
     let found = try search.best(for: output.path, reporting) { settings, path in
       try write(inputs, settings, to: CheckpointDestination(path, format: destination.format)) { _ in }
     }
-    let (source, overflows, codes) = try reporting.withProgress { show in
+    let written = try reporting.withProgress { show in
       try write(inputs, found?.best.settings ?? [:], to: destination, progress: show)
     }
-    report(source, overflows, codes, destination, inputs, found)
+    report(written.source, written.overflows, destination, inputs, found, notes: written.notes)
   }
 
   /// What is merged, opened.
@@ -202,7 +202,7 @@ struct Merge: ParsableCommand {
   private func write(
     _ inputs: Inputs, _ settings: [MergeSettings.Name: String], to destination: CheckpointDestination,
     progress: (WorkProgress) -> Void
-  ) throws(StorageError) -> (source: any TensorSource, overflows: Int, codes: RequantizedSource?) {
+  ) throws(StorageError) -> (source: any TensorSource, overflows: Int, notes: [String]) {
     progress(WorkProgress(stage: "looking at the models", done: 0, total: 1))
     let merged = CountedMerge(
       try SharedModelSource(inputs.sources, method: inputs.method(settings), pipeline: work.pipeline))
@@ -217,12 +217,14 @@ struct Merge: ParsableCommand {
       (source, codes) = (requantized, requantized)
       files = Self.describingCodes(files, as: coded.carriedFiles.map(\.content))
     }
-    source = try destination.format.described(source, by: files)
+    let formatted = try FormattedSource(source, for: destination.format, files: files, nil)
+    source = formatted.source
     try destination.write(
       source, carriedFiles: destination.layout == .folder ? files : [],
       inputs: inputs.checkpoints, threads: work.pipeline.threads
     ) { progress(WorkProgress(stage: "merging", done: $0, total: $1)) }
-    return (source, merged.overflowCount, codes)
+    let ofCodes = codes.map { "written as FP8 with scales, relative error \($0.relativeError.significant(3)) of the weights" }
+    return (source, merged.overflowCount, formatted.notes + [ofCodes].compactMap { $0 })
   }
 
   private static func describingCodes(_ files: [CarriedContent], as coded: [CarriedContent]) -> [CarriedContent] {
@@ -236,16 +238,13 @@ struct Merge: ParsableCommand {
   }
 
   private func report(
-    _ source: any TensorSource, _ overflows: Int, _ codes: RequantizedSource?, _ destination: CheckpointDestination,
-    _ inputs: Inputs,
-    _ found: MergeSearch?
+    _ source: any TensorSource, _ overflows: Int, _ destination: CheckpointDestination, _ inputs: Inputs,
+    _ found: MergeSearch?, notes ofFormat: [String]
   ) {
     let bytes = source.tensors.reduce(0) { $0 + UInt64($1.byteCount) }
     let notes =
       inputs.notes + inputs.base.skippedNotes(withFiles: destination.layout == .folder) + destination.notes(on: source)
-      + overflowNotes(overflows, of: "merged model")
-      + [codes.map { "written as FP8 with scales, relative error \($0.relativeError.significant(3)) of the weights" }]
-      .compactMap { $0 }
+      + ofFormat + overflowNotes(overflows, of: "merged model")
     if reporting.json {
       var object: JSONObject = [
         "output": .string(destination.path), "format": .string(destination.format.rawValue),

@@ -26,7 +26,10 @@ struct PackReport {
   /// How the checkpoints were read, and what of them an archive does not keep.
   private var sourceNotes: [(expert: String, note: String)] {
     inputs.flatMap { input in
-      let losses = input.checkpoint.source.typedMetadata.lossesAsText(in: "the archive")
+      let metadata = input.checkpoint.source.typedMetadata
+      // The archive has those of the base.
+      let isOfBase = base.map { $0.source.typedMetadata == metadata } ?? false
+      let losses = isOfBase ? [] : metadata.lossesAsText(in: "the archive")
       return (input.checkpoint.notes + losses).map { (input.name, $0) }
     }
   }

@@ -93,7 +93,9 @@ struct Unpack: ParsableCommand {
     } else if let receipt {
       try receipt.checkFile(replacing: force)
     }
-    source = try destination.format.described(source, by: model.files)
+    let formatted = try FormattedSource(
+      source, for: destination.format, files: model.files, nil, isWhole: globs.isEmpty)
+    source = formatted.source
     let changes = ConfigurationChanges(dtype: dtype?.dtype)
     let files = destination.layout == .folder ? changes.applied(to: model.files) : []
     let staged = try reporting.withProgress { show in
@@ -119,7 +121,7 @@ struct Unpack: ParsableCommand {
     }
     try commitTogether(outputs)
     var notes = model.source is DecodedMix ? model.source.notes : []
-    notes += destination.notes(on: source)
+    notes += formatted.notes + destination.notes(on: source)
     let overflows = model.overflows()
     if overflows > 0, let dtype {
       notes.append("\(counted(overflows, "number")) too large for \(dtype.dtype.rawValue) became infinite")

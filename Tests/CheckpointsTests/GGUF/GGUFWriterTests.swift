@@ -52,7 +52,7 @@ import Testing
     #expect(refusal(.bf16, as: .q4_0) == nil)
     #expect(refusal(.i32, as: .q8_0) == .invalidArgument)
     #expect(refusal(.f32, as: .f16) == .invalidArgument)
-    #expect(refusal(.f32, as: .q6_K) == .invalidArgument)
+    #expect(refusal(.f32, [1, 256], as: .q2_K) == .invalidArgument)
     #expect(refusal(.f32, [32, 2], as: .q8_0) == .malformed)
     #expect(code { _ = try GGUFHeader(describing: [info("t", .f32, [1]), info("t", .f32, [1])]) } == .malformed)
     var metadata = TypedMetadata()

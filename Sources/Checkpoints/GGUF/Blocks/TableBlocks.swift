@@ -1,3 +1,11 @@
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
 // Four bits that number a value of a table. ggml-common.h: block_iq4_nl, block_iq4_xs, block_mxfp4.
 
 /// Sixteen values in registers or on the stack, so that no array is reference-counted in a loop.
@@ -51,7 +59,7 @@ enum IQ4_XSBlock: QuantizedBlock {
 }
 
 /// A power of two (1, E8M0), quants (16) of 32 elements: 2^(e − 128) · table[q].
-enum MXFP4Block: QuantizedBlock {
+enum MXFP4Block: QuantizableBlock {
   static let elementCount = 32
   static let byteCount = 17
 
@@ -60,5 +68,29 @@ enum MXFP4Block: QuantizedBlock {
     // The two smallest are subnormal. 255, which the standard keeps for NaN, is the power that follows, as in ggml.
     let bits = exponent < 2 ? 0x20_0000 << exponent : (exponent - 1) << 23
     look(e2m1, block + 1, Float(bitPattern: bits), into: values)
+  }
+
+  /// The exponent is that of the largest magnitude less two, and each element is the nearest of the table, the first of equals:
+  /// `quantize_row_mxfp4_ref`.
+  static func quantize(_ values: UnsafePointer<Float>, into block: UnsafeMutableRawPointer) -> Bool {
+    var largest: Float = 0
+    for j in 0..<elementCount { largest = max(largest, values[j].magnitude) }
+    let exponent = largest > 0 ? UInt32(max(0, Int32(log2f(largest).rounded(.down)) + 125)) : 0
+    let bits = exponent < 2 ? 0x20_0000 << exponent : (exponent - 1) << 23
+    let scale = Float(bitPattern: bits)
+    block.storeBytes(of: UInt8(exponent), as: UInt8.self)
+    func code(_ value: Float) -> UInt8 {
+      var best = 0
+      var least = (e2m1[0] * scale - value).magnitude
+      for index in 1..<16 {
+        let error = (e2m1[index] * scale - value).magnitude
+        if error < least { (best, least) = (index, error) }
+      }
+      return UInt8(best)
+    }
+    for j in 0..<16 {
+      block.storeBytes(of: code(values[j]) | code(values[j + 16]) << 4, toByteOffset: 1 + j, as: UInt8.self)
+    }
+    return true
   }
 }
