@@ -66,6 +66,7 @@ public struct Packer: Sendable {
   ) throws(StorageError) -> PackSummary {
     let inputs = try checkedInputs(base, experts)
     let (shared, experts) = (inputs.shared, inputs.experts)
+    try refuseHopelessBudget(sharing: inputs.shared)
     let changes = try inputs.changes()
     try FileTree.check(path, replacesNoneOf: inputs.paths)
     let writer = try ArchiveWriter(

@@ -39,7 +39,7 @@ struct Tool: ParsableCommand {
     OpenFiles.raiseLimit()
     Interrupts.install()
     MissingFolders.make()
-    let arguments = Array(CommandLine.arguments.dropFirst())
+    let arguments = Arguments.spread(Arguments.all)
     let wantsJSON = arguments.contains("--json")
     MappedInputs.endProcessOnFault { error in
       Console.report(error, asJSON: wantsJSON)

@@ -1,4 +1,5 @@
 import ArgumentParser
+import TMPackPlanning
 import TMPackReading
 
 struct Pack: ParsableCommand {
@@ -12,6 +13,7 @@ struct Pack: ParsableCommand {
         tmpack pack --base base/ --expert m/ --rank 64 --exclude '*head*' -o z.tmpack
         tmpack pack --base base/ --expert math=lora/ --shared base -o z.tmpack
         tmpack pack --base base/ --expert math=m/ --resume -o z.tmpack
+        tmpack pack --base base/ --expert tuned/*/ --dry-run -o z.tmpack
 
       An expert may be a PEFT adapter of type LoRA: a folder with adapter_config.json. It is merged into the base; with \
       --shared base its factors are taken as they are.
@@ -25,6 +27,9 @@ struct Pack: ParsableCommand {
 
     @Flag(help: "Replace the archive if it exists.")
     var force = false
+
+    @Flag(help: "Make nothing; predict sizes, errors, time and memory, as tmpack plan does.")
+    var dryRun = false
 
     @Flag(
       help: "Keep what is finished beside the archive (NAME.resume) until it is complete, and take it up from there.")
@@ -46,6 +51,10 @@ struct Pack: ParsableCommand {
   }
 
   func run() throws {
+    if archive.dryRun {
+      return try options.predict(
+        output: archive.output.path, sample: Planner.defaultSampleShare, reporting)
+    }
     let (shared, factors, work) = (options.shared, options.factors, options.work)
     let output = archive.output.path
     let (base, inputs) = try options.open()

@@ -47,11 +47,12 @@ struct PackReport {
     }
     Console.result(table.text)
     for unmatched in summary.unmatched { Console.talk("note: \(unmatched.note)") }
-    for note in summary.notes {
-      Console.talk("note: \(note.expert): \(counted(note.count, "tensor")) \(note.reason.rawValue) (\(note.example))")
+    let ofTensors = summary.notes.map { note in
+      (expert: note.expert, note: "\(counted(note.count, "tensor")) \(note.reason.rawValue) (\(note.example))")
     }
+    for note in ExpertNotes(ofTensors).texts { Console.talk("note: \(note)") }
     for note in overflowNotes(overflows, of: "shared model") { Console.talk("note: \(note)") }
-    for (name, note) in sourceNotes { Console.talk("note: \(name): \(note)") }
+    for note in ExpertNotes(sourceNotes).texts { Console.talk("note: \(note)") }
     for note in checkpoints.flatMap({ $0.skippedNotes() }) { Console.talk("note: \(note)") }
     if let reused = summary.reusedJobs, reused > 0 { Console.talk("note: \(counted(reused, "job")) were done already") }
     for note in otherNotes { Console.talk("note: \(note)") }

@@ -68,7 +68,9 @@ struct PlanReport {
     if let tie = plan.sharedTies.first(by: <) {
       lines.append("the shared model has \(counted(plan.sharedTies.count, "tied tensor")) (\(tie.key) is \(tie.value))")
     }
-    for expert in plan.experts { lines += notes(expert).map { "\(expert.name): \($0)" } }
+    var ofExperts = ExpertNotes()
+    for expert in plan.experts { for note in notes(expert) { ofExperts.add(note, of: expert.name) } }
+    lines += ofExperts.texts
     for pattern in unusedPatterns { lines.append("\(pattern) matches no tensor") }
     return lines
   }

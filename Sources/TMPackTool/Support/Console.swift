@@ -23,9 +23,15 @@ enum Console {
     }
   }
 
-  static func result(_ text: String) { write(text.printable + "\n", to: STDOUT_FILENO) }
+  /// Where results go.
+  nonisolated(unsafe) private static var resultDescriptor = STDOUT_FILENO
 
-  static func result(_ json: JSONValue) { write(json.prettyText.printableJSON + "\n", to: STDOUT_FILENO) }
+  /// For a command that writes a model to standard output: results go to standard error. Call before there are threads.
+  static func keepOutputForData() { resultDescriptor = STDERR_FILENO }
+
+  static func result(_ text: String) { write(text.printable + "\n", to: resultDescriptor) }
+
+  static func result(_ json: JSONValue) { write(json.prettyText.printableJSON + "\n", to: resultDescriptor) }
 
   static func talk(_ text: String) { write(text.printable + "\n", to: STDERR_FILENO) }
 

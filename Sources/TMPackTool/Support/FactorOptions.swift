@@ -60,14 +60,21 @@ struct FactorOptions: ParsableArguments {
   var override: [String] = []
 
   @Option(help: ArgumentHelp("zstd's level, 1 to 19.", valueName: "n"))
-  var level = 3
+  var level = FactorOptions.standardLevel
 
-  func validate() throws {
-    let count = [
+  static let standardLevel = 3
+
+  private var treatments: Int {
+    [
       rank != nil, rankRatio != nil, density != nil, ternary != nil, signs, tallMasks != nil, lossless,
       rateOptions.isGiven,
     ].count { $0 }
-    if count > 1 {
+  }
+
+  var isTreatmentGiven: Bool { treatments > 0 || factorDtype != nil }
+
+  func validate() throws {
+    if treatments > 1 {
       throw ValidationError(
         "--rank, --rank-ratio, --density, --ternary, --signs, --tall-masks, --lossless and one of --quality, --budget, --budget-per-expert and --error exclude each other."
       )

@@ -52,6 +52,8 @@ struct RateOptions: ParsableArguments {
   var isGiven: Bool { quality != nil || budget != nil || budgetPerExpert != nil || error != nil }
 
   func validate() throws {
+    try budget?.checkUnit(of: "--budget")
+    try budgetPerExpert?.checkUnit(of: "--budget-per-expert")
     if [quality != nil, budget != nil, budgetPerExpert != nil, error != nil].count(where: { $0 }) > 1 {
       throw ValidationError("--quality, --budget, --budget-per-expert and --error exclude each other.")
     }

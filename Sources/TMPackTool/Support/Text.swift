@@ -3,6 +3,8 @@ import ArgumentParser
 /// Sizes as people write and read them.
 struct ByteSize: ExpressibleByArgument {
   let bytes: UInt64
+  /// As it was given, if that was a small number without a unit: of bytes, most likely by mistake.
+  let bareNumber: String?
 
   /// `5GB`, `20 MB`, `512KiB`, `340000`.
   init?(argument: String) {
@@ -16,6 +18,14 @@ struct ByteSize: ExpressibleByArgument {
       return nil
     }
     bytes = UInt64(number * factor)
+    bareNumber = unit.isEmpty && number < 1000 ? argument : nil
+  }
+
+  /// Refuses a small number without a unit, and says how bytes are meant.
+  func checkUnit(of option: String) throws {
+    guard let bareNumber else { return }
+    throw ValidationError(
+      "\(option) \(bareNumber) has no unit: \(bareNumber)MB or \(bareNumber)kB? \(bareNumber)B if bytes are meant.")
   }
 
   var defaultValueDescription: String { Self.text(bytes) }
