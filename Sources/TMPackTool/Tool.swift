@@ -28,7 +28,7 @@ struct Tool: ParsableCommand {
     subcommands: [
       Pack.self, Plan.self, Run.self, Join.self, Unpack.self, Inspect.self, Verify.self, Digest.self, Sign.self,
       RepairCommand.self,
-      Compare.self, Convert.self,
+      Compare.self, Report.self, Convert.self,
       Merge.self, Export.self, Add.self, Remove.self, Strip.self, RouterCommand.self, Route.self, Doctor.self,
       Completions.self, Version.self,
     ])
