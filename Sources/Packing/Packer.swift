@@ -71,13 +71,14 @@ public struct Packer: Sendable {
     try FileTree.check(path, replacesNoneOf: inputs.paths)
     let writer = try ArchiveWriter(
       creating: path, replacing: replacing, level: level, temporary: journal?.temporaryOutput)
-    let sharedBytes = shared.source.byteCount
-    let expertBytes = experts.reduce(0) { $0 + $1.checkpoint.source.byteCount }
     var meter = ProgressMeter(
-      total: try inputs.recorded.weightBytes() + sharedBytes + expertBytes * expertPasses, report: progress)
+      parts: progressParts(
+        digested: try inputs.recorded.weightBytes(), sharing: shared.source, reference: shared.source, experts),
+      report: progress)
     let digests = try digest(inputs.recorded, &meter)
 
-    meter.stage = "merging the shared model"
+    meter.stage =
+      mergesExperts ? "merging the shared model" : "\(isDetached ? "digesting" : "copying") the shared model"
     let overflows = try writeShared(shared, experts, digests, to: writer, &meter)
     let notes = try writeExperts(experts, digests, to: writer, shared: shared.source, path, &meter)
     return try finish(
@@ -113,16 +114,13 @@ public struct Packer: Sendable {
 
     let writer = try ArchiveWriter(appendingTo: archive.file, level: level)
     let checkpoints = experts.map(\.checkpoint)
-    let expertBytes = experts.reduce(0) { $0 + $1.checkpoint.source.byteCount }
     var meter = ProgressMeter(
-      total: try checkpoints.weightBytes() + expertBytes * expertPasses, report: progress)
+      parts: progressParts(digested: try checkpoints.weightBytes(), sharing: nil, reference: model, experts),
+      report: progress)
     let digests = try digest(checkpoints, &meter)
     let notes = try writeExperts(experts, digests, to: writer, shared: archive.givenSharedModel, archive.path, &meter)
     return try finish(writer, experts: experts, of: checkpoints, changes: changes, notes: notes)
   }
-
-  /// How often all tensors of the experts are gone through: to find a rate they are analysed first, for TALL masks added up.
-  private var expertPasses: UInt64 { searchesRate || rules.makesTALLMasks ? 2 : 1 }
 
   // MARK: Checks
 

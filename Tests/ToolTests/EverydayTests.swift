@@ -122,6 +122,29 @@ import Testing
     #expect(run.code == 1 && run.talk.contains("20MB or 20kB?") && folder.names.isEmpty, "\(run.talk)")
   }
 
+  /// The nearest of those that have anything in common with it, whatever the names and shapes say.
+  @Test func theBaseOfAModelIsFound() throws {
+    func model(_ name: String, _ seed: UInt64, change: Double) throws -> String {
+      let names = (0..<4).map { "layer.\($0).weight" }
+      let path = folder("\(name).safetensors")
+      try writeModel(
+        names.enumerated().map { index, tensorName in
+          let values = noise(64 * 64, seed: seed + UInt64(index))
+          let moved = noise(64 * 64, seed: 1000 + UInt64(index))
+          return try tensor(tensorName, .f32, [64, 64], zip(values, moved).map { $0 + change * $1 })
+        }, to: path)
+      return path
+    }
+    let (right, wrong) = (try model("right", 1, change: 0), try model("wrong", 50, change: 0))
+    let tuned = try model("tuned", 1, change: 0.02)
+    let run = try tmpack("base", tuned, "--of", wrong, right, base, "--json")
+    #expect(run.code == 0)
+    #expect(try run.json()["base"] == .string(right))
+    let none = try tmpack("base", tuned, "--of", wrong, base)
+    #expect(none.code == 1 && none.output.contains("was made from none of them"), "\(none.output)")
+    #expect(try tmpack("base", tuned, "--of", folder("missing")).code == 4)
+  }
+
   @Test func aNoteOnSeveralExpertsIsSaidOnce() throws {
     let run = try tmpack("plan", "--base", base, "--expert", a66, b44, c07)
     #expect(run.talk.contains("note: HLA-A6601_BA, HLA-B4402_BA, HLA-C0701_BA: 7 of 7 tensors sampled"), "\(run.talk)")

@@ -13,7 +13,7 @@ struct Add: ParsableCommand {
       It is packed with the options of the archive's last expert, unless others are given. The shared model and the other experts stay as they are. A crash at any instant leaves the archive as it was.
       """)
 
-  @Argument(help: ArgumentHelp("The archive.", valueName: "archive"))
+  @Argument(help: ArgumentHelp("The archive.", valueName: "archive"), completion: .file())
   var archive: String
 
   @Option(

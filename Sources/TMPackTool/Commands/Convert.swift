@@ -47,7 +47,7 @@ struct Convert: ParsableCommand {
       kept where the format has a place for them; what is lost is said.
       """)
 
-  @Argument(help: ArgumentHelp("A checkpoint: a file or a folder.", valueName: "input"))
+  @Argument(help: ArgumentHelp("A checkpoint: a file or a folder.", valueName: "input"), completion: .file())
   var input: String
 
   @Argument(help: ArgumentHelp("The file or folder to make; - for standard output.", valueName: "output"))

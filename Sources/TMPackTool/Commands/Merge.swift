@@ -27,7 +27,7 @@ struct Merge: ParsableCommand {
       command, whose output must end with a number, and keeps the one with the largest.
       """)
 
-  @Argument(help: ArgumentHelp("A merging method: see --list.", valueName: "method"))
+  @Argument(help: ArgumentHelp("A merging method: see --list.", valueName: "method"), completion: Completing.methods)
   var method: String?
 
   @Flag(help: "Print the methods with their settings and papers.")

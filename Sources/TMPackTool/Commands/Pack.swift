@@ -18,7 +18,7 @@ struct Pack: ParsableCommand {
       An expert may be a PEFT adapter of type LoRA: a folder with adapter_config.json. It is merged into the base; with \
       --shared base its factors are taken as they are.
 
-      With --resume the same command takes up what an interrupted one has finished.
+      With --resume the same command takes up what an interrupted one has finished. --help-all lists more options.
       """)
 
   struct Archive: ParsableArguments {
@@ -63,6 +63,12 @@ struct Pack: ParsableCommand {
     }
     // Refused now, if it is to be refused, and not after the shared model.
     if shared.sharedOut != nil { try archive.output.checkFile(replacing: archive.force) }
+    if shared.sharedOut == nil {
+      Interrupts.remark =
+        archive.resume
+        ? "what is finished is kept in \(output).resume, and the same command takes it up"
+        : "nothing is kept; with --resume the same command could be taken up"
+    }
     let (summary, overflows) = try reporting.withProgress { show in
       let (model, written, overflows) = try shared.sharedModel(
         base: base, experts: inputs, force: archive.force, work: work, progress: show)

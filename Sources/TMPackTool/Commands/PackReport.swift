@@ -18,6 +18,9 @@ struct PackReport {
   let unusedPatterns: [String]
   var otherNotes: [String] = []
 
+  /// An error above which most of an expert's energy is gone.
+  private static let muchLoss = 0.75
+
   /// Those packed in this run.
   private var experts: ArraySlice<ExpertReference> { summary.experts.suffix(inputs.count) }
 
@@ -42,10 +45,17 @@ struct PackReport {
         expert.name, String(summary.tensors), ByteSize.text(summary.bytes),
         change(of: expert.name)?.relative?.significant(2) ?? "",
         summary.error?.value.significant(3) ?? "exact",
-        summary.worstError?.value.significant(3) ?? "", (summary.worstTensor ?? "").shortened(to: 40),
+        summary.worstError?.value.significant(3) ?? "", summary.worstTensor ?? "",
       ])
     }
     Console.result(table.text)
+    let lossy = experts.filter { ($0.summary.error?.value ?? 0) > Self.muchLoss }
+    if let worst = lossy.max(by: { $0.summary.error!.value < $1.summary.error!.value }) {
+      let names = lossy.prefix(3).map(\.name).joined(separator: ", ") + (lossy.count > 3 ? " and others" : "")
+      Console.talk(
+        "note: \(names): up to \(worst.summary.error!.value.percent) of what fine-tuning changed is lost; a higher --quality keeps more, and --dry-run shows what each takes"
+      )
+    }
     for unmatched in summary.unmatched { Console.talk("note: \(unmatched.note)") }
     let ofTensors = summary.notes.map { note in
       (expert: note.expert, note: "\(counted(note.count, "tensor")) \(note.reason.rawValue) (\(note.example))")

@@ -18,7 +18,7 @@ struct Report: ParsableCommand {
       See compare --html for two checkpoints.
       """)
 
-  @Argument(help: ArgumentHelp("The archive.", valueName: "archive"))
+  @Argument(help: ArgumentHelp("The archive.", valueName: "archive"), completion: .file())
   var archive: String
 
   @Option(name: .shortAndLong, help: ArgumentHelp("The page to make.", valueName: "path"))

@@ -24,7 +24,7 @@ struct Unpack: ParsableCommand {
       With --all it is a folder in which each expert has its own.
       """)
 
-  @Argument(help: ArgumentHelp("The archive.", valueName: "archive"))
+  @Argument(help: ArgumentHelp("The archive.", valueName: "archive"), completion: .file())
   var archive: String
 
   @Option(
@@ -224,7 +224,8 @@ struct Unpack: ParsableCommand {
 
 /// Which experts, with which weights.
 struct SelectionOptions: ParsableArguments {
-  @Option(name: .customLong("expert"), help: ArgumentHelp("One expert.", valueName: "name"))
+  @Option(
+    name: .customLong("expert"), help: ArgumentHelp("One expert.", valueName: "name"), completion: Completing.experts)
   var experts: [String] = []
 
   @Option(

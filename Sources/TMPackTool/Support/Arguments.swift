@@ -1,6 +1,7 @@
 /// The arguments of the command line, as the parser takes them.
 enum Arguments {
-  static let all = Array(CommandLine.arguments.dropFirst())
+  /// The parser calls the help with what is seldom needed so.
+  static let all = CommandLine.arguments.dropFirst().map { $0 == "--help-all" ? "--help-hidden" : $0 }
 
   private static let takesSeveral = "--expert"
   /// Commands with models behind `--expert`, and whether a word of their own comes first: an archive, a method.

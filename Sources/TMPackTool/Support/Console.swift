@@ -33,6 +33,9 @@ enum Console {
 
   static func result(_ json: JSONValue) { write(json.prettyText.printableJSON + "\n", to: resultDescriptor) }
 
+  /// Whether the last line is being drawn, and has no end yet.
+  nonisolated(unsafe) static var isDrawing = false
+
   static func talk(_ text: String) { write(text.printable + "\n", to: STDERR_FILENO) }
 
   /// Without a line feed: for a line that is drawn again.

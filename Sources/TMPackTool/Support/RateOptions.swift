@@ -40,13 +40,13 @@ struct RateOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "Spend the bytes for the experts' scores (balanced) or the least error (default: balanced; for --error: least-error).",
-      valueName: "objective"))
+      valueName: "objective", visibility: .hidden))
   var objective: RateControl.Objective?
 
   @Option(
     help: ArgumentHelp(
       "Force low-rank, entrywise or layered (the one, then the other) quantised factors (default: low-rank or entrywise, the cheaper one of each tensor).",
-      valueName: "codec"))
+      valueName: "codec", visibility: .hidden))
   var codec: RateControl.Codec?
 
   var isGiven: Bool { quality != nil || budget != nil || budgetPerExpert != nil || error != nil }
