@@ -101,7 +101,7 @@ struct ReportPage {
       .wide{overflow-x:auto}svg text{fill:var(--ink);font:12px system-ui,sans-serif}svg text.on{fill:var(--on)}svg text.off{fill:var(--off)}
       svg .bar{fill:var(--bar)}polyline{fill:none;stroke-width:1.8}
       table{border-collapse:collapse;font-variant-numeric:tabular-nums}th,td{text-align:left;padding:3px 12px 3px 0;border-bottom:1px solid var(--line);font-weight:400;vertical-align:top;overflow-wrap:anywhere}
-      thead th{color:var(--soft)}.n{text-align:right}th button{all:unset;cursor:pointer}th button:focus-visible,input:focus-visible,.more:focus-visible{outline:2px solid var(--bar);outline-offset:2px}
+      thead th{color:var(--soft);white-space:nowrap}.n{white-space:nowrap}.n{text-align:right}th button{all:unset;cursor:pointer}th button:focus-visible,input:focus-visible,.more:focus-visible{outline:2px solid var(--bar);outline-offset:2px}
       th[aria-sort=ascending] button::after{content:" \\2191"}th[aria-sort=descending] button::after{content:" \\2193"}
       code{font:13px ui-monospace,monospace;overflow-wrap:anywhere}p{margin:.4em 0;max-width:75ch}.legend,.key{color:var(--soft);font-size:13px}.key{list-style:none;padding:0}
       .box{display:inline-block;width:14px;height:12px;border-radius:2px;vertical-align:-1px}\(steps)\(keys)
