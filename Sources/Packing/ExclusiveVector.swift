@@ -68,7 +68,7 @@ package struct ExclusiveVector: ~Copyable {
       }
     }
     guard lost.isFinite else {
-      throw StorageError(.nonFinite, "its factor overflows; --lossless or --exclude keeps it exactly")
+      throw StorageError(.nonFinite, "its factor overflows").with(.keepExactly)
     }
     // Squares of the smallest subnormal numbers do not vanish in binary64, so a vector that is not zero has a norm.
     return FactorMeasures(norm: Measure(squares.squareRoot()), error: Measure((lost / squares).squareRoot()))

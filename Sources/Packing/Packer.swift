@@ -141,9 +141,9 @@ public struct Packer: Sendable {
   /// all numbers that it belongs to, and no sum of codes means anything.
   package func refuseCodes(of source: any TensorSource, merging: Bool) throws(StorageError) {
     let quantization = try Quantization(of: source)
-    if merging { try quantization.refuse("merged", advice: "--shared base takes the base as the shared model") }
+    if merging { try quantization.refuse("merged", remedy: .shareBase) }
     guard quantization.weights.names.contains(where: { rules.treatment(of: $0.text) != .exact }) else { return }
-    try quantization.refuse("approximated", advice: "--lossless keeps them as they are")
+    try quantization.refuse("approximated", remedy: .keepCodes)
   }
 
   /// Refuses experts that have most of their parameters alone: they would be stored whole, surely a mistake.
@@ -151,7 +151,7 @@ public struct Packer: Sendable {
     for expert in experts {
       try expert.checkpoint.source.checkArchitecture(as: expert.name, against: shared)
       let unmatched = UnmatchedParameters(of: expert.checkpoint.source, named: expert.name, in: shared)
-      if unmatched.isMostOfBoth { throw unmatched.error(remedy: "") }
+      if unmatched.isMostOfBoth { throw unmatched.error }
     }
   }
 

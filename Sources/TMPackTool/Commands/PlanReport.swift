@@ -1,3 +1,4 @@
+import TMPackByteIO
 import TMPackJSON
 import TMPackPacking
 import TMPackPlanning
@@ -97,7 +98,7 @@ struct PlanReport {
       lines.append("\(counted(found.ties.count, "tied tensor")) (\(tie.key) is \(tie.value))")
     }
     lines += dtypes(found.dtypes)
-    for fault in found.nonFinite { lines.append("\(fault.tensor): \(fault.message)") }
+    for fault in found.nonFinite { lines.append("\(fault.tensor): \(fault.message); \(Remedy.keepExactly.words)") }
     return lines
   }
 

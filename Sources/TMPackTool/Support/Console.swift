@@ -46,6 +46,7 @@ enum Console {
 
   /// - Parameter exit: what the process will end with; nil for the error's own code.
   static func report(_ error: StorageError, asJSON: Bool, exit: Int32? = nil) {
+    let error = error.worded
     if asJSON {
       write(JSONValue.object(["error": error.json(exit: exit)]).compactText.printableJSON + "\n", to: STDERR_FILENO)
     } else {
