@@ -1,17 +1,19 @@
 # Needs Swift 6.3 and GNU make 3.81 or newer; the other packages are installed when they are missing.
 #
-#   make demo      pack real fine-tuned checkpoints, verify, inspect and unpack them, and compare with the originals
-#   make test      build and run all tests
+#   make demo      pack a real fine-tune, verify and unpack it, compare it with the original, and make a page of pictures
+#   make test      build and run all tests; those that need Python packages after make test-packages, which installs them
 #   make check     what CI runs: format, no warnings, all tests, citations of the specification, examples of the documents
 #   make documents run the examples of README.md and docs/, and compare what they print
 #   make today     the tests against today's libraries: torch, transformers, peft and others, 6 GB from PyPI
 #   make faults    every system call of every command that writes fails once, or is the last one; needs a C compiler, Linux
 #   make linking   a package that depends on TMPackReading: what the linker brings along
 #   make wheel     the Python package, with the library and the tool in it, in dist/, and its tests in a fresh environment
+#   make dist      for machines without Swift: a tarball, a Debian package, a Homebrew formula, in dist/
+#   make dist-check these on bare Debian systems; needs root and debootstrap
 #   make bench     run the benchmarks
 #   make reproduce the experiment of the paper, on data that is not in this repository
 #   make format    format the sources
-#   make install   put the tool in $(PREFIX)/bin
+#   make install   put the tool in $(PREFIX)/bin, with its manual page and completions
 #   make clean     delete what was built
 
 SWIFT ?= swift
@@ -24,10 +26,10 @@ export PKG_CONFIG_PATH := $(shell brew --prefix openblas)/lib/pkgconfig:$(shell 
 endif
 
 SWIFT_FILES = Package.swift Sources Tests Benchmarks Fixtures
-SHELL_FILES = $(shell grep -lE '^\#!.*[/ ](sh|bash)$$' scripts/* .ci/* Tests/C/* Tests/Linking/* Benchmarks/* Deploy/*/* Tests/Today/* findings/* 2> /dev/null)
+SHELL_FILES = $(shell grep -lE '^\#!.*[/ ](sh|bash)$$' scripts/* .ci/* Tests/C/* Tests/Dist/* Tests/Linking/* Benchmarks/* Deploy/*/* Tests/Today/* findings/* 2> /dev/null)
 PYTHON_FILES = $(shell find Spec Tests Benchmarks Fixtures Python -name '*.py' 2> /dev/null) Spec/check-citations Tests/Documents/run
 
-.PHONY: all build test-packages demo test today faults faults-fast wheel linking check lint citations documents bench reproduce format install clean
+.PHONY: all build test-packages demo test today faults faults-fast wheel linking dist dist-check check lint citations documents bench reproduce format install clean
 .NOTPARALLEL:
 
 all: build
@@ -42,7 +44,9 @@ demo: build
 test-packages:
 	@scripts/install-dependencies tests
 
-test: test-packages
+# Tests against other implementations are skipped where their packages are missing: see test-packages.
+test:
+	@scripts/install-dependencies
 	$(SWIFT) build -c release --build-tests
 	$(SWIFT) test -c release --skip-build
 
@@ -81,6 +85,13 @@ wheel: test-packages
 	Tests/C/check .build/library/wheel
 	scripts/test-wheel dist/tmpack-*.whl
 
+dist:
+	@scripts/install-dependencies
+	scripts/make-dist dist
+
+dist-check:
+	Tests/Dist/check dist
+
 bench:
 	@test -x Benchmarks/run || { echo "there is no Benchmarks/run in this checkout" >&2; exit 1; }
 	Benchmarks/run
@@ -97,6 +108,12 @@ install:
 	$(SWIFT) build -c release --product tmpack --scratch-path .build/install $(if $(filter Linux,$(shell uname)),--static-swift-stdlib)
 	install -d "$(DESTDIR)$(PREFIX)/bin"
 	install -s -m 755 .build/install/release/tmpack "$(DESTDIR)$(PREFIX)/bin/tmpack"
+	install -d "$(DESTDIR)$(PREFIX)/share/man/man1" "$(DESTDIR)$(PREFIX)/share/bash-completion/completions" \
+	  "$(DESTDIR)$(PREFIX)/share/zsh/site-functions" "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d"
+	.build/install/release/tmpack manual > "$(DESTDIR)$(PREFIX)/share/man/man1/tmpack.1"
+	.build/install/release/tmpack completions bash > "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/tmpack"
+	.build/install/release/tmpack completions zsh > "$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_tmpack"
+	.build/install/release/tmpack completions fish > "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/tmpack.fish"
 
 clean:
 	rm -rf .build .build-python .build-today demo

@@ -170,8 +170,8 @@ package struct AdapterExport: Sendable {
     guard !updates.isEmpty else {
       let first = leftOut.first.map { " (\($0.tensor): \($0.reason.rawValue))" } ?? ""
       throw StorageError(
-        .invalidArgument, "has no low-rank factor that an adapter could hold\(first); --rank approximates matrices",
-        file: mix.label)
+        .invalidArgument, "has no low-rank factor that an adapter could hold\(first)", file: mix.label
+      ).with(.chooseRank)
     }
   }
 

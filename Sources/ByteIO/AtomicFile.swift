@@ -98,7 +98,7 @@ package final class AtomicFile: OverwritableSink, StagedOutput {
   /// Refuses what a file must not replace: anything, or anything but a file.
   static func check(_ target: String, _ path: String, replacing: Bool) throws(StorageError) {
     if !replacing, FileTree.kind(of: target, followingLinks: false) != nil {
-      throw StorageError(.outputExists, "exists already; --force replaces it", file: path)
+      throw StorageError(.outputExists, "exists already", file: path).with(.replace)
     }
     switch FileTree.kind(of: target) {
     case nil where path.hasSuffix("/"):
@@ -188,7 +188,8 @@ package final class AtomicFile: OverwritableSink, StagedOutput {
     _ temporary: String, to target: String, _ path: String, replacing: Bool
   ) throws(StorageError) {
     let appeared = StorageError(
-      .outputExists, "appeared while it was being written; --force replaces it", file: path)
+      .outputExists, "appeared while it was being written", file: path
+    ).with(.replace)
     if replacing {
       // Again: it may have become a pipe, which a rename would silently replace.
       try check(target, path, replacing: true)

@@ -74,7 +74,7 @@ package final class AtomicFolder: StagedOutput {
   ) throws(StorageError) {
     guard let isReplaceable else {
       guard try FileTree.names(in: target).isEmpty else {
-        throw StorageError(.outputExists, "is a folder with files in it; --force replaces it", file: path)
+        throw StorageError(.outputExists, "is a folder with files in it", file: path).with(.replace)
       }
       return
     }

@@ -56,6 +56,8 @@ public struct StorageError: Error, Sendable, Hashable {
   public var offset: UInt64?
   public var expert: String?
   public var tensor: String?
+  /// What the caller can do, if anything is known to help.
+  package var remedy: Remedy?
 
   public init(
     _ code: Code, _ message: String, file: String? = nil, offset: UInt64? = nil,
@@ -71,6 +73,13 @@ public struct StorageError: Error, Sendable, Hashable {
 
   public static func == (left: Self, right: Self) -> Bool { left.code == right.code }
   public func hash(into hasher: inout Hasher) { hasher.combine(code) }
+
+  /// The same error with a way out.
+  package func with(_ remedy: Remedy) -> Self {
+    var error = self
+    error.remedy = remedy
+    return error
+  }
 
   /// The same error with whatever of the place was still unknown.
   public func at(

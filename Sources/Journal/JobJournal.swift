@@ -87,8 +87,9 @@ package final class JobJournal: Sendable {
     }
     throw StorageError(
       .outputExists,
-      "is the journal of another packing: other options or models, or a model has changed since; --force begins anew",
-      file: file.path)
+      "is the journal of another packing: other options or models, or a model has changed since",
+      file: file.path
+    ).with(.beginAnew)
   }
 
   /// Where to write an output until it is whole: who has the journal is the only one to do so, and a run that is killed leaves

@@ -9,7 +9,8 @@ extension MergeSources {
     for expert in experts {
       guard let source = expert.statistics else {
         throw StorageError(
-          .invalidArgument, "needs --statistics, which say what was measured of it", expert: expert.name)
+          .invalidArgument, "is merged by what was measured of it, which is not given", expert: expert.name
+        ).with(.giveStatistics)
       }
       guard base.tensors.contains(where: { source.tensor(named: $0.name + suffix) != nil }) else {
         throw StorageError(

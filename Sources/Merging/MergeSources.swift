@@ -64,7 +64,7 @@ extension MergeSources {
       try expert.source.checkArchitecture(as: expert.name, against: base.tensors)
       let unmatched = UnmatchedParameters(of: expert.source, named: expert.name, in: base.tensors)
       if unmatched.share > UnmatchedParameters.tolerated, !allowingUnmatched {
-        throw unmatched.error(remedy: "--allow-unmatched merges the rest")
+        throw unmatched.error.with(.allowUnmatched)
       }
     }
   }
@@ -120,8 +120,9 @@ extension TensorSource {
     if let own, own.shape == first.shape {
       throw StorageError(
         .shapeMismatch,
-        "is of another dtype, \(own.dtype.rawValue) where the shared model is \(first.dtype.rawValue): convert one of them first, with convert --dtype",
-        file: label, expert: expert, tensor: first.name)
+        "is of another dtype, \(own.dtype.rawValue) where the shared model is \(first.dtype.rawValue)",
+        file: label, expert: expert, tensor: first.name
+      ).with(.convertDType)
     }
     let found = own.map { "\($0.dtype.rawValue) \($0.shape)" } ?? "absent"
     throw StorageError(

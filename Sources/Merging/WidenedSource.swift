@@ -70,8 +70,9 @@ package struct NarrowedSource: SourceView {
     guard count == 0 else {
       throw StorageError(
         .nonFinite,
-        "\(count) \(count == 1 ? "number is" : "numbers are") too large for \(info.dtype.rawValue); --dtype bf16 holds them",
-        file: label, tensor: info.name)
+        "\(count) \(count == 1 ? "number is" : "numbers are") too large for \(info.dtype.rawValue)",
+        file: label, tensor: info.name
+      ).with(.takeDType("bf16"))
     }
   }
 }

@@ -41,7 +41,7 @@ struct LossMeter {
 
   func measures() throws(StorageError) -> FactorMeasures {
     guard lost.isFinite else {
-      throw StorageError(.nonFinite, "its factor overflows; --lossless or --exclude keeps it exactly")
+      throw StorageError(.nonFinite, "its factor overflows").with(.keepExactly)
     }
     return FactorMeasures(norm: Measure(squares.squareRoot()), error: Measure((lost / squares).squareRoot()))
   }

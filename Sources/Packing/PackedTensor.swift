@@ -128,16 +128,16 @@ package struct PackedTensor: Sendable {
     guard let index = survey.firstNonFinite else { return }
     throw StorageError(
       .nonFinite,
-      "the difference from the shared model is not finite at element \(index); --lossless or --exclude keeps it exactly"
-    )
+      "the difference from the shared model is not finite at element \(index)"
+    ).with(.keepExactly)
   }
 
   static func refuseNonFinite(_ bytes: UnsafeRawBufferPointer, _ format: FloatFormat) throws(StorageError) {
     guard let index = format.firstNonFinite(bytes) else { return }
     throw StorageError(
       .nonFinite,
-      "element \(index) (byte \(index * format.byteWidth) of the tensor) is NaN or infinite; --lossless or --exclude keeps it exactly"
-    )
+      "element \(index) (byte \(index * format.byteWidth) of the tensor) is NaN or infinite"
+    ).with(.keepExactly)
   }
 }
 

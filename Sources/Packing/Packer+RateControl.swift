@@ -25,6 +25,7 @@ extension Packer {
       prepared.append(try prepare(expert, number: number, experts.count, shared, scratch, &meter))
     }
     meter.stage = "fitting the rate"
+    meter.advance(0)
     var found: [RateProbe.Factors] = []
     // A budget for the archive is one search, any other target one for each expert.
     let isOneSearch = if case .archiveBytes = rate.target { true } else { false }
@@ -33,6 +34,7 @@ extension Packer {
         packer: self, experts: numbers.map { ($0, experts[$0], prepared[$0]) }, shared: shared, writer: writer,
         scratch: scratch, rate: rate)
       found += try probe.factors()
+      meter.advance(numbers.reduce(0) { $0 + experts[$1].checkpoint.source.byteCount })
     }
     return found.map { factors in
       maker { name in factors[ExactString(name)].map { SearchedFactor(kept: $0) } }

@@ -15,7 +15,8 @@ extension Packer {
       if isDetached, method.readsExperts {
         throw StorageError(
           .invalidArgument,
-          "a detached archive needs a shared model that is a checkpoint: --shared base, --shared-from or --shared-out")
+          "a detached archive needs a shared model that is a checkpoint"
+        ).with(.shareCheckpoint)
       }
       return base
     }

@@ -10,7 +10,7 @@ extension Packer {
   func checkTALLMasks() throws(StorageError) {
     guard rules.makesTALLMasks else { return }
     guard sharedRecord.name == .base else {
-      throw StorageError(.invalidArgument, "TALL masks need the base as the shared model: --shared base")
+      throw StorageError(.invalidArgument, "TALL masks need the base as the shared model").with(.shareBase)
     }
     guard rate == nil else {
       throw StorageError(.invalidArgument, "TALL masks have no rate to control")

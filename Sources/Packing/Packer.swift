@@ -66,17 +66,19 @@ public struct Packer: Sendable {
   ) throws(StorageError) -> PackSummary {
     let inputs = try checkedInputs(base, experts)
     let (shared, experts) = (inputs.shared, inputs.experts)
+    try refuseHopelessBudget(sharing: inputs.shared)
     let changes = try inputs.changes()
     try FileTree.check(path, replacesNoneOf: inputs.paths)
     let writer = try ArchiveWriter(
       creating: path, replacing: replacing, level: level, temporary: journal?.temporaryOutput)
-    let sharedBytes = shared.source.byteCount
-    let expertBytes = experts.reduce(0) { $0 + $1.checkpoint.source.byteCount }
     var meter = ProgressMeter(
-      total: try inputs.recorded.weightBytes() + sharedBytes + expertBytes * expertPasses, report: progress)
+      parts: progressParts(
+        digested: try inputs.recorded.weightBytes(), sharing: shared.source, reference: shared.source, experts),
+      report: progress)
     let digests = try digest(inputs.recorded, &meter)
 
-    meter.stage = "merging the shared model"
+    meter.stage =
+      mergesExperts ? "merging the shared model" : "\(isDetached ? "digesting" : "copying") the shared model"
     let overflows = try writeShared(shared, experts, digests, to: writer, &meter)
     let notes = try writeExperts(experts, digests, to: writer, shared: shared.source, path, &meter)
     return try finish(
@@ -112,16 +114,13 @@ public struct Packer: Sendable {
 
     let writer = try ArchiveWriter(appendingTo: archive.file, level: level)
     let checkpoints = experts.map(\.checkpoint)
-    let expertBytes = experts.reduce(0) { $0 + $1.checkpoint.source.byteCount }
     var meter = ProgressMeter(
-      total: try checkpoints.weightBytes() + expertBytes * expertPasses, report: progress)
+      parts: progressParts(digested: try checkpoints.weightBytes(), sharing: nil, reference: model, experts),
+      report: progress)
     let digests = try digest(checkpoints, &meter)
     let notes = try writeExperts(experts, digests, to: writer, shared: archive.givenSharedModel, archive.path, &meter)
     return try finish(writer, experts: experts, of: checkpoints, changes: changes, notes: notes)
   }
-
-  /// How often all tensors of the experts are gone through: to find a rate they are analysed first, for TALL masks added up.
-  private var expertPasses: UInt64 { searchesRate || rules.makesTALLMasks ? 2 : 1 }
 
   // MARK: Checks
 
@@ -142,9 +141,9 @@ public struct Packer: Sendable {
   /// all numbers that it belongs to, and no sum of codes means anything.
   package func refuseCodes(of source: any TensorSource, merging: Bool) throws(StorageError) {
     let quantization = try Quantization(of: source)
-    if merging { try quantization.refuse("merged", advice: "--shared base takes the base as the shared model") }
+    if merging { try quantization.refuse("merged", remedy: .shareBase) }
     guard quantization.weights.names.contains(where: { rules.treatment(of: $0.text) != .exact }) else { return }
-    try quantization.refuse("approximated", advice: "--lossless keeps them as they are")
+    try quantization.refuse("approximated", remedy: .keepCodes)
   }
 
   /// Refuses experts that have most of their parameters alone: they would be stored whole, surely a mistake.
@@ -152,7 +151,7 @@ public struct Packer: Sendable {
     for expert in experts {
       try expert.checkpoint.source.checkArchitecture(as: expert.name, against: shared)
       let unmatched = UnmatchedParameters(of: expert.checkpoint.source, named: expert.name, in: shared)
-      if unmatched.isMostOfBoth { throw unmatched.error(remedy: "") }
+      if unmatched.isMostOfBoth { throw unmatched.error }
     }
   }
 

@@ -64,8 +64,8 @@ struct RateProbe {
     guard let found else {
       throw StorageError(
         .invalidArgument,
-        "the error of \(target) cannot be met by quantised factors, whose least is \(Float(1 / nearest.value)); --lossless is exact"
-      )
+        "the error of \(target) cannot be met by quantised factors, whose least is \(Float(1 / nearest.value))"
+      ).with(.lossless)
     }
     return found[0]
   }

@@ -21,8 +21,9 @@ extension MergeRecipe {
     guard dtype != nil else {
       throw StorageError(
         .invalidArgument,
-        "the models are of different dtypes, \(other.first.rawValue) and \(other.second.rawValue): say which the merged model has, with dtype: in the recipe or --dtype",
-        file: first.path)
+        "the models are of different dtypes, \(other.first.rawValue) and \(other.second.rawValue): which has the merged model?",
+        file: first.path
+      ).with(.chooseDType)
     }
     let isDouble = models.contains { $0.source.tensors.contains { $0.dtype == .f64 } }
     let format = isDouble ? ConversionFormat.f64 : .f32

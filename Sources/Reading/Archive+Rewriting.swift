@@ -23,9 +23,8 @@ extension Archive {
       // TMP-11-3
       for name in names where router.classes.contains(where: { $0.hasSameBytes(as: name) }) {
         throw StorageError(
-          .invalidArgument, "is a class of the archive's router; --drop-router removes the router, too",
-          file: self.path,
-          expert: name)
+          .invalidArgument, "is a class of the archive's router", file: self.path, expert: name
+        ).with(.dropRouter)
       }
     }
     let writer =

@@ -22,7 +22,7 @@ extension Archive {
   /// - Throws: `unknownName` for a class that is no expert of the archive; `outputExists`; what writing throws.
   package func put(_ router: RouterDraft, replacing: Bool = false, level: Int = 3) throws(StorageError) {
     if hasRouter, !replacing {
-      throw StorageError(.outputExists, "has a router already; --force replaces it", file: path)
+      throw StorageError(.outputExists, "has a router already", file: path).with(.replace)
     }
     for name in router.classes { _ = try file.expertIndex(named: name) }
     let writer = try ArchiveWriter(appendingTo: file, level: level)

@@ -211,8 +211,8 @@ package struct RouterImport: Sendable {
       else { continue }
       throw StorageError(
         .invalidArgument,
-        "something lies between the modules \"\(before.name)\" and \"\(next.name)\": say with --normalization whether normalisations stand before or after the rectifiers"
-      )
+        "something lies between the modules \"\(before.name)\" and \"\(next.name)\": do normalisations stand before or after the rectifiers?"
+      ).with(.placeNormalization)
     }
   }
 

@@ -263,7 +263,7 @@ extension LabelledEmbeddings {
       values.reserveCapacity(chosen.count * embeddings.dimension)
       for row in chosen { values += embeddings[row] }
       guard !chosen.isEmpty else {
-        throw StorageError(.invalidArgument, "there are too few inputs to hold some out; give --validation")
+        throw StorageError(.invalidArgument, "there are too few inputs to hold some out").with(.giveValidation)
       }
       return LabelledEmbeddings(
         checked: try Embeddings(values, dimension: embeddings.dimension), labels: chosen.map { labels[$0] })

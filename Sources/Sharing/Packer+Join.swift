@@ -65,7 +65,8 @@ package struct PartSet: Sendable {
       let what = part == nil ? "no part has share \(share)" : "share \(share) is not finished"
       let example = expected.first.map { ", such as \(tasks.describe($0.key))" } ?? ""
       throw StorageError(
-        .notFound, "\(what): \(expected.count) jobs\(example); run it with --task \(share)", file: part?.path)
+        .notFound, "\(what): \(expected.count) jobs\(example)", file: part?.path
+      ).with(.runTask("\(share)"))
     }
     let found = Set(part.jobs.map(\.key))
     if let missing = expected.first(where: { !found.contains($0.key) }) {

@@ -106,7 +106,7 @@ extension Packer {
     } catch {
       if error.code.family == .inputOutput { throw error }
       if replacing { return .nothing }
-      throw StorageError(.outputExists, "exists and is not part \(share) of this plan; --force replaces it", file: path)
+      throw StorageError(.outputExists, "exists and is not part \(share) of this plan", file: path).with(.replace)
     }
     guard contents.isFinished, Set(contents.jobs.map(\.key)) == Set(tasks.jobs(of: share).map(\.key)) else {
       return .damaged

@@ -25,7 +25,7 @@ package struct TaskListFile: Sendable {
   private static func parsed(
     _ raw: UnsafeRawBufferPointer
   ) throws(StorageError) -> (arguments: [String], plan: ContentDigest, packing: JSONObject) {
-    let other = StorageError(.unknownFormat, "is no task list of plan --tasks")
+    let other = StorageError(.unknownFormat, "is no task list").with(.planTasks)
     let value: JSONValue
     do throws(StorageError) {
       value = try JSONValue(parsing: raw, maximumValues: Limits.taskListValues)
@@ -46,7 +46,7 @@ package struct TaskListFile: Sendable {
     object["plan"] = nil
     guard value.isCanonical, let plan = ContentDigest(hexadecimal: text),
       ContentDigest(of: JSONValue.object(object).canonicalText) == plan
-    else { throw StorageError(.digestMismatch, "was changed after it was made; make it again with plan --tasks") }
+    else { throw StorageError(.digestMismatch, "was changed after it was made").with(.planTasks) }
     return (arguments, plan, packing)
   }
 
@@ -59,7 +59,7 @@ package struct TaskListFile: Sendable {
       StorageError(code, message, file: file ?? path)
     }
     if packing["tool"] != now.identity["tool"] {
-      throw refusal(.unsupportedVersion, "was made by another version of the tool; make it again with plan --tasks")
+      throw refusal(.unsupportedVersion, "was made by another version of the tool").with(.planTasks)
     }
     if let changed = Self.changedFile(packing["files"], now.identity["files"]) {
       throw refusal(.invalidArgument, "is not the file that \(path) was made for; plan again", file: changed)

@@ -20,17 +20,20 @@ struct Tool: ParsableCommand {
         tmpack pack --base base/ --expert math=m/ --expert code=c/ -o zoo.tmpack
         tmpack unpack zoo.tmpack --weights math=0.7,code=0.3 -o mix/
 
+      Completions for your shell: tmpack completions bash, zsh or fish. All options, the rare ones too: COMMAND --help-all.
+
       Exit codes: 0 ok, 1 usage, 2 corrupt, malformed or not signed, 3 unsupported, 4 input/output, 5 limit exceeded, 6 the \
       output is written, and something failed afterwards, 129, 130 and 143 interrupted. After 4 and above 128 the same \
       command may succeed later; after the others it will not.
       """,
     version: TMPackVersion.tool,
     subcommands: [
-      Pack.self, Plan.self, Run.self, Join.self, Unpack.self, Inspect.self, Verify.self, Digest.self, Sign.self,
+      Pack.self, Base.self, Plan.self, Run.self, Join.self, Unpack.self, Inspect.self, Verify.self, Digest.self,
+      Sign.self,
       RepairCommand.self,
-      Compare.self, Convert.self,
+      Compare.self, Report.self, Convert.self,
       Merge.self, Export.self, Add.self, Remove.self, Strip.self, RouterCommand.self, Route.self, Doctor.self,
-      Completions.self, Version.self,
+      Completions.self, Manual.self, Version.self,
     ])
 
   /// Runs the tool; unlike ArgumentParser's own `main`, with this tool's exit codes and errors in JSON on request.
@@ -39,7 +42,7 @@ struct Tool: ParsableCommand {
     OpenFiles.raiseLimit()
     Interrupts.install()
     MissingFolders.make()
-    let arguments = Array(CommandLine.arguments.dropFirst())
+    let arguments = Arguments.spread(Arguments.all)
     let wantsJSON = arguments.contains("--json")
     MappedInputs.endProcessOnFault { error in
       Console.report(error, asJSON: wantsJSON)

@@ -9,8 +9,8 @@ sys.path.insert(0, str(HERE))
 import comparison, pages  # noqa: E402
 
 TOOL = r"""#!/bin/sh
-if [ "$1" = --help ]; then printf 'OPTIONS:\n  --version\n\nSUBCOMMANDS:\n  say   Says something.\n'; exit; fi
-if [ "$2" = --help ]; then printf 'OPTIONS:\n  --loud   Louder.\n'; exit; fi
+if [ "$1" = --help-all ]; then printf 'OPTIONS:\n  --version\n\nSUBCOMMANDS:\n  say   Says something.\n'; exit; fi
+if [ "$2" = --help-all ]; then printf 'OPTIONS:\n  --loud   Louder.\n'; exit; fi
 [ "$1" = say ] || exit 1
 shift
 printf '%b' "$*"

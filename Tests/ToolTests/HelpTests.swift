@@ -3,9 +3,11 @@ import Testing
 
 @Suite struct HelpTests {
   static let commands = [
-    "pack", "plan", "run", "join", "merge", "unpack", "inspect", "verify", "repair", "compare", "convert", "export",
+    "pack", "base", "plan", "run", "join", "merge", "unpack", "inspect", "verify", "repair", "compare", "report",
+    "convert",
+    "export",
     "add",
-    "remove", "strip", "router", "route", "doctor",
+    "remove", "strip", "router", "route", "doctor", "completions", "manual",
   ]
 
   static let routers = ["fit", "import", "remove"].map { ["router", $0] }
@@ -23,7 +25,8 @@ import Testing
     #expect(examples.allSatisfy { $0.hasPrefix("  tmpack ") }, "\(examples)")
   }
 
-  @Test(arguments: commands.filter { !["router", "doctor"].contains($0) }.map { [$0] } + routers)
+  @Test(
+    arguments: commands.filter { !["router", "doctor", "completions", "manual"].contains($0) }.map { [$0] } + routers)
   func saysHowFilesAreRead(_ command: [String]) throws {
     #expect(try Child(toolPath, command + ["--help"]).wait().output.contains("--io <mode>"))
   }
@@ -88,5 +91,29 @@ import Testing
   @Test func printsItsVersion() throws {
     let run = try tmpack("--version")
     #expect(run.code == 0 && run.output.hasPrefix("tmpack "))
+  }
+
+  @Test func rareOptionsAreListedOnDemand() throws {
+    let (short, all) = (try tmpack("pack", "--help"), try tmpack("pack", "--help-all"))
+    #expect(short.code == 0 && short.output.contains("--quality") && !short.output.contains("--ternary"))
+    #expect(short.output.contains("--help-all") && all.code == 0 && all.output.contains("--ternary"))
+  }
+
+  @Test func theManualHasEveryCommandAndOption() throws {
+    let page = try tmpack("manual").output
+    #expect(page.hasPrefix(".TH TMPACK 1"))
+    for command in Self.commands + ["router fit"] { #expect(page.contains(".SS \"tmpack \(command)\"\n")) }
+    for option in ["quality", "ternary", "embedding", "dry\\-run"] { #expect(page.contains("\\fB\\-\\-\(option)\\fR")) }
+  }
+
+  /// As the scripts ask for them.
+  @Test func expertsAreCompleted() throws {
+    let folder = TemporaryFolder()
+    let archive = try zoo(in: folder)
+    let run = try tmpack(
+      "---completion", "unpack", "--", "--expert", "2", "0", "tmpack", "unpack", archive, "--expert", "")
+    #expect(
+      run.code == 0 && run.output.split(separator: "\n").map(String.init) == ["a66", "b44"], "\(run.output) \(run.talk)"
+    )
   }
 }

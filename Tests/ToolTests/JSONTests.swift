@@ -63,7 +63,7 @@ import Testing
       top: ["verdict", "reason", "shared", "experts", "cost", "unmatched", "unused_patterns"])
     try expect(
       try tmpack("unpack", archive, "--expert", "a66", "-o", folder("out"), "--json"), "`unpack`",
-      top: ["output", "tensors", "bytes", "overflows", "files", "notes"])
+      top: ["output", "format", "tensors", "bytes", "overflows", "files", "notes"])
     let verify: Set = [
       "archive", "level", "sound", "root_digest", "usable_experts", "shared_usable", "proved_sources", "faults",
     ]
@@ -92,7 +92,10 @@ import Testing
       try tmpack(
         "unpack", archive, "--embedding", inputs, "-o", folder("routed"), "--receipt", folder("receipt"), "--json"),
       "`unpack`",
-      top: ["output", "tensors", "bytes", "overflows", "files", "notes", "weights", "entropy", "fell_back", "receipt"])
+      top: [
+        "output", "format", "tensors", "bytes", "overflows", "files", "notes", "weights", "entropy", "fell_back",
+        "receipt",
+      ])
     let receipt = try object(String(decoding: contents(folder("receipt")), as: UTF8.self))
     for name in memberNames(.object(receipt)) {
       #expect(try documentation("Receipts").contains("`\(name)`"), "a receipt has \(name), which is not documented")

@@ -39,7 +39,7 @@ import Testing
     }
   }
 
-  @Test(arguments: ["--budget-per-expert=100", "--budget=50kB", "--error=0.00001", "--error=0", "--error=1"])
+  @Test(arguments: ["--budget-per-expert=100B", "--budget=50kB", "--error=0.00001", "--error=0", "--error=1"])
   func whatCannotBeMetIsRefused(_ option: String) throws {
     let run = try tmpack("pack", "--base", base, "--expert", a66, "-o", folder("x.tmpack"), option, "--json")
     #expect(run.code == 1)

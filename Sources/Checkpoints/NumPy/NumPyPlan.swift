@@ -87,8 +87,8 @@ extension TensorInfo {
   fileprivate var numPyHeader: [UInt8] {
     get throws(StorageError) {
       guard let bytes = NumPyHeader(dtype: dtype, shape: shape).bytes else {
-        let advice = dtype == .bf16 ? "; convert it with --dtype f32" : ""
-        throw StorageError(.unsupportedFeature, "NumPy has no \(dtype.rawValue) elements\(advice)", tensor: name)
+        let error = StorageError(.unsupportedFeature, "NumPy has no \(dtype.rawValue) elements", tensor: name)
+        throw dtype == .bf16 ? error.with(.takeDType("f32")) : error
       }
       return bytes
     }

@@ -147,12 +147,25 @@ public struct CheckpointDestination: Sendable {
     }
   }
 
-  /// What a folder may lose to this one: files of the same names, all weights of the model that it is, and companions.
+  /// What a folder may lose to this one: files of the same names, all weights of the model that it is, what libraries write
+  /// beside the weights of any model, and companions.
   private func replaceable(by names: Set<ExactString>) -> (String) -> Bool {
     let old = (try? ModelFolder(path))?.tensorFiles ?? []
     let replaceable = names.union(old.union(companions).map { ExactString($0) })
-    return { replaceable.contains(ExactString($0)) }
+    return { name in
+      replaceable.contains(ExactString(name)) || Self.filesOfAnyModel.contains(FileTree.lastComponent(name))
+    }
   }
+
+  /// A model that another one takes the place of may have had such a file where the other has none.
+  private static let filesOfAnyModel: Set<String> = [
+    "added_tokens.json", "chat_template.jinja", "chat_template.json", "config.json",
+    "config_sentence_transformers.json",
+    "feature_extractor_config.json", "generation_config.json", "merges.txt", "model_index.json", "modules.json",
+    "preprocessor_config.json", "processor_config.json", "scheduler_config.json", "sentence_bert_config.json",
+    "sentencepiece.bpe.model", "special_tokens_map.json", "spiece.model", "tokenizer.json", "tokenizer.model",
+    "tokenizer_config.json", "video_preprocessor_config.json", "vocab.json", "vocab.txt",
+  ]
 
   /// Paths of the output's files in it. Refuses now what could only fail later.
   private func checkedNames(

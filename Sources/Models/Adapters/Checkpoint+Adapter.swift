@@ -39,7 +39,8 @@ extension Checkpoint {
     guard let base = try base?.dequantized() else {
       let hint = adapter.configuration.baseModelName.map { " (\($0))" } ?? ""
       throw StorageError(
-        .invalidArgument, "is an adapter; give the model that it is for\(hint) with --base", file: path)
+        .invalidArgument, "is an adapter, and the model that it is for\(hint) is not given", file: path
+      ).with(.giveBase)
     }
     let (source, adapted) = try adapted(base, by: adapter)
     return Checkpoint(

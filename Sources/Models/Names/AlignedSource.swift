@@ -101,8 +101,9 @@ package struct AlignedSource: TensorSource {
       guard let whole = arrangement.whole else {
         throw StorageError(
           .unsupportedFeature,
-          "is of an expert whose tensors are fused otherwise than the base's; convert --naming transformers-5 gives both the same names",
-          file: statistics.label, tensor: arrangement.info.name)
+          "is of an expert whose tensors are fused otherwise than the base's",
+          file: statistics.label, tensor: arrangement.info.name
+        ).with(.convertNames)
       }
       names[ExactString(whole.name)] = arrangement.info.name
     }

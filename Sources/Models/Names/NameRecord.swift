@@ -101,7 +101,8 @@ package struct NameRecord: Sendable {
 
   private static let fault = StorageError(
     .malformed,
-    "its record of the expert's own names is none of its tensors; unpack --naming base takes the archive's names")
+    "its record of the expert's own names is none of its tensors"
+  ).with(.takeArchiveNames)
 }
 
 extension TensorSource {

@@ -75,9 +75,9 @@ package struct UnmatchedParameters: Sendable {
 
 extension UnmatchedParameters {
   /// As an error: that so much has no partner, where, why, and what to do.
-  package func error(remedy: String) -> StorageError {
+  package var error: StorageError {
     StorageError(
-      .shapeMismatch, [summary, likelyCause, remedy].filter { !$0.isEmpty }.joined(separator: "; "), file: label,
+      .shapeMismatch, [summary, likelyCause].filter { !$0.isEmpty }.joined(separator: "; "), file: label,
       expert: expert)
   }
 

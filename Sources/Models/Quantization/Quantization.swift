@@ -43,29 +43,30 @@ package struct Quantization: Sendable {
   ///
   /// - Parameters:
   ///   - purpose: what was to be done, as in "cannot be merged".
-  ///   - advice: what to do instead.
+  ///   - advice: what to do instead, where there is no remedy.
   /// - Throws: `unsupportedFeature`, naming the scheme and the first of its weights.
   package func refuse(
     _ purpose: String,
     advice: String =
-      "dequantise the model with the library that wrote it, and save that, or take the model that it was made from"
+      "dequantise the model with the library that wrote it, and save that, or take the model that it was made from",
+    remedy: Remedy? = nil
   ) throws(StorageError) {
+    func refusal(_ message: String, tensor: String? = nil) -> StorageError {
+      if let remedy {
+        return StorageError(.unsupportedFeature, message, file: label, tensor: tensor).with(remedy)
+      }
+      return StorageError(.unsupportedFeature, "\(message): \(advice)", file: label, tensor: tensor)
+    }
     if let first = weights.weights.first {
       let others = weights.weights.count - 1
-      throw StorageError(
-        .unsupportedFeature,
-        """
-        is kept as codes (\(first.scheme.rawValue)\(others > 0 ? "; so are \(others) more" : "")), which cannot be \
-        \(purpose): \(advice)
-        """, file: label, tensor: first.name)
+      throw refusal(
+        "is kept as codes (\(first.scheme.rawValue)\(others > 0 ? "; so are \(others) more" : "")), which cannot be \(purpose)",
+        tensor: first.name)
     }
     if let configuration = unknown {
-      throw StorageError(
-        .unsupportedFeature,
-        """
-        is quantised by "\(configuration.method)", as its configuration says, which is not known here, and so cannot be \
-        \(purpose): \(advice)
-        """, file: label)
+      throw refusal(
+        "is quantised by \"\(configuration.method)\", as its configuration says, which is not known here, and so cannot be \(purpose)"
+      )
     }
   }
 }

@@ -54,8 +54,8 @@ public final class Reconstructor: Sendable {
   public func exact(_ name: String) throws(StorageError) -> Mix {
     guard try archive.manifest(ofExpert: name).isExact else {
       throw StorageError(
-        .invalidArgument, "is stored with loss and without corrections: pack it with --exact", file: archive.path,
-        expert: name)
+        .invalidArgument, "is stored with loss and without corrections", file: archive.path, expert: name
+      ).with(.storeCorrections)
     }
     return try mix(.expert(name), dtype: nil, isExact: true)
   }

@@ -109,8 +109,8 @@ package struct SharedTensors: Sendable {
   private func requiredSource() throws(StorageError) -> any TensorSource {
     guard let detached else {
       throw StorageError(
-        .invalidArgument, "is detached: its shared model is another checkpoint, which --shared-from names",
-        file: archivePath)
+        .invalidArgument, "is detached: its shared model is another checkpoint", file: archivePath
+      ).with(.giveShared)
     }
     return detached
   }

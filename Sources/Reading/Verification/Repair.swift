@@ -101,17 +101,17 @@ package struct Repair: Sendable {
     let count = findings.faults.count + findings.unlistedCount
     let first = findings.faults[0]
     let others = count > 1 ? " (the first of \(count) faults that are left)" : ""
-    let way: String
-    if findings.loss.includesShared {
-      way = "the shared model cannot do without it: only an archive that has these bytes can mend it"
-    } else {
-      let names = findings.loss.experts.sorted().map { archive.experts[$0].name }
-      let what = names.isEmpty ? "what is damaged" : names.joined(separator: ", ")
-      way = "no archive given by --from has these bytes; --drop-damaged leaves out \(what)"
+    func refusal(_ way: String) -> StorageError {
+      StorageError(
+        first.code, "\(first.message)\(others); \(way)", file: first.file, offset: first.offset, expert: first.expert,
+        tensor: first.tensor)
     }
-    return StorageError(
-      first.code, "\(first.message)\(others); \(way)", file: first.file, offset: first.offset, expert: first.expert,
-      tensor: first.tensor)
+    if findings.loss.includesShared {
+      return refusal("the shared model cannot do without it: only an archive that has these bytes can mend it")
+    }
+    let names = findings.loss.experts.sorted().map { archive.experts[$0].name }
+    return refusal("no archive that was given has these bytes").with(
+      .dropDamaged(names.isEmpty ? "what is damaged" : names.joined(separator: ", ")))
   }
 }
 

@@ -10,16 +10,16 @@ struct Add: ParsableCommand {
       Example:
         tmpack add zoo.tmpack --expert law=law/
 
-      The shared model and the other experts stay as they are. A crash at any instant leaves the archive as it was.
+      It is packed with the options of the archive's last expert, unless others are given. The shared model and the other experts stay as they are. A crash at any instant leaves the archive as it was.
       """)
 
-  @Argument(help: ArgumentHelp("The archive.", valueName: "archive"))
+  @Argument(help: ArgumentHelp("The archive.", valueName: "archive"), completion: .file())
   var archive: String
 
   @Option(
     name: .customLong("expert"),
     help: ArgumentHelp(
-      "A fine-tuned checkpoint or PEFT adapter; without a name, that of its file. Repeat for each.",
+      "A fine-tuned checkpoint or PEFT adapter; without a name, that of its file. Repeat for each, or give several.",
       valueName: "name=path"))
   var experts: [NamedPath]
 
@@ -31,6 +31,10 @@ struct Add: ParsableCommand {
 
   func run() throws {
     let opened = try detached.open(archive, work.io)
+    let (factors, taken) = try factors.completed(by: opened)
+    if !taken.isEmpty, !reporting.json {
+      Console.talk("note: packed as the archive's experts: \(taken.joined(separator: " "))")
+    }
     let archives = OpenArchives(work.io, detached, [opened])
     let shared = try opened.sharedManifest().tensors.map(\.info)
     let inputs = try experts.map { expert in
@@ -50,7 +54,10 @@ struct Add: ParsableCommand {
     }
     PackReport(
       path: archive, summary: summary, overflows: 0, bytesBefore: sizeBefore, inputs: inputs,
-      unusedPatterns: factors.unusedPatterns(inputs)
+      unusedPatterns: isPatternGiven ? factors.unusedPatterns(inputs) : []
     ).print(reporting)
   }
+
+  /// The archive's own patterns need not match what is added.
+  private var isPatternGiven: Bool { !(factors.include + factors.exclude + factors.override).isEmpty }
 }

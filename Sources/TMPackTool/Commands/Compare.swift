@@ -14,6 +14,7 @@ struct Compare: ParsableCommand {
         tmpack compare math/ out/
         tmpack compare math.safetensors zoo.tmpack#math
         tmpack compare zoo.tmpack#math=0.5,code=0.5 mix.safetensors --top 10
+        tmpack compare math/ out/ --html difference.html
 
       ARCHIVE#NAME is an expert, ARCHIVE#NAME=WEIGHT,… a mix, and ARCHIVE# the shared model. A PEFT adapter is compared \
       as merged into --base. Where one of two models keeps weights as codes, its numbers are compared.
@@ -34,6 +35,12 @@ struct Compare: ParsableCommand {
   @Flag(help: "Fail, with exit code 2, unless both are equal bit for bit.")
   var requireEqual = false
 
+  @Option(help: ArgumentHelp("Also make a page of pictures and tables: see report.", valueName: "path"))
+  var html: OutputPath?
+
+  @Flag(help: "Replace the page if it exists.")
+  var force = false
+
   @OptionGroup var adapterBase: AdapterBaseOptions
   @OptionGroup var detached: DetachedOptions
   @OptionGroup(title: "Work") var work: WorkOptions
@@ -41,6 +48,7 @@ struct Compare: ParsableCommand {
 
   func run() throws {
     let globs = try tensors.map { try Glob($0) }
+    try html?.checkFile(replacing: force)
     let archives = OpenArchives(work.io, detached)
     let (reference, second) = try opened(archives)
     let other = try second.aligned(to: reference.tensors)
@@ -56,6 +64,13 @@ struct Compare: ParsableCommand {
       for note in aligned.notes.suffix(1) { Console.talk("note: \(note)") }
     }
     if reporting.json { Console.result(json(comparison)) } else { show(comparison) }
+    if let html {
+      try FileTree.check(html.path, replacesNoneOf: [left, right])
+      let page = ComparisonReport(left: left, right: right, comparison: comparison, verdict: verdict(comparison)).page
+      let file = try AtomicFile(html.path, replacing: force)
+      try file.write(Array(page.html.utf8))
+      try file.commit()
+    }
     if requireEqual, !comparison.isEqual { throw ExitCode(StorageError.Family.format.exitCode) }
   }
 

@@ -48,10 +48,10 @@ struct Convert: ParsableCommand {
       kept where the format has a place for them; what is lost is said.
       """)
 
-  @Argument(help: ArgumentHelp("A checkpoint: a file or a folder.", valueName: "input"))
+  @Argument(help: ArgumentHelp("A checkpoint: a file or a folder.", valueName: "input"), completion: .file())
   var input: String
 
-  @Argument(help: ArgumentHelp("The file or folder to make.", valueName: "output"))
+  @Argument(help: ArgumentHelp("The file or folder to make; - for standard output.", valueName: "output"))
   var output: String
 
   @Option(
@@ -114,8 +114,9 @@ struct Convert: ParsableCommand {
     // What is wrong with the arguments is said before anything is read.
     let globs = try tensors.map { try Glob($0) }
     let rules = try rename.map { try RenamingRule(parsing: $0) }
-    let destination = try CheckpointDestination(
-      output, format: to, replacing: force, maxShardBytes: maxShardSize.bytes, quantization: quantize)
+    let target = try ModelOutput(
+      output, format: to, replacing: force, maxShardSize: maxShardSize, quantization: quantize)
+    let destination = target.destination
 
     if LoRAAdapter.isAdapter(input) {
       throw StorageError(
@@ -143,50 +144,27 @@ struct Convert: ParsableCommand {
     let formatted = try FormattedSource(
       source, for: destination.format, files: files, ggufNames, isWhole: globs.isEmpty,
       remedy: "--gguf-names keep makes a file that only stores the tensors")
-    source = formatted.source
     let converted = try dtype.map {
-      try ConvertedSource(source, to: $0, overflow: overflow, where: formatted.isConverted)
+      try ConvertedSource(formatted.source, to: $0, overflow: overflow, where: formatted.isConverted)
     }
-    if let converted { source = converted }
-
-    let changes = ConfigurationChanges(dtype: dtype?.dtype)
-    let carriedFiles = destination.layout == .folder ? changes.applied(to: checkpoint.carriedFiles.map(\.content)) : []
-    let bytes = try reporting.withProgress { show in
-      try destination.write(source, carriedFiles: carriedFiles, inputs: [checkpoint], threads: work.pipeline.threads) {
-        show(WorkProgress(stage: "converting", done: $0, total: $1))
-      }
+    let content = ModelOutput.Content(
+      source: converted ?? formatted.source, files: files, changes: ConfigurationChanges(dtype: dtype?.dtype))
+    let written = try reporting.withProgress {
+      try target.write(content, as: "converting", inputs: [checkpoint], threads: work.pipeline.threads, $0)
     }
 
     var notes = checkpoint.notes + checkpoint.skippedNotes(withFiles: destination.layout == .folder)
-    notes += formatted.notes + destination.notes(on: source)
+    notes += formatted.notes + destination.notes(on: written.source)
     if destination.layout == .file, !isForRuntime, !checkpoint.carriedFiles.isEmpty {
       notes.append(
         "a single file has no place for the folder's \(counted(checkpoint.carriedFiles.count, "other file"))")
     }
-    report(
-      source, destination, bytes, overflows: converted?.overflowCount ?? 0, files: carriedFiles.map(\.name.text),
-      notes: notes)
-  }
-
-  private func report(
-    _ source: any TensorSource, _ destination: CheckpointDestination, _ bytes: UInt64, overflows: Int, files: [String],
-    notes: [String]
-  ) {
-    if reporting.json {
-      return Console.result([
-        "output": .string(output), "format": .string(destination.format.rawValue),
-        "tensors": JSONValue(source.tensors.count), "bytes": JSONValue(bytes), "ties": JSONValue(source.ties.count),
-        "overflows": JSONValue(overflows), "files": .array(files.map { .string($0) }),
-        "notes": .array(notes.map { .string($0) }),
-      ])
+    let overflows = converted?.overflowCount ?? 0
+    if overflows > 0, !reporting.json {
+      notes.append("\(counted(overflows, "number")) too large became the largest of the sign")
     }
-    for note in notes { Console.talk("note: \(note)") }
-    if overflows > 0 {
-      Console.talk("note: \(counted(overflows, "number")) too large became the largest of the sign")
-    }
-    let others = files.isEmpty ? "" : ", \(counted(files.count, "other file"))"
-    Console.result(
-      "\(output): \(counted(source.tensors.count, "tensor")), \(ByteSize.text(bytes)), \(destination.format.rawValue)\(others)"
-    )
+    target.report(
+      written, notes: notes, overflows: overflows, members: ["ties": JSONValue(written.source.ties.count)],
+      remark: ", \(destination.format.rawValue)", reporting)
   }
 }

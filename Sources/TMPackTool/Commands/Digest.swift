@@ -18,7 +18,7 @@ struct Digest: ParsableCommand {
       keeps dtypes and names, has the same digests. Without -o only the digest of all tensors is printed.
       """)
 
-  @Argument(help: ArgumentHelp("A checkpoint: a file or a folder.", valueName: "model"))
+  @Argument(help: ArgumentHelp("A checkpoint: a file or a folder.", valueName: "model"), completion: .file())
   var model: String
 
   @Option(name: .shortAndLong, help: ArgumentHelp("The file to make.", valueName: "path"))

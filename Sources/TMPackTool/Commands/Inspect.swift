@@ -20,13 +20,14 @@ struct Inspect: ParsableCommand {
       An error is the relative error of the difference from the shared model, ‖v − decoded‖ ÷ ‖v‖.
       """, aliases: ["ls", "info"])
 
-  @Argument(help: ArgumentHelp("The archive, or a checkpoint.", valueName: "archive"))
+  @Argument(help: ArgumentHelp("The archive, or a checkpoint.", valueName: "archive"), completion: .file())
   var archive: String
 
   @Flag(help: "List every tensor.")
   var tensors = false
 
-  @Option(help: ArgumentHelp("List only the tensors of this expert.", valueName: "name"))
+  @Option(
+    help: ArgumentHelp("List only the tensors of this expert.", valueName: "name"), completion: Completing.experts)
   var expert: String?
 
   @Option(help: ArgumentHelp("Order of an expert's tensors: the largest error or size first.", valueName: "by"))

@@ -27,13 +27,14 @@ struct Merge: ParsableCommand {
       command, whose output must end with a number, and keeps the one with the largest.
       """)
 
-  @Argument(help: ArgumentHelp("A merging method: see --list.", valueName: "method"))
+  @Argument(help: ArgumentHelp("A merging method: see --list.", valueName: "method"), completion: Completing.methods)
   var method: String?
 
   @Flag(help: "Print the methods with their settings and papers.")
   var list = false
 
-  @Option(name: .shortAndLong, help: ArgumentHelp("The file or folder to make.", valueName: "path"))
+  @Option(
+    name: .shortAndLong, help: ArgumentHelp("The file or folder to make; - for standard output.", valueName: "path"))
   var output: OutputPath?
 
   @Option(help: ArgumentHelp("The method, the models and the settings as YAML.", valueName: "path"))
@@ -46,7 +47,8 @@ struct Merge: ParsableCommand {
   @Option(
     name: .customLong("expert"),
     help: ArgumentHelp(
-      "A checkpoint or PEFT adapter; without a name, that of its file. Repeat for each.", valueName: "name=path"))
+      "A checkpoint or PEFT adapter; without a name, that of its file. Repeat for each, or give several.",
+      valueName: "name=path"))
   var experts: [NamedPath] = []
 
   @OptionGroup(title: "Method") var merging: MergingOptions
@@ -111,19 +113,20 @@ struct Merge: ParsableCommand {
     if list { return MethodList.print(reporting) }
     guard let output else { preconditionFailure("validated") }
     let inputs = try open()
-    let destination = try CheckpointDestination(
-      output.path, format: to, replacing: force, maxShardBytes: maxShardSize.bytes)
+    let target = try ModelOutput(output.path, format: to, replacing: force, maxShardSize: maxShardSize)
     // Said before hours of work, not after.
     if !force, FileTree.kind(of: output.path) != nil {
       throw StorageError(.outputExists, "exists; --force replaces it", file: output.path)
     }
-    let found = try search.best(for: output.path, reporting) { settings, path in
-      try write(inputs, settings, to: CheckpointDestination(path, format: destination.format)) { _ in }
+    let found = try search.best(for: target.destination.path, reporting) { settings, path in
+      let candidate = try ModelOutput(
+        path, format: target.destination.format, replacing: false, maxShardSize: maxShardSize)
+      try write(inputs, settings, to: candidate) { _ in }
     }
-    let written = try reporting.withProgress { show in
-      try write(inputs, found?.best.settings ?? [:], to: destination, progress: show)
+    let result = try reporting.withProgress { show in
+      try write(inputs, found?.best.settings ?? [:], to: target, progress: show)
     }
-    report(written.source, written.overflows, destination, inputs, found, notes: written.notes)
+    report(result, target, inputs, found)
   }
 
   /// What is merged, opened.
@@ -190,19 +193,20 @@ struct Merge: ParsableCommand {
     let sources = try MergeSources(base: origin, experts: experts).widened()
     try sources.checkArchitectures(allowingUnmatched: allowUnmatched)
     let questions = changes.filter(\.isIndependent).map(\.question)
-    let ofExperts = experts.flatMap { expert in
-      (expert.notesOfRows + expert.checkpoint.notes).map { "\(expert.name): \($0)" }
+    var ofExperts = ExpertNotes()
+    for expert in experts {
+      for note in expert.notesOfRows + expert.checkpoint.notes { ofExperts.add(note, of: expert.name) }
     }
     return Inputs(
       base: origin, sources: sources, checkpoints: [origin] + experts.map(\.checkpoint), method: method, dtype: dtype,
-      notes: questions + notes + origin.notes + sources.notes + ofExperts)
+      notes: questions + notes + origin.notes + sources.notes + ofExperts.texts)
   }
 
   @discardableResult
   private func write(
-    _ inputs: Inputs, _ settings: [MergeSettings.Name: String], to destination: CheckpointDestination,
+    _ inputs: Inputs, _ settings: [MergeSettings.Name: String], to target: ModelOutput,
     progress: (WorkProgress) -> Void
-  ) throws(StorageError) -> (source: any TensorSource, overflows: Int, notes: [String]) {
+  ) throws(StorageError) -> Result {
     progress(WorkProgress(stage: "looking at the models", done: 0, total: 1))
     let merged = CountedMerge(
       try SharedModelSource(inputs.sources, method: inputs.method(settings), pipeline: work.pipeline))
@@ -210,21 +214,33 @@ struct Merge: ParsableCommand {
       merged, as: inputs.base.source, keepsWide: inputs.dtype != nil)
     if let dtype = inputs.dtype { source = try ConvertedSource(source, to: dtype, overflow: .error) }
     if naming == .transformers5 { source = try source.namedInMemory(by: inputs.base.carriedFiles.map(\.content)) }
-    var files = ConfigurationChanges(dtype: inputs.dtype?.dtype).applied(to: inputs.base.carriedFiles.map(\.content))
+    var files = inputs.base.carriedFiles.map(\.content)
     var codes: RequantizedSource?
     if let coded = inputs.coded {
       let requantized = try RequantizedSource(source, as: coded.source, coded.quantization())
       (source, codes) = (requantized, requantized)
       files = Self.describingCodes(files, as: coded.carriedFiles.map(\.content))
     }
-    let formatted = try FormattedSource(source, for: destination.format, files: files, nil)
-    source = formatted.source
-    try destination.write(
-      source, carriedFiles: destination.layout == .folder ? files : [],
-      inputs: inputs.checkpoints, threads: work.pipeline.threads
-    ) { progress(WorkProgress(stage: "merging", done: $0, total: $1)) }
-    let ofCodes = codes.map { "written as FP8 with scales, relative error \($0.relativeError.significant(3)) of the weights" }
-    return (source, merged.overflowCount, formatted.notes + [ofCodes].compactMap { $0 })
+    let formatted = try FormattedSource(source, for: target.destination.format, files: files, nil)
+    let content = ModelOutput.Content(
+      source: formatted.source, files: files, changes: ConfigurationChanges(dtype: inputs.dtype?.dtype))
+    let written = try target.write(
+      content, as: "merging", inputs: inputs.checkpoints, threads: work.pipeline.threads, progress)
+    // Of the tensors, whatever the format adds.
+    let bytes = written.source.tensors.reduce(0) { $0 + UInt64($1.byteCount) }
+    let ofCodes = codes.map {
+      "written as FP8 with scales, relative error \($0.relativeError.significant(3)) of the weights"
+    }
+    return Result(
+      written: ModelOutput.Written(source: written.source, bytes: bytes, files: written.files),
+      overflows: merged.overflowCount, notes: formatted.notes + [ofCodes].compactMap { $0 })
+  }
+
+  /// A model that was merged.
+  private struct Result {
+    let written: ModelOutput.Written
+    let overflows: Int
+    let notes: [String]
   }
 
   private static func describingCodes(_ files: [CarriedContent], as coded: [CarriedContent]) -> [CarriedContent] {
@@ -238,27 +254,17 @@ struct Merge: ParsableCommand {
   }
 
   private func report(
-    _ source: any TensorSource, _ overflows: Int, _ destination: CheckpointDestination, _ inputs: Inputs,
-    _ found: MergeSearch?, notes ofFormat: [String]
+    _ result: Result, _ target: ModelOutput, _ inputs: Inputs, _ found: MergeSearch?
   ) {
-    let bytes = source.tensors.reduce(0) { $0 + UInt64($1.byteCount) }
     let notes =
-      inputs.notes + inputs.base.skippedNotes(withFiles: destination.layout == .folder) + destination.notes(on: source)
-      + ofFormat + overflowNotes(overflows, of: "merged model")
-    if reporting.json {
-      var object: JSONObject = [
-        "output": .string(destination.path), "format": .string(destination.format.rawValue),
-        "tensors": JSONValue(source.tensors.count), "bytes": JSONValue(bytes),
-        "overflows": JSONValue(overflows), "experts": .array(inputs.sources.experts.map { .string($0.name) }),
-        "notes": .array(notes.map { .string($0) }),
-      ]
-      object["search"] = found?.json
-      return Console.result(.object(object))
-    }
-    for note in notes { Console.talk("note: \(note)") }
-    if let found { Console.result(found.table) }
-    Console.result(
-      "\(destination.path): \(counted(source.tensors.count, "tensor")), \(ByteSize.text(bytes)), merged of "
-        + counted(inputs.sources.experts.count, "expert"))
+      inputs.notes + inputs.base.skippedNotes(withFiles: target.isFolder)
+      + target.destination.notes(on: result.written.source) + result.notes
+      + overflowNotes(result.overflows, of: "merged model")
+    var members: JSONObject = ["experts": .array(inputs.sources.experts.map { .string($0.name) })]
+    members["search"] = found?.json
+    if let found, !reporting.json { Console.result(found.table) }
+    let remark = ", merged of " + counted(inputs.sources.experts.count, "expert")
+    target.report(
+      result.written, notes: notes, overflows: result.overflows, members: members, remark: remark, reporting)
   }
 }

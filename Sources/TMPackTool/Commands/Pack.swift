@@ -1,4 +1,5 @@
 import ArgumentParser
+import TMPackPlanning
 import TMPackReading
 
 struct Pack: ParsableCommand {
@@ -12,11 +13,12 @@ struct Pack: ParsableCommand {
         tmpack pack --base base/ --expert m/ --rank 64 --exclude '*head*' -o z.tmpack
         tmpack pack --base base/ --expert math=lora/ --shared base -o z.tmpack
         tmpack pack --base base/ --expert math=m/ --resume -o z.tmpack
+        tmpack pack --base base/ --expert tuned/*/ --dry-run -o z.tmpack
 
       An expert may be a PEFT adapter of type LoRA: a folder with adapter_config.json. It is merged into the base; with \
       --shared base its factors are taken as they are.
 
-      With --resume the same command takes up what an interrupted one has finished.
+      With --resume the same command takes up what an interrupted one has finished. --help-all lists more options.
       """)
 
   struct Archive: ParsableArguments {
@@ -25,6 +27,9 @@ struct Pack: ParsableCommand {
 
     @Flag(help: "Replace the archive if it exists.")
     var force = false
+
+    @Flag(help: "Make nothing; predict sizes, errors, time and memory, as tmpack plan does.")
+    var dryRun = false
 
     @Flag(
       help: "Keep what is finished beside the archive (NAME.resume) until it is complete, and take it up from there.")
@@ -46,6 +51,10 @@ struct Pack: ParsableCommand {
   }
 
   func run() throws {
+    if archive.dryRun {
+      return try options.predict(
+        output: archive.output.path, sample: Planner.defaultSampleShare, reporting)
+    }
     let (shared, factors, work) = (options.shared, options.factors, options.work)
     let output = archive.output.path
     let (base, inputs) = try options.open()
@@ -54,6 +63,12 @@ struct Pack: ParsableCommand {
     }
     // Refused now, if it is to be refused, and not after the shared model.
     if shared.sharedOut != nil { try archive.output.checkFile(replacing: archive.force) }
+    if shared.sharedOut == nil {
+      Interrupts.remark =
+        archive.resume
+        ? "what is finished is kept in \(output).resume, and the same command takes it up"
+        : "nothing is kept; with --resume the same command could be taken up"
+    }
     let (summary, overflows) = try reporting.withProgress { show in
       let (model, written, overflows) = try shared.sharedModel(
         base: base, experts: inputs, force: archive.force, work: work, progress: show)

@@ -18,6 +18,9 @@ struct PackReport {
   let unusedPatterns: [String]
   var otherNotes: [String] = []
 
+  /// An error above which most of an expert's energy is gone.
+  private static let muchLoss = 0.75
+
   /// Those packed in this run.
   private var experts: ArraySlice<ExpertReference> { summary.experts.suffix(inputs.count) }
 
@@ -45,16 +48,24 @@ struct PackReport {
         expert.name, String(summary.tensors), ByteSize.text(summary.bytes),
         change(of: expert.name)?.relative?.significant(2) ?? "",
         summary.error?.value.significant(3) ?? "exact",
-        summary.worstError?.value.significant(3) ?? "", (summary.worstTensor ?? "").shortened(to: 40),
+        summary.worstError?.value.significant(3) ?? "", summary.worstTensor ?? "",
       ])
     }
     Console.result(table.text)
-    for unmatched in summary.unmatched { Console.talk("note: \(unmatched.note)") }
-    for note in summary.notes {
-      Console.talk("note: \(note.expert): \(counted(note.count, "tensor")) \(note.reason.rawValue) (\(note.example))")
+    let lossy = experts.filter { ($0.summary.error?.value ?? 0) > Self.muchLoss }
+    if let worst = lossy.max(by: { $0.summary.error!.value < $1.summary.error!.value }) {
+      let names = lossy.prefix(3).map(\.name).joined(separator: ", ") + (lossy.count > 3 ? " and others" : "")
+      Console.talk(
+        "note: \(names): up to \(worst.summary.error!.value.percent) of what fine-tuning changed is lost; a higher --quality keeps more, and --dry-run shows what each takes"
+      )
     }
+    for unmatched in summary.unmatched { Console.talk("note: \(unmatched.note)") }
+    let ofTensors = summary.notes.map { note in
+      (expert: note.expert, note: "\(counted(note.count, "tensor")) \(note.reason.rawValue) (\(note.example))")
+    }
+    for note in ExpertNotes(ofTensors).texts { Console.talk("note: \(note)") }
     for note in overflowNotes(overflows, of: "shared model") { Console.talk("note: \(note)") }
-    for (name, note) in sourceNotes { Console.talk("note: \(name): \(note)") }
+    for note in ExpertNotes(sourceNotes).texts { Console.talk("note: \(note)") }
     for note in checkpoints.flatMap({ $0.skippedNotes() }) { Console.talk("note: \(note)") }
     if let reused = summary.reusedJobs, reused > 0 { Console.talk("note: \(counted(reused, "job")) were done already") }
     for note in otherNotes { Console.talk("note: \(note)") }

@@ -43,20 +43,11 @@ struct Plan: ParsableCommand {
 
   func run() throws {
     if let tasks { return try writeTasks(to: tasks.path) }
-    let (base, inputs) = try options.open()
-    let packer = try options.packer(try options.shared.plannedModel(base: base, experts: inputs, options.work))
-    let planner = try Planner(
-      packer, sampleShare: sample, inputMode: options.work.io, writesSharedModel: options.shared.sharedOut != nil)
-    let plan = try reporting.withProgress {
-      try planner.plan(base: base, experts: inputs, output: output?.path, progress: $0)
-    }
-    PlanReport(plan: plan, inputs: inputs, unusedPatterns: options.factors.unusedPatterns(inputs)).print(reporting)
-    // What packing would surely refuse, planning does not call sound.
-    if case .refused = plan.verdict { throw ExitCode(StorageError.Family.usage.exitCode) }
+    try options.predict(output: output?.path, sample: sample, reporting)
   }
 
   private func writeTasks(to path: String) throws {
-    let arguments = TaskArguments.packing(CommandLine.arguments.dropFirst(2))
+    let arguments = TaskArguments.packing(Arguments.spread(Arguments.all).dropFirst())
     let packing = try TaskPacking(arguments, work: options.work)
     let list = try packing.list()
     // Made again of the same, it is the same.
@@ -76,6 +67,24 @@ struct Plan: ParsableCommand {
     for pattern in packing.options.factors.unusedPatterns(packing.experts) {
       Console.talk("note: \(pattern) matches no tensor")
     }
+  }
+}
+
+extension PackOptions {
+  /// Says what packing would give and take.
+  ///
+  /// - Parameter output: where the archive would be; nil if that is not known.
+  func predict(output: String?, sample: Double, _ reporting: OutputOptions) throws {
+    let (base, inputs) = try open()
+    let packer = try packer(try shared.plannedModel(base: base, experts: inputs, work))
+    let planner = try Planner(
+      packer, sampleShare: sample, inputMode: work.io, writesSharedModel: shared.sharedOut != nil)
+    let plan = try reporting.withProgress {
+      try planner.plan(base: base, experts: inputs, output: output, progress: $0)
+    }
+    PlanReport(plan: plan, inputs: inputs, unusedPatterns: factors.unusedPatterns(inputs)).print(reporting)
+    // What packing would surely refuse, planning does not call sound.
+    if case .refused = plan.verdict { throw ExitCode(StorageError.Family.usage.exitCode) }
   }
 }
 

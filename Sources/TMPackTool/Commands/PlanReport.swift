@@ -1,3 +1,4 @@
+import TMPackByteIO
 import TMPackJSON
 import TMPackPacking
 import TMPackPlanning
@@ -68,7 +69,9 @@ struct PlanReport {
     if let tie = plan.sharedTies.first(by: <) {
       lines.append("the shared model has \(counted(plan.sharedTies.count, "tied tensor")) (\(tie.key) is \(tie.value))")
     }
-    for expert in plan.experts { lines += notes(expert).map { "\(expert.name): \($0)" } }
+    var ofExperts = ExpertNotes()
+    for expert in plan.experts { for note in notes(expert) { ofExperts.add(note, of: expert.name) } }
+    lines += ofExperts.texts
     for pattern in unusedPatterns { lines.append("\(pattern) matches no tensor") }
     return lines
   }
@@ -95,7 +98,7 @@ struct PlanReport {
       lines.append("\(counted(found.ties.count, "tied tensor")) (\(tie.key) is \(tie.value))")
     }
     lines += dtypes(found.dtypes)
-    for fault in found.nonFinite { lines.append("\(fault.tensor): \(fault.message)") }
+    for fault in found.nonFinite { lines.append("\(fault.tensor): \(fault.message); \(Remedy.keepExactly.words)") }
     return lines
   }
 

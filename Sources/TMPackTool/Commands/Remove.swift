@@ -14,7 +14,7 @@ struct Remove: ParsableCommand {
       The archive is written anew beside the old one, without decoding anything, and then takes its place.
       """)
 
-  @Argument(help: ArgumentHelp("The archive.", valueName: "archive"))
+  @Argument(help: ArgumentHelp("The archive.", valueName: "archive"), completion: .file())
   var archive: String
 
   @Argument(help: ArgumentHelp("The experts to remove; none only compacts the archive.", valueName: "name"))

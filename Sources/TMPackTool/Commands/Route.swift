@@ -22,7 +22,7 @@ struct Route: ParsableCommand {
     case all
   }
 
-  @Argument(help: ArgumentHelp("The archive.", valueName: "archive"))
+  @Argument(help: ArgumentHelp("The archive.", valueName: "archive"), completion: .file())
   var archive: String
 
   @Option(help: ArgumentHelp("Embeddings, in any format that convert reads.", valueName: "path"))

@@ -13,7 +13,7 @@ struct Strip: ParsableCommand {
       The archive is written anew beside the old one, without packing anything again, and then takes its place.
       """)
 
-  @Argument(help: ArgumentHelp("The archive.", valueName: "archive"))
+  @Argument(help: ArgumentHelp("The archive.", valueName: "archive"), completion: .file())
   var archive: String
 
   @Flag(help: "Drop what makes lossy experts bit-exact.")

@@ -22,7 +22,7 @@ struct Verify: ParsableCommand {
       Exit code 2 when anything is wrong; the experts that are still usable are named.
       """)
 
-  @Argument(help: ArgumentHelp("The archive, or a checkpoint.", valueName: "archive"))
+  @Argument(help: ArgumentHelp("The archive, or a checkpoint.", valueName: "archive"), completion: .file())
   var archive: String
 
   @Flag(help: "Check structure and the digests of header, index and sections only.")

@@ -71,6 +71,8 @@ struct WorkOptions: ParsableArguments {
 
 /// `NAME=PATH`, or a path whose last component gives the name: a folder's whole, a file's without its suffix.
 struct NamedPath: ExpressibleByArgument {
+  static var defaultCompletionKind: CompletionKind { .file() }
+
   let name: String
   let path: String
 
@@ -109,6 +111,8 @@ struct NamedPath: ExpressibleByArgument {
 
 /// The file or folder that a command makes.
 struct OutputPath: ExpressibleByArgument {
+  static var defaultCompletionKind: CompletionKind { .file() }
+
   let path: String
 
   init?(argument: String) {
@@ -136,7 +140,7 @@ extension Archive {
 
 /// For archives whose shared model is elsewhere.
 struct DetachedOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("The shared model of a detached archive.", valueName: "path"))
+  @Option(help: ArgumentHelp("The shared model of a detached archive.", valueName: "path"), completion: .file())
   var sharedFrom: String?
 
   /// - Parameter isRequired: whether a detached archive is of no use without its shared model.

@@ -23,9 +23,18 @@ enum Console {
     }
   }
 
-  static func result(_ text: String) { write(text.printable + "\n", to: STDOUT_FILENO) }
+  /// Where results go.
+  nonisolated(unsafe) private static var resultDescriptor = STDOUT_FILENO
 
-  static func result(_ json: JSONValue) { write(json.prettyText.printableJSON + "\n", to: STDOUT_FILENO) }
+  /// For a command that writes a model to standard output: results go to standard error. Call before there are threads.
+  static func keepOutputForData() { resultDescriptor = STDERR_FILENO }
+
+  static func result(_ text: String) { write(text.printable + "\n", to: resultDescriptor) }
+
+  static func result(_ json: JSONValue) { write(json.prettyText.printableJSON + "\n", to: resultDescriptor) }
+
+  /// Whether the last line is being drawn, and has no end yet.
+  nonisolated(unsafe) static var isDrawing = false
 
   static func talk(_ text: String) { write(text.printable + "\n", to: STDERR_FILENO) }
 
@@ -37,6 +46,7 @@ enum Console {
 
   /// - Parameter exit: what the process will end with; nil for the error's own code.
   static func report(_ error: StorageError, asJSON: Bool, exit: Int32? = nil) {
+    let error = error.worded
     if asJSON {
       write(JSONValue.object(["error": error.json(exit: exit)]).compactText.printableJSON + "\n", to: STDERR_FILENO)
     } else {

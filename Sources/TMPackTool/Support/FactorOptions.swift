@@ -11,26 +11,30 @@ struct FactorOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Rank of the low-rank factors (default: 16; of adapters, their own).", valueName: "r"))
   var rank: Int?
 
-  @Option(help: ArgumentHelp("Rank as a share of the shorter side, above 0 to 1.", valueName: "share"))
+  @Option(
+    help: ArgumentHelp("Rank as a share of the shorter side, above 0 to 1.", valueName: "share", visibility: .hidden))
   var rankRatio: Double?
 
   @Option(
-    help: ArgumentHelp("Keep this share of the entries, the largest, instead of low-rank factors.", valueName: "share"))
+    help: ArgumentHelp(
+      "Keep this share of the entries, the largest, instead of low-rank factors.", valueName: "share",
+      visibility: .hidden))
   var density: Double?
 
   @Option(
     help: ArgumentHelp(
-      "Keep the signs of this share of the entries of each matrix, the largest, and one scale.", valueName: "share"))
+      "Keep the signs of this share of the entries of each matrix, the largest, and one scale.", valueName: "share",
+      visibility: .hidden))
   var ternary: Double?
 
-  @Flag(help: "Keep the sign of every entry of each matrix, and one scale.")
+  @Flag(help: ArgumentHelp("Keep the sign of every entry of each matrix, and one scale.", visibility: .hidden))
   var signs = false
 
   @Option(
     defaultAsFlag: TALLMaskPlan.standardLambda, parsing: .next,
     help: ArgumentHelp(
       "Keep one vector for all experts, the sum of their differences, and for each a mask of the elements that it needs: the greater lambda, the fewer. For pack with --shared base.",
-      valueName: "lambda"))
+      valueName: "lambda", visibility: .hidden))
   var tallMasks: Double?
 
   @Flag(help: "Keep every tensor bit for bit.")
@@ -56,18 +60,25 @@ struct FactorOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "Another treatment for tensors whose names match: exact, or rank:R, rank-ratio:S, density:D, ternary:D, signs or dense, and dtype:T, and stack or matrix, as which tensors of three dimensions and more are taken; joined by commas.",
-      valueName: "glob=treatment"))
+      valueName: "glob=treatment", visibility: .hidden))
   var override: [String] = []
 
-  @Option(help: ArgumentHelp("zstd's level, 1 to 19.", valueName: "n"))
-  var level = 3
+  @Option(help: ArgumentHelp("zstd's level, 1 to 19.", valueName: "n", visibility: .hidden))
+  var level = FactorOptions.standardLevel
 
-  func validate() throws {
-    let count = [
+  static let standardLevel = 3
+
+  private var treatments: Int {
+    [
       rank != nil, rankRatio != nil, density != nil, ternary != nil, signs, tallMasks != nil, lossless,
       rateOptions.isGiven,
     ].count { $0 }
-    if count > 1 {
+  }
+
+  var isTreatmentGiven: Bool { treatments > 0 || factorDtype != nil }
+
+  func validate() throws {
+    if treatments > 1 {
       throw ValidationError(
         "--rank, --rank-ratio, --density, --ternary, --signs, --tall-masks, --lossless and one of --quality, --budget, --budget-per-expert and --error exclude each other."
       )

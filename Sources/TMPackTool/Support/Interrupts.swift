@@ -13,6 +13,9 @@ enum Interrupts {
   /// Signals that were not blocked before `install`: what a program that is run has to begin with.
   nonisolated(unsafe) private(set) static var originalMask = sigset_t()
 
+  /// What is said of what was done. Set it before the work begins.
+  nonisolated(unsafe) static var remark: String?
+
   /// Call once, before anything is written.
   static func install() {
     // A closed pipe and a limit on the size of files are errors of `write`, so that temporary files are removed on them, too.
@@ -41,7 +44,8 @@ enum Interrupts {
     var number: Int32 = 0
     while sigwait(&signals, &number) != 0 {}
     UnfinishedOutputs.undoAll {
-      Console.talk("tmpack: interrupted")
+      if Console.isDrawing { Console.draw("\n") }
+      Console.talk("tmpack: interrupted" + (remark.map { "; \($0)" } ?? ""))
       // Not `exit`: its handlers must not run beside working threads.
       _exit(128 + number)
     }

@@ -17,7 +17,7 @@ struct PackOptions: ParsableArguments {
     @Option(
       name: .customLong("expert"),
       help: ArgumentHelp(
-        "A fine-tuned checkpoint or PEFT adapter; without a name, that of its file. Repeat for each.",
+        "A fine-tuned checkpoint or PEFT adapter; without a name, that of its file. Repeat for each, or give several.",
         valueName: "name=path"))
     var experts: [NamedPath]
   }

@@ -8,21 +8,21 @@ final class ProgressDisplay {
   /// When something was last shown, if anything was.
   private var lastShown: ContinuousClock.Instant?
   private var lastStage = ""
-  private var drewBar = false
+  private var timeLeft = TimeLeft()
 
   init(isQuiet: Bool) { self.isQuiet = isQuiet }
 
   func show(_ progress: WorkProgress) {
     guard !isQuiet else { return }
     let now = ContinuousClock.now
-    let facts = facts(progress, elapsed: (now - start) / .seconds(1))
+    timeLeft.add(progress, at: (now - start) / .seconds(1))
     if Console.standardErrorIsTerminal {
       guard progress.stage != lastStage || now - (lastShown ?? .now - .seconds(1)) >= .milliseconds(100) else { return }
-      Console.draw("\r\u{1B}[K\(bar(progress)) \(facts)  \(progress.stage)")
-      drewBar = true
+      Console.draw("\r\u{1B}[K\(bar(progress)) \(facts(progress))  \(progress.stage)")
+      Console.isDrawing = true
     } else {
       guard now - (lastShown ?? start) >= .seconds(10) else { return }
-      Console.talk("\(progress.stage): \(facts)")
+      Console.talk("\(progress.stage): \(facts(progress))")
     }
     lastShown = now
     lastStage = progress.stage
@@ -30,25 +30,19 @@ final class ProgressDisplay {
 
   /// Ends the bar, if there is one.
   func finish() {
-    if drewBar { Console.draw("\r\u{1B}[K") }
-    drewBar = false
-  }
-
-  private func share(_ progress: WorkProgress) -> Double {
-    progress.total == 0 ? 1 : Double(progress.done) / Double(progress.total)
+    if Console.isDrawing { Console.draw("\r\u{1B}[K") }
+    Console.isDrawing = false
   }
 
   private func bar(_ progress: WorkProgress) -> String {
-    let filled = Int(share(progress) * 24)
+    let filled = Int(TimeLeft.share(progress) * 24)
     return String(repeating: "█", count: filled) + String(repeating: "░", count: 24 - filled)
   }
 
-  private func facts(_ progress: WorkProgress, elapsed: Double) -> String {
-    let share = share(progress)
-    let percent = "\(String(Int(share * 100)).leftPadded(to: 3)) %"
-    guard elapsed > 0.2, share > 0 else { return percent }
-    let speed = ByteSize.text(UInt64(Double(progress.done) / elapsed))
-    return "\(percent)  \(speed)/s  \(Self.time(elapsed / share - elapsed)) left"
+  private func facts(_ progress: WorkProgress) -> String {
+    let percent = "\(String(Int(TimeLeft.share(progress) * 100)).leftPadded(to: 3)) %"
+    guard let rate = timeLeft.rate, let seconds = timeLeft.seconds(progress) else { return percent }
+    return "\(percent)  \(ByteSize.text(UInt64(min(rate, 0x1p62))))/s  \(Self.time(seconds)) left"
   }
 
   static func time(_ seconds: Double) -> String {

@@ -40,18 +40,20 @@ struct RateOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "Spend the bytes for the experts' scores (balanced) or the least error (default: balanced; for --error: least-error).",
-      valueName: "objective"))
+      valueName: "objective", visibility: .hidden))
   var objective: RateControl.Objective?
 
   @Option(
     help: ArgumentHelp(
       "Force low-rank, entrywise or layered (the one, then the other) quantised factors (default: low-rank or entrywise, the cheaper one of each tensor).",
-      valueName: "codec"))
+      valueName: "codec", visibility: .hidden))
   var codec: RateControl.Codec?
 
   var isGiven: Bool { quality != nil || budget != nil || budgetPerExpert != nil || error != nil }
 
   func validate() throws {
+    try budget?.checkUnit(of: "--budget")
+    try budgetPerExpert?.checkUnit(of: "--budget-per-expert")
     if [quality != nil, budget != nil, budgetPerExpert != nil, error != nil].count(where: { $0 }) > 1 {
       throw ValidationError("--quality, --budget, --budget-per-expert and --error exclude each other.")
     }

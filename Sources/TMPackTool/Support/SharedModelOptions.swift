@@ -22,7 +22,8 @@ struct MergingOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "What was measured of an expert on data, as safetensors, for fisher and regmean.", valueName: "expert=path"))
+      "What was measured of an expert on data, as safetensors, for fisher and regmean.", valueName: "expert=path",
+      visibility: .hidden))
   var statistics: [StatisticsPath] = []
 
   func validate() throws {
@@ -108,7 +109,8 @@ struct SharedModelOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "How the shared model is merged (default: \(defaultMethod)); see tmpack merge --list.", valueName: "method"))
+      "How the shared model is merged (default: \(defaultMethod)); see tmpack merge --list.", valueName: "method"),
+    completion: Completing.methods)
   var shared: String?
 
   @OptionGroup var merging: MergingOptions

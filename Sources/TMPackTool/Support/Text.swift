@@ -1,8 +1,18 @@
 import ArgumentParser
 
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
 /// Sizes as people write and read them.
 struct ByteSize: ExpressibleByArgument {
   let bytes: UInt64
+  /// As it was given, if that was a small number without a unit: of bytes, most likely by mistake.
+  let bareNumber: String?
 
   /// `5GB`, `20 MB`, `512KiB`, `340000`.
   init?(argument: String) {
@@ -16,6 +26,14 @@ struct ByteSize: ExpressibleByArgument {
       return nil
     }
     bytes = UInt64(number * factor)
+    bareNumber = unit.isEmpty && number < 1000 ? argument : nil
+  }
+
+  /// Refuses a small number without a unit, and says how bytes are meant.
+  func checkUnit(of option: String) throws {
+    guard let bareNumber else { return }
+    throw ValidationError(
+      "\(option) \(bareNumber) has no unit: \(bareNumber)MB or \(bareNumber)kB? \(bareNumber)B if bytes are meant.")
   }
 
   var defaultValueDescription: String { Self.text(bytes) }
@@ -130,9 +148,15 @@ func overflowNotes(_ count: Int, of model: String) -> [String] {
   count == 0 ? [] : ["\(counted(count, "number")) of the \(model) too large for the dtype became infinite"]
 }
 
-/// A table for people: the first column to the left, the others to the right, at most 100 columns wide.
+/// A table for people: the first column to the left, the others to the right, as wide as the terminal. What is not a terminal gets
+/// names in full.
 struct TextTable {
-  private static let width = 100
+  private static let width: Int = {
+    guard isatty(STDOUT_FILENO) == 1 else { return .max }
+    var size = winsize()
+    guard ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 100 }
+    return max(80, Int(size.ws_col))
+  }()
   private let header: [String]
   /// Columns that are text: to the left.
   private let leftColumns: Set<Int>

@@ -29,7 +29,7 @@ struct RouterFit: ParsableCommand {
       else into the archive's experts. The archive is changed in place.
       """)
 
-  @Argument(help: ArgumentHelp("The archive.", valueName: "archive"))
+  @Argument(help: ArgumentHelp("The archive.", valueName: "archive"), completion: .file())
   var archive: String
 
   @Option(help: ArgumentHelp("Embeddings of the shared model, and their labels.", valueName: "path"))

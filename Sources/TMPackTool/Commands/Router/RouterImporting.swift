@@ -23,7 +23,7 @@ struct RouterImporting: ParsableCommand {
       place.
       """)
 
-  @Argument(help: ArgumentHelp("The archive.", valueName: "archive"))
+  @Argument(help: ArgumentHelp("The archive.", valueName: "archive"), completion: .file())
   var archive: String
 
   @Argument(help: ArgumentHelp("The state dictionary, in any format that convert reads.", valueName: "weights"))

@@ -13,7 +13,7 @@ struct RouterRemoval: ParsableCommand {
       The archive is written anew beside the old one, without decoding anything, and then takes its place.
       """)
 
-  @Argument(help: ArgumentHelp("The archive.", valueName: "archive"))
+  @Argument(help: ArgumentHelp("The archive.", valueName: "archive"), completion: .file())
   var archive: String
 
   @OptionGroup var rewriting: RewritingOptions

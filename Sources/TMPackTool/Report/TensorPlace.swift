@@ -1,0 +1,27 @@
+/// Where a tensor is in its model, going by its name: the layer is the first number in it, the kind the name without numbers.
+struct TensorPlace: Hashable {
+  let kind: String
+  let layer: Int?
+
+  init(_ name: String) {
+    var (kind, number) = ("", "")
+    var layer: Int?
+    func end() {
+      guard !number.isEmpty else { return }
+      if layer == nil { layer = Int(number) }
+      kind += "#"
+      number = ""
+    }
+    for character in name {
+      if character.isASCII, character.isNumber {
+        number.append(character)
+      } else {
+        end()
+        kind.append(character)
+      }
+    }
+    end()
+    self.kind = kind
+    self.layer = layer
+  }
+}

@@ -1,0 +1,30 @@
+/// The arguments of the command line, as the parser takes them.
+enum Arguments {
+  /// The parser calls the help with what is seldom needed so.
+  static let all = CommandLine.arguments.dropFirst().map { $0 == "--help-all" ? "--help-hidden" : $0 }
+
+  private static let takesSeveral = "--expert"
+  /// Commands with models behind `--expert`, and whether a word of their own comes first: an archive, a method.
+  private static let commands = ["pack": false, "plan": false, "add": true, "merge": true]
+
+  /// With `--expert` before each of several values that follow one: what a shell makes of `--expert *.safetensors`.
+  ///
+  /// Where a command takes a word of its own, and that does not stand first, one value follows, as ever.
+  static func spread(_ arguments: [String]) -> [String] {
+    guard let command = arguments.first, let hasWord = commands[command],
+      !hasWord || arguments.dropFirst().first?.hasPrefix("-") == false
+    else { return arguments }
+    var spread: [String] = []
+    var values: Int?
+    for argument in arguments {
+      if argument.hasPrefix("-"), argument != "-" {
+        values = argument == takesSeveral ? 0 : nil
+      } else if let count = values {
+        if count > 0 { spread.append(takesSeveral) }
+        values = count + 1
+      }
+      spread.append(argument)
+    }
+    return spread
+  }
+}

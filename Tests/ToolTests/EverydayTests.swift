@@ -1,0 +1,166 @@
+import TMPackByteIO
+import TMPackJSON
+import TestSupport
+import Testing
+
+/// What people do every day, and what they type by mistake.
+@Suite struct EverydayTests {
+  let folder = TemporaryFolder()
+
+  private func names(_ value: JSONValue?) throws -> [String] {
+    guard case .array(let list) = value else { return [] }
+    return try list.compactMap { if case .string(let name) = try object($0)["name"] { name } else { nil } }
+  }
+
+  @Test func severalExpertsFollowOneOption() throws {
+    let out = folder("z.tmpack")
+    let packed = try tmpack("pack", "--base", base, "--expert", a66, "b=\(b44)", "-o", out, "--rank", "4", "--json")
+    #expect(try names(packed.json()["experts"]) == ["HLA-A6601_BA", "b"])
+    let added = try tmpack("add", out, "--expert", "c=\(c07)", "d=\(a66)", "--json")
+    #expect(try names(added.json()["experts"]) == ["c", "d"])
+    let merged = try tmpack("merge", "average", "--expert", a66, b44, "-o", folder("m.safetensors"), "--json")
+    #expect(try strings(merged.json()["experts"]) == ["HLA-A6601_BA", "HLA-B4402_BA"])
+  }
+
+  /// An archive or a method may stand behind one expert, as it always could.
+  @Test func aWordOfTheCommandMayStandBehindAnExpert() throws {
+    let archive = try zoo(in: folder)
+    #expect(try tmpack("add", "--expert", "c=\(c07)", archive, "--json").code == 0)
+    #expect(try tmpack("merge", "--expert", a66, "average", "-o", folder("m.safetensors"), "--json").code == 0)
+  }
+
+  /// A list of tasks is made of the same arguments.
+  @Test func severalExpertsOfATaskList() throws {
+    let (tasks, part, out) = (folder("t.json"), folder("1.part"), folder("z.tmpack"))
+    #expect(try tmpack("plan", "--base", base, "--expert", a66, b44, "--tasks", tasks).code == 0)
+    #expect(try tmpack("run", tasks, "--task", "1/1", "-o", part).code == 0)
+    #expect(try tmpack("join", tasks, part, "-o", out).code == 0)
+    #expect(try tmpack("pack", "--base", base, "--expert", a66, b44, "-o", folder("y.tmpack")).code == 0)
+    #expect(try contents(out) == contents(folder("y.tmpack")))
+  }
+
+  @Test func everyExpertAtOnce() throws {
+    let archive = try zoo(in: folder)
+    let run = try tmpack("unpack", archive, "--all", "-o", folder("all"), "--json")
+    #expect(try names(run.json()["experts"]) == ["a66", "b44"])
+    for name in ["a66", "b44"] {
+      #expect(
+        try tmpack("compare", folder("all/\(name)"), "\(archive)#\(name)", "--require-equal").code == 0)
+    }
+    let again = try tmpack("unpack", archive, "--all", "-o", folder("all"), "--json")
+    #expect(try again.code == 1 && again.jsonError()["code"] == "output-exists")
+    #expect(try tmpack("unpack", archive, "--all", "-o", folder("all"), "--force").code == 0)
+    #expect(try tmpack("unpack", archive, "--all", "-o", folder("all.safetensors")).code == 1)
+    #expect(try tmpack("unpack", archive, "--all", "-o", "-").code == 1)
+  }
+
+  @Test(arguments: ["unpack", "convert", "merge"]) func aModelGoesThroughAPipe(_ command: String) throws {
+    let archive = try zoo(in: folder)
+    let arguments =
+      switch command {
+      case "unpack": ["unpack", archive, "--expert", "a66", "-o"]
+      case "convert": ["convert", a66]
+      default: ["merge", "average", "--expert", a66, b44, "-o"]
+      }
+    let file = folder("out.safetensors")
+    #expect(try Child(toolPath, arguments + [file]).wait().code == 0)
+    let pipe = folder("pipe.safetensors")
+    let words = (arguments + ["-"]).map { "'\($0)'" }.joined(separator: " ")
+    let temporary = folder("tmp")
+    try FileTree.makeFolder(temporary)
+    let run = try Child("/bin/sh", ["-c", "TMPDIR='\(temporary)' '\(toolPath)' \(words) > '\(pipe)'"]).wait()
+    #expect(run.code == 0 && run.output.isEmpty && run.talk.contains("7 tensors"), "\(run.talk)")
+    #expect(try contents(pipe) == contents(file))
+    #expect(try FileTree.names(in: temporary).isEmpty)
+  }
+
+  @Test func aPipeThatTakesNothingIsAnError() throws {
+    let run = try Child("/bin/sh", ["-c", "'\(toolPath)' convert '\(a66)' - > /dev/full"]).wait()
+    #expect(run.code == 4 && run.talk.contains("standard output: cannot write"), "\(run.talk)")
+  }
+
+  @Test func whatIsAddedIsPackedAsWhatIsThere() throws {
+    let archive = try zoo(in: folder, "--rank", "4", "--exclude", "dense_2*", "--shared", "base")
+    let run = try tmpack("add", archive, "--expert", "c07=\(c07)")
+    #expect(run.code == 0 && run.talk.contains("packed as the archive's experts: --rank=4 --exclude=dense_2*"))
+    let other = folder("other.tmpack")
+    #expect(
+      try tmpack(
+        "pack", "--base", base, "--expert", "c07=\(c07)", "--rank", "4", "--exclude", "dense_2*", "--shared", "base",
+        "-o", other
+      ).code == 0)
+    let selections = ["\(archive)#c07", "\(other)#c07"]
+    #expect(try tmpack("compare", selections[0], selections[1], "--require-equal").code == 0)
+    // What is given on the command line holds.
+    let given = try tmpack("add", archive, "--expert", "d=\(c07)", "--rank", "8", "--include", "*")
+    #expect(given.code == 0 && !given.talk.contains("packed as"), "\(given.talk)")
+  }
+
+  @Test func anArchiveOfABudgetGivesOneMoreTheMean() throws {
+    let archive = try zoo(in: folder, "--budget", "120kB")
+    let run = try tmpack("add", archive, "--expert", "c07=\(c07)", "--json")
+    guard case .array(let list) = try tmpack("inspect", archive, "--json").json()["experts"] else {
+      Issue.record("no experts")
+      return
+    }
+    let sizes = try list.map { expert -> Double in
+      guard case .integer(let bytes) = try object(expert)["bytes"] else { return 0 }
+      return Double(bytes)
+    }
+    #expect(run.code == 0 && abs(sizes[2] / ((sizes[0] + sizes[1]) / 2) - 1) < 0.05, "\(sizes)")
+  }
+
+  @Test func aDryRunMakesNothing() throws {
+    let arguments = ["--base", base, "--expert", "a66=\(a66)", "--json"]
+    let dry = try Child(toolPath, ["pack", "--dry-run", "-o", folder("z.tmpack")] + arguments).wait()
+    #expect(dry.code == 0 && folder.names.isEmpty)
+    #expect(try dry.json()["bytes"] == (try Child(toolPath, ["plan"] + arguments).wait().json()["bytes"]))
+  }
+
+  @Test func aSizeWithoutAUnitIsAskedFor() throws {
+    let run = try tmpack("pack", "--base", base, "--expert", a66, "--budget", "20", "-o", folder("z.tmpack"))
+    #expect(run.code == 1 && run.talk.contains("20MB or 20kB?") && folder.names.isEmpty, "\(run.talk)")
+  }
+
+  /// The nearest of those that have anything in common with it, whatever the names and shapes say.
+  @Test func theBaseOfAModelIsFound() throws {
+    func model(_ name: String, _ seed: UInt64, change: Double) throws -> String {
+      let names = (0..<4).map { "layer.\($0).weight" }
+      let path = folder("\(name).safetensors")
+      try writeModel(
+        names.enumerated().map { index, tensorName in
+          let values = noise(64 * 64, seed: seed + UInt64(index))
+          let moved = noise(64 * 64, seed: 1000 + UInt64(index))
+          return try tensor(tensorName, .f32, [64, 64], zip(values, moved).map { $0 + change * $1 })
+        }, to: path)
+      return path
+    }
+    let (right, wrong) = (try model("right", 1, change: 0), try model("wrong", 50, change: 0))
+    let tuned = try model("tuned", 1, change: 0.02)
+    let run = try tmpack("base", tuned, "--of", wrong, right, base, "--json")
+    #expect(run.code == 0)
+    #expect(try run.json()["base"] == .string(right))
+    let none = try tmpack("base", tuned, "--of", wrong, base)
+    #expect(none.code == 1 && none.output.contains("was made from none of them"), "\(none.output)")
+    #expect(try tmpack("base", tuned, "--of", folder("missing")).code == 4)
+  }
+
+  @Test func aNoteOnSeveralExpertsIsSaidOnce() throws {
+    let run = try tmpack("plan", "--base", base, "--expert", a66, b44, c07)
+    #expect(run.talk.contains("note: HLA-A6601_BA, HLA-B4402_BA, HLA-C0701_BA: 7 of 7 tensors sampled"), "\(run.talk)")
+    #expect(run.talk.split(separator: "\n").count { $0.contains("sampled") } == 1)
+  }
+
+  /// An earlier model may have had a file where the new one has none.
+  @Test func aModelTakesThePlaceOfAnother() throws {
+    let archive = try zoo(in: folder)
+    let arguments = ["unpack", archive, "--expert", "a66", "-o", folder("out"), "--force"]
+    #expect(try Child(toolPath, arguments).wait().code == 0)
+    try put(Array("{}".utf8), at: folder("out/generation_config.json"))
+    #expect(try Child(toolPath, arguments).wait().code == 0)
+    #expect(try FileTree.names(in: folder("out")) == ["model.safetensors"])
+    try put(Array("mine".utf8), at: folder("out/notes.txt"))
+    let refused = try Child(toolPath, arguments).wait()
+    #expect(refused.code == 1 && refused.talk.contains("notes.txt"))
+  }
+}
