@@ -87,12 +87,14 @@ package struct AdapterExport: Sendable {
   package let taskType: String?
   /// Whether updates have different ranks in the adapter.
   package var hasRankPattern: Bool { !isPadded && updates.contains { $0.rank != rank } }
-  package var updateCount: Int { updates.count }
+  package var updateCount: Int { updates.count + stackedUpdates.count }
   package var wholeTensorCount: Int { wholeTensors.count }
 
   package let mix: Mix
   package let reconstructor: Reconstructor
   let updates: [Update]
+  /// Of parameters that are stacks of matrices.
+  let stackedUpdates: [StackedUpdate]
   /// Tensors held whole, with their names in the model but for the prefix.
   let wholeTensors: [(name: String, info: TensorInfo)]
   /// Rows of a whole tensor that has more or fewer than the shared one: the vocabulary that the model must be given first.
@@ -147,6 +149,12 @@ package struct AdapterExport: Sendable {
     for info in shared where info.dtype.floatFormat != nil && mix.tensor(named: info.name) == nil {
       others.append(LeftOut(tensor: info.name, reason: .absent))
     }
+    let stacked =
+      options.target == .peft && options.rank == nil
+      ? try StackedUpdates(mix, shared, architecture) : StackedUpdates()
+    updates.removeAll { stacked.held.contains(ExactString($0.info.name)) }
+    others.removeAll { stacked.held.contains(ExactString($0.tensor)) }
+    stackedUpdates = stacked.updates
     others.sort { $0.tensor.precedesInBytes($1.tensor) }
 
     let saved =
@@ -164,10 +172,10 @@ package struct AdapterExport: Sendable {
       }.first
     hasBiases = saved.holdsBiases
     self.updates = updates
-    rank = updates.map(\.rank).max() ?? 0
+    rank = (updates.map(\.rank) + stacked.updates.map(\.rank)).max() ?? 0
     isPadded = options.isPadded || Self.patternsAreAmbiguous(updates)
     modules = shared.compactMap { architecture.nameInMemory(of: $0.name).flatMap(AdaptableModules.module) }
-    guard !updates.isEmpty else {
+    guard !updates.isEmpty || !stackedUpdates.isEmpty else {
       let first = leftOut.first.map { " (\($0.tensor): \($0.reason.rawValue))" } ?? ""
       throw StorageError(
         .invalidArgument, "has no low-rank factor that an adapter could hold\(first)", file: mix.label
@@ -245,9 +253,12 @@ extension AdapterExport {
       "lora_alpha": JSONValue(rank), "lora_dropout": .number(0),
       "modules_to_save": savedModules.isEmpty ? .null : .array(savedModules.map { .string($0) }),
       "peft_type": "LORA", "r": JSONValue(rank), "revision": .null,
-      "target_modules": .array(targetModules.map { .string($0) }),
+      "target_modules": updates.isEmpty ? .null : .array(targetModules.map { .string($0) }),
       "task_type": taskTypeOfModules.map { .string($0) } ?? .null,
     ]
+    if !stackedUpdates.isEmpty {
+      object["target_parameters"] = .array(stackedUpdates.map { .string(prefix + $0.name) })
+    }
     if hasRankPattern {
       let ranks = updates.filter { $0.rank != rank }.map { (prefix + $0.module, JSONValue($0.rank)) }
       object["rank_pattern"] = .object(JSONObject(ranks))

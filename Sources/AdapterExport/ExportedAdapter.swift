@@ -19,11 +19,14 @@ final class ExportedAdapter: TensorSource {
 
   private enum Part: Sendable {
     case side(Int, isA: Bool)
+    case stackedSide(Int, isA: Bool)
     case whole(TensorInfo)
   }
 
   private struct State {
     var products: [Int: LowRankProduct] = [:]
+    /// Sides of a stack that are asked for next.
+    var sides: [Int: [Float]] = [:]
     var losses: [Int: AdapterExport.Loss] = [:]
   }
 
@@ -48,6 +51,14 @@ final class ExportedAdapter: TensorSource {
       try add("\(update.module).\(names.0)", dtype, [rank] + inputs, .side(index, isA: true))
       try add("\(update.module).\(names.1)", dtype, [outputs, rank] + ones, .side(index, isA: false))
     }
+    for (index, update) in export.stackedUpdates.enumerated() {
+      // peft wraps the module once for each parameter, the first one innermost.
+      let isLast = index + 1 == export.stackedUpdates.count || export.stackedUpdates[index + 1].module != update.module
+      let module = update.module + (isLast ? "" : ".base_layer")
+      let (height, dtype) = (export.rank * update.count, export.options.dtype.dtype)
+      try add("\(module).lora_A.weight", dtype, [height, update.inputs], .stackedSide(index, isA: true))
+      try add("\(module).lora_B.weight", dtype, [update.outputs, height], .stackedSide(index, isA: false))
+    }
     for (name, info) in export.wholeTensors { try add(name, info.dtype, info.shape.dimensions, .whole(info)) }
     pairs = (0..<export.updates.count).map { (tensors[2 * $0], tensors[2 * $0 + 1]) }
     self.tensors = tensors.sortedByName()
@@ -70,6 +81,8 @@ final class ExportedAdapter: TensorSource {
     case .whole(let own): try export.mix.read(own, into: destination)
     case .side(let index, let isA):
       try write(try product(index), isA, of: export.updates[index], info, into: destination)
+    case .stackedSide(let index, let isA):
+      try round(try stackedSide(index, isA), info, of: export.stackedUpdates[index].name, into: destination)
     case nil: preconditionFailure("not a tensor of this adapter: \(info.name)")
     }
   }
@@ -103,11 +116,26 @@ final class ExportedAdapter: TensorSource {
         .padded(from: product.rank, to: rank)
     }
     values += [Float](repeating: 0, count: info.shape.elementCount - values.count)
+    try round(values, info, of: update.info.name, into: destination)
+  }
+
+  /// Both are made together, and the one is kept until it is asked for.
+  private func stackedSide(_ index: Int, _ isA: Bool) throws(StorageError) -> [Float] {
+    let key = 2 * index + (isA ? 0 : 1)
+    if let kept = state.withLock({ $0.sides.removeValue(forKey: key) }) { return kept }
+    let (a, b) = try export.sides(of: export.stackedUpdates[index], rank: export.rank)
+    state.withLock { $0.sides[key ^ 1] = isA ? b : a }
+    return isA ? a : b
+  }
+
+  private func round(
+    _ values: [Float], _ info: TensorInfo, of name: String, into destination: UnsafeMutableRawBufferPointer
+  ) throws(StorageError) {
     values.withUnsafeBufferPointer { export.options.dtype.round($0, into: destination) }
     if let place = export.options.dtype.firstNonFinite(UnsafeRawBufferPointer(destination)) {
       throw StorageError(
         .nonFinite, "element \(place) is not finite as \(export.options.dtype.dtype.rawValue)", file: label,
-        tensor: update.info.name)
+        tensor: name)
     }
   }
 }

@@ -62,6 +62,24 @@ package enum Factor: Sendable, Hashable {
     }
   }
 
+  /// The same of each matrix of a stack, nil for those to which nothing is added; nil for factors that are something else, too.
+  package func stackedProducts(weight: Float) -> (stack: MatrixStack, products: [LowRankProduct?])? {
+    switch self {
+    case .lowRankStack(let factor): return (factor.stack, factor.matrices.map { $0?.product(weight: weight) })
+    case .quantized(.stack(let factor)):
+      var products: [LowRankProduct?] = []
+      for matrix in factor.matrices {
+        switch matrix {
+        case nil: products.append(nil)
+        case .lowRank(let own): products.append(own.product(weight: weight))
+        default: return nil
+        }
+      }
+      return (factor.stack, products)
+    default: return nil
+    }
+  }
+
   /// Adds `weight` times the tensor. Which operations, in which order and precision, each case's type defines to the bit.
   ///
   /// - Precondition: `acc` has `elementCount` elements, row-major.

@@ -80,6 +80,34 @@ package enum StoredFactor: Sendable, Hashable {
     }
   }
 
+  /// The ranks of a stack of products on a tensor [E, m, n], each with the number of the matrix that it is in; nil where it is
+  /// something else, or its matrices are no rows and columns of those.
+  package func productRanks(in shape: Shape) -> [(matrix: Int, rank: Int)]? {
+    let ranks: StackRanks
+    switch self {
+    case .lowRankStack(let own, _, _, _, _): ranks = own
+    case .quantizedStack(let own, let dense, _, _) where dense.isEmpty: ranks = own
+    default: return nil
+    }
+    let dimensions = shape.dimensions
+    guard dimensions.count == 3, let stack = try? ranks.checked(against: shape, hasOthers: false),
+      stack.rowStride.isMultiple(of: dimensions[2]), (stack.outer * stack.rows).isMultiple(of: dimensions[0])
+    else { return nil }
+    let size = dimensions[1] * dimensions[2]
+    var result: [(matrix: Int, rank: Int)] = []
+    for (number, rank) in ranks.ranks.enumerated() {
+      let start = stack.extent(of: number).lowerBound
+      let first = start + stack.rowStart(0, of: number)
+      let last = start + stack.rowStart(stack.rows - 1, of: number) + (stack.columns - 1) * stack.inner
+      // Within one matrix, and each row within one of its rows.
+      guard first / size == last / size, first % dimensions[2] + (stack.columns - 1) * stack.inner < dimensions[2] else {
+        return nil
+      }
+      result.append((first / size, rank))
+    }
+    return result
+  }
+
   /// The matrices that a tensor is taken as; nil of one that is a matrix, or whose factor goes by elements.
   package var stack: StackRanks? {
     switch self {

@@ -6,7 +6,7 @@ package struct ModelArchitecture: Sendable {
   /// As `architectures` has it first: `LlamaForCausalLM`.
   package let name: String
   /// `llama`
-  private let modelType: String
+  package let modelType: String
 
   /// - Parameter configuration: the bytes of `config.json`; what cannot be understood tells nothing.
   package init(configuration: [UInt8]?) {

@@ -3,7 +3,7 @@
 /// peft goes by the module's class, and writes `fan_in_fan_out` as the last module that it adapted had it: a `Linear`
 /// beside a `Conv1D` makes that false. So, in this order: the architecture, other weights of modules that are called the
 /// same, and the configuration, unless other weights belie it.
-struct WeightOrientations {
+package struct WeightOrientations {
   private let isOfConv1DModel: Bool
   /// By the last component of modules' names; empty for one that has both.
   private let told: [String: Set<Bool>]
@@ -24,7 +24,7 @@ struct WeightOrientations {
   ///   - stacks: what the shapes of stacks tell.
   ///   - assumed: what the adapter's configuration says.
   init(in base: AdapterBase, updates: [(module: String, isTransposed: Bool)], stacks: Set<Bool>, assumed: Bool) {
-    areStacksTransposed = stacks.count == 1 ? stacks.first : base.modelType.map(Self.transposedExperts.contains)
+    areStacksTransposed = stacks.count == 1 ? stacks.first : base.modelType.map(Self.areStacksTransposed)
     isOfConv1DModel = base.modelType.map(Self.conv1DModels.contains) ?? false
     var told: [String: Set<Bool>] = [:]
     for update in updates {
@@ -44,6 +44,9 @@ struct WeightOrientations {
     self.assumed = assumed
     isAssumptionSound = updates.allSatisfy { $0.isTransposed == assumed }
   }
+
+  /// By the architecture alone.
+  package static func areStacksTransposed(ofType modelType: String) -> Bool { transposedExperts.contains(modelType) }
 
   /// Of a square weight; nil where nothing tells.
   func isTransposed(_ module: String) -> Bool? {

@@ -138,6 +138,33 @@ package struct AlignedSource: TensorSource {
       source: copy.source, matrix: first / (rows * columns), rows: row..<row + height, columns: column..<column + breadth)
   }
 
+  /// Where matrices of the source lie in this tensor [E, m, n]; nil where it is made of something else.
+  package func placements(of info: TensorInfo) -> [(part: TensorInfo, place: StackSlice)]? {
+    let dimensions = info.shape.dimensions
+    guard dimensions.count == 3 else { return nil }
+    let width = info.dtype.bitWidth / 8
+    var placements: [(part: TensorInfo, place: StackSlice)] = []
+    for copy in arrangement(of: info).copies {
+      let own = copy.source.shape.dimensions
+      guard own.count == 2, copy.source.dtype == info.dtype, copy.sourceStart == 0,
+        copy.count == 1 || copy.sourceStride == copy.run, copy.count * copy.run == copy.source.byteCount
+      else { return nil }
+      let first = copy.start / width
+      let (row, column) = (first / dimensions[2] % dimensions[1], first % dimensions[2])
+      let isWhole = copy.count == 1 && own[1] == dimensions[2]
+      let isPart = copy.count == own[0] && copy.stride == dimensions[2] * width
+      guard isWhole || isPart, row + own[0] <= dimensions[1], column + own[1] <= dimensions[2] else { return nil }
+      placements.append(
+        (
+          copy.source,
+          StackSlice(
+            source: info, matrix: first / (dimensions[1] * dimensions[2]), rows: row..<row + own[0],
+            columns: column..<column + own[1])
+        ))
+    }
+    return placements
+  }
+
   /// The source's tensors that this one is made of.
   package func sources(of info: TensorInfo) -> [TensorInfo] { arrangement(of: info).copies.map(\.source) }
 
