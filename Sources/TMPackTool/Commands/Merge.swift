@@ -198,7 +198,8 @@ struct Merge: ParsableCommand {
     if let dtype = inputs.dtype { source = try ConvertedSource(source, to: dtype, overflow: .error) }
     if naming == .transformers5 { source = try source.namedInMemory(by: inputs.base.carriedFiles.map(\.content)) }
     let files = ConfigurationChanges(dtype: inputs.dtype?.dtype).applied(to: inputs.base.carriedFiles.map(\.content))
-    let formatted = try FormattedSource(source, for: destination.format, files: files, nil)
+    let formatted = try FormattedSource(
+      source, for: destination.format, files: files, nil, remedy: "merge into a folder")
     source = formatted.source
     try destination.write(
       source, carriedFiles: destination.layout == .folder ? files : [],

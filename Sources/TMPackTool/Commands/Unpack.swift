@@ -94,7 +94,8 @@ struct Unpack: ParsableCommand {
       try receipt.checkFile(replacing: force)
     }
     let formatted = try FormattedSource(
-      source, for: destination.format, files: model.files, nil, isWhole: globs.isEmpty)
+      source, for: destination.format, files: model.files, nil, isWhole: globs.isEmpty,
+      remedy: "unpack it into a folder")
     source = formatted.source
     let changes = ConfigurationChanges(dtype: dtype?.dtype)
     let files = destination.layout == .folder ? changes.applied(to: model.files) : []
