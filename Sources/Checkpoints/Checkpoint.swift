@@ -67,6 +67,10 @@ public struct Checkpoint: Sendable {
         path: path, layout: .folder, source: folder.source, weightFiles: folder.weightFiles,
         carriedFiles: folder.carriedFiles, skippedFiles: folder.skippedFiles)
     }
+    if let split = try SplitGGUF(path, mode: mode) {
+      return Checkpoint(
+        path: path, layout: .file, source: split.source, weightFiles: split.files, carriedFiles: [], skippedFiles: [])
+    }
     return Checkpoint(
       path: path, layout: .file, source: try CheckpointFormat.open(path, mode: mode), weightFiles: [path],
       carriedFiles: [], skippedFiles: [])

@@ -93,6 +93,7 @@ extension CheckpointFormat: CustomStringConvertible {
     let prefix = try file.bytes(at: 0, count: Int(min(UInt64(prefixBytes), file.size)))
     guard !prefix.isEmpty else { throw StorageError(.unknownFormat, "is empty", file: path) }
     guard let format = CheckpointFormat(sniffing: prefix) else {
+      if let refusal = OtherFormats.refusal(ofFile: path) { throw refusal }
       throw StorageError(.unknownFormat, "is not a checkpoint of any known format", file: path, offset: 0)
     }
     switch format {
@@ -110,7 +111,8 @@ extension CheckpointFormat: CustomStringConvertible {
       return try NumPyFile(file)
     case .json, .gitLFSPointer, .markup:
       throw StorageError(.unknownFormat, "is \(format)\(format.advice)", file: path)
-    case .tmpack, .pickle, .hdf5:
+    case .hdf5: throw OtherFormats.hdf5(path)
+    case .tmpack, .pickle:
       throw StorageError(.unsupportedFeature, "is \(format)\(format.advice)", file: path)
     }
   }
@@ -121,6 +123,7 @@ extension CheckpointFormat: CustomStringConvertible {
     if archive.entries.isEmpty || archive.entries.contains(where: { $0.name.hasSuffix(NumPyFile.suffix) }) {
       return try NumPyFile(archive)
     }
+    if let refusal = OtherFormats.refusal(of: archive) { throw refusal }
     throw StorageError(
       .unsupportedFeature, "is a ZIP archive, but neither of PyTorch nor of NumPy", file: archive.file.path)
   }

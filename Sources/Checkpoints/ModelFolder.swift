@@ -128,7 +128,15 @@ package struct ModelFolder: Sendable {
         used = files
         return
       }
-      switch try located(file: folder, { () throws(StorageError) in try Weights(amongst: names) }) {
+      switch try located(file: folder, { () throws(StorageError) in try Weights(amongst: names, in: folder) }) {
+      case .split(let name):
+        guard let split = try SplitGGUF(FileTree.join(folder, name), mode: mode) else {
+          throw StorageError(
+            .malformed, "is not the part of a model that its name says", file: FileTree.join(folder, name))
+        }
+        source = split.source
+        files = split.files.map { FileTree.lastComponent($0) }
+        used = files
       case .file(let name):
         source = try CheckpointFormat.open(FileTree.join(folder, name), mode: mode)
         (files, used) = ([name], [name])
@@ -154,11 +162,13 @@ package struct ModelFolder: Sendable {
   /// The file that leads to the weights.
   private enum Weights {
     case file(String)
+    /// The first of a split GGUF file's.
+    case split(String)
     /// An index of shards, as `WeightFileName.whole(ofIndex:)` knows them.
     case index(String)
     case distributed
 
-    init(amongst names: [String]) throws(StorageError) {
+    init(amongst names: [String], in folder: String) throws(StorageError) {
       let visible = names.filter { !$0.hasPrefix(".") }
       for format in WritableFormat.allCases {
         if let found = try Self.weights(of: format, amongst: visible) {
@@ -178,18 +188,16 @@ package struct ModelFolder: Sendable {
       let weights = visible.filter(WeightFileName.isWeights)
       if let adapter = weights.first(where: Self.isAdapter) {
         throw StorageError(.unsupportedFeature, "holds only an adapter (\(adapter)), not a whole checkpoint")
-      } else if let other = weights.first {
+      } else if let other = weights.first, other != "saved_model.pb" {
         throw StorageError(.unsupportedFeature, "holds no weights that can be read, only \(other)")
       } else {
-        let isCache = names.contains("snapshots") && names.contains("blobs")
-        let advice = isCache ? "; it is a model in the hub's cache: name one of the folders in its snapshots" : ""
-        throw StorageError(.unknownFormat, "holds no weights\(advice)")
+        throw OtherFormats.reason(ofFolder: folder, names)
       }
     }
 
     private var fileName: String {
       switch self {
-      case .file(let name), .index(let name): name
+      case .file(let name), .split(let name), .index(let name): name
       case .distributed: DistributedMetadata.fileName
       }
     }
@@ -205,6 +213,7 @@ package struct ModelFolder: Sendable {
         if files.contains(name) { return .file(name) }
       }
       if let index = try only(indexes) { return .index(index) }
+      if format == .gguf, files.count > 1, let first = SplitGGUF.first(amongst: files) { return .split(first) }
       return try only(files.filter { !isAdapter($0) && !isTrainingState($0) }).map { .file($0) }
     }
 

@@ -35,8 +35,13 @@ package struct GGUFFile: TensorSource {
     try self.init(ReadableFile(path, mode: mode))
   }
 
-  init(_ file: ReadableFile) throws(StorageError) {
-    let (header, end) = try located(file: file.path) { () throws(StorageError) in try Self.header(of: file) }
+  /// - Parameter acceptingParts: whether a part of a split model will do.
+  init(_ file: ReadableFile, acceptingParts: Bool = false) throws(StorageError) {
+    let (header, end) = try located(file: file.path) { () throws(StorageError) in
+      let (header, end) = try Self.header(of: file)
+      if !acceptingParts { try header.refuseParts() }
+      return (header, end)
+    }
     self.file = file
     dataStart = end.roundedUp(toMultipleOf: UInt64(header.alignment))
     isBigEndian = header.isBigEndian

@@ -11,7 +11,7 @@ extension GGUFHeader {
   ///
   /// - Throws: `malformed`, `truncated`, `limitExceeded`; `unsupportedVersion` for version 1 and those after 3;
   ///   `unsupportedFeature` for a tensor type that cannot be read, for quantised tensors in a big-endian file (what the
-  ///   order of a block's bytes is there, no document says), and for a part of a split model. Each names the byte and,
+  ///   order of a block's bytes is there, no document says). Each names the byte and,
   ///   where there is one, the tensor.
   /// - Complexity: O(n log n) in the number of tensors; memory is a small multiple of the header's.
   package init(parsing input: inout ByteReader, fileSize: UInt64) throws(StorageError) {
@@ -49,7 +49,6 @@ extension GGUFHeader {
     entries.reserveCapacity(Int(tensorCount))
     for _ in 0..<tensorCount { entries.append(try Entry(parsing: &input)) }
     try self.init(metadata: TypedMetadata(entries: values), entries: entries, isBigEndian: input.isBigEndian)
-    try refuseParts()
     try validate(fileSize: fileSize, dataStart: input.offset.roundedUp(toMultipleOf: UInt64(alignment)))
   }
 
@@ -71,12 +70,13 @@ extension GGUFHeader {
   }
 
   /// A part alone would be taken for the whole model.
-  private func refuseParts() throws(StorageError) {
+  func refuseParts() throws(StorageError) {
     guard let count = metadata[GGUFKey.splitCount]?.text, count != "0", count != "1" else { return }
     let number = metadata[GGUFKey.splitNumber]?.text ?? "?"
     throw StorageError(
       .unsupportedFeature,
-      "is part \(number) (from 0) of a model split into \(count) files; join them first: llama-gguf-split --merge")
+      "is part \(number) (from 0) of a model split into \(count) files, which are read together by the names that llama-gguf-split gives them, NAME-00001-of-\(String(repeating: "0", count: max(0, 5 - count.utf8.count)))\(count).gguf"
+    )
   }
 }
 

@@ -12,6 +12,7 @@ enum GGUFKey {
   /// Of how many files of a split model this is one.
   static let splitCount = "split.count"
   static let splitNumber = "split.no"
+  static let splitTensors = "split.tensors.count"
 
   /// What only describes the layout of the file.
   static let layout: Set<String> = [alignment, quantizationVersion, fileType]

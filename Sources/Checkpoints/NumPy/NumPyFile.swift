@@ -41,26 +41,47 @@ struct NumPyFile: TensorSource {
   init(_ archive: ZipArchive) throws(StorageError) {
     var found: [(info: TensorInfo, array: Array)] = []
     var others: [String] = []
+    var noNumbers: [String] = []
+    var refusal: StorageError?
     for entry in archive.entries {
       guard entry.name.hasSuffix(Self.suffix) else {
         others.append(entry.name)
         continue
       }
       let name = String(entry.name.dropLast(Self.suffix.count))
-      let array = try located(file: archive.file.path, tensor: name) { () throws(StorageError) in
+      let array = try located(file: archive.file.path, tensor: name) { () throws(StorageError) -> Array? in
         // Nearly all headers are short.
         let prefix = try archive.prefix(of: entry, 256)
+        if NumPyHeader.isOfNoNumbers(prefix) {
+          do throws(StorageError) { _ = try Self.array(prefix, size: entry.size, in: entry) } catch {
+            guard error.code == .unsupportedFeature else { throw error }
+            // Nothing is left out that only damage makes look so: what is read whole is checked.
+            guard entry.size <= Limits.pickleBytes else { throw error }
+            _ = try archive.bytes(of: entry, atMost: Limits.pickleBytes)
+            refusal = refusal ?? error.at(file: archive.file.path, tensor: name)
+            noNumbers.append(name)
+            return nil
+          }
+        }
         do throws(StorageError) { return try Self.array(prefix, size: entry.size, in: entry) } catch {
           guard error.code == .truncated, entry.size > UInt64(prefix.count) else { throw error }
           return try Self.array(archive.prefix(of: entry, NumPyHeader.maximumBytes), size: entry.size, in: entry)
         }
       }
-      found.append((try Self.info(name, array.header), array))
+      if let array { found.append((try Self.info(name, array.header), array)) }
     }
+    if found.isEmpty, let refusal { throw refusal }
     found.sort { $0.info.name.precedesInBytes($1.info.name) }
     tensors = found.map(\.info)
     arrays = found.map(\.array)
-    notes = others.isEmpty ? [] : ["\(others.count) entries are no arrays: \(others.prefix(4).joined(separator: ", "))"]
+    var notes =
+      others.isEmpty ? [] : ["\(others.count) entries are no arrays: \(others.prefix(4).joined(separator: ", "))"]
+    if !noNumbers.isEmpty {
+      notes.append(
+        "\(counted(noNumbers.count, "array")) of text or objects, not of numbers, left out: \(WritableFormat.listed(noNumbers))"
+      )
+    }
+    self.notes = notes
     file = archive.file
     self.archive = archive
   }

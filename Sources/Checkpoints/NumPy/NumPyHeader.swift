@@ -68,6 +68,16 @@ struct NumPyHeader: Sendable, Equatable {
     } catch { throw error.at(offset: textStart) }
   }
 
+  /// Whether a header says that the elements are text, dates or Python's objects: no numbers of a model.
+  ///
+  /// - Parameter prefix: the beginning of the file.
+  static func isOfNoNumbers(_ prefix: [UInt8]) -> Bool {
+    let text = String(decoding: prefix.dropFirst(8), as: UTF8.self)
+    guard let place = text.range(ofText: "'descr': '") else { return false }
+    let kind = text[place...].drop { "<>|=".contains($0) }.first
+    return kind.map { "USOMm".contains($0) } ?? false
+  }
+
   private static func elements(_ code: String) throws(StorageError) -> (DType, isBigEndian: Bool) {
     let kind = code.drop { "<>|=".contains($0) }
     if kind.hasPrefix("O") {
@@ -203,4 +213,17 @@ private struct PythonLiteral {
   }
 
   private var fault: StorageError { StorageError(.malformed, "the header is no dictionary as NumPy writes it") }
+}
+
+extension String {
+  /// Behind the first place where a text stands.
+  fileprivate func range(ofText text: String) -> String.Index? {
+    let pattern = Array(text.utf8)
+    var rest = utf8[...]
+    while rest.count >= pattern.count {
+      if rest.starts(with: pattern) { return rest.index(rest.startIndex, offsetBy: pattern.count) }
+      rest = rest.dropFirst()
+    }
+    return nil
+  }
 }

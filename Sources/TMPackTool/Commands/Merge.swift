@@ -221,7 +221,8 @@ struct Merge: ParsableCommand {
       (source, codes) = (requantized, requantized)
       files = Self.describingCodes(files, as: coded.carriedFiles.map(\.content))
     }
-    let formatted = try FormattedSource(source, for: target.destination.format, files: files, nil)
+    let formatted = try FormattedSource(
+      source, for: target.destination.format, files: files, nil, remedy: "merge into a folder")
     let content = ModelOutput.Content(
       source: formatted.source, files: files, changes: ConfigurationChanges(dtype: inputs.dtype?.dtype))
     let written = try target.write(

@@ -170,7 +170,8 @@ struct Unpack: ParsableCommand {
       try receipt.checkFile(replacing: force)
     }
     let formatted = try FormattedSource(
-      source, for: output.destination.format, files: model.files, nil, isWhole: globs.isEmpty)
+      source, for: output.destination.format, files: model.files, nil, isWhole: globs.isEmpty,
+      remedy: "unpack it into a folder")
     let content = ModelOutput.Content(
       source: formatted.source, files: model.files, changes: ConfigurationChanges(dtype: dtype?.dtype))
     let (staged, written) = try output.stage(content, as: "unpacking", threads: work.pipeline.threads, show)

@@ -189,4 +189,35 @@ import Testing
     try writeGGUF(source([info("a", .f32, [1])]), metadata: metadata, to: folder("m"))
     #expect(try Checkpoint.open(folder("m")).source.tensors.count == 1)
   }
+
+  /// `NAME-00001-of-00003.gguf` and so on: the whole model by the name of any part, or of the folder.
+  @Test func readsASplitModel() throws {
+    let folder = TemporaryFolder()
+    let whole = try source([info("a", .f32, [2]), info("b", .f16, [3, 4]), info("c", .f32, [1])])
+    func write(_ number: Int, _ name: String, of count: Int = 3, total: Int32 = 3) throws {
+      var metadata = TypedMetadata()
+      if number == 0 { metadata["general.architecture"] = .string("llama") }
+      metadata["split.no"] = .uint16(UInt16(number))
+      metadata["split.count"] = .uint16(UInt16(count))
+      metadata["split.tensors.count"] = .int32(total)
+      let part = TensorSelection(of: whole) { $0.name == name }
+      try writeGGUF(part, metadata: metadata, to: folder("m-0000\(number + 1)-of-00003.gguf"))
+    }
+    for (number, name) in ["a", "b", "c"].enumerated() { try write(number, name) }
+    for path in [folder.path, folder("m-00001-of-00003.gguf"), folder("m-00003-of-00003.gguf")] {
+      let checkpoint = try Checkpoint.open(path)
+      #expect(try hasSameTensors(checkpoint.source, whole))
+      #expect(checkpoint.source.typedMetadata.entries.map(\.key) == ["general.architecture"])
+      #expect(checkpoint.weightFiles.count == 3)
+    }
+    try write(1, "b", of: 4)
+    #expect(code { _ = try Checkpoint.open(folder.path) } == .malformed)
+    try write(1, "a")
+    #expect(code { _ = try Checkpoint.open(folder.path) } == .malformed)
+    try write(1, "b")
+    try write(0, "a", total: 4)
+    #expect(code { _ = try Checkpoint.open(folder.path) } == .malformed)
+    removeFile(folder("m-00002-of-00003.gguf"))
+    #expect(code { _ = try Checkpoint.open(folder("m-00001-of-00003.gguf")) } == .notFound)
+  }
 }
