@@ -183,7 +183,11 @@ package struct ModelFolder: Sendable {
       } else {
         let isCache = names.contains("snapshots") && names.contains("blobs")
         let advice = isCache ? "; it is a model in the hub's cache: name one of the folders in its snapshots" : ""
-        throw StorageError(.unknownFormat, "holds no weights\(advice)")
+        // As transformers' trainer calls them.
+        let steps = names.compactMap { $0.hasPrefix("checkpoint-") ? Int($0.dropFirst(11)) : nil }
+        let trained =
+          steps.max().map { "; a trainer's are in folders of their own, the last in checkpoint-\($0)" } ?? ""
+        throw StorageError(.unknownFormat, "holds no weights\(advice)\(trained)")
       }
     }
 
