@@ -59,9 +59,11 @@ enum OtherFormats {
       return (try? FileTree.names(in: FileTree.join(path, name)))?.contains(where: WeightFileName.isWeights) ?? false
     }
     guard !folders.isEmpty else { return error(.unknownFormat, "holds no weights") }
+    // A trainer's are numbered.
+    let sorted = folders.sorted { $0.count == $1.count ? $0.precedesInBytes($1) : $0.count < $1.count }
     return error(
       .invalidArgument,
-      "holds no weights itself, but \(folders.count == 1 ? "a folder" : "folders") that may: name one of them, such as \(FileTree.join(path, folders.sorted { $0.precedesInBytes($1) }.last!)) (\(WritableFormat.listed(folders.sorted { $0.precedesInBytes($1) })))"
+      "holds no weights itself, but \(folders.count == 1 ? "a folder" : "folders") that may: name one of them, such as \(FileTree.join(path, sorted.last!)) (\(WritableFormat.listed(sorted)))"
     )
   }
 }

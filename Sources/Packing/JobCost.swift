@@ -35,8 +35,11 @@ package struct JobCost {
 
   /// Looking for a rate: a few times all that it decides on is quantised and coded.
   package func fitting(_ info: TensorInfo, _ base: TensorInfo?) -> UInt64 {
-    packer.isControlled(info, base) ? Self.cost(60 * info.shape.elementCount) : 0
+    packer.isControlled(info, base) ? Self.cost(120 * info.shape.elementCount) : 0
   }
+
+  /// Writing what a rate was found for.
+  package func placing(_ info: TensorInfo) -> UInt64 { Self.cost(20 * info.shape.elementCount) }
 
   package func packing(_ info: TensorInfo, _ base: TensorInfo?) -> UInt64 {
     let exact = Self.cost(8 * info.byteCount)

@@ -36,7 +36,7 @@ extension Packer {
         ProgressMeter.Part(
           bytes: bytes,
           cost: sum { info, base, _ in
-            isControlled(info, base) ? JobCost.digesting(UInt64(info.byteCount)) : cost.packing(info, base)
+            isControlled(info, base) ? cost.placing(info) : cost.packing(info, base)
           }))
       return parts
     }

@@ -67,10 +67,14 @@ struct Tool: ParsableCommand {
     } catch {
       if let misspelt = try? CommandNames(of: Tool.self).misspelling(in: arguments) {
         Console.report(misspelt, asJSON: wantsJSON)
+      } else if let meant = Arguments.meant(arguments) {
+        Console.report(StorageError(.invalidArgument, meant), asJSON: wantsJSON)
       } else if wantsJSON {
         Console.report(StorageError(.invalidArgument, message(for: error)), asJSON: true)
       } else {
-        Console.talk(fullMessage(for: error))
+        let text = fullMessage(for: error)
+        // As all other errors begin.
+        Console.talk(text.hasPrefix("Error: ") ? "tmpack: " + text.dropFirst(7) : text)
       }
       Console.exit(StorageError.Family.usage.exitCode)
     }

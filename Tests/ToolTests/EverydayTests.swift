@@ -151,6 +151,31 @@ import Testing
     #expect(run.talk.split(separator: "\n").count { $0.contains("sampled") } == 1)
   }
 
+  /// Each says what it saw, and what to type.
+  @Test func whatWasMeantIsSaid() throws {
+    let archive = try zoo(in: folder)
+    try FileTree.makeFolder(folder("trainer"))
+    try FileTree.makeFolder(folder("trainer/checkpoint-90"))
+    try FileTree.makeFolder(folder("trainer/checkpoint-500"))
+    let out = folder("out.safetensors")
+    for (arguments, said) in [
+      (
+        ["unpack", folder("."), "--shared", "-o", out], "is a folder, and an archive is one file; in it are zoo.tmpack"
+      ),
+      (["unpack", base, "--shared", "-o", out], "is a checkpoint, not a tmpack archive"),
+      (["convert", folder("trainer"), out], "the last in checkpoint-500"),
+      (["pack", base, a66, "-o", out], "tmpack pack --base \(base) --expert \(a66)"),
+      (["unpack", archive, "a66", "-o", out], "tmpack unpack \(archive) --expert a66"),
+      (["pack"], "tmpack: Missing expected argument"),
+    ] {
+      let run = try Child(toolPath, arguments).wait()
+      #expect(run.code == 1 || run.code == 2, "\(arguments)")
+      #expect(run.talk.contains(said), "\(run.talk)")
+    }
+    let run = try tmpack("pack", "--base", base, "--expert", a66, "--exclude", "lstm", "-o", folder("x.tmpack"))
+    #expect(run.talk.contains("--exclude lstm matches no tensor; '*lstm*' matches 3"), "\(run.talk)")
+  }
+
   /// An earlier model may have had a file where the new one has none.
   @Test func aModelTakesThePlaceOfAnother() throws {
     let archive = try zoo(in: folder)

@@ -69,7 +69,9 @@ struct PackReport {
     for note in checkpoints.flatMap({ $0.skippedNotes() }) { Console.talk("note: \(note)") }
     if let reused = summary.reusedJobs, reused > 0 { Console.talk("note: \(counted(reused, "job")) were done already") }
     for note in otherNotes { Console.talk("note: \(note)") }
-    for pattern in unusedPatterns { Console.talk("note: \(pattern) matches no tensor") }
+    for pattern in unusedPatterns {
+      Console.talk("note: \(pattern) matches no tensor\(FactorOptions.hint(pattern, inputs))")
+    }
     let size = ByteSize.text(summary.archiveBytes)
     if let bytesBefore {
       Console.result(

@@ -72,7 +72,7 @@ struct PlanReport {
     var ofExperts = ExpertNotes()
     for expert in plan.experts { for note in notes(expert) { ofExperts.add(note, of: expert.name) } }
     lines += ofExperts.texts
-    for pattern in unusedPatterns { lines.append("\(pattern) matches no tensor") }
+    for pattern in unusedPatterns { lines.append("\(pattern) matches no tensor\(FactorOptions.hint(pattern, inputs))") }
     return lines
   }
 

@@ -147,4 +147,19 @@ enum ArchivePath {
     guard file.size >= UInt64(magic.count) else { return false }
     return try file.bytes(at: 0, count: magic.count) == magic
   }
+
+  /// Says of what is surely no archive what it is, and what was meant perhaps.
+  static func check(_ path: String) throws(StorageError) {
+    switch FileTree.kind(of: path) {
+    case .folder:
+      let archives = try FileTree.names(in: path).filter { $0.hasSuffix(".tmpack") }.sorted()
+      let hint =
+        archives.isEmpty ? "tmpack pack makes one of models" : "in it are \(archives.prefix(3).joined(separator: ", "))"
+      throw StorageError(.invalidArgument, "is a folder, and an archive is one file; \(hint)", file: path)
+    case .file where try !isArchive(path) && (try? Checkpoint.open(path, mode: .read)) != nil:
+      throw StorageError(
+        .unknownFormat, "is a checkpoint, not a tmpack archive; tmpack pack makes one of it and its base", file: path)
+    default: break
+    }
+  }
 }

@@ -7,6 +7,23 @@ enum Arguments {
   /// Commands with models behind `--expert`, and whether a word of their own comes first: an archive, a method.
   private static let commands = ["pack": false, "plan": false, "add": true, "merge": true]
 
+  /// What was meant by words where a command takes none; nil where nothing is known of it.
+  static func meant(_ arguments: [String]) -> String? {
+    guard let command = arguments.first else { return nil }
+    let words = arguments.dropFirst().prefix { !$0.hasPrefix("-") }
+    switch command {
+    case "pack", "plan":
+      guard let base = words.first else { return nil }
+      let experts = words.dropFirst().joined(separator: " ")
+      return
+        "models are given by options: tmpack \(command) --base \(base) --expert \(experts.isEmpty ? "…" : experts) …"
+    case "unpack":
+      guard words.count == 2, let archive = words.first, let expert = words.last else { return nil }
+      return "an expert is given by an option: tmpack unpack \(archive) --expert \(expert) …"
+    default: return nil
+    }
+  }
+
   /// With `--expert` before each of several values that follow one: what a shell makes of `--expert *.safetensors`.
   ///
   /// Where a command takes a word of its own, and that does not stand first, one value follows, as ever.

@@ -132,6 +132,7 @@ struct OutputPath: ExpressibleByArgument {
 extension Archive {
   /// Opens an archive and warns of what is in its file besides (TMP-2-6).
   static func opened(_ path: String, _ io: InputMode) throws(StorageError) -> Archive {
+    try ArchivePath.check(path)
     let archive = try Archive(path, mode: io)
     for fault in archive.file.slots.residue { Console.talk("warning: \(fault)") }
     return archive

@@ -127,6 +127,18 @@ struct FactorOptions: ParsableArguments {
     return globs.filter { matchesNone($0.glob) }.map(\.text)
   }
 
+  /// What a pattern that matches no tensor may have been meant to be: patterns are of whole names.
+  ///
+  /// - Parameter text: as `unusedPatterns` gives it.
+  static func hint(_ text: String, _ experts: [ExpertInput]) -> String {
+    let pattern = text.drop { $0 != " " }.dropFirst()
+    let glob = text.hasPrefix("--override") ? pattern[..<(pattern.lastIndex(of: "=") ?? pattern.endIndex)] : pattern
+    let wider = "*\(glob)*"
+    guard !glob.contains("*"), let wide = try? Glob(wider) else { return "" }
+    let count = experts.map { $0.checkpoint.source.tensors.count { wide.matches($0.name) } }.max() ?? 0
+    return count > 0 ? "; '\(wider)' matches \(count)" : ""
+  }
+
   /// For provenance.
   var record: [String: String] {
     var record = ["level": String(level)]
