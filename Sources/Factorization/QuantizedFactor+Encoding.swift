@@ -45,21 +45,32 @@ extension QuantizedFactor {
     var best = Encoding(factor: nil, squaredError: energy)
     guard energy > 0, point.step > 0, point.step.isFinite else { return best }
     let price = 8 * point.price
-    func consider(_ encoding: Encoding) {
-      func cost(_ e: Encoding) -> Double {
-        guard e.factor == nil else { return e.squaredError + price * Double(e.byteCount + overhead) }
-        return point.mayBeLeftOut ? e.squaredError : .infinity
-      }
-      if cost(encoding) < cost(best) { best = encoding }
+    var least = point.mayBeLeftOut ? energy : .infinity
+    /// - Parameter error: what counts of a form; nil for its squared error.
+    func consider(_ encoding: Encoding, judgedBy error: Double? = nil) {
+      let cost = (error ?? encoding.squaredError) + price * Double(encoding.byteCount + overhead)
+      guard cost < least else { return }
+      (best, least) = (encoding, cost)
+    }
+    func lowRank(_ scales: ComponentScales) -> Encoding? {
+      guard let vectors,
+        let factor = QuantizedLowRankFactor(
+          quantizing: vectors, rank: point.rank, step: point.step, leastGain: point.mayBeLeftOut ? point.price : 0,
+          scales: scales, energy: energy)
+      else { return nil }
+      return Encoding(factor: .lowRank(factor), squaredError: factor.squaredError(against: vectors, energy: energy))
     }
     var lowRankSymbols = Int.max
-    if codecs.contains(.lowRank), let vectors,
-      let factor = QuantizedLowRankFactor(
-        quantizing: vectors, rank: point.rank, step: point.step, leastGain: point.mayBeLeftOut ? point.price : 0)
-    {
-      lowRankSymbols = factor.rank * (rows + columns)
-      consider(
-        Encoding(factor: .lowRank(factor), squaredError: factor.squaredError(against: vectors, energy: energy)))
+    var judgesDense: Bool {
+      codecs.contains(.dense)
+        && (vectors == nil || !codecs.contains(.lowRank) || lowRankSymbols > rows * columns / 4)
+        && (vectors == nil || point.rank >= min(rows, columns) || lowRankSymbols >= rows * columns)
+    }
+    if codecs.contains(.lowRank), let encoding = lowRank(point.scales) {
+      lowRankSymbols = encoding.factor?.form.rank.map { $0 * (rows + columns) } ?? .max
+      // Other forms have the least error that their symbols allow, so that is what it competes with.
+      let competes = point.scales != .nearest && (judgesDense || codecs.contains(.layered))
+      consider(encoding, judgedBy: competes ? lowRank(.nearest)?.squaredError : nil)
     }
     // At equal step the entry-wise quantiser wins only where low rank has to code about as many numbers.
     if codecs.contains(.layered) {
@@ -69,9 +80,7 @@ extension QuantizedFactor {
         }
       }
     }
-    if codecs.contains(.dense), vectors == nil || !codecs.contains(.lowRank) || lowRankSymbols > rows * columns / 4,
-      vectors == nil || point.rank >= min(rows, columns) || lowRankSymbols >= rows * columns
-    {
+    if judgesDense {
       try values { values in
         guard let factor = QuantizedDenseFactor(quantizing: values, rows: rows, columns: columns, step: point.step)
         else { return }
@@ -139,18 +148,21 @@ extension QuantizedFactor {
   /// - Parameters: as above; of the components fewer are left where steps are too coarse for them.
   package static func encode(
     _ values: (_ body: (UnsafeBufferPointer<Float>) -> Void) throws(StorageError) -> Void, rows: Int, columns: Int,
-    vectors: SingularVectors?, energy: Double, as form: Form?, step: Double
+    vectors: SingularVectors?, energy: Double, as form: Form?, step: Double, scales: ComponentScales
   ) throws(StorageError) -> Encoding {
     var result = Encoding(factor: nil, squaredError: energy)
-    func lowRank(_ rank: Int, _ quantizer: Quantizer) -> QuantizedLowRankFactor? {
-      vectors.flatMap { QuantizedLowRankFactor(quantizing: $0, rank: rank, step: step, quantizer: quantizer) }
+    func lowRank(_ rank: Int, _ quantizer: Quantizer, _ scales: ComponentScales) -> QuantizedLowRankFactor? {
+      vectors.flatMap {
+        QuantizedLowRankFactor(
+          quantizing: $0, rank: rank, step: step, quantizer: quantizer, scales: scales, energy: energy)
+      }
     }
     guard energy > 0, step > 0, step.isFinite else { return result }
     switch form {
     case nil: break
     case .stack: preconditionFailure("a form of many matrices")
     case .lowRank(let rank, let quantizer):
-      if let vectors, let factor = lowRank(rank, quantizer) {
+      if let vectors, let factor = lowRank(rank, quantizer, scales) {
         result = Encoding(
           factor: .lowRank(factor), squaredError: factor.squaredError(against: vectors, energy: energy))
       }
@@ -161,7 +173,8 @@ extension QuantizedFactor {
         }
       }
     case .layered(let rank, let quantizer):
-      guard let vectors, let base = lowRank(rank, quantizer) else { break }
+      // What noise there is, the second layer takes away.
+      guard let vectors, let base = lowRank(rank, quantizer, .nearest) else { break }
       result = Encoding(factor: .lowRank(base), squaredError: base.squaredError(against: vectors, energy: energy))
       try values { values in
         if let layered = QuantizedLayeredFactor.encode(values, over: base, step: step) {

@@ -35,13 +35,18 @@ package struct RateEstimate: Sendable {
     let least = point.leastSingularValue(rows: rows, columns: columns)
     for value in singularValues.prefix(point.rank) {
       var component = RateEstimate(bits: 14, squaredError: 0)
-      for side in [Double(rows), Double(columns)] {
-        component.add(rms: value / side.squareRoot(), count: side, step: point.step)
-      }
+      component.add(rms: value / Double(rows).squareRoot(), count: Double(rows), step: point.step)
+      let leftLoss = component.squaredError
+      component.add(rms: value / Double(columns).squareRoot(), count: Double(columns), step: point.step)
       guard value > least else { break }
-      tail -= value * value
+      let square = value * value
+      tail -= square
       bits += component.bits
-      squaredError += min(component.squaredError, value * value)
+      squaredError += min(component.squaredError, square)
+      let factor = point.scales.factor(
+        left: max(0, 1 - leftLoss / square), right: max(0, 1 - (component.squaredError - leftLoss) / square),
+        value: value, rows: rows, columns: columns, energy: energy)
+      if factor != 1 { squaredError += max(0, square - component.squaredError) * (factor - 1) * (factor - 1) }
     }
     squaredError += max(0, tail)
     func cost(_ estimate: RateEstimate) -> Double {

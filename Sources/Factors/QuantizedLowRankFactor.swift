@@ -233,18 +233,22 @@ extension QuantizedLowRankFactor {
   /// The leading `rank` triplets, U diag(σ) and V diag(σ) quantised with one step.
   ///
   /// The symbols near the numbers are chosen for which squared error + `slope` · step² · bits is least. Components of
-  /// which nothing is left are dropped; each scale is the best for its component's symbols.
+  /// which nothing is left are dropped.
   ///
   /// - Parameters:
   ///   - step: positive; in units of the matrix.
   ///   - leastGain: the squared error that a component must take away for each of its bits; 0 keeps all.
+  ///   - chosen: how each scale follows from its component's symbols.
+  ///   - energy: ‖A‖²; nil where the triplets are all that A has.
   /// - Returns: nil when no component is left, or values are at the ends of float32's range.
   package init?(
     quantizing vectors: SingularVectors, rank: Int = .max, step: Double, slope: Double = RateSetting.slope,
-    leastGain: Double = 0, quantizer: Quantizer = .trellis
+    leastGain: Double = 0, quantizer: Quantizer = .trellis, scales chosen: ComponentScales = .nearest,
+    energy: Double? = nil
   ) {
     let (rows, columns) = (vectors.rows, vectors.columns)
     guard vectors.singularValues[0] > 0, vectors.singularValues[0].isFinite, step > 0 else { return nil }
+    let energy = energy ?? vectors.singularValues.reduce(0) { $0 + $1 * $1 }
     // What an integer stands for. No finer than symbols can be.
     let unit = max(step * quantizer.relativeUnit, vectors.singularValues[0] / Double(SymbolModels.largest - 2))
     let price = slope * step * step
@@ -263,9 +267,15 @@ extension QuantizedLowRankFactor {
           var tried = models
           guard let one = QuantizedUnitVector(lefts.run(k, of: rows), factor, slope: slope, &tried.left),
             let other = QuantizedUnitVector(rights.run(k, of: columns), factor, slope: slope, &tried.right),
-            let scale = Float(scaleNearest: value * one.gain * other.gain)
+            let scale = Float(
+              scaleNearest: value * one.gain * other.gain
+                * chosen.factor(
+                  left: one.likeness, right: other.likeness, value: value, rows: rows, columns: columns, energy: energy)
+            )
           else { continue }
-          if value * value * one.likeness * other.likeness < leastGain * (one.bits + other.bits) {
+          let likeness = one.likeness * other.likeness
+          let isNoise = likeness < chosen.leastLikeness && !scales.isEmpty
+          if isNoise || value * value * likeness < leastGain * (one.bits + other.bits) {
             weak += 1
             // The values fall: what follows is hardly better.
             if weak == 8 { break }

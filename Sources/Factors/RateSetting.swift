@@ -3,8 +3,8 @@ package struct RateSetting: Sendable, Hashable {
   package enum Objective: String, Sendable, CaseIterable {
     /// The same step everywhere: reverse water-filling.
     case leastError
-    /// The same number of components in every matrix, and steps relative to what each one keeps: keeps the task scores better
-    /// at low rates.
+    /// The same number of components in every matrix, steps relative to what each one keeps, and scales that shrink nothing:
+    /// keeps the task scores, at an error that is far from the least.
     case balanced
   }
 
@@ -19,12 +19,17 @@ package struct RateSetting: Sendable, Hashable {
     /// Whether the tensor may be left out where that is the cheapest at this price. Every layer needs its leading directions,
     /// so `balanced` keeps what it can.
     package let mayBeLeftOut: Bool
+    /// Of low-rank components.
+    package let scales: ComponentScales
 
-    package init(rank: Int = .max, step: Double, mayBeLeftOut: Bool = true) {
+    package init(
+      rank: Int = .max, step: Double, mayBeLeftOut: Bool = true, scales: ComponentScales = .nearest
+    ) {
       self.rank = rank
       self.step = step
       price = slope * step * step
       self.mayBeLeftOut = mayBeLeftOut
+      self.scales = scales
     }
 
     /// Components of less are hardly coded: half a step everywhere is nothing.
@@ -60,7 +65,8 @@ package struct RateSetting: Sendable, Hashable {
       let energy = kept.reduce(0) { $0 + $1 * $1 } / Double(max(1, kept.count))
       // The RMS of an entry of U diag(σ) or V diag(σ).
       let rms = (energy * 2 / (Double(rows) + Double(columns))).squareRoot()
-      return Point(rank: rank, step: coarseness(Double(rank)) * rms, mayBeLeftOut: false)
+      return Point(
+        rank: rank, step: Self.coarsening * coarseness(Double(rank)) * rms, mayBeLeftOut: false, scales: .faithful)
     }
   }
 
@@ -71,6 +77,10 @@ package struct RateSetting: Sendable, Hashable {
     case .balanced: Point(step: coarseness(components) * rms, mayBeLeftOut: false)
     }
   }
+
+  /// How much coarser the steps of components are than those of other tensors: where the scales make good what coarse steps
+  /// shrink, bits are better spent on more components (Spec/decisions/0023).
+  private static let coarsening = 1.4
 
   /// The step as a multiple of the RMS, for `rank` ≈ quality components: 1.2 up to 16, 0.93 at 32, 0.71 at 64. Where the rank
   /// was rounded, it changes as much as keeps the size; where it is bounded by the matrix's, the step shrinks on.

@@ -93,9 +93,10 @@ package struct QuantizableMatrix: Sendable {
     as form: QuantizedFactor.Form?, at setting: RateSetting, fineness: Double,
     values: (_ body: (UnsafeBufferPointer<Float>) -> Void) throws(StorageError) -> Void
   ) throws(StorageError) -> QuantizedFactor.Encoding {
-    try QuantizedFactor.encode(
-      values, rows: rows, columns: columns, vectors: vectors, energy: energy, as: form,
-      step: point(of: setting).step / fineness)
+    let point = point(of: setting)
+    return try QuantizedFactor.encode(
+      values, rows: rows, columns: columns, vectors: vectors, energy: energy, as: form, step: point.step / fineness,
+      scales: point.scales)
   }
 
   private func point(of setting: RateSetting) -> RateSetting.Point {

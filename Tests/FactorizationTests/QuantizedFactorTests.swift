@@ -481,7 +481,8 @@ extension Matrix {
       let quality = (objective == .balanced ? 1 : 0.2) * Double(1 << (i / 2)) * (i % 2 == 0 ? 1 : 1.4142)
       let now = total(RateSetting(objective, quality: quality), family)
       #expect(Double(now.bytes) >= 0.95 * Double(before.bytes), "at \(quality)")
-      #expect(now.error <= 1.03 * before.error, "at \(quality)")
+      // Faithful scales do not aim at the error: with hardly anything coded it may rise before it falls.
+      #expect(now.error <= (objective == .balanced ? 1.1 : 1.03) * before.error, "at \(quality)")
       before = now
     }
     #expect(before.error < 0.01)
