@@ -1,3 +1,4 @@
+import TMPackByteIO
 import TMPackFactorization
 import TMPackTensorKit
 
@@ -22,6 +23,8 @@ package struct TensorRules: Sendable {
   package let included: [Glob]
   /// Tensors that match one of them are kept exactly.
   package let excluded: [Glob]
+  /// Of tensors that are copies of another, before any pattern.
+  var ofCopies: [ExactString: TensorTreatment] = [:]
 
   package init(
     _ standard: TensorTreatment, overrides: [(pattern: Glob, treatment: TensorTreatment)] = [], including: [Glob] = [],
@@ -42,6 +45,7 @@ package struct TensorRules: Sendable {
 
   /// The treatment of a tensor that a pattern decides on; nil for those that get the standard one.
   package func exception(for name: String) -> TensorTreatment? {
+    if let treatment = ofCopies[ExactString(name)] { return treatment }
     if let override = overrides.last(where: { $0.pattern.matches(name) }) { return override.treatment }
     if excluded.contains(where: { $0.matches(name) }) { return .exact }
     if !included.isEmpty, !included.contains(where: { $0.matches(name) }) { return .exact }

@@ -44,7 +44,7 @@ struct Plan: ParsableCommand {
   func run() throws {
     if let tasks { return try writeTasks(to: tasks.path) }
     let (base, inputs) = try options.open()
-    let packer = try options.packer(try options.shared.plannedModel(base: base, experts: inputs, options.work))
+    let packer = try options.packer(try options.shared.plannedModel(base: base, experts: inputs, options.work), inputs)
     let planner = try Planner(
       packer, sampleShare: sample, inputMode: options.work.io, writesSharedModel: options.shared.sharedOut != nil)
     let plan = try reporting.withProgress {
