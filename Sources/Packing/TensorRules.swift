@@ -1,3 +1,4 @@
+import TMPackByteIO
 import TMPackFactorization
 import TMPackTensorKit
 
@@ -24,6 +25,8 @@ package struct TensorRules: Sendable {
   package let excluded: [Glob]
   /// Of tensors of more than two dimensions; the last pattern that matches wins.
   package let stackings: [(pattern: Glob, stacking: Stacking)]
+  /// Of tensors that are copies of another, before any pattern.
+  var ofCopies: [ExactString: TensorTreatment] = [:]
 
   package init(
     _ standard: TensorTreatment, overrides: [(pattern: Glob, treatment: TensorTreatment)] = [], including: [Glob] = [],
@@ -50,6 +53,7 @@ package struct TensorRules: Sendable {
 
   /// The treatment of a tensor that a pattern decides on; nil for those that get the standard one.
   package func exception(for name: String) -> TensorTreatment? {
+    if let treatment = ofCopies[ExactString(name)] { return treatment }
     if let override = overrides.last(where: { $0.pattern.matches(name) }) { return override.treatment }
     if excluded.contains(where: { $0.matches(name) }) { return .exact }
     if !included.isEmpty, !included.contains(where: { $0.matches(name) }) { return .exact }

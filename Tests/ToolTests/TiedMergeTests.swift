@@ -58,6 +58,31 @@ import Testing
     #expect(try bytes(of: with, "lm_head.weight") == bytes(of: without, "model.embed_tokens.weight"))
   }
 
+  /// A pattern that means one copy of a tied weight means all: what is equal in an expert is equal in what is unpacked.
+  @Test(arguments: [["--exclude", "lm_head*"], ["--include", "model*"], ["--override", "lm_head*=rank:4"]])
+  func aRuleForOneCopyIsForBoth(_ rule: [String]) throws {
+    let folder = TemporaryFolder()
+    try model("base", embedding: Self.embedding, hasHead: true, in: folder)
+    try model("a", embedding: noise(64, seed: 2), hasHead: true, in: folder)
+    let packed = try Child(
+      toolPath,
+      [
+        "pack", "--base", folder("base.safetensors"), "--expert", "a=\(folder("a.safetensors"))", "--shared", "base",
+        "--rank", "2",
+        "-o", folder("x.tmpack"),
+      ] + rule
+    ).wait()
+    try #require(packed.code == 0, "\(packed.talk)")
+    for selection in [["--expert", "a"], ["--weights", "a=0.5"]] {
+      let unpacked = try Child(
+        toolPath, ["unpack", folder("x.tmpack"), "-o", folder("out.safetensors"), "--force"] + selection
+      ).wait()
+      try #require(unpacked.code == 0, "\(unpacked.talk)")
+      let out = try Checkpoint.open(folder("out.safetensors")).source
+      #expect(try bytes(of: out, "lm_head.weight") == bytes(of: out, "model.embed_tokens.weight"))
+    }
+  }
+
   @Test func anotherDTypeIsRounded() throws {
     let folder = TemporaryFolder()
     let own = noise(64, seed: 2)

@@ -72,7 +72,7 @@ struct Pack: ParsableCommand {
     let (summary, overflows) = try reporting.withProgress { show in
       let (model, written, overflows) = try shared.sharedModel(
         base: base, experts: inputs, force: archive.force, work: work, progress: show)
-      let packer = try options.packer(model)
+      let packer = try options.packer(model, inputs)
       let summary =
         archive.resume
         ? try packer.resume(base: base, experts: inputs, to: output, replacing: archive.force, progress: show)

@@ -76,7 +76,7 @@ extension PackOptions {
   /// - Parameter output: where the archive would be; nil if that is not known.
   func predict(output: String?, sample: Double, _ reporting: OutputOptions) throws {
     let (base, inputs) = try open()
-    let packer = try packer(try shared.plannedModel(base: base, experts: inputs, work))
+    let packer = try packer(try shared.plannedModel(base: base, experts: inputs, work), inputs)
     let planner = try Planner(
       packer, sampleShare: sample, inputMode: work.io, writesSharedModel: shared.sharedOut != nil)
     let plan = try reporting.withProgress {

@@ -57,9 +57,10 @@ struct PackOptions: ParsableArguments {
     return (base, try aligned.map { try $0.matchingDTypes(of: reference.source.tensors) })
   }
 
-  func packer(_ model: Packer.SharedModel) throws -> Packer {
+  func packer(_ model: Packer.SharedModel, _ experts: [ExpertInput]) throws -> Packer {
     Packer(
-      sharedModel: model, rules: try factors.rules(), rate: try factors.rateOptions.control(),
+      sharedModel: model, rules: try factors.rules().unified(over: experts.map(\.checkpoint.source)),
+      rate: try factors.rateOptions.control(),
       isDetached: shared.detached, storesCorrections: factors.exact, level: factors.level, pipeline: work.pipeline,
       options: factors.record.merging(shared.record) { first, _ in first })
   }

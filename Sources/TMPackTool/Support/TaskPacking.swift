@@ -51,7 +51,7 @@ struct TaskPacking {
         "tasks need a shared model that stays: write it with tmpack merge, and give it with --shared-from")
     }
     (base, experts) = try options.open()
-    packer = try options.packer(options.shared.plannedModel(base: base, experts: experts, work))
+    packer = try options.packer(options.shared.plannedModel(base: base, experts: experts, work), experts)
     self.options = options
     self.arguments = arguments
   }
