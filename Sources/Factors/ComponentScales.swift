@@ -1,12 +1,13 @@
 /// What the scales of quantised components are chosen for.
 ///
 /// Quantising a vector turns part of it into noise, which is orthogonal to it. The scale that makes the squared error least shrinks
-/// what is left of the vector, to shrink the noise with it. But the inputs of a layer lie mostly along the strong directions of
-/// what training changed: they feel the shrinking, and next to nothing of the noise (Spec/decisions/0023).
+/// what is left of the vector, to shrink the noise with it. But the inputs of a layer, and the gradients of its outputs, lie mostly
+/// along the strong directions of what training changed: they feel the shrinking, and next to nothing of the noise
+/// (Spec/decisions/0023).
 package enum ComponentScales: Sendable, Hashable, CaseIterable {
   /// The least squared error.
   case nearest
-  /// The least error of what inputs become that are spread as the matrix is.
+  /// The least error along the directions of the matrix, weighed by how strong it is there.
   case faithful
 
   /// Components of which less is left, all but the first, are dropped: the share of their energy that their symbols have.
