@@ -360,8 +360,12 @@ private func rms(_ values: [Float]) -> Double {
       let step = rms(matrix.values)
       switch seed {
       case 1: matrices.append(nil)
-      case 3: matrices.append(try #require(dense(matrix.values, rows: 24, columns: 40, step: step)))
-      default: matrices.append(try #require(try lowRank(matrix, rank: 2 + seed, step: step).0))
+      case 3:
+        let made: QuantizedFactor = try #require(dense(matrix.values, rows: 24, columns: 40, step: step))
+        matrices.append(made)
+      default:
+        let made: QuantizedFactor = try #require(try lowRank(matrix, rank: 2 + seed, step: step).0)
+        matrices.append(made)
       }
     }
     let stack = try Self.stack(matrices, layout)
