@@ -155,15 +155,17 @@ import Testing
   @Test func whatWasMeantIsSaid() throws {
     let archive = try zoo(in: folder)
     try FileTree.makeFolder(folder("trainer"))
-    try FileTree.makeFolder(folder("trainer/checkpoint-90"))
-    try FileTree.makeFolder(folder("trainer/checkpoint-500"))
+    for step in [90, 500] {
+      try FileTree.makeFolder(folder("trainer/checkpoint-\(step)"))
+      try put(contents(base), at: folder("trainer/checkpoint-\(step)/model.safetensors"))
+    }
     let out = folder("out.safetensors")
     for (arguments, said) in [
       (
         ["unpack", folder("."), "--shared", "-o", out], "is a folder, and an archive is one file; in it are zoo.tmpack"
       ),
       (["unpack", base, "--shared", "-o", out], "is a checkpoint, not a tmpack archive"),
-      (["convert", folder("trainer"), out], "the last in checkpoint-500"),
+      (["convert", folder("trainer"), out], "name one of them, such as \(folder("trainer"))/checkpoint-500"),
       (["pack", base, a66, "-o", out], "tmpack pack --base \(base) --expert \(a66)"),
       (["unpack", archive, "a66", "-o", out], "tmpack unpack \(archive) --expert a66"),
       (["pack"], "tmpack: Missing expected argument"),

@@ -54,8 +54,11 @@ import Testing
 
   @Test func mostOfTheModelIsAnError() throws {
     let (base, expert) = (folder("base.safetensors"), folder("expert.safetensors"))
-    for (path, name) in [(base, "layers"), (expert, "strange")] {
-      let own = try (0..<8).map { try tensor("\(name).\($0).weight", .f32, [8, 12], noise(96, seed: UInt64($0))) }
+    // Of other sizes: names that differ in their beginnings alone would be matched.
+    for (path, name, width) in [(base, "layers", 12), (expert, "strange", 13)] {
+      let own = try (0..<8).map {
+        try tensor("\(name).\($0).weight", .f32, [8, width], noise(8 * width, seed: UInt64($0)))
+      }
       try writeModel([tensor("a.weight", .f32, [8, 8], noise(64, seed: 9))] + own, to: path)
     }
     for command in [["pack", "-o", folder("z.tmpack")], ["plan"]] {
