@@ -29,7 +29,9 @@ package struct LowRankProduct: Sendable {
     LowRankProduct(
       rows: rows.count, columns: columns.count, rank: rank,
       left: Array(left[rows.lowerBound * rank..<rows.upperBound * rank]),
-      right: (0..<rank).flatMap { right[$0 * self.columns + columns.lowerBound..<$0 * self.columns + columns.upperBound] },
+      right: (0..<rank).flatMap {
+        right[$0 * self.columns + columns.lowerBound..<$0 * self.columns + columns.upperBound]
+      },
       scale: scale)
   }
 

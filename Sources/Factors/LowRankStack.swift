@@ -46,7 +46,8 @@ package struct LowRankStack: Sendable, Hashable {
         continue
       }
       guard rank <= stack.rows, rank <= stack.columns else {
-        throw StorageError(.malformed, "a factor of rank \(rank) cannot make a matrix of \(stack.rows) × \(stack.columns)")
+        throw StorageError(
+          .malformed, "a factor of rank \(rank) cannot make a matrix of \(stack.rows) × \(stack.columns)")
       }
       matrices.append(
         try LowRankFactor(

@@ -44,7 +44,8 @@ extension QuantizedLowRankFactor {
     try Self.check(rows: rows, columns: columns, rank: rank)
     var models = Models(rows: rows, columns: columns, quantizer)
     try self.init(
-      decodedBy: &coder, rows: rows, columns: columns, rank: rank, quantizer: quantizer, models: &models, payload: payload)
+      decodedBy: &coder, rows: rows, columns: columns, rank: rank, quantizer: quantizer, models: &models,
+      payload: payload)
   }
 
   /// - Parameter models: what matrices before it have taught.

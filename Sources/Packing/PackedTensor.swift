@@ -94,8 +94,11 @@ package struct PackedTensor: Sendable {
       } else {
         vector.product = try products()?.matrix
         let factor = try makeFactor.factor(of: vector, shape: info.shape)
-        made = (factor, try factor.map { factor throws(StorageError) in try vector.measures(of: factor) }
-          ?? survey.measuresOfNothing)
+        made = (
+          factor,
+          try factor.map { factor throws(StorageError) in try vector.measures(of: factor) }
+            ?? survey.measuresOfNothing
+        )
       }
     } else {
       let survey = try tensor.surveyed()
@@ -110,8 +113,11 @@ package struct PackedTensor: Sendable {
         } else {
           factor = try makeFactor.factor(of: tensor.vector(), shape: info.shape)
         }
-        made = (factor, try factor.map { factor throws(StorageError) in try tensor.measures(of: factor) }
-          ?? survey.measuresOfNothing)
+        made = (
+          factor,
+          try factor.map { factor throws(StorageError) in try tensor.measures(of: factor) }
+            ?? survey.measuresOfNothing
+        )
       }
     }
     guard let (factor, measures) = made else {

@@ -70,4 +70,3 @@ struct PreparedExpert: Sendable {
     return sum
   }
 }
-

@@ -149,8 +149,12 @@ extension ExpertReference {
 extension StoredFactor {
   package var dtypeName: String? {
     switch self {
-    case .lowRank(_, let dtype, _, _, _), .lowRankStack(_, let dtype, _, _, _), .sparse(_, let dtype, _, _, _), .dense(let dtype, _, _): dtype.rawValue
-    case .quantizedLowRank, .quantized, .quantizedLayered, .quantizedStack, .masked, .dropped, .difference, .common, .replaced: nil
+    case .lowRank(_, let dtype, _, _, _), .lowRankStack(_, let dtype, _, _, _), .sparse(_, let dtype, _, _, _),
+      .dense(let dtype, _, _):
+      dtype.rawValue
+    case .quantizedLowRank, .quantized, .quantizedLayered, .quantizedStack, .masked, .dropped, .difference, .common,
+      .replaced:
+      nil
     }
   }
 }

@@ -85,6 +85,9 @@ extension Attacks {
     Attack("TMP-6-28", "a rank above the sides", .malformed, "does not fit", of: .stack()) {
       $0.expert.manifest["tensors", .at(0), "ranks"] = [2, 0, 0]
     },
+    Attack("TMP-9-20", "too many matrices", .limitExceeded, "", of: .stack()) {
+      $0.expert.manifest["tensors", .at(0), "ranks"] = .array([JSONValue](repeating: 0, count: 65_537))
+    },
     Attack("TMP-6-28", "ranks of nothing", .malformed, "does not fit", of: .stack()) {
       $0.expert.manifest["tensors", .at(0), "ranks"] = [0, 0, 0]
     },

@@ -162,7 +162,8 @@ import Testing
   /// Matrices with less than two rows and columns worth the name stay what they were.
   @Test(arguments: [[1, 24, 40], [6, 3, 40], [6, 24, 3], [6, 24]]) func isNoStack(_ shape: [Int]) throws {
     let count = shape.reduce(1, *)
-    let archive = try pack([("t", shape, noise(count, scale: 0.1, seed: 4))], packer(rank: 1, stacking: [(try Glob("*"), .stack)]))
+    let archive = try pack(
+      [("t", shape, noise(count, scale: 0.1, seed: 4))], packer(rank: 1, stacking: [(try Glob("*"), .stack)]))
     #expect(try archive.manifest(ofExpert: "a").tensors[0].factor.stack == nil)
   }
 

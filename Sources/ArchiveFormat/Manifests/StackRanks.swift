@@ -18,7 +18,8 @@ package struct StackRanks: Sendable, Hashable {
   /// From a record; nil unless they are of a stack.
   package init?(_ dimensions: [Int], ranks: [Int]) {
     guard dimensions.count == 5,
-      let stack = MatrixStack(dimensions, of: dimensions.reduce(1) { $0.multipliedReportingOverflow(by: $1).partialValue }),
+      let stack = MatrixStack(
+        dimensions, of: dimensions.reduce(1) { $0.multipliedReportingOverflow(by: $1).partialValue }),
       stack.count == ranks.count
     else { return nil }
     self.init(stack, ranks: ranks)

@@ -100,7 +100,8 @@ package enum StoredFactor: Sendable, Hashable {
       let first = start + stack.rowStart(0, of: number)
       let last = start + stack.rowStart(stack.rows - 1, of: number) + (stack.columns - 1) * stack.inner
       // Within one matrix, and each row within one of its rows.
-      guard first / size == last / size, first % dimensions[2] + (stack.columns - 1) * stack.inner < dimensions[2] else {
+      guard first / size == last / size, first % dimensions[2] + (stack.columns - 1) * stack.inner < dimensions[2]
+      else {
         return nil
       }
       result.append((first / size, rank))

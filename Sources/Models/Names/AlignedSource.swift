@@ -135,7 +135,8 @@ package struct AlignedSource: TensorSource {
     let isPart = copy.count == height && copy.run == breadth * width && copy.sourceStride == columns * width
     guard isWhole || isPart, row + height <= rows, column + breadth <= columns else { return nil }
     return StackSlice(
-      source: copy.source, matrix: first / (rows * columns), rows: row..<row + height, columns: column..<column + breadth)
+      source: copy.source, matrix: first / (rows * columns), rows: row..<row + height,
+      columns: column..<column + breadth)
   }
 
   /// Where matrices of the source lie in this tensor [E, m, n]; nil where it is made of something else.
