@@ -148,7 +148,8 @@ struct Convert: ParsableCommand {
       try ConvertedSource(formatted.source, to: $0, overflow: overflow, where: formatted.isConverted)
     }
     let content = ModelOutput.Content(
-      source: converted ?? formatted.source, files: files, changes: ConfigurationChanges(dtype: dtype?.dtype))
+      source: converted ?? formatted.source, files: checkpoint.carriedFiles.map(\.content),
+      changes: ConfigurationChanges(dtype: dtype?.dtype))
     let written = try reporting.withProgress {
       try target.write(content, as: "converting", inputs: [checkpoint], threads: work.pipeline.threads, $0)
     }
