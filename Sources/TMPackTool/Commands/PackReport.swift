@@ -52,7 +52,11 @@ struct PackReport {
       ])
     }
     Console.result(table.text)
-    let lossy = experts.filter { ($0.summary.error?.value ?? 0) > Self.muchLoss }
+    // Coarse steps that shrink nothing have a larger error and better models (Spec/decisions/0023): it would mislead there.
+    let coarse: Set = ["quantized-low-rank", "quantized-layered", "quantized-stack"]
+    let lossy = experts.filter {
+      ($0.summary.error?.value ?? 0) > Self.muchLoss && coarse.isDisjoint(with: $0.summary.factors.keys)
+    }
     if let worst = lossy.max(by: { $0.summary.error!.value < $1.summary.error!.value }) {
       let names = lossy.prefix(3).map(\.name).joined(separator: ", ") + (lossy.count > 3 ? " and others" : "")
       Console.talk(
