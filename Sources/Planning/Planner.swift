@@ -19,7 +19,7 @@ import TMPackReading
 package struct Planner: Sendable {
   package static let defaultSampleShare = 0.05
   /// Components of the frontier's quantised settings.
-  package static let components = [8, 16, 24, 32, 48, 64]
+  package static let components = [8, 16, 24, 32, 50, 64]
 
   package let packer: Packer
   /// Of the tensors of each class, above 0 to 1; two of each at least, and all of small ones.

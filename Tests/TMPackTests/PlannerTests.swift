@@ -216,7 +216,7 @@ import Testing
     let plan = try Planner(packer(.controlled, rate: RateControl(.quality(3))), sampleShare: 1)
       .plan(base: base, experts: experts)
     let points = plan.experts[0].frontier
-    #expect(points.map(\.setting) == [8, 16, 24, 32, 48, 64].map { .components($0) } + [.lossless])
+    #expect(points.map(\.setting) == [8, 16, 24, 32, 50, 64].map { .components($0) } + [.lossless])
     for (coarse, fine) in zip(points, points.dropFirst()) {
       #expect(coarse.bytes.value < fine.bytes.value)
       #expect(coarse.error!.value > fine.error?.value ?? 0)

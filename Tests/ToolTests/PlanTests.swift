@@ -111,7 +111,7 @@ import Testing
   @Test func tableForPeople() throws {
     let run = try plan("--quality", "high", "--exclude", "zz")
     #expect(run.code == 0)
-    #expect(run.output.contains("48 components (high)") && run.output.contains("lossless"))
+    #expect(run.output.contains("50 components (high)") && run.output.contains("lossless"))
     #expect(run.output.contains("archive: ") && run.output.contains("memory: about"))
     #expect(
       run.talk.contains("a66, b44: 7 of 7 tensors sampled") && run.talk.contains("--exclude zz matches no tensor"))

@@ -17,7 +17,7 @@ struct RateOptions: ParsableArguments {
       switch self {
       case .low: .quality(16)
       case .medium: .quality(24)
-      case .high: .quality(48)
+      case .high: .quality(50)
       case .nearLossless: .error(0.05)
       }
     }
