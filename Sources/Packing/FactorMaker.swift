@@ -25,8 +25,8 @@ struct PlannedFactors: FactorMaker {
   let stacking: Stacking
 
   func stack(for tensor: ExclusiveTensor) throws(StorageError) -> MatrixStack? {
-    try stacking.stack(for: tensor) { stack in
-      let matrix = plan.form(rows: stack.rows, columns: stack.columns)
+    try stacking.stack(for: tensor) { stack, knownRank in
+      let matrix = plan.form(rows: stack.rows, columns: stack.columns, knownRank: knownRank)
       return if case .lowRank = matrix.method { true } else { false }
     }
   }

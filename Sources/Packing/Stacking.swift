@@ -11,15 +11,17 @@ package enum Stacking: String, Sendable, Hashable {
   /// As one matrix of [first dimension, rest].
   case matrix
 
-  /// - Parameter suits: whether matrices of that shape are of use at all.
+  /// - Parameter suits: whether matrices of that shape, of a rank if it is known, are of use at all.
   package func stack(
-    for tensor: ExclusiveTensor, where suits: (MatrixStack) -> Bool = { _ in true }
+    for tensor: ExclusiveTensor, where suits: (MatrixStack, _ knownRank: Int?) -> Bool = { _, _ in true }
   ) throws(StorageError) -> MatrixStack? {
-    if case .stack(let stack, _) = tensor.products { return stack }
+    if case .stack(let stack, let products) = tensor.products {
+      return suits(stack, products.compactMap { $0?.rank }.max()) ? stack : nil
+    }
     if case .matrix = tensor.products { return nil }
     guard self != .matrix else { return nil }
     let candidates = StackCandidates(tensor.shape)
-    guard let plain = candidates.plain, suits(plain) else { return nil }
+    guard let plain = candidates.plain, suits(plain, nil) else { return nil }
     return try StackSurvey(tensor).cheapest(of: candidates, isForced: self == .stack)
   }
 }

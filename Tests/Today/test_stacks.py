@@ -79,6 +79,14 @@ def test_factors_come_in_and_go_out(name, parameters, tmp_path):
     assert distance(logits(loaded.merge_and_unload()), want) < 1e-6
 
 
+@pytest.mark.parametrize("options, kind", [(["--signs"], "quantized"), (["--density", "0.1"], "sparse")], ids=["signs", "sparse"])
+def test_what_goes_by_elements_asks_for_no_matrices(options, kind, tmp_path):
+    adapted("gpt_oss", tmp_path, target_modules=["q_proj"], target_parameters=PARAMETERS)
+    archive = tmp_path / "zoo.tmpack"
+    run("pack", "--base", tmp_path / "base", "--expert", f"x={tmp_path / 'lora'}", "--shared", "base", *options, "-o", archive)
+    assert {own["factor"] for key, own in factors(archive).items() if "experts" in key} == {kind}
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_mixes_go_out_with_all_components(name, tmp_path):
     merged = adapted(name, tmp_path, target_modules=["q_proj"], target_parameters=PARAMETERS, use_rslora=True)
