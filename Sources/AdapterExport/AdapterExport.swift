@@ -32,6 +32,9 @@ package struct AdapterExport: Sendable {
     package var embeddings: [Glob]?
     /// For whom the adapter is.
     package var target = Target.peft
+    /// Whether the matrices of a layer's experts that are tensors of their own on disk keep their names, as vLLM wants them; else they
+    /// are parts of the parameters that peft knows.
+    package var isPerExpert = false
     /// `base_model_name_or_path`
     package var baseModel: String?
     /// nil: as the model's `config.json` says.
@@ -151,7 +154,7 @@ package struct AdapterExport: Sendable {
     }
     let stacked =
       options.target == .peft && options.rank == nil
-      ? try StackedUpdates(mix, shared, architecture) : StackedUpdates()
+      ? try StackedUpdates(mix, shared, architecture, isPerExpert: options.isPerExpert) : StackedUpdates()
     updates.removeAll { stacked.held.contains(ExactString($0.info.name)) }
     others.removeAll { stacked.held.contains(ExactString($0.tensor)) }
     stackedUpdates = stacked.updates
@@ -201,7 +204,7 @@ package struct AdapterExport: Sendable {
     if info.name == ties?.embedding || info.name == ties?.head { return .leftOut(.tied) }
     guard let (rows, columns) = info.shape.matrix else { return .leftOut(.vector) }
     let inMemory = options.target == .peft ? architecture.nameInMemory(of: info.name) : info.name
-    guard let name = inMemory else { return .leftOut(.fused) }
+    guard let name = inMemory ?? (options.isPerExpert ? info.name : nil) else { return .leftOut(.fused) }
     guard let kind = kinds.kind(of: info), let module = AdaptableModules.module(of: name) else {
       return .leftOut(.notAdaptable)
     }

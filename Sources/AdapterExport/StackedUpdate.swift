@@ -48,8 +48,12 @@ extension AdapterExport {
 
     init() {}
 
-    /// - Parameter shared: the shared model's tensors.
-    init(_ mix: Mix, _ shared: [TensorInfo], _ architecture: ModelArchitecture) throws(StorageError) {
+    /// - Parameters:
+    ///   - shared: the shared model's tensors.
+    ///   - isPerExpert: whether tensors of one matrix stay by themselves.
+    init(
+      _ mix: Mix, _ shared: [TensorInfo], _ architecture: ModelArchitecture, isPerExpert: Bool
+    ) throws(StorageError) {
       // A model of no family that is known is taken to be in memory as it is here.
       let inMemory = try? mix.inMemory(of: architecture.names) as? AlignedSource
       let areTransposed = WeightOrientations.areStacksTransposed(ofType: architecture.modelType)
@@ -70,6 +74,7 @@ extension AdapterExport {
         } else {
           parts = [StackPart(tensor: info, slice: nil)]
         }
+        if isPerExpert, parts.contains(where: { $0.slice != nil }) { continue }
         let areShared = parts.allSatisfy { part in
           shared.index(ofTensor: part.tensor.name).map { shared[$0].matches(part.tensor) } ?? false
         }

@@ -10,6 +10,7 @@ import pytest
 import torch
 import transformers
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file
 
 from test_names import run
 
@@ -77,6 +78,29 @@ def test_factors_come_in_and_go_out(name, parameters, tmp_path):
     loaded = PeftModel.from_pretrained(built(name), tmp_path / "export")
     assert distance(logits(loaded), want) < 1e-6
     assert distance(logits(loaded.merge_and_unload()), want) < 1e-6
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_updates_by_the_names_on_disk(name, tmp_path):
+    """As vLLM reads them: B·A of each tensor is what the expert adds to it."""
+    adapted(name, tmp_path, target_modules=["q_proj"], target_parameters=PARAMETERS)
+    archive, out = tmp_path / "zoo.tmpack", tmp_path / "export"
+    run("pack", "--base", tmp_path / "base", "--expert", f"x={tmp_path / 'lora'}", "--shared", "base", "--factor-dtype", "f32",
+        "-o", archive)
+    run("export", "--peft", f"{archive}#x", "-o", out, "--strict", "--naming", "per-expert")
+    saved = load_file(out / "adapter_model.safetensors")
+    config = json.loads((out / "adapter_config.json").read_text())
+    assert ("target_parameters" in config) == (name in STACKED)
+    if name in STACKED:
+        return
+    run("unpack", archive, "--expert", "x", "-o", tmp_path / "whole")
+    base, tuned = (load_file(tmp_path / folder / "model.safetensors") for folder in ("base", "whole"))
+    changed = [key for key, value in base.items() if not torch.equal(value, tuned[key])]
+    assert len(changed) == len(saved) // 2 and any(".experts.3." in key for key in changed)
+    for key in changed:
+        module = "base_model.model." + key.removesuffix(".weight")
+        update = saved[module + ".lora_B.weight"] @ saved[module + ".lora_A.weight"]
+        assert distance(update, tuned[key] - base[key]) < 1e-4, key
 
 
 @pytest.mark.parametrize("options, kind", [(["--signs"], "quantized"), (["--density", "0.1"], "sparse")], ids=["signs", "sparse"])

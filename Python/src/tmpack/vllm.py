@@ -83,8 +83,9 @@ class Exporter:
         os.makedirs(os.path.dirname(place), exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="export-", dir=os.path.dirname(place)) as folder:
             made = os.path.join(folder, "adapter")
-            # vLLM refuses modules_to_save; what no adapter can hold is an error, not another model.
-            _tool.export(self.path, expert, made, strict=True)
+            # vLLM refuses modules_to_save; what no adapter can hold is an error, not another model. Of experts' weights that are tensors of
+            # their own on disk it takes updates by those names; PEFT's for all of them it divides otherwise (vLLM 0.33).
+            _tool.export(self.path, expert, made, strict=True, naming="per-expert")
             try:
                 os.rename(made, place)
             except OSError:

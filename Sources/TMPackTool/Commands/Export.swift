@@ -161,6 +161,12 @@ struct AdapterOptions: ParsableArguments {
       "base_model_name_or_path (default: --shared-out, or --shared-from of a detached archive).", valueName: "name"))
   var baseModel: String?
 
+  @Option(
+    help:
+      "What updates of a layer's experts are called: as peft has the model in memory, or per-expert, by tensors of their own on disk, which vLLM wants."
+  )
+  var naming = AdapterNaming.memory
+
   @Option(help: ArgumentHelp("task_type, such as CAUSAL_LM (default: by config.json).", valueName: "type"))
   var taskType: String?
 
@@ -178,8 +184,14 @@ struct AdapterOptions: ParsableArguments {
     options.embeddings = embedding.isEmpty ? nil : try embedding.map { try Glob($0) }
     options.baseModel = baseModel
     options.taskType = taskType
+    options.isPerExpert = naming == .perExpert
     return options
   }
+}
+
+enum AdapterNaming: String, ExpressibleByArgument, CaseIterable {
+  case memory
+  case perExpert = "per-expert"
 }
 
 /// What `export` says at the end.
