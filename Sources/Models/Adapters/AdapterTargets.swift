@@ -286,7 +286,9 @@ package struct AdapterTargets: Sendable {
   /// The tensor in whose place a tied one is kept.
   private func canonical(_ name: String) -> String {
     guard let ties else { return name }
-    return name == ties.head ? ties.embedding : name == ties.bias?.head ? ties.bias!.own : name
+    if name == ties.head { return ties.embedding }
+    if let bias = ties.bias, name == bias.head { return bias.own }
+    return name
   }
 
   /// The name of an output layer that the base's file lacks, being tied.
