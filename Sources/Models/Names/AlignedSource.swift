@@ -121,47 +121,21 @@ package struct AlignedSource: TensorSource {
 
   /// What this tensor is of one matrix of a stack [E, m, n] of the source; nil where it is something else.
   package func slice(of info: TensorInfo) -> StackSlice? {
-    let arrangement = arrangement(of: info)
-    guard arrangement.copies.count == 1, let copy = arrangement.copies.first, info.shape.dimensions.count == 2,
-      copy.source.shape.dimensions.count == 3, copy.source.dtype == info.dtype, copy.start == 0,
-      copy.count == 1 || copy.stride == copy.run
-    else { return nil }
-    let width = info.dtype.bitWidth / 8
-    let (rows, columns) = (copy.source.shape.dimensions[1], copy.source.shape.dimensions[2])
-    let (height, breadth) = (info.shape.dimensions[0], info.shape.dimensions[1])
-    let first = copy.sourceStart / width
-    let (row, column) = (first / columns % rows, first % columns)
-    let isWhole = copy.count == 1 && copy.run == height * columns * width && breadth == columns
-    let isPart = copy.count == height && copy.run == breadth * width && copy.sourceStride == columns * width
-    guard isWhole || isPart, row + height <= rows, column + breadth <= columns else { return nil }
-    return StackSlice(
-      source: copy.source, matrix: first / (rows * columns), rows: row..<row + height,
-      columns: column..<column + breadth)
+    let copies = arrangement(of: info).copies
+    guard copies.count == 1, let copy = copies.first, copy.start == 0, copy.count == 1 || copy.stride == copy.run else {
+      return nil
+    }
+    return StackSlice(info, in: copy.source, from: copy.sourceStart, copy, stride: copy.sourceStride)
   }
 
   /// Where matrices of the source lie in this tensor [E, m, n]; nil where it is made of something else.
   package func placements(of info: TensorInfo) -> [(part: TensorInfo, place: StackSlice)]? {
-    let dimensions = info.shape.dimensions
-    guard dimensions.count == 3 else { return nil }
-    let width = info.dtype.bitWidth / 8
     var placements: [(part: TensorInfo, place: StackSlice)] = []
     for copy in arrangement(of: info).copies {
-      let own = copy.source.shape.dimensions
-      guard own.count == 2, copy.source.dtype == info.dtype, copy.sourceStart == 0,
-        copy.count == 1 || copy.sourceStride == copy.run, copy.count * copy.run == copy.source.byteCount
+      guard copy.sourceStart == 0, copy.count == 1 || copy.sourceStride == copy.run,
+        let place = StackSlice(copy.source, in: info, from: copy.start, copy, stride: copy.stride)
       else { return nil }
-      let first = copy.start / width
-      let (row, column) = (first / dimensions[2] % dimensions[1], first % dimensions[2])
-      let isWhole = copy.count == 1 && own[1] == dimensions[2]
-      let isPart = copy.count == own[0] && copy.stride == dimensions[2] * width
-      guard isWhole || isPart, row + own[0] <= dimensions[1], column + own[1] <= dimensions[2] else { return nil }
-      placements.append(
-        (
-          copy.source,
-          StackSlice(
-            source: info, matrix: first / (dimensions[1] * dimensions[2]), rows: row..<row + own[0],
-            columns: column..<column + own[1])
-        ))
+      placements.append((copy.source, place))
     }
     return placements
   }
@@ -243,4 +217,27 @@ package struct StackSlice: Sendable {
   package let matrix: Int
   package let rows: Range<Int>
   package let columns: Range<Int>
+
+  /// - Parameters:
+  ///   - part: whose bytes lie together, all of them in the copy's runs.
+  ///   - whole: where these begin at the byte `start`, and are `stride` apart.
+  /// - Returns: nil where the part is no matrix within one of [E, m, n].
+  fileprivate init?(
+    _ part: TensorInfo, in whole: TensorInfo, from start: Int, _ copy: TensorArrangement.Copy, stride: Int
+  ) {
+    let (own, all) = (part.shape.dimensions, whole.shape.dimensions)
+    guard own.count == 2, all.count == 3, part.dtype == whole.dtype, copy.count * copy.run == part.byteCount else {
+      return nil
+    }
+    let width = whole.dtype.bitWidth / 8
+    let first = start / width
+    let (row, column) = (first / all[2] % all[1], first % all[2])
+    let areRows = copy.count == 1 && own[1] == all[2]
+    let arePartsOfRows = copy.count == own[0] && stride == all[2] * width
+    guard areRows || arePartsOfRows, row + own[0] <= all[1], column + own[1] <= all[2] else { return nil }
+    source = whole
+    matrix = first / (all[1] * all[2])
+    rows = row..<row + own[0]
+    columns = column..<column + own[1]
+  }
 }
