@@ -26,16 +26,33 @@ package struct ExclusiveSurvey {
 }
 
 /// Sums of squares of what was, and of what a decoded factor leaves of it.
+///
+/// Memory: the factor as products, and one decoded run.
 struct LossMeter {
+  private let decoded: WeightedFactor
+  private var room: [Float] = []
   private var squares = 0.0
   private var lost = 0.0
 
-  mutating func add(_ values: UnsafeBufferPointer<Float>, _ decoded: UnsafeBufferPointer<Float>) {
-    for i in values.indices {
-      let value = Double(values[i])
-      let difference = value - Double(decoded[i])
-      squares += value * value
-      lost += difference * difference
+  /// - Parameter factor: as it will be decoded.
+  init(of factor: Factor) { decoded = WeightedFactor(factor, weight: 1) }
+
+  /// Runs begin at multiples of it.
+  var granularity: Int { decoded.granularity }
+
+  /// - Parameter start: the place of the first.
+  mutating func add(_ values: UnsafeBufferPointer<Float>, from start: Int) {
+    if room.count < values.count { room = [Float](repeating: 0, count: values.count) }
+    room.withUnsafeMutableBufferPointer { room in
+      let panel = UnsafeMutableBufferPointer(rebasing: room[..<values.count])
+      panel.update(repeating: 0)
+      decoded.add(to: panel, from: start)
+      for i in values.indices {
+        let value = Double(values[i])
+        let difference = value - Double(panel[i])
+        squares += value * value
+        lost += difference * difference
+      }
     }
   }
 

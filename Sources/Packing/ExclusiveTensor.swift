@@ -38,6 +38,22 @@ package struct ExclusiveTensor {
     return vector
   }
 
+  /// What is made of each matrix of a stack, one at a time; nil for those that are all zeros.
+  ///
+  /// Memory: one matrix, and what is made of all.
+  func map<Result>(
+    matricesOf stack: MatrixStack,
+    _ body: (borrowing ExclusiveVector, _ shape: Shape) throws(StorageError) -> Result?
+  ) throws(StorageError) -> [Result?] {
+    let shape = try Shape([stack.rows, stack.columns])
+    var results: [Result?] = []
+    for number in 0..<stack.count {
+      let vector = try vector(of: number, in: stack)
+      results.append(vector.isZero ? nil : try body(vector, shape))
+    }
+    return results
+  }
+
   private func vector(_ range: Range<Int>) throws(StorageError) -> ExclusiveVector {
     try base.withBytes { base throws(StorageError) in
       try ExclusiveVector(of: slice(own, range), against: slice(base, range), format)
@@ -51,13 +67,7 @@ package struct ExclusiveTensor {
 
   /// Some elements, in order.
   func elements(_ range: Range<Int>) throws(StorageError) -> [Float] {
-    var values = [Float](repeating: 0, count: range.count)
-    try base.withBytes { base throws(StorageError) in
-      values.withUnsafeMutableBufferPointer {
-        format.subtract(slice(base, range), from: slice(own, range), into: $0)
-      }
-    }
-    return values
+    try vector(range).withValues { Array($0) }
   }
 
   private static let panel = 1 << 18
@@ -97,18 +107,8 @@ package struct ExclusiveTensor {
   /// Memory: a panel of the vector and one of the decoded factor in binary32, and the factor as products.
   /// - Throws: `nonFinite` when the decoded factor overflows.
   package func measures(of factor: Factor) throws(StorageError) -> FactorMeasures {
-    let decoded = WeightedFactor(factor, weight: 1)
-    var room: [Float] = []
-    var loss = LossMeter()
-    try forEachRun(granularity: decoded.granularity) { start, run throws(StorageError) in
-      if room.count < run.count { room = [Float](repeating: 0, count: run.count) }
-      room.withUnsafeMutableBufferPointer { room in
-        let panel = UnsafeMutableBufferPointer(rebasing: room[..<run.count])
-        panel.update(repeating: 0)
-        decoded.add(to: panel, from: start)
-        loss.add(run, UnsafeBufferPointer(panel))
-      }
-    }
+    var loss = LossMeter(of: factor)
+    try forEachRun(granularity: loss.granularity) { start, run in loss.add(run, from: start) }
     return try loss.measures()
   }
 }

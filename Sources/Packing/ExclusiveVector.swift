@@ -59,16 +59,11 @@ package struct ExclusiveVector: ~Copyable {
   /// Memory: a panel of the decoded factor in binary32, and the factor as a product.
   /// - Throws: `nonFinite` when the decoded factor overflows.
   package func measures(of factor: Factor) throws(StorageError) -> FactorMeasures {
-    let decoded = WeightedFactor(factor, weight: 1)
-    let size = WeightedFactor.runLength(storage.count, about: 1 << 18, granularity: decoded.granularity)
-    let room = UnsafeMutableBufferPointer<Float>.allocate(capacity: size)
-    defer { room.deallocate() }
-    var loss = LossMeter()
+    var loss = LossMeter(of: factor)
+    let size = WeightedFactor.runLength(storage.count, about: 1 << 18, granularity: loss.granularity)
     for start in stride(from: 0, to: storage.count, by: size) {
-      let panel = UnsafeMutableBufferPointer(rebasing: room[..<min(size, storage.count - start)])
-      panel.initialize(repeating: 0)
-      decoded.add(to: panel, from: start)
-      loss.add(UnsafeBufferPointer(rebasing: values[start..<start + panel.count]), UnsafeBufferPointer(panel))
+      let end = min(storage.count, start + size)
+      loss.add(UnsafeBufferPointer(rebasing: values[start..<end]), from: start)
     }
     return try loss.measures()
   }

@@ -36,19 +36,17 @@ struct PlannedFactors: FactorMaker {
   }
 
   func factor(of tensor: ExclusiveTensor, as stack: MatrixStack) throws(StorageError) -> Factor? {
-    let shape = try Shape([stack.rows, stack.columns])
+    let factors = try tensor.map(matricesOf: stack) { vector, shape throws(StorageError) in
+      try plan.encode(vector.values, shape: shape, known: vector.knownVectors)
+    }
     var matrices: [LowRankFactor?] = []
-    for number in 0..<stack.count {
-      let vector = try tensor.vector(of: number, in: stack)
-      guard !vector.isZero else {
-        matrices.append(nil)
-        continue
+    for factor in factors {
+      switch factor {
+      case nil: matrices.append(nil)
+      case .lowRank(let own): matrices.append(own)
+      // Values at the ends of float32's range.
+      default: return try tensor.vector().withValues { .dense(DenseFactor(rounding: $0, to: .f32)) }
       }
-      guard case .lowRank(let factor) = try plan.encode(vector.values, shape: shape, known: vector.knownVectors) else {
-        // Values at the ends of float32's range.
-        return try tensor.vector().withValues { .dense(DenseFactor(rounding: $0, to: .f32)) }
-      }
-      matrices.append(factor)
     }
     return .lowRankStack(LowRankStack(stack: stack, matrices: matrices))
   }
@@ -63,32 +61,25 @@ struct RatedFactors: FactorMaker {
   func stack(for tensor: ExclusiveTensor) throws(StorageError) -> MatrixStack? { try stacking.stack(for: tensor) }
 
   func factor(of vector: borrowing ExclusiveVector, shape: Shape) throws(StorageError) -> Factor? {
-    let matrix = try QuantizableMatrix(vector, shape: shape, for: setting)
-    let encoding = try matrix.encoding(at: setting, codecs, overhead: QuantizableTensor.entryOverhead) {
-      $0(vector.values)
-    }
-    return try encoding.factor.map { factor throws(StorageError) in try Factor.quantized(factor).decoded() }
+    let factor = try encoded(vector, shape: shape, overhead: QuantizableTensor.entryOverhead)
+    return try factor.map { factor throws(StorageError) in try Factor.quantized(factor).decoded() }
   }
 
   /// Memory: one matrix with its singular vectors, and the factors of all.
   func factor(of tensor: ExclusiveTensor, as stack: MatrixStack) throws(StorageError) -> Factor? {
-    let shape = try Shape([stack.rows, stack.columns])
-    var matrices: [QuantizedFactor?] = []
-    for number in 0..<stack.count {
-      let vector = try tensor.vector(of: number, in: stack)
-      guard !vector.isZero else {
-        matrices.append(nil)
-        continue
-      }
-      let matrix = try QuantizableMatrix(vector, shape: shape, for: setting)
-      let encoding = try matrix.encoding(at: setting, codecs, overhead: QuantizableTensor.matrixOverhead) {
-        $0(vector.values)
-      }
-      matrices.append(encoding.factor)
+    let matrices = try tensor.map(matricesOf: stack) { vector, shape throws(StorageError) in
+      try encoded(vector, shape: shape, overhead: QuantizableTensor.matrixOverhead)
     }
     return try QuantizedStack(stack, matrices).map { stack throws(StorageError) in
       try Factor.quantized(.stack(stack)).decoded()
     }
+  }
+
+  private func encoded(
+    _ vector: borrowing ExclusiveVector, shape: Shape, overhead: Int
+  ) throws(StorageError) -> QuantizedFactor? {
+    try QuantizableMatrix(vector, shape: shape, for: setting)
+      .encoding(at: setting, codecs, overhead: overhead) { $0(vector.values) }.factor
   }
 }
 

@@ -348,17 +348,22 @@ extension CodedFactor {
 
 extension ByteReader {
   fileprivate mutating func stack(of info: TensorInfo) throws(StorageError) -> MatrixStack {
-    var dimensions: [Int] = []
-    for _ in 0..<5 { dimensions.append(try count()) }
-    guard let stack = MatrixStack(dimensions, of: info.shape.elementCount), stack.count <= Limits.stackedMatrices else {
+    guard let stack = MatrixStack(try stackDimensions(), of: info.shape.elementCount),
+      stack.count <= Limits.stackedMatrices
+    else {
       throw StorageError(.malformed, "a stack is not of its tensor", offset: offset)
     }
     return stack
   }
 
-  fileprivate mutating func stackRanks() throws(StorageError) -> StackRanks {
+  private mutating func stackDimensions() throws(StorageError) -> [Int] {
     var dimensions: [Int] = []
     for _ in 0..<5 { dimensions.append(try count()) }
+    return dimensions
+  }
+
+  fileprivate mutating func stackRanks() throws(StorageError) -> StackRanks {
+    let dimensions = try stackDimensions()
     let count = try count()
     try Limits.check(count, atMost: Limits.stackedMatrices, "the matrices of a stack")
     var ranks: [Int] = []

@@ -29,13 +29,11 @@ package enum QuantizableTensor: Sendable {
       self = .one(try QuantizableMatrix(tensor.vector(), shape: tensor.shape, demand))
       return
     }
-    let shape = try Shape([stack.rows, stack.columns])
-    var matrices: [QuantizableMatrix?] = []
-    for number in 0..<stack.count {
-      let vector = try tensor.vector(of: number, in: stack)
-      matrices.append(vector.isZero ? nil : try QuantizableMatrix(vector, shape: shape, demand))
-    }
-    self = .stack(stack, matrices)
+    self = .stack(
+      stack,
+      try tensor.map(matricesOf: stack) { vector, shape throws(StorageError) in
+        try QuantizableMatrix(vector, shape: shape, demand)
+      })
   }
 
   /// The cheapest form at a setting.
