@@ -208,7 +208,7 @@ package struct AdapterExport: Sendable {
     guard let kind = kinds.kind(of: info), let module = AdaptableModules.module(of: name) else {
       return .leftOut(.notAdaptable)
     }
-    let ranks = changes?.map(\.entry.factor.productRank) ?? [nil]
+    let ranks = changes?.map(\.entry.factor.form?.productRank) ?? [nil]
     if ranks.contains(nil), options.rank == nil { return .leftOut(.notLowRank) }
     let sum = ranks.contains(nil) ? .max : ranks.reduce(0) { $0 + ($1 ?? 0) }
     let rank = options.rank.map { min($0, sum, rows, columns) } ?? sum

@@ -100,9 +100,9 @@ extension AdapterExport {
       for part in parts {
         guard let addends = mix.addends(of: part.tensor.name) else { return nil }
         for (_, entry) in addends where entry.factor.kind != .dropped {
-          if let slice = part.slice, let rank = entry.factor.productRank {
+          if let slice = part.slice, let rank = entry.factor.form?.productRank {
             ranks[slice.matrix] += rank
-          } else if part.slice == nil, let products = entry.factor.productRanks(in: part.tensor.shape) {
+          } else if part.slice == nil, let products = entry.factor.form?.productRanks(in: part.tensor.shape) {
             for (matrix, rank) in products { ranks[matrix] += rank }
           } else {
             return nil

@@ -389,89 +389,79 @@ extension ByteWriter {
 
 extension EncodedFactor {
   package init(parsing reader: inout ByteReader) throws(StorageError) {
+    let form = try FactorForm(parsing: &reader)
+    var payloads = reader
+    try self.init(form) { _ throws(StorageError) in try EncodedPayload(parsing: &payloads) }
+    reader = payloads
+  }
+
+  package func write(to writer: inout ByteWriter) {
+    form.write(to: &writer)
+    for payload in payloads { payload.write(to: &writer) }
+  }
+}
+
+extension FactorForm {
+  fileprivate init(parsing reader: inout ByteReader) throws(StorageError) {
     switch try reader.integer(UInt8.self) {
     case 0: self = .dropped
     case 1:
       let rank = Int(try reader.integer(UInt32.self))
-      self = .lowRank(
-        rank: rank, try reader.factorDType(), left: try EncodedPayload(parsing: &reader),
-        right: try EncodedPayload(parsing: &reader), scales: try EncodedPayload(parsing: &reader))
-    case 2:
-      let count = try reader.count()
-      self = .sparse(
-        count: count, try reader.factorDType(), positions: try EncodedPayload(parsing: &reader),
-        values: try EncodedPayload(parsing: &reader), scales: try EncodedPayload(parsing: &reader))
-    case 3:
-      self = .dense(
-        try reader.factorDType(), values: try EncodedPayload(parsing: &reader),
-        scales: try EncodedPayload(parsing: &reader))
+      self = .lowRank(rank: rank, try reader.factorDType())
+    case 2: self = .sparse(count: try reader.count(), try reader.factorDType())
+    case 3: self = .dense(try reader.factorDType())
     case 4:
       let (rank, quantizer) = try reader.rankAndQuantizer()
-      self = .quantizedLowRank(rank: rank, quantizer, try EncodedPayload(parsing: &reader))
-    case 5: self = .quantized(try EncodedPayload(parsing: &reader))
+      self = .quantizedLowRank(rank: rank, quantizer)
+    case 5: self = .quantized
     case 6:
       let (rank, quantizer) = try reader.rankAndQuantizer()
-      self = .quantizedLayered(rank: rank, quantizer, try EncodedPayload(parsing: &reader))
-    case 7: self = .masked(mask: try EncodedPayload(parsing: &reader), vector: try EncodedPayload(parsing: &reader))
-    case 8:
-      self = .lowRankStack(
-        try reader.stackRanks(), try reader.factorDType(), left: try EncodedPayload(parsing: &reader),
-        right: try EncodedPayload(parsing: &reader), scales: try EncodedPayload(parsing: &reader))
+      self = .quantizedLayered(rank: rank, quantizer)
+    case 7: self = .masked
+    case 8: self = .lowRankStack(try reader.stackRanks(), try reader.factorDType())
     case 9:
       let ranks = try reader.stackRanks()
       let count = try reader.count()
       try Limits.check(count, atMost: ranks.ranks.count, "the dense matrices of a stack")
       var dense: [Int] = []
       for _ in 0..<count { dense.append(try reader.count()) }
-      self = .quantizedStack(
-        ranks, dense: dense, try reader.rankAndQuantizer().1, try EncodedPayload(parsing: &reader))
+      self = .quantizedStack(ranks, dense: dense, try reader.rankAndQuantizer().1)
     default: throw StorageError(.malformed, "a factor is of an unknown kind", offset: reader.offset)
     }
   }
 
-  package func write(to writer: inout ByteWriter) {
+  fileprivate func write(to writer: inout ByteWriter) {
     switch self {
     case .dropped: writer.integer(UInt8(0))
-    case .lowRank(let rank, let dtype, let left, let right, let scales):
+    case .lowRank(let rank, let dtype):
       writer.integer(UInt8(1))
       writer.integer(UInt32(rank))
       writer.factorDType(dtype)
-      for payload in [left, right, scales] { payload.write(to: &writer) }
-    case .sparse(let count, let dtype, let positions, let values, let scales):
+    case .sparse(let count, let dtype):
       writer.integer(UInt8(2))
       writer.integer(UInt64(count))
       writer.factorDType(dtype)
-      for payload in [positions, values, scales] { payload.write(to: &writer) }
-    case .dense(let dtype, let values, let scales):
+    case .dense(let dtype):
       writer.integer(UInt8(3))
       writer.factorDType(dtype)
-      for payload in [values, scales] { payload.write(to: &writer) }
-    case .quantizedLowRank(let rank, let quantizer, let payload):
+    case .quantizedLowRank(let rank, let quantizer):
       writer.integer(UInt8(4))
       writer.rankAndQuantizer(rank, quantizer)
-      payload.write(to: &writer)
-    case .quantized(let payload):
-      writer.integer(UInt8(5))
-      payload.write(to: &writer)
-    case .quantizedLayered(let rank, let quantizer, let payload):
+    case .quantized: writer.integer(UInt8(5))
+    case .quantizedLayered(let rank, let quantizer):
       writer.integer(UInt8(6))
       writer.rankAndQuantizer(rank, quantizer)
-      payload.write(to: &writer)
-    case .lowRankStack(let ranks, let dtype, let left, let right, let scales):
+    case .masked: writer.integer(UInt8(7))
+    case .lowRankStack(let ranks, let dtype):
       writer.integer(UInt8(8))
       writer.stackRanks(ranks)
       writer.factorDType(dtype)
-      for payload in [left, right, scales] { payload.write(to: &writer) }
-    case .quantizedStack(let ranks, let dense, let quantizer, let payload):
+    case .quantizedStack(let ranks, let dense, let quantizer):
       writer.integer(UInt8(9))
       writer.stackRanks(ranks)
       writer.integer(UInt64(dense.count))
       for number in dense { writer.integer(UInt64(number)) }
       writer.rankAndQuantizer(0, quantizer)
-      payload.write(to: &writer)
-    case .masked(let mask, let vector):
-      writer.integer(UInt8(7))
-      for payload in [mask, vector] { payload.write(to: &writer) }
     }
   }
 }

@@ -89,7 +89,7 @@ extension Packer {
       return ExpertEntry(name: packed.name, source: packed.source, factor: .common, measures: nil, extra: extra)
     case .lossy(let factor, let measures, let correction):
       return ExpertEntry(
-        name: packed.name, source: packed.source, factor: try factor.place(in: writer), measures: measures,
+        name: packed.name, source: packed.source, factor: .lossy(try writer.place(factor)), measures: measures,
         correction: try correction.map { payload throws(StorageError) in try writer.place(payload, for: .correction) },
         extra: extra)
     case .difference(let payload):

@@ -268,7 +268,7 @@ struct RateProbe {
       entries.append(
         ExpertEntry(
           // A stand-in for the digest that compresses as little as a real one.
-          name: name, source: ContentDigest(of: Array(name.utf8)), factor: try encoded.place(in: dry),
+          name: name, source: ContentDigest(of: Array(name.utf8)), factor: .lossy(try dry.place(encoded)),
           measures: measures,
           extra: try extra.map { payload throws(StorageError) in try dry.place(payload) }))
     }

@@ -106,9 +106,9 @@ package struct ArchiveInspection: Sendable {
         item["extra_rows"] = shared.entry(named: entry.name).flatMap {
           entry.extra == nil ? nil : JSONValue(info.shape[0] - $0.info.shape.dimensions[0])
         }
-        item["factor_dtype"] = entry.factor.dtypeName.map { .string($0) }
-        item["rank"] = entry.factor.rank.map { JSONValue($0) }
-        if let stack = entry.factor.stack {
+        item["factor_dtype"] = entry.factor.form?.dtype.map { .string($0.rawValue) }
+        item["rank"] = entry.factor.form?.rank.map { JSONValue($0) }
+        if let stack = entry.factor.form?.stack {
           item["stack"] = .array(stack.dimensions.map { JSONValue($0) })
           item["ranks"] = .array(stack.ranks.map { JSONValue($0) })
         }
@@ -143,19 +143,6 @@ extension ExpertReference {
     object["worst_error"] = summary.worstError.map { .number($0.value) }
     object["worst_tensor"] = summary.worstTensor.map { .string($0) }
     return object
-  }
-}
-
-extension StoredFactor {
-  package var dtypeName: String? {
-    switch self {
-    case .lowRank(_, let dtype, _, _, _), .lowRankStack(_, let dtype, _, _, _), .sparse(_, let dtype, _, _, _),
-      .dense(let dtype, _, _):
-      dtype.rawValue
-    case .quantizedLowRank, .quantized, .quantizedLayered, .quantizedStack, .masked, .dropped, .difference, .common,
-      .replaced:
-      nil
-    }
   }
 }
 

@@ -80,7 +80,7 @@ func worstDifference(_ a: any TensorSource, _ b: any TensorSource) throws -> Dou
     let archive = try fixture.pack(to: folder("x.tmpack"))
     let manifest = try archive.manifest(ofExpert: "x")
     let ranks = manifest.tensors.compactMap { entry -> Int? in
-      if case .lowRank(let rank, _, _, _, _) = entry.factor { rank } else { nil }
+      entry.factor.kind == .lowRank ? entry.factor.form?.rank : nil
     }
     #expect(fixture == .dora ? ranks.isEmpty : !ranks.isEmpty && ranks.allSatisfy { (2...4).contains($0) })
     let expected = try fixture.adapter().source
@@ -111,7 +111,7 @@ func worstDifference(_ a: any TensorSource, _ b: any TensorSource) throws -> Dou
     _ = try packer.pack(
       base: fixture.base(), experts: [ExpertInput(name: "x", checkpoint: fixture.adapter())], to: folder("q.tmpack"))
     let ranks = try Archive(folder("q.tmpack")).manifest(ofExpert: "x").tensors
-      .filter { $0.factor.kind == .quantizedLowRank }.compactMap(\.factor.rank)
+      .filter { $0.factor.kind == .quantizedLowRank }.compactMap(\.factor.form?.rank)
     // The updates have rank 3, and no more is found in them.
     #expect(ranks.count == 4 && ranks.allSatisfy { $0 <= 3 })
   }

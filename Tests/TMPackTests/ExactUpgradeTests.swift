@@ -84,7 +84,7 @@ import Testing
     let (archive, _) = try pack(TensorRules(.controlled), corrections: false, to: "a.tmpack")
     let manifest = try archive.manifest(ofExpert: "x")
     let faint = try #require(manifest.entry(named: "faint"))
-    #expect(faint.factor == .dropped && faint.payloads.isEmpty)
+    #expect(faint.factor.kind == .dropped && faint.payloads.isEmpty)
     #expect(faint.measures?.error.value == 1)
     #expect(
       manifest.entry(named: "bf16")?.factor.kind == .quantizedLowRank

@@ -113,7 +113,7 @@ import Testing
       [("experts", layout.shape, layout.change(rank: 2, seed: 1))], packer(rate))
     let entry = try #require(try archive.manifest(ofExpert: "a").entry(named: "experts"))
     #expect(entry.factor.kind == (isQuantized ? .quantizedStack : .lowRankStack))
-    let stack = try #require(entry.factor.stack)
+    let stack = try #require(entry.factor.form?.stack)
     #expect(stack.dimensions == layout.stack)
     let perExpert = layout.matrices / Self.experts
     for (matrix, rank) in stack.ranks.enumerated() {
@@ -164,7 +164,7 @@ import Testing
     let count = shape.reduce(1, *)
     let archive = try pack(
       [("t", shape, noise(count, scale: 0.1, seed: 4))], packer(rank: 1, stacking: [(try Glob("*"), .stack)]))
-    #expect(try archive.manifest(ofExpert: "a").tensors[0].factor.stack == nil)
+    #expect(try archive.manifest(ofExpert: "a").tensors[0].factor.form?.stack == nil)
   }
 
   @Test(arguments: [nil, 0.3]) func bytesDoNotDependOnThreads(_ error: Double?) throws {

@@ -103,10 +103,11 @@ import Testing
     let experts = try (2...4).map { try expert("x\($0)", model($0)) }
     let archive = try pack(packer(), base: base([tensor("w", .f32, [rows, columns], start)]), experts)
     let sizes = try experts.map { expert in
-      guard case .masked(let mask, let vector) = try archive.manifest(ofExpert: expert.name).tensors[0].factor else {
+      guard case .lossy(let layout) = try archive.manifest(ofExpert: expert.name).tensors[0].factor, layout.form == .masked
+      else {
         throw StorageError(.malformed, "not masked")
       }
-      return (mask: mask.size, vector: vector.size)
+      return (mask: layout[.mask].size, vector: layout[.vector].size)
     }
     #expect(sizes[0].vector > 1 << 10 && sizes.allSatisfy { $0.vector == sizes[0].vector && $0.mask <= count / 8 })
     let bytes = archive.experts.map { Int($0.summary.bytes) }

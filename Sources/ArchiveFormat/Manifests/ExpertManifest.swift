@@ -172,7 +172,7 @@ extension ExpertManifest {
   package var required: Set<RequiredFeature> {
     var features: Set<RequiredFeature> = []
     if tensors.contains(where: { $0.extra != nil }) { features.insert(.extraRows) }
-    if tensors.contains(where: { $0.factor.stack != nil }) { features.insert(.stacks) }
+    if tensors.contains(where: { $0.factor.form?.stack != nil }) { features.insert(.stacks) }
     return features
   }
 }
@@ -184,12 +184,12 @@ extension ExpertManifest: SectionManifest {
     for entry in tensors {
       guard let shape = shared.entry(named: entry.name)?.info.shape else { continue }
       let count: Int
-      switch entry.factor {
+      switch entry.factor.form {
       case .quantized: count = shape.elementCount
       case .masked: count = try shape.elementCount.multiplied(by: 2, "the number of symbols")
-      case .quantizedStack(let ranks, let dense, _, _):
+      case .quantizedStack(let ranks, let dense, _):
         count = try ranks.symbolCount(in: shape, dense: dense.count)
-      case .quantizedLowRank(let rank, _, _), .quantizedLayered(let rank, _, _):
+      case .quantizedLowRank(let rank, _), .quantizedLayered(let rank, _):
         guard let (rows, columns) = shape.matrix else { continue }
         let components = try rank.multiplied(
           by: try rows.adding(columns, "the sides of a matrix"), "the number of symbols")

@@ -36,67 +36,10 @@ package enum DecodedPart: Sendable {
     }
     guard let info else { preconditionFailure("the manifest was checked (TMP-6-7)") }
     switch entry.factor {
-    case .lowRank(let rank, let dtype, let left, let right, let scales):
-      guard let (rows, columns) = info.shape.matrix else { preconditionFailure("the manifest was checked (TMP-6-11)") }
-      self = .factor(
-        .lowRank(
-          try LowRankFactor(
-            left: try payloads(left), right: try payloads(right), scales: try payloads(scales), dtype: dtype,
-            rows: rows,
-            columns: columns, rank: rank)))
-    case .lowRankStack(let ranks, let dtype, let left, let right, let scales):
-      self = .factor(
-        .lowRankStack(
-          try LowRankStack(
-            left: try payloads(left), right: try payloads(right), scales: try payloads(scales), dtype: dtype,
-            stack: try ranks.checked(against: info.shape, hasOthers: false), ranks: ranks.ranks)))
-    case .quantizedStack(let ranks, let dense, let quantizer, let payload):
-      let dense = Set(dense)
-      self = .factor(
-        .quantized(
-          .stack(
-            try QuantizedStack(
-              payload: try payloads(payload),
-              stack: try ranks.checked(against: info.shape, hasOthers: !dense.isEmpty),
-              forms: ranks.ranks.enumerated().map { .init(rank: $1, isDense: dense.contains($0)) },
-              quantizer: quantizer))))
-    case .sparse(let count, let dtype, let positions, let values, let scales):
-      self = .factor(
-        .sparse(
-          try SparseFactor(
-            positions: try payloads(positions), values: try payloads(values),
-            scale: try Self.scale(try payloads(scales)),
-            dtype: dtype, count: count, elementCount: info.shape.elementCount)))
-    case .dense(let dtype, let values, let scales):
-      self = .factor(
-        .dense(
-          try DenseFactor(
-            values: try payloads(values), scale: try Self.scale(try payloads(scales)), dtype: dtype,
-            count: info.shape.elementCount)))
-    case .quantizedLowRank(let rank, let quantizer, let payload):
-      guard let (rows, columns) = info.shape.matrix else { preconditionFailure("the manifest was checked (TMP-6-20)") }
-      self = .factor(
-        .quantized(
-          .lowRank(
-            try QuantizedLowRankFactor(
-              payload: try payloads(payload), rows: rows, columns: columns, rank: rank, quantizer: quantizer))))
-    case .quantizedLayered(let rank, let quantizer, let payload):
-      guard let (rows, columns) = info.shape.matrix else { preconditionFailure("the manifest was checked (TMP-6-22)") }
-      self = .factor(
-        .quantized(
-          .layered(
-            try QuantizedLayeredFactor(
-              payload: try payloads(payload), rows: rows, columns: columns, rank: rank, quantizer: quantizer))))
-    case .quantized(let payload):
-      let (rows, columns) = info.shape.matrix ?? (1, info.shape.elementCount)
-      self = .factor(
-        .quantized(.dense(try QuantizedDenseFactor(payload: try payloads(payload), rows: rows, columns: columns))))
-    case .masked(let mask, let vector):
-      guard let (rows, columns) = info.shape.matrix else { preconditionFailure("the manifest was checked (TMP-6-23)") }
-      self = .factor(
-        .masked(
-          try MaskedFactor(mask: try payloads(mask), vector: try payloads(vector), rows: rows, columns: columns)))
-    case .dropped, .common: self = .nothing
+    case .lossy(let layout):
+      let factor = try Factor(layout, shape: info.shape, payloads: payloads)
+      self = factor.map { .factor($0) } ?? .nothing
+    case .common: self = .nothing
     case .difference(let payload):
       let reference = try shared()
       let difference = try payloads(payload)
@@ -105,14 +48,6 @@ package enum DecodedPart: Sendable {
           try ExactDifference.decodeConcurrently(difference, against: reference, dtype: info.dtype, into: target)
         })
     case .replaced: preconditionFailure("handled above")
-    }
-  }
-
-  /// The one scale of a sparse or dense factor; its size was checked with the manifest (TMP-6-10).
-  private static func scale(_ bytes: [UInt8]) throws(StorageError) -> Float {
-    try bytes.withBytes { raw throws(StorageError) in
-      var reader = ByteReader(raw)
-      return Float(bitPattern: try reader.integer())
     }
   }
 }

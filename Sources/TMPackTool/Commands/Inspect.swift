@@ -118,8 +118,8 @@ struct Inspection {
     for entry in content.entries(manifest) {
       let info = ArchiveInspection.info(entry, shared)
       table.add([
-        entry.name, "\(info.shape)", entry.factor.kind.rawValue, entry.factor.dtypeName ?? info.dtype,
-        entry.factor.rank.map(String.init) ?? "",
+        entry.name, "\(info.shape)", entry.factor.kind.rawValue, entry.factor.form?.dtype?.rawValue ?? info.dtype,
+        entry.factor.form?.rank.map(String.init) ?? "",
         String(entry.content.reduce(0) { $0 + $1.size }), entry.measures?.error.value.significant(3) ?? "",
       ])
     }

@@ -168,7 +168,7 @@ struct ArchiveReport {
         return [
           .string(archive.experts[position].name), .string(entry.name),
           .string(info.shape.map(String.init).joined(separator: " × ")), .string(entry.factor.kind.rawValue),
-          entry.factor.rank.map { JSONValue($0) } ?? .null, JSONValue(entry.payloadBytes),
+          entry.factor.form?.rank.map { JSONValue($0) } ?? .null, JSONValue(entry.payloadBytes),
           entry.measures.map { .number($0.error.value) } ?? .null, change,
         ]
       }
