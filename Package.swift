@@ -39,7 +39,7 @@ let package = Package(
   name: "tmpack",
   platforms: [.macOS(.v15)],
   products: [
-    // Opening, verifying, rebuilding, routing: needs libzstd and libcrypto.
+    // Opening, verifying, rebuilding, routing: needs libzstd, zlib and libcrypto.
     .library(name: "TMPackReading", targets: ["TMPackReading"]),
     // The same for C, include/tmpack.h: scripts/build-library makes it libtmpack.so, which needs no Swift.
     .library(name: "tmpack-c", type: .dynamic, targets: ["TMPackCInterface"]),
@@ -52,6 +52,7 @@ let package = Package(
   ],
   targets: [
     library("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev", brew: "zstd"),
+    library("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev", brew: "zlib"),
     library("COpenBLAS", pkgConfig: "openblas", apt: "libopenblas-dev", brew: "openblas"),
     library("CLAPACKE", pkgConfig: "lapacke", apt: "liblapacke-dev", brew: "lapack"),
     library("CCrypto", pkgConfig: "libcrypto", apt: "libssl-dev", brew: "openssl"),
@@ -72,7 +73,8 @@ let package = Package(
     module("Zstandard", ["ByteIO"], c: ["CZstd", "CKernels"]),
     module("TensorKit", ["ByteIO"], c: ["CKernels"]),
     module("Factors", ["ByteIO", "TensorKit"], c: ["CKernels"]),
-    module("Checkpoints", ["ByteIO", "JSON", "Parallel", "Digests", "Zstandard", "TensorKit"], c: ["CKernels"]),
+    module(
+      "Checkpoints", ["ByteIO", "JSON", "Parallel", "Digests", "Zstandard", "TensorKit"], c: ["CKernels", "CZlib"]),
     module("ArchiveFormat", ["ByteIO", "JSON", "Parallel", "Digests", "Zstandard", "TensorKit"]),
     module("Models", ["ByteIO", "JSON", "TensorKit", "Factors", "Checkpoints"]),
     module("LlamaCpp", ["ByteIO", "JSON", "TensorKit", "Checkpoints", "Models"]),
