@@ -3,7 +3,7 @@
 #   make demo      pack a real fine-tune, verify and unpack it, compare it with the original, and make a page of pictures
 #   make test      build and run all tests; those that need Python packages after make test-packages, which installs them
 #   make check     what CI runs: format, no warnings, all tests, citations of the specification, examples of the documents
-#   make documents run the examples of README.md and docs/, and compare what they print
+#   make documents run the examples of README.md and docs/, and compare what they print; compile the library's documentation
 #   make today     the tests against today's libraries: torch, transformers, peft and others, 6 GB from PyPI
 #   make faults    every system call of every command that writes fails once, or is the last one; needs a C compiler, Linux
 #   make linking   a package that depends on TMPackReading: what the linker brings along
@@ -75,6 +75,7 @@ documents: export PYTHONDONTWRITEBYTECODE = 1
 documents: build
 	python3 -m unittest discover --quiet --start-directory Tests/Documents
 	Tests/Documents/run .build/release/tmpack
+	Tests/Documents/check-symbols .build/release
 
 # What comes with the reading half: needs a build of its own.
 linking:

@@ -115,6 +115,8 @@ let package = Package(
     benchmark("kernel", "Kernels", reading + writing + ["COpenBLAS"]),
     benchmark("serving", "Serving", reading + writing),
     .testTarget(name: "ArchitectureTests", dependencies: ["TMPackByteIO", "TestSupport"]),
+    // What a user of the library sees, and nothing else.
+    .testTarget(name: "LibraryTests", dependencies: ["TMPack", "TestSupport"]),
     tests("ByteIO", ["ByteIO", "JSON", "Parallel"]),
     tests("Digests", ["Digests"]),
     tests("YAML", ["ByteIO", "JSON", "YAML"]),

@@ -14,7 +14,12 @@ public struct CarriedFile: Sendable, Hashable {
     (self.name, self.path, self.size, changed) = (name, path, size, nil)
   }
 
-  /// - Parameter path: of the file that the bytes were made from.
+  /// A file whose content is not that on disk.
+  ///
+  /// - Parameters:
+  ///   - name: in the folder that it goes to.
+  ///   - path: of the file that the bytes were made from.
+  ///   - bytes: the content.
   public init(name: CarriedFileName, path: String, changedTo bytes: [UInt8]) {
     (self.name, self.path, size, changed) = (name, path, UInt64(bytes.count), bytes)
   }

@@ -4,7 +4,7 @@ import TMPackTensorKit
 /// What a path holds: tensors, and the files that travel with them.
 ///
 /// ```swift
-/// let checkpoint = try Checkpoint.open("models/minilm")
+/// let checkpoint = try Checkpoint.open("minilm")
 /// print(checkpoint.source.tensors.count, checkpoint.carriedFiles.map(\.name))
 /// ```
 public struct Checkpoint: Sendable {
@@ -56,7 +56,9 @@ public struct Checkpoint: Sendable {
 
   /// Opens a file or a folder. What it is depends on its content, never on its name.
   ///
-  /// - Parameter text: a path; or the name of a model that is in Hugging Face's cache, where there is no such path.
+  /// - Parameters:
+  ///   - text: a path; or the name of a model that is in Hugging Face's cache, where there is no such path.
+  ///   - mode: how the bytes of its files come into memory.
   /// - Throws: `notFound`; what `ModelFolder.init` throws; `unknownFormat` or `unsupportedFeature`, saying what the
   ///   file looks like; what the reader of its format throws.
   public static func open(_ text: String, mode: InputMode = .automatic) throws(StorageError) -> Checkpoint {

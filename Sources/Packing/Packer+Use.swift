@@ -26,6 +26,7 @@ extension Packer {
   /// ```
   ///
   /// - Parameters:
+  ///   - encoding: what the experts' tensors become.
   ///   - method: makes the shared model: `task-arithmetic`, `average`, `base`, or another that `tmpack merge` has.
   ///   - settings: the method's; those that are left out have its defaults.
   ///   - isDetached: whether the shared model's tensors stay outside, bound by digest (TMP-6-4).
@@ -57,6 +58,7 @@ extension Packer {
   ///   - experts: at least one, of different names.
   ///   - path: of the archive, which appears whole or not at all.
   ///   - replacing: whether an archive that is there makes way.
+  ///   - progress: called on this thread, as bytes of input are dealt with.
   /// - Throws: `baseMismatch` for an expert of another architecture; `inputOutput` for a checkpoint that changed meanwhile;
   ///   what reading and writing throw. Nothing is left at `path` then.
   @discardableResult

@@ -27,8 +27,12 @@ public struct OrderedPipeline: Sendable {
 
   /// Calls `produce(i)` for every i in 0 ..< count, on any thread, and `consume(i, result)` in increasing i, here.
   ///
-  /// - Parameter isAwaited: false for jobs that only get ready what later ones need, and do it themselves where it is not
-  ///   ready: nobody waits for those, their results and errors are dropped, and one thread alone leaves them out.
+  /// - Parameters:
+  ///   - count: of the jobs.
+  ///   - isAwaited: false for jobs that only get ready what later ones need, and do it themselves where it is not
+  ///     ready: nobody waits for those, their results and errors are dropped, and one thread alone leaves them out.
+  ///   - produce: a job; on several threads at once.
+  ///   - consume: takes its result, on the caller's thread.
   /// - Throws: the first error in the order of i; jobs after it are abandoned.
   public func run<Product: Sendable>(
     _ count: Int,

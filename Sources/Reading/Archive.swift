@@ -23,6 +23,8 @@ public struct Archive: Sendable {
   /// Opens an archive: reads and checks the header and the index, nothing else.
   ///
   /// - Parameters:
+  ///   - path: of the file.
+  ///   - mode: how its bytes come into memory.
   ///   - sharedModel: the shared model of a detached archive. It is checked against the archive, tensor by tensor, as it is read.
   /// - Throws: `unknownFormat`, `unsupportedVersion`, `unsupportedFeature`, `truncated`, `malformed`, `digestMismatch`,
   ///   `limitExceeded`, or an I/O error; `baseMismatch`, naming the first differing tensor, for a wrong shared model.

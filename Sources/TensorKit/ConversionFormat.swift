@@ -27,7 +27,11 @@ public enum ConversionFormat: Sendable, Hashable, CaseIterable {
 
   /// Converts packed elements of this format to another, each rounded once to nearest even.
   ///
-  /// - Parameter saturating: whether what is too large becomes the largest number instead of infinity (or NaN, in E4M3).
+  /// - Parameters:
+  ///   - bytes: elements of this format, little-endian.
+  ///   - target: the other format.
+  ///   - saturating: whether what is too large becomes the largest number instead of infinity (or NaN, in E4M3).
+  ///   - destination: room for them.
   /// - Returns: how many numbers were too large. E4M3 has no infinity: there one counts as a number.
   /// - Precondition: both hold the same number of elements.
   @discardableResult

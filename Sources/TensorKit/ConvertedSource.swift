@@ -24,7 +24,12 @@ public struct ConvertedSource: TensorSource {
   /// The source's infos, in the order of `tensors`.
   private let originals: [TensorInfo]
 
-  /// - Parameter isConverted: whether a tensor is converted at all.
+  /// - Parameters:
+  ///   - source: whose tensors are converted as they are read.
+  ///   - format: of what comes out.
+  ///   - overflow: what becomes of numbers that are too large for it.
+  ///   - isConverted: whether a tensor is converted at all.
+  /// - Throws: `limitExceeded` for a tensor that is too large then.
   public init(
     _ source: any TensorSource, to format: ConversionFormat, overflow: Overflow = .infinity,
     where isConverted: (TensorInfo) -> Bool = { _ in true }

@@ -11,7 +11,9 @@ public struct SpannedTensor: Sendable {
   /// Makes ready what all spans need, such as a decoded factor, which is kept as long as the reader.
   public let open: @Sendable () throws(StorageError) -> Reader
 
-  /// - Parameter length: more than 0.
+  /// - Parameters:
+  ///   - length: of a span in bytes, more than 0.
+  ///   - open: makes ready what all spans need, and gives what fills one.
   public init(length: Int, open: @escaping @Sendable () throws(StorageError) -> Reader) {
     precondition(length > 0, "a span has bytes")
     self.length = length

@@ -27,7 +27,9 @@ public protocol TensorSource: Sendable {
   /// Fills `destination` (exactly `info.byteCount` bytes) with the tensor's elements: little-endian, row-major.
   ///
   /// Safe to call from several threads at once.
-  /// - Parameter info: one of `tensors`.
+  /// - Parameters:
+  ///   - info: one of `tensors`.
+  ///   - destination: exactly as many bytes as the tensor has.
   func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError)
 
   /// The tensor in memory: by default a copy; a source that is mapped or in memory already gives a view.

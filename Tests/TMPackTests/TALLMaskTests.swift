@@ -103,7 +103,8 @@ import Testing
     let experts = try (2...4).map { try expert("x\($0)", model($0)) }
     let archive = try pack(packer(), base: base([tensor("w", .f32, [rows, columns], start)]), experts)
     let sizes = try experts.map { expert in
-      guard case .lossy(let layout) = try archive.manifest(ofExpert: expert.name).tensors[0].factor, layout.form == .masked
+      guard case .lossy(let layout) = try archive.manifest(ofExpert: expert.name).tensors[0].factor,
+        layout.form == .masked
       else {
         throw StorageError(.malformed, "not masked")
       }

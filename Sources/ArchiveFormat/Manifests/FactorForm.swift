@@ -88,7 +88,8 @@ package enum FactorForm: Sendable, Hashable {
   package func productRanks(in shape: Shape) -> [(matrix: Int, rank: Int)]? {
     if case .quantizedStack(_, let dense, _) = self, !dense.isEmpty { return nil }
     let dimensions = shape.dimensions
-    guard let ranks = self.stack, dimensions.count == 3, let stack = try? ranks.checked(against: shape, hasOthers: false),
+    guard let ranks = self.stack, dimensions.count == 3,
+      let stack = try? ranks.checked(against: shape, hasOthers: false),
       stack.rowStride.isMultiple(of: dimensions[2]), (stack.outer * stack.rows).isMultiple(of: dimensions[0])
     else { return nil }
     let size = dimensions[1] * dimensions[2]

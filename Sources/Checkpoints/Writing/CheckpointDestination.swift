@@ -81,7 +81,9 @@ public struct CheckpointDestination: Sendable {
   /// is added where no framework is named: `transformers` loads none without.
   ///
   /// - Parameters:
+  ///   - source: whose tensors are written.
   ///   - carriedFiles: none for a single file.
+  ///   - threads: at least 1; the bytes do not depend on it.
   ///   - progress: bytes of tensors written, and of all tensors; called after each tensor, or part of a large one, on this thread.
   ///   - inputs: what the tensors come from: if one of them has changed meanwhile, nothing is written.
   /// - Returns: bytes of all files with tensors.

@@ -50,7 +50,11 @@ public struct Comparison: Sendable {
   /// Compares all tensors of two sources.
   ///
   /// Memory: two tensors for each thread.
-  /// - Parameter progress: called with the bytes of `left` done and to do.
+  /// - Parameters:
+  ///   - left: what errors are relative to.
+  ///   - right: its tensors are compared with those of the same names.
+  ///   - pipeline: how many threads.
+  ///   - progress: called with the bytes of `left` done and to do.
   public init(
     _ left: any TensorSource, _ right: any TensorSource, pipeline: OrderedPipeline = .automatic,
     progress: (UInt64, UInt64) -> Void = { _, _ in }

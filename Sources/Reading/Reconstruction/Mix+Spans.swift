@@ -109,7 +109,9 @@ extension Mix {
 extension StoredFactor {
   /// As the `WeightedFactor` that is decoded from it has it, or a multiple.
   fileprivate func granularity(of shape: Shape) -> Int {
-    if let stack = form?.stack { return (try? stack.checked(against: shape, hasOthers: true))?.rowStride ?? shape.elementCount }
+    if let stack = form?.stack {
+      return (try? stack.checked(against: shape, hasOthers: true))?.rowStride ?? shape.elementCount
+    }
     return shape.matrix?.columns ?? 2
   }
 }

@@ -29,10 +29,13 @@ public final class Reconstructor: Sendable {
     case expert(Int, tensor: ExactString)
   }
 
-  /// - Parameter memoryLimit: bytes of decoded parts that are kept at most; 0 for one pass over a large archive in
-  ///   memory bounded by a few tensors.
+  /// - Parameters:
+  ///   - archive: whose experts it rebuilds.
+  ///   - memoryLimit: bytes of decoded parts that are kept at most; 0 for one pass over a large archive in memory bounded by
+  ///     a few tensors.
+  /// - Throws: `invalidArgument` for a negative limit; what reading the shared model's manifest throws.
   public init(_ archive: Archive, memoryLimit: Int = .max) throws(StorageError) {
-    precondition(memoryLimit >= 0, "a limit in bytes")
+    guard memoryLimit >= 0 else { throw StorageError(.invalidArgument, "a limit of \(memoryLimit) bytes is negative") }
     self.archive = archive
     self.memoryLimit = memoryLimit
     decoded = Mutex(RecentlyUsed(limit: memoryLimit))
@@ -42,7 +45,9 @@ public final class Reconstructor: Sendable {
   /// The model for some router weights, whose tensors are rebuilt when they are read.
   ///
   /// Reads the manifests of the experts of a weight other than 0, and nothing else yet.
-  /// - Parameter dtype: for tensors of float dtypes; nil leaves each its own.
+  /// - Parameters:
+  ///   - weights: of the experts; 1 for one of them is that expert.
+  ///   - dtype: for tensors of float dtypes; nil leaves each its own.
   /// - Throws: `unknownName` for an expert that the archive does not have.
   public func mix(_ weights: RouterWeights, dtype: FloatFormat? = nil) throws(StorageError) -> Mix {
     try mix(weights, dtype: dtype, isExact: false)

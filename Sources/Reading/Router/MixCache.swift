@@ -51,7 +51,9 @@ public final class MixCache: Sendable {
   /// - Parameters:
   ///   - reconstructor: keeps what it has decoded, so that another mix only adds up.
   ///   - memoryLimit: in bytes. A mix that is larger alone is made and not kept.
+  ///   - resolution: weights are rounded to multiples of one part in so many, so that inputs that want about the same share a mix.
   ///   - dtype: of the float tensors; nil leaves each its own.
+  ///   - pipeline: how many threads make a mix.
   /// - Throws: `invalidArgument` for a resolution outside 1 to 2²⁰ or a negative limit.
   public init(
     _ reconstructor: Reconstructor, memoryLimit: Int, resolution: Int = 64, dtype: FloatFormat? = nil,
