@@ -79,6 +79,7 @@ package struct ExclusiveTensor {
     granularity: Int, _ body: (_ start: Int, UnsafeBufferPointer<Float>) throws(StorageError) -> Void
   ) throws(StorageError) {
     let count = shape.elementCount
+    guard count > 0 else { return }
     let size = WeightedFactor.runLength(count, about: Self.panel, granularity: granularity)
     try Resources.checkMemory(4 * size)
     let room = UnsafeMutableBufferPointer<Float>.allocate(capacity: size)

@@ -98,6 +98,13 @@ public struct ExpertInput: Sendable {
       name: name, checkpoint: checkpoint.replacing(source), statistics: statistics, ownNames: ownNames)
   }
 
+  /// The expert with an output layer of its own, where it is tied to the embedding here and not in others that it is to be merged
+  /// with. See `Checkpoint.untied(asIn:)`.
+  package func untied(asIn others: [any TensorSource]) throws(StorageError) -> ExpertInput {
+    let untied = try located(expert: name) { () throws(StorageError) in try checkpoint.untied(asIn: others) }
+    return try ExpertInput(name: name, checkpoint: untied, statistics: statistics, ownNames: ownNames)
+  }
+
   /// What a person should know where the further rows go nowhere.
   public var notesOfRows: [String] { grown?.notesOfRows ?? [] }
 

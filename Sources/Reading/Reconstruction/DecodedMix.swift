@@ -7,7 +7,8 @@ import TMPackTensorKit
 /// mix of them, or one in another dtype.
 ///
 /// Codes can't be added up, and a tensor of another dtype is stored whole, which in a mix would leave the other experts out. So
-/// each model is decoded as its scheme's own library decodes it, and rounded to the shared model's dtypes; what is mixed is numbers,
+/// each model is decoded as its scheme's own library decodes it, and rounded to the shared model's dtypes, and an output layer that a model
+/// shares with its embedding is that; what is mixed is numbers,
 /// by the rules of section 7 of the format: θ = θₛ + Σ wₜ · (θₜ − θₛ) in binary32 (F64: binary64), in declaration order, rounded
 /// once. What the shared model lacks, or has in another shape, is the decider's.
 ///
@@ -40,10 +41,17 @@ package struct DecodedMix: TensorSource {
 
   /// - Parameters:
   ///   - shared: the shared model; `experts` with weights other than 0, each alone and to the bit, in declaration order.
+  ///   - untied: which of these, the shared model first, lack an output layer that others have; nil where all agree.
   ///   - dtype: of tensors of float dtypes; nil leaves each its own.
   /// - Throws: `unsupportedFeature`, naming scheme and tensor, for codes that are not decoded here; `malformed`.
-  init(_ shared: Mix, _ experts: [(weight: Float, mix: Mix)], dtype: FloatFormat?) throws(StorageError) {
-    func numbers(_ mix: Mix) throws(StorageError) -> any TensorSource {
+  init(
+    _ shared: Mix, _ experts: [(weight: Float, mix: Mix)], untied: UntiedModels?, dtype: FloatFormat?
+  ) throws(StorageError) {
+    func numbers(_ mix: Mix, ofModel index: Int) throws(StorageError) -> any TensorSource {
+      let source = try decoded(mix)
+      return try untied?.view(source, ofModel: index) ?? source
+    }
+    func decoded(_ mix: Mix) throws(StorageError) -> any TensorSource {
       let quantization = try Quantization(of: mix, files: mix.files.map(\.content))
       guard !quantization.weights.isEmpty else {
         try quantization.refuse("mixed or converted")
@@ -52,11 +60,11 @@ package struct DecodedMix: TensorSource {
       return try DequantizedSource(mix, quantization)
     }
     let heaviest = experts.indices.max { (experts[$0].weight, $1) < (experts[$1].weight, $0) }
-    let base = try numbers(shared)
+    let base = try numbers(shared, ofModel: 0)
     var sources: [(weight: Float, source: any TensorSource)] = []
-    for (weight, mix) in experts {
+    for (index, (weight, mix)) in experts.enumerated() {
       // Names are the shared model's already; dtypes may be those of other schemes.
-      var source = try numbers(mix)
+      var source = try numbers(mix, ofModel: index + 1)
       source = try MatchedDTypes(source, as: base.tensors) ?? source
       source = try CommonRows(of: source, and: base) ?? source
       sources.append((weight, try PaddedRows(source, toRowsOf: base) ?? source))
@@ -108,6 +116,7 @@ package struct DecodedMix: TensorSource {
       ? shared.label : "\(shared.label)#\(experts.map(\.mix.label).map(Self.name).joined(separator: "+"))"
     var changes = ConfigurationChanges(dtype: dtype?.dtype)
     changes.isDequantized = true
+    if untied != nil { changes.tiesEmbeddings = false }
     files = changes.applied(
       to: leading.files.map(\.content).filter {
         QuantizationConfiguration.otherFiles[Self.lastPart(of: $0.name.text)] == nil

@@ -66,7 +66,8 @@ public final class Reconstructor: Sendable {
   }
 
   /// As `mix`, of experts that the archive keeps in codes, in other float dtypes or with fewer rows: made numbers of the shared model's dtypes
-  /// first. nil where there are none, and for one expert as it is.
+  /// first; and of models of which some have an output layer of their own, where it is the embedding in others. nil where there are none,
+  /// and for one expert as it is.
   ///
   /// - Throws: what `mix` and `DecodedMix` throw.
   package func decodedMix(_ weights: RouterWeights, dtype: FloatFormat? = nil) throws(StorageError) -> DecodedMix? {
@@ -78,15 +79,17 @@ public final class Reconstructor: Sendable {
       experts.append((weight, try mix(.expert(name))))
     }
     let isMixed = experts.count > 1 || experts.contains { $0.weight != 1 }
+    let untied = try isMixed ? UntiedModels([shared] + experts.map(\.mix)) : nil
     func isNeeded(_ mix: Mix) throws(StorageError) -> Bool {
       if try !Quantization(of: mix).weights.isEmpty { return true }
       guard isMixed else { return false }
       if try MatchedDTypes(mix, as: shared.tensors) != nil { return true }
       return try PaddedRows(mix, toRowsOf: shared) != nil
     }
-    var isAnyNeeded = try !Quantization(of: shared).weights.isEmpty
+    var isAnyNeeded = untied != nil
+    if !isAnyNeeded { isAnyNeeded = try !Quantization(of: shared).weights.isEmpty }
     for (_, mix) in experts where !isAnyNeeded { isAnyNeeded = try isNeeded(mix) }
-    return isAnyNeeded ? try DecodedMix(shared, experts, dtype: dtype) : nil
+    return isAnyNeeded ? try DecodedMix(shared, experts, untied: untied, dtype: dtype) : nil
   }
 
   private func mix(_ weights: RouterWeights, dtype: FloatFormat?, isExact: Bool) throws(StorageError) -> Mix {

@@ -178,14 +178,16 @@ struct Merge: ParsableCommand {
     try merging.checkNames(experts, searched: search.search.map(\.name))
     // A method that does not use the base's values needs one only to say which tensors there are.
     let model = base ?? experts[0].checkpoint
-    let experts = try experts.map { expert throws(StorageError) in
-      try expert.aligned(to: model).matchingDTypes(of: model.source.tensors).cut(toRowsOf: model.source)
-        .padded(toRowsOf: model.source)
+    let aligned = try experts.map { expert throws(StorageError) in try expert.aligned(to: model) }
+    let models = [model.source] + aligned.map(\.checkpoint.source)
+    let origin = try model.untied(asIn: models)
+    let experts = try aligned.map { expert throws(StorageError) in
+      try expert.untied(asIn: models).matchingDTypes(of: origin.source.tensors).cut(toRowsOf: origin.source)
+        .padded(toRowsOf: origin.source)
     }
     let changes = try experts.filter { $0.checkpoint.path != model.path }.map { expert throws(StorageError) in
       try ModelChange(of: expert.checkpoint.source, named: expert.name, against: model.source)
     }
-    let origin = try model.untied(asIn: experts.map(\.checkpoint.source))
     if let output {
       let read = [origin.path] + experts.flatMap(\.paths) + [recipe].compactMap { $0 }
       try FileTree.check(output.path, replacesNoneOf: read)
