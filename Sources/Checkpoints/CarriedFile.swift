@@ -44,6 +44,11 @@ public struct SkippedFile: Sendable, Hashable {
 }
 
 extension Checkpoint {
+  /// Paths of files of the folder that hold weights and are no part of the checkpoint: what is said of it is not said of them.
+  package var otherWeightFiles: [String] {
+    skippedFiles.filter { $0.reason == .weights }.map { FileTree.join(path, $0.name) }
+  }
+
   /// What of the folder does not go where the checkpoint goes, and why: a sentence each.
   ///
   /// - Parameter withFiles: whether the carried files go along; otherwise only weights are missed.

@@ -88,7 +88,11 @@ extension MergeSources {
         // A copy of a tied tensor, which is merged as the other one.
         return (try? base.twin(of: info) { expert.source.tensor(named: $0.name)?.matches($0) == true }) == nil
       }
-      let alone = expert.source.tensors.filter { base.tensor(named: $0.name) == nil }
+      let alone = expert.source.tensors.filter { info in
+        guard base.tensor(named: info.name) == nil else { return false }
+        // The same, of the expert's.
+        return (try? expert.source.twin(of: info) { base.tensor(named: $0.name)?.matches($0) == true }) == nil
+      }
       var notes: [String] = []
       if let first = other.first {
         notes.append(

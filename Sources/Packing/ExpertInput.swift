@@ -70,8 +70,8 @@ public struct ExpertInput: Sendable {
   /// The expert in the dtypes of the model that it is to be compared with: see `MatchedDTypes`.
   public func matchingDTypes(of tensors: [TensorInfo]) throws(StorageError) -> ExpertInput {
     guard let source = try MatchedDTypes(checkpoint.source, as: tensors) else { return self }
-    return try ExpertInput(
-      name: name, checkpoint: checkpoint.replacing(source), statistics: statistics, ownNames: ownNames)
+    let matched = try checkpoint.replacing(source).applying(ConfigurationChanges(dtype: source.mainDType))
+    return try ExpertInput(name: name, checkpoint: matched, statistics: statistics, ownNames: ownNames)
   }
 
   /// The expert without the rows that the shared model's tensors do not have, of a vocabulary that has grown; they are packed

@@ -104,7 +104,7 @@ public struct Packer: Sendable {
         "TALL masks are of the experts that are packed together; pack all of them anew, or add with other factors")
     }
     let infos = try archive.sharedManifest().tensors.map(\.info)
-    for expert in experts { try refuseCodes(of: expert.checkpoint.source, merging: false) }
+    for expert in experts { try refuseCodes(of: expert.checkpoint, merging: false) }
     let model = try Reconstructor(archive, memoryLimit: 0).mix(.shared)
     let experts = try experts.map { expert throws(StorageError) in try expert.cut(toRowsOf: model) }
     try checkArchitectures(of: experts, against: infos)
@@ -132,17 +132,21 @@ public struct Packer: Sendable {
     let shared = try sharedCheckpoint(base)
     let experts = try experts.map { expert throws(StorageError) in try expert.cut(toRowsOf: shared.source) }
     let inputs = PackInputs(shared: shared, base: base, experts: experts)
-    for checkpoint in inputs.recorded { try refuseCodes(of: checkpoint.source, merging: mergesExperts) }
+    for checkpoint in inputs.recorded { try refuseCodes(of: checkpoint, merging: mergesExperts) }
     try checkArchitectures(of: experts, against: shared.source.tensors)
     return inputs
   }
 
   /// Refuses weights that are kept as codes where the packing is not exact: a scale that is merged or approximated falsifies
   /// all numbers that it belongs to, and no sum of codes means anything.
-  package func refuseCodes(of source: any TensorSource, merging: Bool) throws(StorageError) {
-    let quantization = try Quantization(of: source)
+  package func refuseCodes(of checkpoint: Checkpoint, merging: Bool) throws(StorageError) {
+    let quantization = try checkpoint.quantization()
     if merging { try quantization.refuse("merged", remedy: .shareBase) }
-    guard quantization.weights.names.contains(where: { rules.treatment(of: $0.text) != .exact }) else { return }
+    // Where only the configuration speaks of codes, any tensor may be some.
+    let codes =
+      quantization.weights.isEmpty
+      ? checkpoint.source.tensors.map(\.name) : quantization.weights.names.map(\.text)
+    guard codes.contains(where: { rules.treatment(of: $0) != .exact }) else { return }
     try quantization.refuse("approximated", remedy: .keepCodes)
   }
 

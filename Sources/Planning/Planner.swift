@@ -62,7 +62,7 @@ package struct Planner: Sendable {
     let reference = try referenceCheckpoint(base)
     let merging = packer.mergesExperts
     for checkpoint in [reference] + experts.map(\.checkpoint) {
-      try packer.refuseCodes(of: checkpoint.source, merging: merging)
+      try packer.refuseCodes(of: checkpoint, merging: merging)
     }
     let experts = try experts.map { expert throws(StorageError) in try expert.cut(toRowsOf: reference.source) }
     try packer.checkArchitectures(of: experts, against: reference.source.tensors)

@@ -23,6 +23,16 @@ import Testing
     return try list.map { try object($0) }
   }
 
+  @Test func foretellsAModelWithATensorOfNoElements() throws {
+    for (name, seed) in [("base", UInt64(1)), ("a", 2)] {
+      try writeModel(
+        [tensor("empty", .f32, [0, 16], []), tensor("w", .f32, [32, 16], noise(512, seed: seed))],
+        to: folder("\(name).safetensors"))
+    }
+    let run = try tmpack("plan", "--base", folder("base.safetensors"), "--expert", "a=\(folder("a.safetensors"))")
+    #expect(run.code == 0, "\(run)")
+  }
+
   @Test(arguments: [[], ["--quality", "low"], ["--lossless"], ["--rank", "4", "--factor-dtype", "f16"]])
   func foretellsPack(_ options: [String]) throws {
     let planned = try experts(

@@ -63,6 +63,72 @@ import Testing
     #expect(run.code == 3 && run.talk.contains("novel"), "\(run)")
   }
 
+  /// Codes that nothing but the configuration tells from numbers.
+  @Test func aMethodThatIsNotKnownIsNeverMixed() throws {
+    let folder = TemporaryFolder()
+    let config = #"{"quantization_config": {"quant_method": "novel"}}"#
+    for (name, shift) in [("base", 0.0), ("a", 1.0), ("b", 2.0)] {
+      try writeModel(
+        [
+          tensor("m.s_channel", .f32, [4], [1, 2, 3, 4 + shift]),
+          tensor("m.B", .i32, [2], bytes: lanes([Int32(shift), 1])),
+        ],
+        files: [("config.json", Array(config.utf8))], to: folder(name))
+    }
+    let experts = ["--base", folder("base"), "--expert", "a=\(folder("a"))", "--expert", "b=\(folder("b"))"]
+    let zoo = folder("zoo.tmpack")
+    let packed = try tmpack(["pack", "--lossless", "-o", zoo] + experts)
+    #expect(packed.code == 0 && packed.talk.contains("the shared model is the base"), "\(packed)")
+    let merged = try tmpack(["pack", "--lossless", "--shared", "average", "-o", folder("merged.tmpack")] + experts)
+    #expect(merged.code == 3 && merged.talk.contains("novel"), "\(merged)")
+    #expect(try tmpack("unpack", zoo, "--expert", "a", "-o", folder("again")).code == 0)
+    for options in [["--weights", "a=0.5"], ["--weights", "a=1,b=1"], ["--expert", "a", "--dtype", "bf16"]] {
+      let run = try tmpack(["unpack", zoo, "-o", folder("mix")] + options)
+      #expect(run.code == 3 && run.talk.contains("novel"), "\(options): \(run)")
+    }
+  }
+
+  /// What is not decoded is unsupported, and not corrupt, whatever shapes it has.
+  @Test(arguments: [("awq", #", "version": "gemv_fast""#, "gemv_fast"), ("novel", "", "novel")])
+  func otherMethodsThatUseKnownNamesAreRefusedByName(_ method: String, _ more: String, _ named: String) throws {
+    let folder = TemporaryFolder()
+    let config = #"{"quantization_config": {"quant_method": "\#(method)", "bits": 4, "group_size": 8\#(more)}}"#
+    try writeModel(
+      [
+        tensor("m.qweight", .i16, [2, 8], bytes: [UInt8](repeating: 1, count: 32)),
+        tensor("m.scales", .f16, [1, 8], noise(8, seed: 1)), tensor("m.qzeros", .f16, [1, 8], noise(8, seed: 2)),
+      ], files: [("config.json", Array(config.utf8))], to: folder("model"))
+    let run = try tmpack("convert", folder("model"), folder("out"), "--dtype", "f32")
+    #expect(run.code == 3 && run.talk.contains(named), "\(run)")
+  }
+
+  @Test func smallAndComplexFloatsAreMixedAsNumbers() throws {
+    let folder = TemporaryFolder()
+    func model(_ name: String, _ codes: [UInt8], _ parts: [Float], _ more: [SampleTensor] = []) throws {
+      try writeModel(
+        [
+          tensor("f.weight", .f8e4m3, [4], bytes: codes),
+          tensor("c.weight", .c64, [2], bytes: lanes(parts.map(\.bitPattern))),
+        ] + more, to: folder(name))
+    }
+    // 1, 2, −4, 448 and 2, 4, −4, 448; what the base lacks stays what it is.
+    try model("base.safetensors", [0x38, 0x40, 0xC8, 0x7E], [1, 2, 3, 4])
+    try model(
+      "a.safetensors", [0x40, 0x48, 0xC8, 0x7E], [3, 2, 1, 0], [tensor("own", .f8e5m2, [2], bytes: [0x3C, 0x40])])
+    let packed = try tmpack(
+      "pack", "--lossless", "--shared", "base", "--base", folder("base.safetensors"), "--expert",
+      "a=\(folder("a.safetensors"))", "-o", folder("zoo.tmpack"))
+    try #require(packed.code == 0, "\(packed.talk)")
+    let run = try tmpack("unpack", folder("zoo.tmpack"), "--weights", "a=0.5", "-o", folder("mix.safetensors"))
+    try #require(run.code == 0, "\(run.talk)")
+    let source = try Checkpoint.open(folder("mix.safetensors")).source
+    #expect(source.tensors.map(\.dtype) == [.c64, .f8e4m3, .f8e5m2])
+    // 1.5, 3, −4, 448
+    #expect(try bytes(of: source, "f.weight") == [0x3C, 0x44, 0xC8, 0x7E])
+    #expect(try bytes(of: source, "c.weight") == lanes([2, 2, 2, 2].map { Float($0).bitPattern }))
+    #expect(try bytes(of: source, "own") == [0x3C, 0x40])
+  }
+
   /// F8 without scales and complex numbers are numbers as any others.
   @Test func smallAndComplexFloatsAreMergedAsNumbers() throws {
     let folder = TemporaryFolder()

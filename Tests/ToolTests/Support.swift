@@ -36,7 +36,9 @@ let toolPath: String = {
   return folder + "/tmpack"
 }()
 
-func tmpack(_ arguments: String...) throws -> Run { try Child(toolPath, arguments).wait() }
+func tmpack(_ arguments: String...) throws -> Run { try tmpack(arguments) }
+
+func tmpack(_ arguments: [String]) throws -> Run { try Child(toolPath, arguments).wait() }
 
 /// Runs the tool after shell commands, such as a limit.
 func tmpack(after setup: String, _ arguments: String...) throws -> Run {

@@ -24,6 +24,8 @@ package struct AdapterConfiguration: Sendable {
   /// Whether updates have biases, in `lora_B.bias`.
   let hasBiases: Bool
   package let baseModelName: String?
+  /// What the model was trained for, as `SEQ_CLS`.
+  package let taskType: String?
   /// Which rows of embeddings are replaced.
   let trainableTokens: TrainableTokens
   /// Modules that are trained whole: names, or ends of names behind a dot.
@@ -47,7 +49,7 @@ package struct AdapterConfiguration: Sendable {
     (rankPatterns, alphaPatterns) = ([], [])
     (isRankStabilized, isTransposed, hasBiases) = (false, false, false)
     self.isDecomposed = isDecomposed
-    baseModelName = nil
+    (baseModelName, taskType) = (nil, nil)
     trainableTokens = .byModule([])
     (modulesToSave, targetParameters) = ([], [])
     keepsTies = false
@@ -89,6 +91,7 @@ package struct AdapterConfiguration: Sendable {
       try flag("ensure_weight_tying")
       && modulesToSave.contains { name in ["embed_tokens", "lm_head"].contains { Self.ends(name, with: $0) } }
     if case .string(let name) = object["base_model_name_or_path"] { baseModelName = name } else { baseModelName = nil }
+    if case .string(let task) = object["task_type"] { taskType = task } else { taskType = nil }
   }
 
   /// r of a module, by peft's rules: the first pattern that fits.

@@ -74,6 +74,13 @@ package struct LoRAAdapter: Sendable {
   /// What was trained beside the adapter, whole: LLaVA's training, and those after it, write its projector so.
   private static let otherTrainedName = "non_lora_trainables.bin"
 
+  /// The folder of an adapter whose file of weights `path` is, if it has a configuration; otherwise `path` itself.
+  package static func folder(ofWeights path: String) -> String {
+    guard weightFileNames.contains(FileTree.lastComponent(path)) else { return path }
+    let folder = FileTree.parent(path)
+    return FileTree.kind(of: FileTree.join(folder, AdapterConfiguration.fileName)) == .file ? folder : path
+  }
+
   /// Whether `path` is a folder with an adapter and no whole checkpoint beside it, or a file with nothing but updates.
   package static func isAdapter(_ path: String) -> Bool { AdapterLayout(of: path) != nil }
 

@@ -77,6 +77,7 @@ package struct AdaptedSource: TensorSource {
   ) throws(StorageError) -> ConfigurationChanges {
     var changes = ConfigurationChanges()
     if targets.untied != nil { changes.tiesEmbeddings = false }
+    changes.classifier = classifier(targets, base, adapter)
     guard case .integer(let size)? = base.member("vocab_size") else { return changes }
     // Tensors that had a row for each token, and have others now.
     let resized = targets.tensors.values.filter { tensor in
@@ -95,6 +96,22 @@ package struct AdaptedSource: TensorSource {
     try checkVocabulary(of: targets, base, adapter, from: Int(size), to: count)
     changes.vocabularySize = count
     return changes
+  }
+
+  /// A head that the base lacks, and that tells as many labels apart as it has rows.
+  private static func classifier(
+    _ targets: AdapterTargets, _ base: AdapterBase, _ adapter: LoRAAdapter
+  ) -> ConfigurationChanges.Classifier? {
+    let task = adapter.configuration.taskType
+    let heads = ModelArchitecture.heads(ofTask: task)
+    let architecture = ModelArchitecture(name: base.architecture ?? "", modelType: base.modelType ?? "")
+    guard let name = architecture.classifier(forTask: task) else { return nil }
+    let head = targets.tensors.values.filter { tensor in
+      let components = tensor.info.name.split(separator: ".")
+      return tensor.whole != nil && tensor.origin == nil && tensor.info.shape.dimensions.count == 2
+        && components.last == "weight" && components.contains { heads.contains(String($0)) }
+    }.max { $0.info.name.precedesInBytes($1.info.name) }
+    return head.map { .init(architecture: name, labels: $0.info.shape.dimensions[0]) }
   }
 
   /// That no tensor with a row for each token has been left behind, as peft does where only one of embedding and output layer is adapted.

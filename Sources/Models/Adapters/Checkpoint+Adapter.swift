@@ -30,7 +30,7 @@ extension Checkpoint {
         carriedFiles: files.sorted { $0.name < $1.name }, skippedFiles: base.skippedFiles,
         stamps: base.stamps + adapted.stamps)
     }
-    let path = try HubCache.path(of: text)
+    let path = LoRAAdapter.folder(ofWeights: try HubCache.path(of: text))
     guard LoRAAdapter.isAdapter(path) else { return try open(path, mode: mode) }
     let base = try base()
     // A lone file is one of tensors, too.
@@ -63,21 +63,23 @@ extension Checkpoint {
     return (adapter.carriedFiles.filter { $0.name.text != name } + [changed]).sorted { $0.name < $1.name }
   }
 
-  /// The base with the adapter, and that under the names of the base on disk, where the adapter's are those in memory.
+  /// The base with the adapter, and that under the names of the base on disk, where the adapter's are those in memory, or those of
+  /// another version on disk.
   private static func adapted(
     _ base: AdapterBase, by adapter: LoRAAdapter
   ) throws(StorageError) -> (source: any TensorSource, adapted: AdaptedSource) {
     let architectures = [base.architecture, base.modelType].compactMap { $0 }
-    guard !UnderscoredNames.areUsed(by: adapter.updates.map(\.module)),
-      let view = try base.source.inMemory(
-        having: adapter.names + adapter.wholeTensors.map(\.name), architectures: architectures)
-    else {
+    let names = adapter.names + adapter.wholeTensors.map(\.name)
+    let isUnderscored = UnderscoredNames.areUsed(by: adapter.updates.map(\.module))
+    var view = try isUnderscored ? nil : base.source.inMemory(having: names, architectures: architectures)
+    if view == nil, !isUnderscored { view = try base.source.onDisk(having: names, architectures: architectures) }
+    guard let view else {
       let adapted = try AdaptedSource(adapter, on: base)
       return (adapted, adapted)
     }
     let adapted = try AdaptedSource(adapter, on: base.replacing(AlignedSource(base.source, view)))
-    var names: [String: String] = [:]
-    if let untied = adapted.untied, let onDisk = try TiedEmbeddings(of: base) { names[untied.head] = onDisk.head }
-    return (try AlignedSource(undoing: view, of: adapted, naming: names), adapted)
+    var newNames: [String: String] = [:]
+    if let untied = adapted.untied, let onDisk = try TiedEmbeddings(of: base) { newNames[untied.head] = onDisk.head }
+    return (try AlignedSource(undoing: view, of: adapted, naming: newNames), adapted)
   }
 }

@@ -8,6 +8,8 @@ package struct ModelArchitecture: Sendable {
   /// `llama`
   package let modelType: String
 
+  init(name: String, modelType: String) { (self.name, self.modelType) = (name, modelType) }
+
   /// - Parameter configuration: the bytes of `config.json`; what cannot be understood tells nothing.
   package init(configuration: [UInt8]?) {
     var name = ""
@@ -44,6 +46,20 @@ package struct ModelArchitecture: Sendable {
       ("ForQuestionAnswering", "QUESTION_ANS"),
     ]
     return heads.first { name.hasSuffix($0.0) }?.1
+  }
+
+  /// The class of the same model with the head of a task that tells labels apart; nil of other tasks, and of models that have it already or
+  /// whose class is not known.
+  func classifier(forTask task: String?) -> String? {
+    let head: String
+    switch task {
+    case "SEQ_CLS": head = "ForSequenceClassification"
+    case "TOKEN_CLS": head = "ForTokenClassification"
+    default: return nil
+    }
+    let others = ["ForCausalLM", "LMHeadModel", "ForMaskedLM", "ForPreTraining", "ForConditionalGeneration", "Model"]
+    guard let ending = others.first(where: name.hasSuffix) else { return nil }
+    return name.dropLast(ending.count) + head
   }
 
   /// Modules that peft's classes for a task keep whole by themselves, and on which an update would be lost.

@@ -13,8 +13,17 @@ package struct ConfigurationChanges: Sendable, Equatable {
   package var vocabularySize: Int?
   /// `tie_word_embeddings`
   package var tiesEmbeddings: Bool?
+  /// The class of a model that was given a head for labels, and how many there are: `architectures`, `id2label`, `label2id`.
+  package var classifier: Classifier?
   /// Whether codes were decoded, so that `quantization_config` and its like describe nothing any more.
   package var isDequantized = false
+
+  package struct Classifier: Sendable, Equatable {
+    package let architecture: String
+    package let labels: Int
+
+    package init(architecture: String, labels: Int) { (self.architecture, self.labels) = (architecture, labels) }
+  }
 
   package init(dtype: DType? = nil) { self.dtype = dtype }
 
@@ -51,6 +60,13 @@ package struct ConfigurationChanges: Sendable, Equatable {
       }
     }
     if let vocabularySize { set("vocab_size", to: JSONValue(vocabularySize), in: &text) }
+    if let classifier {
+      // As transformers names labels that nobody has named.
+      let names = (0..<classifier.labels).map { (index: $0, name: "LABEL_\($0)") }
+      text.set("architectures", to: .array([.string(classifier.architecture)]))
+      text.set("id2label", to: .object(JSONObject(names.map { ("\($0.index)", .string($0.name)) })))
+      text.set("label2id", to: .object(JSONObject(names.map { ($0.name, JSONValue($0.index)) })))
+    }
     if let tiesEmbeddings { set("tie_word_embeddings", to: .bool(tiesEmbeddings), in: &text) }
     return text.bytes
   }

@@ -19,7 +19,8 @@ extension Alignment {
     return Alignment(arrangements, of: tensors, naming)
   }
 
-  private init?(_ arrangements: [TensorArrangement], of tensors: [TensorInfo], _ naming: NameTable.Naming) {
+  /// nil where not every byte of the tensors is in the arrangements.
+  init?(_ arrangements: [TensorArrangement], of tensors: [TensorInfo], _ naming: NameTable.Naming) {
     guard let inverse = AlignmentSearch.inverse(of: arrangements, tensors) else { return nil }
     self.arrangements = arrangements
     self.inverse = inverse

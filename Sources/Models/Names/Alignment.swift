@@ -4,7 +4,7 @@ import TMPackTensorKit
 /// How the tensors of a model are those of another that names or fuses them otherwise.
 ///
 /// The names of both are brought to those that the model has in memory, by the rules of every family of `Spec/names.txt`;
-/// wrappers (`module.`, `_orig_mod.`, `base_model.model.`) and one prefix are taken away or added. The family by which the most parameters
+/// wrappers (`module.`, `_orig_mod.`, those of FSDP, `base_model.model.`) and one prefix are taken away or added. The family by which the most parameters
 /// find a partner is meant; if two do equally well with different partners, none is guessed.
 package struct Alignment: Sendable {
   /// Sorted by name: the source's tensors under the target's names, and those that have no partner under their own.
@@ -130,11 +130,12 @@ struct AlignmentSearch {
   /// Names without what training wraps a model in.
   static func unwrapped(_ names: [String]) -> [String] {
     var names = names
-    if names.contains(where: { $0.contains("_orig_mod.") }) {
+    for wrapper in ["_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."]
+    where names.contains(where: { $0.contains(wrapper) }) {
       names = names.map { name in
         var rest = name[...]
         var text = ""
-        while let place = rest.utf8Range(of: "_orig_mod.") {
+        while let place = rest.utf8Range(of: wrapper) {
           text += rest[..<place.lowerBound]
           rest = rest[place.upperBound...]
         }

@@ -48,7 +48,7 @@ package struct CodedWeights: Sendable {
   private static let attendantNames: Set<String> = [
     "input_scale", "input_zero_point", "input_global_scale", "output_scale", "output_zero_point", "act_scale",
     "activation_scale", "activation_scale_inv", "scale_input", "k_scale", "v_scale", "q_scale", "kv_scale",
-    "prob_output_scale", "scaled_fp8", "weight_format", "weight_shape",
+    "prob_output_scale", "scaled_fp8", "comfy_quant", "weight_format", "weight_shape",
   ]
 
   private static func isAttendant(_ name: String) -> Bool { attendantNames.contains(lastComponent(of: name)) }

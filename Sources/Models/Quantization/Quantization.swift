@@ -39,6 +39,9 @@ package struct Quantization: Sendable {
     configurations.sorted { $0.key.precedesInBytes($1.key) }.map(\.value).first { !$0.isKnown }
   }
 
+  /// Whether the tensors or the files say that weights are kept as codes.
+  package var hasCodes: Bool { !weights.isEmpty || unknown != nil }
+
   /// Refuses a model with codes where only numbers will do.
   ///
   /// - Parameters:

@@ -27,18 +27,10 @@ extension Checkpoint {
   /// The model with its output layer and its embedding as two tensors, and a configuration that says so, where
   /// `AdapterBase.aliases(asIn:)` finds that they are to be two; otherwise the model as it is.
   package func untied(asIn others: [any TensorSource]) throws(StorageError) -> Checkpoint {
-    guard let configuration = carriedFiles.first(where: { $0.name.text == ConfigurationChanges.fileName }),
-      let aliases = try AdapterBase(self).aliases(asIn: others)
-    else { return self }
+    guard let aliases = try AdapterBase(self).aliases(asIn: others) else { return self }
     var changes = ConfigurationChanges()
     changes.tiesEmbeddings = false
-    let changed = CarriedFile(
-      name: configuration.name, path: configuration.path,
-      changedTo: changes.applied(to: try configuration.content.bytes()))
-    return Checkpoint(
-      path: path, layout: layout, source: try source.aliased(aliases), weightFiles: weightFiles,
-      carriedFiles: carriedFiles.map { $0.name == configuration.name ? changed : $0 }, skippedFiles: skippedFiles,
-      stamps: stamps)
+    return try replacing(source.aliased(aliases)).applying(changes)
   }
 }
 

@@ -104,7 +104,8 @@ public struct Mix: TensorSource {
     let isAlone = selection.isEmpty || (selection.count == 1 && selection[0].weight == 1)
     guard isMerged || !isAlone || dtype != nil else { return }
     let purpose = isMerged || !isAlone ? "mixed" : "converted"
-    try Quantization(of: self).refuse(purpose, advice: "unpack an expert alone and as it was packed")
+    try Quantization(of: self, files: files.map(\.content)).refuse(
+      purpose, advice: "unpack an expert alone and as it was packed")
   }
 
   /// TMP-7-2 to TMP-7-4 and TMP-7-10 for a tensor of the shared model; nil when no expert of the selection has it.

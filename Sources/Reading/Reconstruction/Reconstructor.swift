@@ -65,7 +65,7 @@ public final class Reconstructor: Sendable {
     return try mix(.expert(name), dtype: nil, isExact: true)
   }
 
-  /// As `mix`, of experts that the archive keeps in codes, in other float dtypes or with fewer rows: made numbers of the shared model's dtypes
+  /// As `mix`, of experts that the archive keeps in codes, in other float dtypes, in floats of 8 bits or with fewer rows: made numbers of the shared model's dtypes
   /// first; and of models of which some have an output layer of their own, where it is the embedding in others. nil where there are none,
   /// and for one expert as it is.
   ///
@@ -81,14 +81,14 @@ public final class Reconstructor: Sendable {
     let isMixed = experts.count > 1 || experts.contains { $0.weight != 1 }
     let untied = try isMixed ? UntiedModels([shared] + experts.map(\.mix)) : nil
     func isNeeded(_ mix: Mix) throws(StorageError) -> Bool {
-      if try !Quantization(of: mix).weights.isEmpty { return true }
+      if try Quantization(of: mix, files: mix.files.map(\.content)).hasCodes { return true }
       guard isMixed else { return false }
+      if WidenedSource.isNeeded(for: mix) { return true }
       if try MatchedDTypes(mix, as: shared.tensors) != nil { return true }
       return try PaddedRows(mix, toRowsOf: shared) != nil
     }
     var isAnyNeeded = untied != nil
-    if !isAnyNeeded { isAnyNeeded = try !Quantization(of: shared).weights.isEmpty }
-    for (_, mix) in experts where !isAnyNeeded { isAnyNeeded = try isNeeded(mix) }
+    for mix in [shared] + experts.map(\.mix) where !isAnyNeeded { isAnyNeeded = try isNeeded(mix) }
     return isAnyNeeded ? try DecodedMix(shared, experts, untied: untied, dtype: dtype) : nil
   }
 

@@ -52,8 +52,8 @@ struct Compare: ParsableCommand {
     let archives = OpenArchives(work.io, detached)
     let (reference, second) = try opened(archives)
     let other = try second.aligned(to: reference.tensors)
-    let a = TensorSelection(of: reference, including: globs)
-    let b = TensorSelection(of: other, including: globs)
+    let a = TensorSelection(of: try reference.completed(withCopiesIn: other), including: globs)
+    let b = TensorSelection(of: try other.completed(withCopiesIn: reference), including: globs)
     if !globs.isEmpty, a.tensors.isEmpty, b.tensors.isEmpty {
       throw StorageError(.invalidArgument, "no tensor's name matches \(tensors.joined(separator: ", "))")
     }
@@ -63,6 +63,8 @@ struct Compare: ParsableCommand {
     if !reporting.json, let aligned = other as? AlignedSource {
       for note in aligned.notes.suffix(1) { Console.talk("note: \(note)") }
     }
+    let unseen = try [left, right].flatMap { try TensorReference($0).otherWeightFiles(archives, adapterBase) }
+    for path in unseen { Console.talk("note: \(path) is not compared: it holds weights that are not the model's") }
     if reporting.json { Console.result(json(comparison)) } else { show(comparison) }
     if let html {
       try FileTree.check(html.path, replacesNoneOf: [left, right])

@@ -82,6 +82,7 @@ struct Verify: ParsableCommand {
     let verification = Verification(opened, pipeline: work.pipeline)
     let level: Verification.Level = quick ? .quick : deep ? .deep : .full
     var provedSources: [String] = []
+    var unproved: [String] = []
     let report = try reporting.withProgress { show in
       var report = try verification.run(level, progress: show)
       guard report.isSound else { return report }
@@ -91,6 +92,7 @@ struct Verify: ParsableCommand {
         // As it was when it was packed: in an archive with loss, what were codes are numbers.
         let expert = try Reconstructor(opened, memoryLimit: 0).mix(.expert(named.name))
         let original = try Quantization(of: expert).weights.isEmpty ? model.dequantized().source : model.source
+        unproved += model.otherWeightFiles
         let findings = try verification.proveSource(
           ofExpert: named.name, try MatchedDTypes(original, as: expert.tensors) ?? original, progress: show)
         if findings.isEmpty { provedSources.append(named.name) }
@@ -99,6 +101,7 @@ struct Verify: ParsableCommand {
       if let read { report.add(try verification.prove(read, inputs: inputs, progress: show)) }
       return report
     }
+    for path in unproved { Console.talk("note: \(path) is not proved: it holds weights that are not the model's") }
     show(report, level, opened, provedSources)
     if !report.isSound { throw ExitCode(StorageError.Family.format.exitCode) }
   }

@@ -137,7 +137,7 @@ struct SharedModelOptions: ParsableArguments {
   /// Whether the shared model is the base because some of the models keep weights as codes, which cannot be merged.
   func isBaseForCodes(in models: [Checkpoint]) throws(StorageError) -> Bool {
     guard shared == nil, sharedFrom == nil, merging.isEmpty else { return false }
-    for model in models where !(try Quantization(of: model.source).weights.isEmpty) { return true }
+    for model in models where try model.quantization().hasCodes { return true }
     return false
   }
 

@@ -28,11 +28,26 @@ struct TensorReference {
     _ archives: OpenArchives, _ adapterBase: AdapterBaseOptions? = nil, decoding: Bool = false
   ) throws(StorageError) -> any TensorSource {
     guard let (archive, weights) = try openSelection(archives) else {
-      let model = try Checkpoint.open(path, onBase: try adapterBase?.source(archives), mode: archives.io)
+      let model = try checkpoint(archives, adapterBase)
       return decoding ? try model.dequantized().source : model.source
     }
-    let mix = try Reconstructor(archive, memoryLimit: 0).mix(weights)
+    let reconstructor = try Reconstructor(archive, memoryLimit: 0)
+    if let decoded = try reconstructor.decodedMix(weights) { return decoded }
+    let mix = try reconstructor.mix(weights)
     return decoding ? try DequantizedSource(mix, Quantization(of: mix, files: mix.files.map(\.content))) : mix
+  }
+
+  private func checkpoint(
+    _ archives: OpenArchives, _ adapterBase: AdapterBaseOptions?
+  ) throws(StorageError) -> Checkpoint {
+    try Checkpoint.open(path, onBase: try adapterBase?.source(archives), mode: archives.io)
+  }
+
+  /// Files beside the model that hold weights, too: see `Checkpoint.otherWeightFiles`.
+  func otherWeightFiles(
+    _ archives: OpenArchives, _ adapterBase: AdapterBaseOptions? = nil
+  ) throws(StorageError) -> [String] {
+    selection == nil ? try checkpoint(archives, adapterBase).otherWeightFiles : []
   }
 
   /// The model as one that an adapter is for.

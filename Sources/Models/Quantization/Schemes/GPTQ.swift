@@ -6,11 +6,6 @@ extension WeightDecoder {
   static func gptqOrAWQ(
     _ weight: CodedWeight, _ configuration: QuantizationConfiguration?
   ) throws(StorageError) -> WeightDecoder {
-    guard weight.codes.shape.dimensions.count == 2, weight.codes.dtype == .i32, let scale = weight[.scale],
-      scale.shape.dimensions.count == 2, scale.dtype.floatFormat != nil, weight[.bias] == nil
-    else { throw weight.mismatch() }
-    let zeros = try weight.required(.zeroPoint, "qzeros")
-    guard zeros.shape.dimensions.count == 2, zeros.dtype == .i32 else { throw weight.mismatch(.zeroPoint) }
     guard let configuration, configuration.method != QuantizationConfiguration.unnamed else {
       // Zero points of two versions differ by one, and nothing but the configuration tells them apart.
       throw StorageError(
@@ -18,16 +13,44 @@ extension WeightDecoder {
         "is of GPTQ or AWQ, and no configuration says how it is packed: keep the model's config.json beside it",
         tensor: weight.codes.name)
     }
+    let isAWQ: Bool
     switch configuration.method {
-    case "gptq": return try gptq(weight, configuration)
-    case "awq": return try awq(weight, configuration)
-    case "auto-round", "intel/auto-round":
-      let packing = configuration.text("packing_format") ?? ""
-      return packing.hasEnding("awq") ? try awq(weight, configuration) : try gptq(weight, configuration)
+    case "gptq": isAWQ = false
+    case "awq": isAWQ = true
+    case "auto-round", "intel/auto-round": isAWQ = configuration.text("packing_format")?.hasEnding("awq") ?? false
     default:
       throw StorageError(
         .unsupportedFeature, "has the tensors of GPTQ or AWQ, and the configuration says \"\(configuration.method)\"",
         tensor: weight.codes.name)
+    }
+    // What another method or version means by the same names may have any shapes.
+    let version = isAWQ ? try AWQVersion(configuration, of: weight) : nil
+    guard weight.codes.shape.dimensions.count == 2, weight.codes.dtype == .i32, let scale = weight[.scale],
+      scale.shape.dimensions.count == 2, scale.dtype.floatFormat != nil, weight[.bias] == nil
+    else { throw weight.mismatch() }
+    let zeros = try weight.required(.zeroPoint, "qzeros")
+    guard zeros.shape.dimensions.count == 2, zeros.dtype == .i32 else { throw weight.mismatch(.zeroPoint) }
+    guard let version else { return try gptq(weight, configuration) }
+    return try awq(weight, version, configuration)
+  }
+
+  /// How AWQ lays codes out.
+  private enum AWQVersion {
+    case gemm, gemv
+
+    /// - Throws: `unsupportedFeature` for one that is not decoded here.
+    init(_ configuration: QuantizationConfiguration, of weight: CodedWeight) throws(StorageError) {
+      let version =
+        configuration.text("version") ?? configuration.text("checkpoint_format") ?? configuration.text("format")
+        ?? "gemm"
+      switch version {
+      case "gemm", "awq", "auto_round:awq", "auto_round:auto_awq": self = .gemm
+      case "gemv": self = .gemv
+      default:
+        throw StorageError(
+          .unsupportedFeature, "is of AWQ in the version \"\(version)\", which is not decoded here",
+          tensor: weight.codes.name)
+      }
     }
   }
 
@@ -95,15 +118,13 @@ extension WeightDecoder {
   /// AWQ of 2 to 8 bits: `gemm` has `qweight` [in, ⌈out · bits ÷ 32⌉], `qzeros` [groups, ⌈out · bits ÷ 32⌉] and `scales` [groups,
   /// out], of 4 bits interleaved; `gemv` `qweight` [out, in ÷ 8] and `qzeros`, `scales` [out, groups] padded.
   private static func awq(
-    _ weight: CodedWeight, _ configuration: QuantizationConfiguration
+    _ weight: CodedWeight, _ version: AWQVersion, _ configuration: QuantizationConfiguration
   ) throws(StorageError) -> WeightDecoder {
     let (scale, zero) = (weight[.scale]!, weight[.zeroPoint]!)
-    let version =
-      configuration.text("version") ?? configuration.text("checkpoint_format") ?? configuration.text("format") ?? "gemm"
     let codes = weight.codes.shape.dimensions
     guard !scale.shape.dimensions.contains(0), !codes.contains(0) else { throw weight.mismatch() }
     switch version {
-    case "gemm", "awq", "auto_round:awq", "auto_round:auto_awq":
+    case .gemm:
       let (groups, outputs) = (scale.shape.dimensions[0], scale.shape.dimensions[1])
       let (inputs, words) = (codes[0], codes[1])
       guard zero.shape.dimensions == [groups, words] else { throw weight.mismatch(.zeroPoint) }
@@ -128,7 +149,7 @@ extension WeightDecoder {
         }
         return QuantizationSteps(scales: try bytes.numbers(.scale), zeros: zeros)
       }
-    case "gemv":
+    case .gemv:
       let (outputs, words) = (codes[0], codes[1])
       let inputs = try words.multiplied(by: 8, "the number of inputs")
       let width = scale.shape.dimensions[1]
@@ -156,10 +177,6 @@ extension WeightDecoder {
         }
         return steps
       }
-    default:
-      throw StorageError(
-        .unsupportedFeature, "is of AWQ in the version \"\(version)\", which is not decoded here",
-        tensor: weight.codes.name)
     }
   }
 }

@@ -29,6 +29,16 @@ package struct MatchedDTypes: SourceView {
     (self.source, self.converted) = (source, converted)
   }
 
+  /// Of most of the numbers that are converted.
+  package var mainDType: DType {
+    var counts: [DType: Int] = [:]
+    for name in converted {
+      let info = tensors[tensors.index(ofTensor: name)!]
+      counts[info.dtype, default: 0] += info.shape.elementCount
+    }
+    return counts.max { ($0.value, $1.key.rawValue) < ($1.value, $0.key.rawValue) }!.key
+  }
+
   package var notes: [String] {
     let first = tensors.index(ofTensor: converted[0])!
     let (from, to) = (originals[first].dtype.rawValue, tensors[first].dtype.rawValue)
