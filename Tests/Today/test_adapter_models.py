@@ -73,3 +73,19 @@ def test_updates_of_single_experts_on_a_base_that_stacks_them(tmp_path, partial)
             gate, up = ours[stem + "gate_up_proj"][i].chunk(2)
             for tensor, part in ((gate, "gate_proj"), (up, "up_proj"), (ours[stem + "down_proj"][i], "down_proj")):
                 assert torch.allclose(tensor, merged[f"{expert}{part}.weight"], rtol=1e-5, atol=1e-6), (expert, part)
+
+
+def test_a_head_for_other_labels_is_in_the_configuration(tmp_path):
+    build = lambda labels: seeded(hf.ViTForImageClassification, hf.ViTConfig(
+        hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=4, image_size=16, patch_size=8, num_labels=labels))
+    build(5).save_pretrained(tmp_path / "base")
+    fresh = lambda: hf.ViTForImageClassification.from_pretrained(tmp_path / "base", num_labels=3, ignore_mismatched_sizes=True)
+    config = LoraConfig(r=4, target_modules=["query", "value"], modules_to_save=["classifier"])
+    train(get_peft_model(fresh(), config)).save_pretrained(tmp_path / "adapter")
+    merged = PeftModel.from_pretrained(fresh(), tmp_path / "adapter").merge_and_unload()
+    assert pack(tmp_path).returncode == 0
+    assert tmpack("unpack", tmp_path / "x.tmpack", "--expert", "x", "-o", tmp_path / "out").returncode == 0
+    ours = hf.ViTForImageClassification.from_pretrained(tmp_path / "out")
+    pixels = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        assert torch.allclose(ours(pixels).logits, merged.eval()(pixels).logits, rtol=1e-5, atol=1e-6)

@@ -98,17 +98,18 @@ package struct AdaptedSource: TensorSource {
     return changes
   }
 
-  /// A head that the base lacks, and that tells as many labels apart as it has rows.
+  /// A head that the base lacks or has for other labels: it tells as many apart as it has rows.
   private static func classifier(
     _ targets: AdapterTargets, _ base: AdapterBase, _ adapter: LoRAAdapter
   ) -> ConfigurationChanges.Classifier? {
     let task = adapter.configuration.taskType
-    let heads = ModelArchitecture.heads(ofTask: task)
+    let heads = ModelArchitecture.heads(ofTask: "SEQ_CLS")
     let architecture = ModelArchitecture(name: base.architecture ?? "", modelType: base.modelType ?? "")
     guard let name = architecture.classifier(forTask: task) else { return nil }
     let head = targets.tensors.values.filter { tensor in
       let components = tensor.info.name.split(separator: ".")
-      return tensor.whole != nil && tensor.origin == nil && tensor.info.shape.dimensions.count == 2
+      return tensor.whole != nil && tensor.info.shape.dimensions.count == 2
+        && tensor.origin?.shape.dimensions.first != tensor.info.shape.dimensions[0]
         && components.last == "weight" && components.contains { heads.contains(String($0)) }
     }.max { $0.info.name.precedesInBytes($1.info.name) }
     return head.map { .init(architecture: name, labels: $0.info.shape.dimensions[0]) }

@@ -48,9 +48,10 @@ package struct ModelArchitecture: Sendable {
     return heads.first { name.hasSuffix($0.0) }?.1
   }
 
-  /// The class of the same model with the head of a task that tells labels apart; nil of other tasks, and of models that have it already or
-  /// whose class is not known.
+  /// The class of the same model with the head of a task that tells labels apart, which it may have already; nil of other tasks, and of
+  /// models whose class is not known.
   func classifier(forTask task: String?) -> String? {
+    if Self.telling.contains(where: name.hasSuffix) { return name }
     let head: String
     switch task {
     case "SEQ_CLS": head = "ForSequenceClassification"
@@ -61,6 +62,11 @@ package struct ModelArchitecture: Sendable {
     guard let ending = others.first(where: name.hasSuffix) else { return nil }
     return name.dropLast(ending.count) + head
   }
+
+  /// Ends of names of classes that tell labels apart.
+  private static let telling = [
+    "ForSequenceClassification", "ForTokenClassification", "ForImageClassification", "ForAudioClassification",
+  ]
 
   /// Modules that peft's classes for a task keep whole by themselves, and on which an update would be lost.
   package static func heads(ofTask task: String?) -> Set<String> {
