@@ -93,7 +93,10 @@ let package = Package(
     module("RouterTraining", ["ByteIO", "JSON", "Parallel", "TensorKit", "ArchiveFormat", "Reading", "Factorization"]),
     module(
       "AdapterExport",
-      ["ByteIO", "JSON", "Parallel", "TensorKit", "Factors", "Checkpoints", "Models", "LlamaCpp", "Reading", "Packing"]),
+      [
+        "ByteIO", "JSON", "Parallel", "TensorKit", "Factors", "Checkpoints", "Models", "LlamaCpp", "Reading",
+        "Factorization", "Packing",
+      ]),
     .target(name: "TMPack", dependencies: (reading + writing).map { .target(name: "TMPack\($0)") }),
     .executableTarget(
       name: "TMPackTool",
