@@ -7,7 +7,7 @@ import TMPackTensorKit
 
 extension FuzzTarget {
   static let archives: [FuzzTarget] = [
-    FuzzTarget("archive", longest: 16384) { bytes throws(StorageError) in
+    FuzzTarget("archive", longest: 20000) { bytes throws(StorageError) in
       try readArchive(LooseArchive.bytes(bytes))
     },
     // As it is, but for the digest of the slots: what is in them is believed.
