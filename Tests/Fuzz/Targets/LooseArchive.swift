@@ -72,7 +72,7 @@ struct LooseArchive {
     }
     var references = parts.dropFirst().map(section)[...]
     var text = parts[0]
-    if case .object(var index)? = try? JSONValue(parsing: text) {
+    if case .object(var index)? = try? JSONValue(parsing: text), !JSONValue.object(index).holdsFraction {
       if case .object(var shared)? = index["shared"] {
         shared["section"] = references.popFirst() ?? .null
         index["shared"] = .object(shared)
@@ -98,5 +98,18 @@ struct LooseArchive {
     header.append(ContentDigest(of: index).bytes)
     file.replaceSubrange(0..<128, with: header.bytes + ContentDigest(of: header.bytes).bytes)
     return file
+  }
+}
+
+extension JSONValue {
+  /// Whether there is a number that canonical texts cannot have.
+  fileprivate var holdsFraction: Bool {
+    switch self {
+    case .number: true
+    case .integer(let integer): integer.magnitude >= 1 << 53
+    case .array(let array): array.contains { $0.holdsFraction }
+    case .object(let object): object.members.contains { $0.value.holdsFraction }
+    case .null, .bool, .string: false
+    }
   }
 }
