@@ -90,11 +90,18 @@ class Stress:
             arguments = ["inspect", "zoo.tmpack", "--json"] if kind == "inspect" else [
                 "verify", "zoo.tmpack", "--json", "-q", *(["--deep"] if kind == "verify-deep" else [])]
             result, _ = self.run(*arguments)
-            left = "after the archive end" in result.stdout + result.stderr and self.counts.get("kills")
+            left = "interrupted append" in result.stdout + result.stderr and self.counts.get("kills")
             if result.returncode != 0 and not left:
-                self.found(f"{kind}: exit {result.returncode}: {(result.stderr.strip() or result.stdout.strip())[:300]}")
+                self.found(f"{kind}: exit {result.returncode}: {result.stderr.strip()[:300]} {self.faults(result.stdout)}")
             elif kind == "inspect" and "kept" not in [expert["name"] for expert in json.loads(result.stdout)["experts"]]:
                 self.found("inspect: no expert 'kept'")
+
+    def faults(self, text):
+        try:
+            report = json.loads(text)
+        except ValueError:
+            return text[:300]
+        return {key: report[key] for key in ("residue", "faults", "unused") if report.get(key)}
 
     def write(self, number):
         choice = random.Random(f"{self.seed} writer {number}")
