@@ -1,6 +1,7 @@
 """Packing by a cluster gives the bytes of ``pack``, whatever happens to workers."""
 
 import os
+import sys
 import threading
 import time
 
@@ -8,9 +9,6 @@ import numpy as np
 import pytest
 
 import tmpack
-
-distributed = pytest.importorskip("distributed", reason="needs the package distributed")
-
 
 def models(folder):
     random = np.random.default_rng(1)
@@ -24,6 +22,7 @@ def models(folder):
 
 @pytest.fixture(scope="module")
 def client():
+    distributed = pytest.importorskip("distributed", reason="needs the package distributed")
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
         with distributed.Client(cluster) as client:
             yield client
@@ -70,3 +69,31 @@ def test_errors_of_the_request_end_it(client, tmp_path):
         tmpack.distributed.pack(base, experts, tmp_path / "x", engine="slurm", shares=2)
     with pytest.raises(tmpack.NotFound):
         tmpack.distributed.pack(base, {"a": tmp_path / "none"}, tmp_path / "x", engine="dask", client=client, shares=2)
+
+
+def test_ray_gives_the_same_bytes_when_every_worker_is_killed_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    ray = pytest.importorskip("ray", reason="needs the package ray")
+    base, experts = models(tmp_path)
+    tmpack.pack(base, experts, tmp_path / "one.tmpack", rank=4)
+
+    def share(tasks, number, part, *others):
+        import os
+
+        import tmpack.distributed
+
+        if not os.path.exists(part + ".tried"):
+            open(part + ".tried", "w").close()
+            os.kill(os.getpid(), 9)
+        tmpack.distributed._share(tasks, number, part, *others)
+
+    monkeypatch.setattr(tmpack.distributed, "_share", share)
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path), "TMPACK": tmpack._tool.tool_path()}
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": environment})
+    try:
+        tmpack.distributed.pack(
+            base, experts, tmp_path / "two.tmpack", engine="ray", shares=3, threads=1, rank=4, folder=tmp_path / "parts")
+    finally:
+        ray.shutdown()
+    assert (tmp_path / "one.tmpack").read_bytes() == (tmp_path / "two.tmpack").read_bytes()
+    assert len(list((tmp_path / "parts").glob("*.tried"))) == 3
