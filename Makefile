@@ -6,6 +6,9 @@
 #   make documents run the examples of README.md and docs/, and compare what they print; compile the library's documentation
 #   make today     the tests against today's libraries: torch, transformers, peft and others, 6 GB from PyPI
 #   make faults    every system call of every command that writes fails once, or is the last one; needs a C compiler, Linux
+#   make fuzz      libFuzzer on every reader, SECONDS in all (default 600), under AddressSanitizer; Linux
+#   make differential  the tool beside the second reader, on random archives and changed ones; SEED, COUNT
+#   make stress    readers, writers and killers on one archive for SECONDS
 #   make linking   a package that depends on TMPackReading: what the linker brings along
 #   make wheel     the Python package, with the library and the tool in it, in dist/, and its tests in a fresh environment
 #   make dist      for machines without Swift: a tarball, a Debian package, a Homebrew formula, in dist/
@@ -27,9 +30,9 @@ endif
 
 SWIFT_FILES = Package.swift Sources Tests Benchmarks Fixtures
 SHELL_FILES = $(shell grep -lE '^\#!.*[/ ](sh|bash)$$' scripts/* .ci/* Tests/C/* Tests/Dist/* Tests/Linking/* Benchmarks/* Deploy/*/* Tests/Today/* findings/* 2> /dev/null)
-PYTHON_FILES = $(shell find Spec Tests Benchmarks Fixtures Python -name '*.py' 2> /dev/null) Spec/check-citations Tests/Documents/run
+PYTHON_FILES = $(shell find Spec Tests Benchmarks Fixtures Python -name '*.py' 2> /dev/null) Spec/check-citations Tests/Documents/run Tests/Fuzz/run
 
-.PHONY: all build test-packages demo test today faults faults-fast wheel linking dist dist-check check lint citations documents bench reproduce format install clean
+.PHONY: all build test-packages demo test today faults faults-fast fuzz differential differential-fast stress wheel linking dist dist-check check lint citations documents bench reproduce format install clean
 .NOTPARALLEL:
 
 all: build
@@ -59,9 +62,25 @@ faults: build
 faults-fast:
 	@if [ "$$(uname)" = Linux ]; then python3 Tests/Faults/campaign.py .build/release/tmpack --fast; fi
 
+SECONDS ?= 600
+SEED ?= 1
+COUNT ?= 200
+
+fuzz: test-packages
+	Tests/Fuzz/run $(SECONDS) --jobs $$(nproc)
+
+differential: build test-packages
+	python3 Tests/Differential/campaign.py .build/release/tmpack --seed $(SEED) --count $(COUNT)
+
+differential-fast: build
+	python3 Tests/Differential/campaign.py .build/release/tmpack --count 15 --mutations 10
+
+stress: build
+	python3 Tests/Stress/campaign.py .build/release/tmpack --seconds $(SECONDS)
+
 # Package.swift turns warnings in this package, and not in others, into errors.
 check: export TMPACK_STRICT = 1
-check: test-packages lint test faults-fast citations documents
+check: test-packages lint test faults-fast differential-fast citations documents
 
 lint:
 	$(SWIFT) format lint --strict --recursive $(SWIFT_FILES)

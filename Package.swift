@@ -95,7 +95,10 @@ let package = Package(
     module("RouterTraining", ["ByteIO", "JSON", "Parallel", "TensorKit", "ArchiveFormat", "Reading", "Factorization"]),
     module(
       "AdapterExport",
-      ["ByteIO", "JSON", "Parallel", "TensorKit", "Factors", "Checkpoints", "Models", "LlamaCpp", "Reading", "Packing"]),
+      [
+        "ByteIO", "JSON", "Parallel", "TensorKit", "Factors", "Checkpoints", "Models", "LlamaCpp", "Reading",
+        "Factorization", "Packing",
+      ]),
     .target(name: "TMPack", dependencies: (reading + writing).map { .target(name: "TMPack\($0)") }),
     .executableTarget(
       name: "TMPackTool",
@@ -109,6 +112,11 @@ let package = Package(
     .executableTarget(
       name: "GoldenGenerator", dependencies: (reading + writing).map { .target(name: "TMPack\($0)") } + ["TestSupport"],
       path: "Fixtures/Generator"),
+    // Readers as functions of bytes: what `make fuzz` calls, and the tests with what it has found.
+    .target(
+      name: "FuzzTargets",
+      dependencies: (reading + ["LlamaCpp", "YAML", "Merging", "Journal"]).map { .target(name: "TMPack\($0)") },
+      path: "Tests/Fuzz/Targets"),
     .target(name: "Timing", path: "Benchmarks/Timing"),
     benchmark("lossless", "Lossless", reading + writing),
     benchmark("codec", "Codecs", reading + writing),
@@ -129,10 +137,17 @@ let package = Package(
     tests("ArchiveFormat", reading + writing),
     tests("TMPack", reading + writing, others: ["TMPack"]),
     tests("CInterface", reading + ["CInterface", "CHeader"]),
+    tests("Fuzz", ["ByteIO"], others: ["FuzzTargets"]),
     tests("Tool", reading + writing, others: ["TMPackTool", "TMPack"]),
   ],
   swiftLanguageModes: [.v6]
 )
+
+// `make fuzz` sets this: libFuzzer comes with the compiler's sanitizers only.
+if Context.environment["TMPACK_FUZZ"] != nil {
+  package.targets.append(
+    .executableTarget(name: "Fuzz", dependencies: ["FuzzTargets", "TMPackByteIO"], path: "Tests/Fuzz/Driver"))
+}
 
 // `make check` sets this. Only this package's targets are concerned, never those that it depends on.
 if Context.environment["TMPACK_STRICT"] != nil {

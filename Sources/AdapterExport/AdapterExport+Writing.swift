@@ -1,5 +1,6 @@
 import TMPackByteIO
 import TMPackCheckpoints
+import TMPackFactorization
 import TMPackFactors
 import TMPackPacking
 import TMPackParallel
@@ -49,6 +50,7 @@ extension AdapterExport {
     _ folder: AtomicFolder, threads: Int = availableCores(),
     progress: (_ bytesWritten: UInt64, _ total: UInt64) -> Void = { _, _ in }
   ) throws(StorageError) -> Report {
+    try BLAS.prepare(threads: threads)
     let configuration = try folder.makeFile(CarriedFileName(AdapterConfiguration.fileName))
     try configuration.write(Array((self.configuration.prettyText + "\n").utf8))
     try configuration.commit()
@@ -65,6 +67,7 @@ extension AdapterExport {
     _ path: String, replacing: Bool = false, threads: Int = availableCores(),
     progress: (_ bytesWritten: UInt64, _ total: UInt64) -> Void = { _, _ in }
   ) throws(StorageError) -> (output: any StagedOutput, report: Report) {
+    try BLAS.prepare(threads: threads)
     guard let places else { preconditionFailure("an adapter for llama.cpp") }
     let adapter = try ExportedAdapter(self)
     let source = try RuntimeAdapter(adapter, self, places)

@@ -48,4 +48,6 @@ package enum Remedy: Sendable, Hashable {
   case placeNormalization
   /// Give inputs to validate by.
   case giveValidation
+  /// Work on fewer threads.
+  case fewerThreads
 }

@@ -4,6 +4,16 @@
 /// The address that a SIGBUS or SIGSEGV is about.
 static inline void *tmpack_fault_address(void *signal_info) { return ((siginfo_t *)signal_info)->si_addr; }
 
+#ifdef __GLIBC__
+#include <malloc.h>
+
+/// Has the allocations of all threads come from one arena. glibc reserves 64 MB of address space for each further one, and where that
+/// cannot be had it tries again with every allocation.
+static inline void tmpack_use_one_arena(void) { mallopt(M_ARENA_MAX, 1); }
+#else
+static inline void tmpack_use_one_arena(void) {}
+#endif
+
 #ifdef __linux__
 #include <errno.h>
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+import TMPackByteIO
 import TMPackCOpenBLAS
 import TMPackFactors
 
@@ -28,6 +29,17 @@ package enum BLAS {
     prepare()
     return String(cString: openblas_get_config())
   }
+
+  /// The same, for calls on so many threads at once, each of which OpenBLAS gives a buffer. Up to version 0.3.21 it asks for one
+  /// again and again where the system refuses it; so they are made here, before the work begins.
+  ///
+  /// - Throws: `outOfMemory`.
+  package static func prepare(threads: Int) throws(StorageError) {
+    prepare()
+    try buffers.grow(to: threads)
+  }
+
+  private static let buffers = BLASBuffers()
 
   private static let prepared: Void = {
     chooseKernels()

@@ -13,6 +13,9 @@ package protocol MergingMethod: Sendable {
   /// Whether the experts have any influence.
   var readsExperts: Bool { get }
 
+  /// Whether `prepared` or `merge` decompose matrices.
+  var usesLinearAlgebra: Bool { get }
+
   /// The method once it knows what it needs of the whole model, such as a threshold over all tensors.
   ///
   /// By default the method itself: most look at one tensor only. Called once, before any `merge`.
@@ -26,6 +29,7 @@ package protocol MergingMethod: Sendable {
 
 extension MergingMethod {
   package var readsExperts: Bool { true }
+  package var usesLinearAlgebra: Bool { false }
 
   package func prepared(for _: MergeSources, pipeline _: OrderedPipeline) throws(StorageError) -> any MergingMethod {
     self

@@ -1,4 +1,5 @@
 import TMPackByteIO
+import TMPackFactorization
 import TMPackParallel
 import TMPackTensorKit
 
@@ -13,11 +14,12 @@ package struct SharedModelSource: TensorSource {
   package let method: any MergingMethod
 
   /// - Parameter pipeline: for what the method must know before the first tensor is read.
-  /// - Throws: `unsupportedFeature` for models that keep weights as codes; what the method's `prepared` throws.
+  /// - Throws: `unsupportedFeature` for models that keep weights as codes; `outOfMemory`; what the method's `prepared` throws.
   package init(
     _ sources: MergeSources, method: any MergingMethod, pipeline: OrderedPipeline = .automatic
   ) throws(StorageError) {
     if method.readsExperts { try sources.refuseCodes() }
+    if method.usesLinearAlgebra { try BLAS.prepare(threads: pipeline.threads) }
     self.sources = method.readsExperts ? try sources.withTies() : sources
     self.method = try method.prepared(for: self.sources, pipeline: pipeline)
   }

@@ -11,6 +11,7 @@ extension Packer {
     _ experts: [ExpertInput], _ digests: SourceDigests, to writer: ArchiveWriter, shared: (any TensorSource)?,
     _ path: String, _ meter: inout ProgressMeter
   ) throws(StorageError) -> [PackSummary.Note] {
+    try prepareLinearAlgebra()
     guard let section = writer.sharedSection else { preconditionFailure("the shared model comes first") }
     let tensors = SharedTensors(
       section: section, payloads: try writer.payloads(), detached: shared, archivePath: path)

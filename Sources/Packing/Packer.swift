@@ -1,6 +1,7 @@
 import TMPackArchiveFormat
 import TMPackByteIO
 import TMPackCheckpoints
+import TMPackFactorization
 import TMPackJournal
 import TMPackMerging
 import TMPackModels
@@ -167,6 +168,11 @@ public struct Packer: Sendable {
   }
 
   // MARK: The frame of both
+
+  /// Has the system's refusal come before the work.
+  package func prepareLinearAlgebra() throws(StorageError) {
+    if rules.usesLinearAlgebra { try BLAS.prepare(threads: pipeline.threads) }
+  }
 
   private func digest(_ checkpoints: [Checkpoint], _ meter: inout ProgressMeter) throws(StorageError) -> SourceDigests {
     meter.stage = "digesting the sources"

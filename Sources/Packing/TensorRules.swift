@@ -51,6 +51,16 @@ package struct TensorRules: Sendable {
     ([standard] + overrides.map(\.treatment)).contains { if case .tallMask = $0 { true } else { false } }
   }
 
+  /// Whether some tensor may be approximated by a factor that linear algebra finds.
+  package var usesLinearAlgebra: Bool {
+    ([standard] + overrides.map(\.treatment)).contains {
+      switch $0 {
+      case .factor, .controlled: true
+      case .tallMask, .exact: false
+      }
+    }
+  }
+
   /// The treatment of a tensor that a pattern decides on; nil for those that get the standard one.
   package func exception(for name: String) -> TensorTreatment? {
     if let treatment = ofCopies[ExactString(name)] { return treatment }

@@ -74,7 +74,6 @@ final class Crew: Sendable {
 
   private let state = Mutex(State())
   private let alarm = DispatchSemaphore(value: 0)
-  private let queue = DispatchQueue(label: "tmpack.crew", attributes: .concurrent)
   private let empty = DispatchSemaphore(value: 0)
   private let jobs: Int
   /// Jobs that may be begun before the first of them is consumed.
@@ -90,11 +89,11 @@ final class Crew: Sendable {
     self.perform = perform
   }
 
-  /// Starts with the jobs.
-  func start() {
+  /// Starts with the jobs, on as many threads as the system gives; false where it gives none.
+  func start() -> Bool {
     let count = min(threads, jobs)
     state.withLock { $0.started = count }
-    for _ in 0..<count { startThread() }
+    return startThreads(count) > 0
   }
 
   /// Makes room in the window.
@@ -125,15 +124,20 @@ final class Crew: Sendable {
       state.started += fresh
       return fresh
     }
-    for _ in 0..<fresh { startThread() }
+    _ = startThreads(fresh)
     wake(work.count - 1)
     work.participate()
     state.withLock { state in state.calls.removeAll { $0 === work } }
     return work.finish()
   }
 
-  private func startThread() {
-    queue.async { Crew.$current.withValue(self) { self.serve() } }
+  /// Those of `count` threads, counted as started, that the system gives.
+  private func startThreads(_ count: Int) -> Int {
+    for index in 0..<count where !SystemThread.start({ Crew.$current.withValue(self) { self.serve() } }) {
+      state.withLock { $0.started -= count - index }
+      return index
+    }
+    return count
   }
 
   private func serve() {

@@ -6,8 +6,8 @@
   import Musl
 #endif
 
-/// A child of `fork` has none of its parent's threads, and Dispatch waits for those that it had started: once there may
-/// have been some, a child works on the thread that it has.
+/// A child of `fork` has none of its parent's threads, and may have been forked while some held locks of the allocator or of the
+/// BLAS. It works on the thread that it has; most are one of several, such as the workers of a data loader.
 enum Fork {
   /// The process that asked first.
   private static let process = getpid()

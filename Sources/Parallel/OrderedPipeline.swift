@@ -41,20 +41,20 @@ public struct OrderedPipeline: Sendable {
     consume: (Int, Product) throws(StorageError) -> Void
   ) throws(StorageError) {
     guard count > 0 else { return }
-    if threads == 1 || Fork.hasLostThreads {
+    func runHere() throws(StorageError) {
       try Crew(threads: 0).asCurrent { () throws(StorageError) in
         for index in 0..<count where isAwaited(index) {
           try checkStop()
           try consume(index, try produce(index))
         }
       }
-      return
     }
+    if threads == 1 || Fork.hasLostThreads { return try runHere() }
     let results = Results<Product>(window: window)
     let crew = Crew(threads: threads, jobs: count, window: window) { index in
       if isAwaited(index) { results.make(index, produce) } else { _ = try? produce(index) }
     }
-    crew.start()
+    guard crew.start() else { return try runHere() }
     // On an error, the workers stop before they are waited for.
     defer { crew.stop() }
     try crew.asCurrent { () throws(StorageError) in

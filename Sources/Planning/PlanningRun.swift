@@ -47,6 +47,7 @@ struct PlanningRun {
     self.experts = experts
     self.output = output
     let packer = planner.packer
+    try packer.prepareLinearAlgebra()
     switch packer.sharedModel {
     case .merged(let method):
       shared = try SharedModelSource(

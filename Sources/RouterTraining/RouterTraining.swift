@@ -86,6 +86,7 @@ package struct RouterTraining: Sendable {
     let model: RouterModel
     switch kind {
     case .mlp, .linear:
+      try BLAS.prepare(threads: 1)
       model = .layers(try train(inputs, validation, classes.count, progress))
     case .knn:
       model = .neighbours(try collect(inputs, classes.count))

@@ -155,8 +155,9 @@ private struct ShareWorker: Sendable {
     sharedTensors = Loans(for: jobs.compactMap { Self.tensorName(of: $0.key, shared, experts).map(ExactString.init) })
   }
 
-  /// What a merging method must know of whole models, with all threads, unless nothing is left to merge.
+  /// What linear algebra needs, and what a merging method must know of whole models, with all threads, unless nothing is left to merge.
   package func prepare() throws(StorageError) {
+    try packer.prepareLinearAlgebra()
     guard let merged = source as? MergedOnDemand,
       jobs.contains(where: { $0.key.kind != .source && !journal.holds($0.key) })
     else { return }

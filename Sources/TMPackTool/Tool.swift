@@ -49,6 +49,7 @@ struct Tool: ParsableCommand {
       _exit(error.code.family.exitCode)
     }
     do {
+      try Resources.prepareAddressSpace()
       var command = try parseAsRoot(arguments)
       try command.run()
     } catch let error as StorageError {

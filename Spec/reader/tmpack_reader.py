@@ -15,6 +15,7 @@ Exit status 0, or 2 with one line that names the broken rule.
 """
 
 import argparse
+import fcntl
 import functools
 import hashlib
 import itertools
@@ -177,6 +178,25 @@ def read_header(file):
     if active["end"] < len(file):
         residue.append(f"TMP-2-6: {len(file) - active['end']} bytes after the archive end {active['end']}")
     return active, residue
+
+
+def open_archive(path):
+    """The index of the file as it is, looked at again where a writer may have come in between: TMP-2-11."""
+    with open(path, "rb") as stream:
+        try:
+            index = Index(stream.read())
+            if not index.residue:
+                return index
+        except TmpackError:
+            pass
+    with open(path, "rb") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:  # a writer's, whose work is no residue
+            index = Index(stream.read())
+            index.residue = []
+            return index
+        return Index(stream.read())  # closing the file gives the lock up
 
 
 # --- 4. Index ---------------------------------------------------------------------------------------------------
@@ -1466,8 +1486,7 @@ def main():
     sys.stdout.reconfigure(encoding="utf-8")
     sys.stderr.reconfigure(encoding="utf-8")
     try:
-        with open(arguments.archive, "rb") as stream:
-            index = Index(stream.read())
+        index = open_archive(arguments.archive)
         base = read_safetensors(arguments.shared_from) if arguments.shared_from else None
         with np.errstate(all="ignore"):
             if arguments.command == "verify":

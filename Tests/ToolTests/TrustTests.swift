@@ -215,6 +215,34 @@ import Testing
       #expect(run.code == 4, "\(run.talk)")
       #expect(try run.jsonError()["code"] == "input-output")
     }
+
+    @Test(arguments: 4...14) func everyNumberOfDescriptorsIsEnoughOrAnError(_ count: Int) throws {
+      let run = try tmpack(
+        after: "ulimit -n \(count)", "pack", "--base", base, "--expert", "a=\(a66)", "--rank", "2", "-o",
+        folder("x.tmpack"), "--json")
+      #expect([0, 4].contains(run.code), "\(run.talk)")
+      #expect(folder.names == (run.code == 0 ? ["x.tmpack"] : []))
+    }
+
+    /// OpenBLAS asks for its buffers, of 128 MiB, again and again; libraries alone take 100 MB.
+    @Test(arguments: [140_000, 200_000, 350_000, 1_000_000, 4_000_000])
+    func littleAddressSpaceIsEnoughOrAnError(_ kibibytes: Int) throws {
+      let run = try tmpack(
+        after: "ulimit -v \(kibibytes)", "pack", "--base", base, "--expert", "a=\(a66)", "--rank", "2", "--threads",
+        "2",
+        "-o", folder("x.tmpack"), "--json")
+      #expect([0, 4].contains(run.code), "\(run.talk)")
+      if kibibytes < 250_000 { #expect(try run.jsonError()["code"] == "out-of-memory") }
+      if kibibytes >= 1_000_000 { #expect(run.code == 0, "\(run.talk)") }
+      #expect(folder.names == (run.code == 0 ? ["x.tmpack"] : []))
+    }
+
+    @Test func whatIsKeptExactlyNeedsNoLinearAlgebra() throws {
+      let run = try tmpack(
+        after: "ulimit -v 250000", "pack", "--base", base, "--expert", "a=\(a66)", "--lossless", "--threads", "2", "-o",
+        folder("x.tmpack"))
+      #expect(run.code == 0, "\(run.talk)")
+    }
   #endif
 
   @Test func aRecipeComesFromAPipe() throws {

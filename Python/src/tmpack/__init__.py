@@ -32,7 +32,7 @@ from .calibration import calibrate
 __version__ = _version()
 
 #: What needs libraries of its own, imported when it is asked for.
-_SUBMODULES = ("peft", "remote", "torch", "transformers", "vllm")
+_SUBMODULES = ("distributed", "peft", "remote", "torch", "transformers", "vllm")
 
 
 def __getattr__(name: str) -> _Any:

@@ -21,6 +21,7 @@ struct IsotropicMerge: MergingMethod {
   package let scale: Double
   package let weights: PerExpert<Double>
   package let record: SharedMethod
+  package var usesLinearAlgebra: Bool { true }
 
   func merge(_ group: TensorGroup, into merged: MergedTensor) throws(StorageError) {
     guard group.isLinear, let (rows, columns) = group.matrix else {
@@ -64,6 +65,7 @@ struct CommonAndSpecificMerge: MergingMethod {
   package let weights: PerExpert<Double>
   let fraction: Double
   package let record: SharedMethod
+  package var usesLinearAlgebra: Bool { true }
 
   func merge(_ group: TensorGroup, into merged: MergedTensor) throws(StorageError) {
     guard group.isLinear, let (rows, columns) = group.matrix else {

@@ -40,6 +40,7 @@ struct ProjectedSequence: MergingMethod {
   let firstCount: Double
   let firstScale: Double
   package let record: SharedMethod
+  package var usesLinearAlgebra: Bool { true }
   /// 1 / λ
   private var scale = 1.0
 

@@ -32,6 +32,7 @@ struct RegressionMean: MergingMethod {
   /// α
   let offDiagonal: Double
   package let record: SharedMethod
+  package var usesLinearAlgebra: Bool { true }
 
   package func prepared(for sources: MergeSources, pipeline _: OrderedPipeline) throws(StorageError)
     -> any MergingMethod

@@ -13,9 +13,12 @@ struct Digest: ParsableCommand {
         tmpack digest model/ -o model.digests.json
         tmpack verify copy.safetensors --against model.digests.json
         tmpack digest model.gguf --finite
+        tmpack digest zoo.tmpack --model-signing -o zoo.statement.json
 
       Tensors are digested as numbers, by name, dtype and shape: a copy that is sharded otherwise, or in another format that \
       keeps dtypes and names, has the same digests. Without -o only the digest of all tensors is printed.
+
+      With --model-signing the files are digested as they are, of a folder or of one file, which may be an archive.
       """)
 
   @Argument(help: ArgumentHelp("A checkpoint: a file or a folder.", valueName: "model"), completion: .file())
@@ -30,10 +33,19 @@ struct Digest: ParsableCommand {
   @Flag(help: "Also look for NaNs, infinities and tensors of zeros.")
   var finite = false
 
+  @Flag(help: "Make the statement that OpenSSF model signing signs.")
+  var modelSigning = false
+
   @OptionGroup(title: "Work") var work: WorkOptions
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
+  func validate() throws {
+    if modelSigning, finite { throw ValidationError("--finite is for tensors, --model-signing digests files.") }
+    if modelSigning, output == nil { throw ValidationError("--model-signing needs -o.") }
+  }
+
   func run() throws {
+    if modelSigning, let output { return try writeStatement(output) }
     let checkpoint = try Checkpoint.open(model, mode: work.io)
     let file = try output.map { output throws(StorageError) in
       try FileTree.check(output.path, replacesNoneOf: [model])
@@ -55,6 +67,27 @@ struct Digest: ParsableCommand {
     for text in digests.checkTexts { Console.talk("warning: \(text)") }
     let count = counted(digests.tensors.count, "tensor")
     Console.result("\(output?.path ?? model): \(count), digest \(digests.tensorsDigest)")
+  }
+
+  private func writeStatement(_ output: OutputPath) throws {
+    try FileTree.check(output.path, replacesNoneOf: [model])
+    let statement = try reporting.withProgress { show in
+      try ModelSigningStatement(of: model, pipeline: work.pipeline) {
+        show(WorkProgress(stage: "digesting", done: $0, total: $1))
+      }
+    }
+    // Only now: it may come to lie among the files.
+    let file = try AtomicFile(output.path, replacing: force)
+    try file.write(statement.text)
+    try file.commit()
+    if reporting.json {
+      return Console.result(
+        .object([
+          "model": .string(model), "files": JSONValue(statement.files.count),
+          "model_digest": .string(statement.rootDigest.hexadecimal), "output": .string(output.path),
+        ]))
+    }
+    Console.result("\(output.path): \(counted(statement.files.count, "file")), digest \(statement.rootDigest)")
   }
 }
 

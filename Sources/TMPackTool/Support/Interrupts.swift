@@ -1,4 +1,5 @@
 import TMPackByteIO
+import TMPackParallel
 
 #if canImport(Darwin)
   import Darwin
@@ -35,8 +36,7 @@ enum Interrupts {
     // threads that there will be have the mask of this one.
     pthread_sigmask(SIG_BLOCK, &awaited, &originalMask)
     let signals = awaited
-    let waiter = Waiter { wait(for: signals) }
-    if !waiter.start() { pthread_sigmask(SIG_SETMASK, &originalMask, nil) }
+    if !SystemThread.start({ wait(for: signals) }) { pthread_sigmask(SIG_SETMASK, &originalMask, nil) }
   }
 
   private static func wait(for signals: sigset_t) -> Never {
@@ -48,34 +48,6 @@ enum Interrupts {
       Console.talk("tmpack: interrupted" + (remark.map { "; \($0)" } ?? ""))
       // Not `exit`: its handlers must not run beside working threads.
       _exit(128 + number)
-    }
-  }
-
-  private final class Waiter {
-    let body: () -> Never
-
-    init(_ body: @escaping () -> Never) { self.body = body }
-
-    /// Whether there is a thread that runs `body`.
-    func start() -> Bool {
-      #if canImport(Darwin)
-        var thread: pthread_t?
-      #else
-        var thread = pthread_t()
-      #endif
-      let own = Unmanaged.passRetained(self)
-      let result = pthread_create(
-        &thread, nil,
-        { raw in
-          #if canImport(Darwin)
-            let own = raw
-          #else
-            let own = raw!
-          #endif
-          Unmanaged<Waiter>.fromOpaque(own).takeRetainedValue().body()
-        }, own.toOpaque())
-      if result != 0 { own.release() }
-      return result == 0
     }
   }
 

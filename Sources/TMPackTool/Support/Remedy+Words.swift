@@ -28,6 +28,7 @@ extension Remedy {
     case .dropDamaged(let what): "--from takes another archive that has them, --drop-damaged leaves out \(what)"
     case .placeNormalization: "say it with --normalization"
     case .giveValidation: "give --validation"
+    case .fewerThreads: "--threads 1 needs least"
     }
   }
 }
