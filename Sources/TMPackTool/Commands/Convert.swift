@@ -41,6 +41,7 @@ struct Convert: ParsableCommand {
         tmpack convert llama/ llama-bf16/ --dtype bf16 --max-shard-size 2GB
         tmpack convert checkpoint.ckpt model.npz --dtype f32 --rename 'module.*=*'
         tmpack convert llama/ llama.gguf --quantize q8_0
+        tmpack convert style.safetensors style/ --adapter diffusers --base sdxl/
 
       The input is read by its content: safetensors, PyTorch (no code in it is run), NumPy, GGUF, or a folder of one of \
       them, also of several models as diffusers keeps a pipeline. The output is one file if its name ends as one of --to \
@@ -100,12 +101,20 @@ struct Convert: ParsableCommand {
   @Flag(help: "Replace the output if it exists.")
   var force = false
 
+  @OptionGroup(title: "Adapters") var adapters: AdapterConversionOptions
   @OptionGroup(title: "Work") var work: WorkOptions
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
   func validate() throws {
     if ggufNames != nil, to ?? WritableFormat(suffixOf: output) != .gguf {
       throw ValidationError("--gguf-names is for GGUF files.")
+    }
+    if adapters.adapter != nil {
+      if to != nil || dtype != nil || quantize != nil || ggufNames != nil || !rename.isEmpty || naming != .source {
+        throw ValidationError("--adapter goes with --base, --component, --tensors and --force only.")
+      }
+    } else if adapters.base != nil || adapters.component != nil {
+      throw ValidationError("--base and --component are for --adapter.")
     }
     if naming == .base { throw ValidationError("There is no base: --naming source or transformers-5.") }
   }
@@ -114,6 +123,7 @@ struct Convert: ParsableCommand {
     // What is wrong with the arguments is said before anything is read.
     let globs = try tensors.map { try Glob($0) }
     let rules = try rename.map { try RenamingRule(parsing: $0) }
+    if let dialect = adapters.adapter { return try convertAdapter(to: dialect, selecting: globs) }
     let target = try ModelOutput(
       output, format: to, replacing: force, maxShardSize: maxShardSize, quantization: quantize)
     let destination = target.destination
@@ -122,8 +132,8 @@ struct Convert: ParsableCommand {
       throw StorageError(
         .invalidArgument,
         """
-        is a PEFT adapter, not a whole model: `pack`, `add` and `merge` add it to its base; its own \
-        file of weights can be converted, by that file's name
+        is an adapter, not a whole model: `pack`, `add` and `merge` add it to its base, and \
+        --adapter peft|mlx|kohya|diffusers writes it for another library
         """, file: input)
     }
     try FileTree.check(output, replacesNoneOf: [input])
