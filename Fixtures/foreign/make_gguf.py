@@ -14,6 +14,7 @@ import sys
 
 import numpy as np
 import gguf
+from safetensors.numpy import load_file
 from gguf import GGMLQuantizationType as Q, GGUFEndian, GGUFReader, GGUFValueType as V, GGUFWriter
 
 HERE = pathlib.Path(__file__).parent / "gguf"
@@ -159,6 +160,13 @@ def later(rng):
     finish(w)
 
 
+def signs():
+    """What make_ggml.py made, which the library does not decode."""
+    w = writer("signs")
+    w.add_tensor("signs", load_file(HERE / "ggml.safetensors")["q1_0"], raw_dtype=Q.Q1_0)
+    finish(w)
+
+
 def weights(rng):
     """Values, and what the library makes of them when it quantises."""
     rows = rng.standard_normal((12, 64)).astype("f4")
@@ -209,8 +217,9 @@ def main():
     weights(rng)
     refused(rng)
     later(np.random.default_rng(5))
+    signs()
     for path in sorted(HERE.glob("*.gguf")):
-        if not path.name.endswith(".refused.gguf"):
+        if not path.name.endswith((".refused.gguf", "signs.gguf")):
             path.with_suffix(".json").write_text(json.dumps(describe(path), ensure_ascii=False, indent=0) + "\n")
 
 

@@ -112,7 +112,7 @@ package enum GGUFTensorType: UInt32, Sendable, CaseIterable, Hashable {
   package var isWritable: Bool { block.map { $0 is any QuantizableBlock.Type } ?? true }
 
   /// Whether it matters to this type how much each element counts.
-  var isWeightable: Bool { block is any WeightableBlock.Type }
+  package var isWeightable: Bool { block is any WeightableBlock.Type }
 
   /// Whether quantising the tensor to this type is what llama.cpp would do: a matrix of floats whose rows are whole
   /// blocks. It keeps vectors as they are, and what it knows by its name to need all of its digits.

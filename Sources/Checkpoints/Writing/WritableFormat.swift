@@ -58,7 +58,10 @@ public enum WritableFormat: String, Sendable, CaseIterable {
         header: try GGUFHeader(planning: tensors, metadata: source.typedMetadata, quantizing: quantization?.type) {
           info throws(StorageError) in try source.stored(info)?.encoding
         }, quantization: quantization)
-    case .pytorch: try TorchPlan(tensors, ties: ties)
+    case .pytorch:
+      // As `save_pretrained` writes shards without it.
+      try TorchPlan(
+        tensors, ties: ties, metadata: tensors.count == source.tensors.count ? StateMetadata(of: source) : nil)
     case .npz: try NumPyArchivePlan(tensors)
     case .npy: try NumPyArrayPlan(tensors)
     }
