@@ -30,8 +30,9 @@ extension AdapterContent {
     return content
   }
 
-  /// With the updates of embeddings known as such, where the layout that they come from makes no difference.
+  /// With the updates of embeddings known as such, by the usual names where the layout that they come from does not tell.
   package func knowingEmbeddings() throws(StorageError) -> AdapterContent {
+    guard !knowsEmbeddings else { return self }
     let embeddings = try AdaptableModules.usualEmbeddings.map { text throws(StorageError) in try Glob(text) }
     var content = self
     content.updates = updates.map { update in

@@ -41,6 +41,8 @@ package struct AdapterContent: Sendable {
   /// Of a layer with experts, each of which is a module: how many they are; nil where only the updates tell.
   package var expertCount: Int?
   package var baseModelName: String?
+  /// Whether `isEmbedding` is known: to mlx-lm the updates of embeddings are like any other's.
+  package private(set) var knowsEmbeddings = true
 
   package init(_ updates: [Update], in source: any TensorSource) {
     self.updates = updates.sorted { $0.module.precedesInBytes($1.module) }
@@ -72,6 +74,7 @@ package struct AdapterContent: Sendable {
     }
     self.init(updates, in: adapter.source)
     isTransposed = configuration.isTransposed
+    knowsEmbeddings = adapter.layout != .mlx
     baseModelName = configuration.baseModelName
   }
 }
