@@ -14,6 +14,7 @@ import sys
 
 import numpy as np
 import gguf
+from safetensors.numpy import load_file
 from gguf import GGMLQuantizationType as Q, GGUFEndian, GGUFReader, GGUFValueType as V, GGUFWriter
 
 HERE = pathlib.Path(__file__).parent / "gguf"
@@ -110,7 +111,7 @@ def plain(name, rng, alignment=None, **more):
 
 
 # Where half-precision scales are in a block, so that random bytes do not give NaN.
-HALVES = {
+HALVES = EARLIER = {
     Q.Q4_0: [0], Q.Q4_1: [0, 2], Q.Q5_0: [0], Q.Q5_1: [0, 2], Q.Q8_0: [0], Q.Q2_K: [80, 82], Q.Q3_K: [108],
     Q.Q4_K: [0, 2], Q.Q5_K: [0, 2], Q.Q6_K: [208], Q.IQ4_NL: [0], Q.IQ4_XS: [0], Q.TQ1_0: [52], Q.TQ2_0: [64],
     Q.MXFP4: [],
@@ -129,7 +130,7 @@ def random_blocks(rng, type, rows, blocks):
 def quantized(rng):
     w = writer("quantized")
     w.add_quantization_version(gguf.GGML_QUANT_VERSION)
-    for type in HALVES:
+    for type in EARLIER:
         elements, _ = gguf.GGML_QUANT_SIZES[type]
         w.add_tensor(f"random.{type.name}", random_blocks(rng, type, 2, 64 // elements or 1), raw_dtype=type)
         try:
@@ -137,6 +138,32 @@ def quantized(rng):
         except NotImplementedError:
             continue
         w.add_tensor(f"normal.{type.name}", data, raw_dtype=type)
+    finish(w)
+
+
+# Elements that are points of a grid, and others that came later.
+LATER = {
+    Q.IQ2_XXS: [0], Q.IQ2_XS: [0], Q.IQ2_S: [0], Q.IQ3_XXS: [0], Q.IQ3_S: [0], Q.IQ1_S: [0], Q.IQ1_M: [], Q.NVFP4: [],
+}  # fmt: skip
+HALVES = EARLIER | LATER
+
+
+def later(rng):
+    w = writer("later")
+    w.add_quantization_version(gguf.GGML_QUANT_VERSION)
+    for type in LATER:
+        data = random_blocks(rng, type, 2, 2)
+        if type == Q.IQ1_M:
+            # The highest four bits of the scale are those of the last byte: never infinity.
+            data.reshape(2, 2, -1)[..., -1] &= 0xBF
+        w.add_tensor(f"random.{type.name}", data, raw_dtype=type)
+    finish(w)
+
+
+def signs():
+    """What make_ggml.py made, which the library does not decode."""
+    w = writer("signs")
+    w.add_tensor("signs", load_file(HERE / "ggml.safetensors")["q1_0"], raw_dtype=Q.Q1_0)
     finish(w)
 
 
@@ -167,8 +194,8 @@ def weights(rng):
 
 
 def refused(rng):
-    w = writer("iq2_xs.refused")
-    w.add_tensor("blk.0.attn_q.weight", rng.integers(0, 256, (1, 74), "u1"), raw_dtype=Q.IQ2_XS)
+    w = writer("q8_1.refused")
+    w.add_tensor("blk.0.attn_q.weight", rng.integers(0, 256, (1, 40), "u1"), raw_dtype=Q.Q8_1)
     finish(w)
 
 
@@ -189,8 +216,10 @@ def main():
     quantized(rng)
     weights(rng)
     refused(rng)
+    later(np.random.default_rng(5))
+    signs()
     for path in sorted(HERE.glob("*.gguf")):
-        if not path.name.endswith(".refused.gguf"):
+        if not path.name.endswith((".refused.gguf", "signs.gguf")):
             path.with_suffix(".json").write_text(json.dumps(describe(path), ensure_ascii=False, indent=0) + "\n")
 
 

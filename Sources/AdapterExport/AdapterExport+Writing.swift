@@ -79,6 +79,31 @@ extension AdapterExport {
     return (staged.output, report(adapter))
   }
 
+  /// Writes the adapter of another library, up to the point where it would appear: a folder, or one file.
+  ///
+  /// - Precondition: the adapter is for one.
+  package func stageDialect(
+    _ path: String, replacing: Bool = false, threads: Int = availableCores(),
+    progress: (_ bytesWritten: UInt64, _ total: UInt64) -> Void = { _, _ in }
+  ) throws(StorageError) -> (output: any StagedOutput, report: Report, notes: [String]) {
+    guard case .dialect(let dialect) = options.target else { preconditionFailure("an adapter of another library") }
+    let adapter = try ExportedAdapter(self)
+    let written = try WrittenAdapter(content(of: adapter), for: dialect, component: options.component)
+    let output = try written.stage(path, replacing: replacing, threads: threads, progress: progress)
+    return (output, report(adapter), written.notes)
+  }
+
+  private func content(of adapter: ExportedAdapter) -> AdapterContent {
+    let all = updates.enumerated().map { index, update in
+      let (a, b) = adapter.sides(ofUpdate: index)
+      return AdapterContent.Update(
+        module: prefix + update.module, a: a, b: b, scale: 1, isEmbedding: update.kind == .embedding)
+    }
+    var content = AdapterContent(all, in: adapter)
+    content.expertCount = mix.tensors.compactMap { MLXAdapter.expert(of: $0.name) }.max().map { $0 + 1 }
+    return content
+  }
+
   private func report(_ adapter: ExportedAdapter) -> Report {
     let losses = options.rank == nil ? [] : adapter.losses
     func error(_ loss: Loss) -> Double { loss.lost <= 0 ? 0 : (loss.lost / loss.energy).squareRoot() }

@@ -1,4 +1,5 @@
 import TMPackByteIO
+import TMPackCheckpoints
 import TMPackJSON
 import TMPackLlamaCpp
 import TMPackModels
@@ -32,6 +33,8 @@ package struct AdapterExport: Sendable {
     package var embeddings: [Glob]?
     /// For whom the adapter is.
     package var target = Target.peft
+    /// What of a pipeline the model is, where the adapter says so and the tensors' names do not.
+    package var component: String?
     /// Whether the matrices of a layer's experts that are tensors of their own on disk keep their names, as vLLM wants them; else they
     /// are parts of the parameters that peft knows.
     package var isPerExpert = false
@@ -43,10 +46,11 @@ package struct AdapterExport: Sendable {
     package init() {}
   }
 
-  package enum Target: Sendable {
+  package enum Target: Sendable, Hashable {
     case peft
     /// One GGUF file (`llama-server --lora`).
     case llamaCpp
+    case dialect(AdapterDialect)
   }
 
   /// A tensor that the adapter does not hold as it is in the mix.
@@ -177,7 +181,10 @@ package struct AdapterExport: Sendable {
     hasBiases = saved.holdsBiases
     self.updates = updates
     rank = (updates.map(\.rank) + stacked.updates.map(\.rank)).max() ?? 0
-    isPadded = options.isPadded || Self.patternsAreAmbiguous(updates)
+    // diffusers 0.42 takes the α of one module of a kohya file for another's where they differ.
+    isPadded =
+      options.isPadded || options.target == .dialect(.kohya)
+      || Self.settings(updates, rank: nil, prefix: "").areAmbiguous
     modules = shared.compactMap { architecture.nameInMemory(of: $0.name).flatMap(AdaptableModules.module) }
     guard !updates.isEmpty || !stackedUpdates.isEmpty else {
       let first = leftOut.first.map { " (\($0.tensor): \($0.reason.rawValue))" } ?? ""
@@ -216,23 +223,8 @@ package struct AdapterExport: Sendable {
     return .update(Update(module: module, info: info, kind: kind, rank: rank, isFactored: !ranks.contains(nil)))
   }
 
-  /// Whether peft could take one module's pattern for another's: where a whole name is the end of another one. Of routers, which
-  /// are no `Linear` in transformers 5, peft 0.21.2 forgets the pattern.
-  private static func patternsAreAmbiguous(_ updates: [Update]) -> Bool {
-    let most = updates.map(\.rank).max()
-    if updates.contains(where: {
-      ["gate", "router"].contains(AdaptableModules.lastComponent($0.module)) && $0.rank != most
-    }) {
-      return true
-    }
-    let ranks = Dictionary(updates.map { (ExactString($0.module), $0.rank) }) { first, _ in first }
-    return updates.contains { update in
-      update.module.indices.contains { dot in
-        guard update.module[dot] == "." else { return false }
-        let end = String(update.module[update.module.index(after: dot)...])
-        return ranks[ExactString(end)].map { $0 != update.rank } ?? false
-      }
-    }
+  private static func settings(_ updates: [Update], rank: Int?, prefix: String) -> PEFTSettings {
+    PEFTSettings(updates.map { (prefix + $0.module, $0.rank, Double($0.rank)) }, rank: rank)
   }
 }
 
@@ -247,27 +239,20 @@ extension Mix {
 // MARK: The configuration
 
 extension AdapterExport {
-  /// `adapter_config.json`, with the members that all versions of peft since 0.4 know, and the patterns if they are needed.
+  /// `adapter_config.json`
   package var configuration: JSONValue {
-    var object: JSONObject = [
-      "base_model_name_or_path": options.baseModel.map { .string($0) } ?? .null,
-      "bias": hasBiases ? "all" : "none",
-      "fan_in_fan_out": .bool(updates.contains { $0.kind == .transposed }),
-      "inference_mode": true, "init_lora_weights": true, "layers_pattern": .null, "layers_to_transform": .null,
-      "lora_alpha": JSONValue(rank), "lora_dropout": .number(0),
-      "modules_to_save": savedModules.isEmpty ? .null : .array(savedModules.map { .string($0) }),
-      "peft_type": "LORA", "r": JSONValue(rank), "revision": .null,
-      "target_modules": updates.isEmpty ? .null : .array(targetModules.map { .string($0) }),
-      "task_type": taskTypeOfModules.map { .string($0) } ?? .null,
-    ]
+    let settings = Self.settings(updates, rank: rank, prefix: prefix)
+    var object = settings.members()
+    object["base_model_name_or_path"] = options.baseModel.map { .string($0) } ?? .null
+    object["bias"] = hasBiases ? "all" : "none"
+    object["fan_in_fan_out"] = .bool(updates.contains { $0.kind == .transposed })
+    if !savedModules.isEmpty { object["modules_to_save"] = .array(savedModules.map { .string($0) }) }
+    if !updates.isEmpty { object["target_modules"] = .array(targetModules.map { .string($0) }) }
+    object["task_type"] = taskTypeOfModules.map { .string($0) } ?? .null
     if !stackedUpdates.isEmpty {
       object["target_parameters"] = .array(stackedUpdates.map { .string(prefix + $0.name) })
     }
-    if hasRankPattern {
-      let ranks = updates.filter { $0.rank != rank }.map { (prefix + $0.module, JSONValue($0.rank)) }
-      object["rank_pattern"] = .object(JSONObject(ranks))
-      object["alpha_pattern"] = .object(JSONObject(ranks))
-    }
+    if hasRankPattern { settings.addPatterns(to: &object) }
     return .object(object)
   }
 

@@ -22,6 +22,8 @@ extension Limits {
   package static let adapterConfigurationBytes: UInt64 = 1 << 20
   package static let adapterRank = 16_384
   package static let adapterExperts = 4096
+  /// Of a side that is made of smaller matrices.
+  package static let adapterElements = 1 << 30
 
   // GGUF
   package static let ggufHeaderBytes = 64 << 20

@@ -16,6 +16,8 @@ package struct RunnableModel {
   package let source: any TensorSource
   /// What a person should know of how llama.cpp will run it; a sentence each.
   package let notes: [String]
+  /// Names of the model's tensors that one of these is made of, none where its columns are not theirs.
+  package let originals: @Sendable (String) -> [String]
 
   /// - Parameter files: those that travel with the tensors: `config.json`, `tokenizer.json` and others.
   /// - Returns: nil where no file says what model it is, or llama.cpp's network for it is not known here.
@@ -51,9 +53,11 @@ package struct RunnableModel {
           key: "tokenizer.ggml.token_type_count", value: .uint32(UInt32(types.info.shape.dimensions.first ?? 1))))
     }
     self.notes = notes
-    self.source = RuntimeSource(
+    let runtime = RuntimeSource(
       source, assignment.tensors, metadata: try TypedMetadata(entries: entries),
       heads: (metadata.headCount, metadata.keyHeadCount), queryScale: metadata.queryScale)
+    self.source = runtime
+    originals = { runtime.originals(of: $0) }
   }
 
   /// Whether a tensor stays in F32 whatever dtype a model is to have.

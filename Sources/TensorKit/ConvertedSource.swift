@@ -19,7 +19,7 @@ public struct ConvertedSource: TensorSource {
   public let tensors: [TensorInfo]
   private let overflow: Overflow
   private let overflows = OverflowCount()
-  private let source: any TensorSource
+  package let source: any TensorSource
   private let format: ConversionFormat
   /// The source's infos, in the order of `tensors`.
   private let originals: [TensorInfo]

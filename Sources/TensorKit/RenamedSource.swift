@@ -52,8 +52,12 @@ package struct RenamingRule: Sendable, Hashable {
 }
 
 /// Another source with other names for its tensors.
+///
+/// A member of the metadata whose value is the name of a tensor is an alias of it, as `save_model` of safetensors notes them: both
+/// its names become new.
 package struct RenamedSource: TensorSource {
   package let tensors: [TensorInfo]
+  package let typedMetadata: TypedMetadata
   package let ties: [String: String]
   /// How many names are new.
   package let renamedCount: Int
@@ -104,12 +108,16 @@ package struct RenamedSource: TensorSource {
     originals = renamed.map(\.original)
     func new(_ old: String) -> String { names[ExactString(old)] ?? old }
     ties = source.ties.reduce(into: [:]) { ties, tie in ties[new(tie.key)] = new(tie.value) }
+    typedMetadata = try TypedMetadata(
+      entries: source.typedMetadata.entries.map { entry in
+        guard case .string(let name) = entry.value, let own = names[ExactString(name)] else { return entry }
+        return .init(key: newName(entry.key), value: .string(own))
+      })
     renamedCount = count
     self.source = source
   }
 
-  package var metadata: [String: String] { source.metadata }
-  package var typedMetadata: TypedMetadata { source.typedMetadata }
+  package var metadata: [String: String] { typedMetadata.strings }
   package var label: String { source.label }
   package var notes: [String] { source.notes }
 

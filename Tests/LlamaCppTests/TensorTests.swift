@@ -18,6 +18,13 @@ import Testing
     #expect(try floats(of: source, "blk.0.attn_v.weight") == (0..<16).map { Float($0) })
   }
 
+  /// So that what was measured of the model's own tensors is found.
+  @Test func aTensorIsKnownByThoseThatItIsMadeOf() throws {
+    let model = try #require(try TinyLlama.model())
+    #expect(model.originals("blk.0.attn_q.weight") == ["model.layers.0.self_attn.q_proj.weight"])
+    #expect(model.originals("rope_freqs.weight").isEmpty)
+  }
+
   /// Rows 0, 1, 2, 3 of a head become 0, 2, 1, 3, in each of the heads.
   @Test func rowsOfQueriesAndKeysAlternate() throws {
     let source = try #require(try TinyLlama.model()).source

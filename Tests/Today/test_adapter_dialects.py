@@ -1,5 +1,5 @@
-"""LoRA in the layouts of other libraries: what tmpack makes of them is what mlx-lm fuses, and for kohya's and diffusers'
-files what their definition says, written out here with NumPy.
+"""LoRA in the layouts of other libraries, read and written: what tmpack makes of them is what mlx-lm fuses and diffusers loads, and for
+kohya's and LyCORIS's files what their definition says, written out here with NumPy.
 
 Environment: TMPACK, the path of the tool (default: the debug build).
 """
@@ -169,8 +169,16 @@ def test_refuses_what_it_cannot_merge(tmp_path):
     pipeline(tmp_path / "base")
     module = "lora_unet_down_blocks_0_attentions_0_to_q"
     for parts, code, word in [
-        ({"hada_w1_a": random(8, 2), "hada_w1_b": random(2, 6), "hada_w2_a": random(8, 2), "hada_w2_b": random(2, 6)}, 3, "LoHa"),
-        ({"lokr_w1": random(2, 2), "lokr_w2": random(4, 3)}, 3, "LoKr"),
+        ({"hada_w1_a": random(8, 2), "hada_w1_b": random(2, 6), "hada_w2_a": random(8, 2)}, 2, "make no update"),
+        ({"hada_w1_a": random(8, 2), "hada_w1_b": random(3, 6), "hada_w2_a": random(8, 2), "hada_w2_b": random(2, 6)}, 2, "does not fit"),
+        ({"hada_w1_a": random(8, 2), "hada_w1_b": random(2, 6), "hada_w2_a": random(8, 2), "hada_w2_b": random(2, 6),
+          "hada_t1": random(2, 2, 3, 3)}, 2, "hada_t1"),
+        ({"lokr_w1": random(2, 2), "lokr_w2": random(4, 3), "lokr_scalar": random(2, 2)}, 2, "make no update"),
+        ({"lokr_w1": random(2, 2), "lokr_w2": random(5, 3)}, None, "does not fit"),
+        ({"lokr_w1": random(8), "lokr_w2": random(5, 3)}, 2, "no matrix"),
+        ({"lokr_w1": random(1, 40000), "lokr_w2": random(1, 40000)}, 5, "above the limit"),
+        ({"lora_down.weight": random(2, 6), "lora_up.weight": random(8, 2), "dora_scale": random(1, 6)}, 3, "scales inputs"),
+        ({"oft_blocks": random(2, 4, 4), "lora_down.weight": random(2, 6), "lora_up.weight": random(8, 2)}, 3, "OFT"),
         ({"lora_down.weight": random(2, 6)}, 2, "counterpart"),
         ({"lora_down.weight": random(2, 6), "lora_up.weight": random(8, 2), "alpha": random(2)}, 2, "one number"),
         ({"lora_down.weight": random(2, 5), "lora_up.weight": random(8, 2)}, None, "does not fit"),
@@ -181,3 +189,203 @@ def test_refuses_what_it_cannot_merge(tmp_path):
         assert run.returncode == code if code else run.returncode in (1, 2, 3), run.stderr
         assert word in run.stderr, run.stderr
         assert not (tmp_path / "x.tmpack").exists()
+
+
+# LyCORIS
+
+
+def lycoris(parts, alpha):
+    """ΔW of a module, as `lycoris/modules/loha.py` and `lokr.py` define it, flattened to [outputs, …]."""
+
+    def matrix(name, core):
+        if name in parts:
+            return parts[name], None
+        a, b = parts[f"{name}_a"], parts[f"{name}_b"]
+        if core in parts:
+            return np.einsum("ijkl,jr,ip->prkl", parts[core], b, a), len(a)
+        return a @ b.reshape(len(b), -1), len(b)
+
+    if "hada_w1_a" in parts:
+        (first, rank), (second, _) = matrix("hada_w1", "hada_t1"), matrix("hada_w2", "hada_t2")
+        return alpha / rank * (first * second)
+    (first, own), (second, other) = matrix("lokr_w1", "lokr_t1"), matrix("lokr_w2", "lokr_t2")
+    rank = other or own
+    first = first.reshape(first.shape + (1,) * (second.ndim - 2))
+    return (alpha / rank if rank else 1) * np.kron(first, second)
+
+
+LYCORIS = {
+    "loha": ("q", {"hada_w1_a": (8, 2), "hada_w1_b": (2, 6), "hada_w2_a": (8, 3), "hada_w2_b": (3, 6)}),
+    "loha, convolution": ("conv", {"hada_w1_a": (8, 2), "hada_w1_b": (2, 36), "hada_w2_a": (8, 2), "hada_w2_b": (2, 36)}),
+    "loha, core": ("conv", {"hada_w1_a": (2, 8), "hada_w1_b": (2, 4), "hada_t1": (2, 2, 3, 3),
+                            "hada_w2_a": (2, 8), "hada_w2_b": (2, 4), "hada_t2": (2, 2, 3, 3)}),
+    "lokr": ("q", {"lokr_w1": (2, 3), "lokr_w2": (4, 2)}),
+    "lokr, factored": ("q", {"lokr_w1": (2, 3), "lokr_w2_a": (4, 1), "lokr_w2_b": (1, 2)}),
+    "lokr, both": ("q", {"lokr_w1_a": (2, 1), "lokr_w1_b": (1, 3), "lokr_w2_a": (4, 1), "lokr_w2_b": (1, 2)}),
+    "lokr, convolution": ("conv", {"lokr_w1": (2, 2), "lokr_w2": (4, 2, 3, 3)}),
+    "lokr, core": ("conv", {"lokr_w1": (2, 2), "lokr_w2_a": (2, 4), "lokr_w2_b": (2, 2), "lokr_t2": (2, 2, 3, 3)}),
+}
+MODULES = {"q": "lora_unet_down_blocks_0_attentions_0_to_q", "conv": "lora_unet_conv_in"}
+WEIGHTS = {"q": "down_blocks.0.attentions.0.to_q.weight", "conv": "conv_in.weight"}
+
+
+@pytest.mark.parametrize("name", LYCORIS)
+def test_lycoris(name, tmp_path):
+    base = pipeline(tmp_path / "base")
+    where, shapes = LYCORIS[name]
+    parts = {part: random(*shape) for part, shape in shapes.items()}
+    save_file({f"{MODULES[where]}.{k}": v for k, v in parts.items()} | {f"{MODULES[where]}.alpha": np.array(3, np.float32)},
+              tmp_path / "x.safetensors")
+    unet, _ = read(unpacked(tmp_path, tmp_path / "base", tmp_path / "x.safetensors"))
+    weight = base["unet"][WEIGHTS[where]]
+    close(unet[WEIGHTS[where]], weight + lycoris(parts, 3).reshape(weight.shape))
+    # As LoRA in another layout, and read again.
+    run = tmpack("convert", tmp_path / "x.safetensors", tmp_path / "lora", "--adapter", "diffusers", "--base", tmp_path / "base")
+    assert run.returncode == 0, run.stderr
+    again, _ = read(unpacked(tmp_path / "lora", tmp_path / "base", tmp_path / "lora"))
+    close(again[WEIGHTS[where]], unet[WEIGHTS[where]])
+
+
+# Written
+
+
+def adapter_of_pipeline(folder, ranks=(2, 3)):
+    """What a file of kohya's has, and its own tensors."""
+    q, conv, text = (
+        "lora_unet_down_blocks_0_attentions_0_to_q", "lora_unet_conv_in",
+        "lora_te_text_model_encoder_layers_0_self_attn_q_proj")
+    lora = {
+        f"{q}.lora_down.weight": random(ranks[0], 6), f"{q}.lora_up.weight": random(8, ranks[0]), f"{q}.alpha": np.array(3, np.float32),
+        f"{conv}.lora_down.weight": random(2, 4, 3, 3), f"{conv}.lora_up.weight": random(8, 2, 1, 1), f"{conv}.alpha": np.array(2, np.float32),
+        f"{text}.lora_down.weight": random(ranks[1], 6), f"{text}.lora_up.weight": random(6, ranks[1]), f"{text}.alpha": np.array(3, np.float32),
+    }
+    save_file(lora, folder / "style.safetensors")
+    return lora
+
+
+def test_kohya_to_diffusers_and_back_keeps_every_number(tmp_path):
+    pipeline(tmp_path / "base")
+    lora = adapter_of_pipeline(tmp_path)
+    for arguments in (
+        ("convert", tmp_path / "style.safetensors", tmp_path / "diffusers", "--adapter", "diffusers", "--base", tmp_path / "base"),
+        ("convert", tmp_path / "diffusers", tmp_path / "again.safetensors", "--adapter", "kohya"),
+    ):
+        run = tmpack(*arguments)
+        assert run.returncode == 0, run.stderr
+    again = load_file(tmp_path / "again.safetensors")
+    assert sorted(again) == sorted(lora)
+    for name, tensor in lora.items():
+        assert np.array_equal(again[name], tensor), name
+    # One component of it is an adapter of peft.
+    run = tmpack("convert", tmp_path / "diffusers", tmp_path / "peft", "--adapter", "peft")
+    assert run.returncode == 3 and "text_encoder" in run.stderr, run.stderr
+    run = tmpack("convert", tmp_path / "diffusers", tmp_path / "peft", "--adapter", "peft", "--tensors", "unet/*")
+    assert run.returncode == 0, run.stderr
+    config = json.loads((tmp_path / "peft/adapter_config.json").read_text())
+    assert sorted(config["target_modules"]) == ["conv_in", "down_blocks.0.attentions.0.to_q"] and config["r"] == 2
+
+
+def test_words_need_a_base(tmp_path):
+    pipeline(tmp_path / "base")
+    adapter_of_pipeline(tmp_path)
+    run = tmpack("convert", tmp_path / "style.safetensors", tmp_path / "out", "--adapter", "diffusers")
+    assert run.returncode == 1 and "--base" in run.stderr
+    save_file({"transformer.h.0.mlp.weight": random(4, 4)}, tmp_path / "other.safetensors")
+    run = tmpack("convert", tmp_path / "style.safetensors", tmp_path / "out", "--adapter", "diffusers", "--base", tmp_path / "other.safetensors")
+    assert run.returncode == 1 and "is no module of" in run.stderr
+    run = tmpack("convert", tmp_path / "style.safetensors", tmp_path / "out", "--adapter", "mlx")
+    assert run.returncode != 0 and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("layout", ["kohya", "diffusers"])
+def test_an_expert_of_a_pipeline_is_what_diffusers_loads(layout, tmp_path):
+    diffusers = pytest.importorskip("diffusers")
+    import torch
+
+    torch.manual_seed(0)
+    settings = dict(sample_size=8, block_out_channels=(8, 16), layers_per_block=1, down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+                    up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), cross_attention_dim=8, norm_num_groups=2, attention_head_dim=2)
+    unet = diffusers.UNet2DConditionModel(**settings)
+    (tmp_path / "base").mkdir()
+    unet.save_pretrained(tmp_path / "base/unet")
+    (tmp_path / "base/model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline", "unet": ["diffusers", "UNet2DConditionModel"]}))
+    expert = {k: v.clone() for k, v in unet.state_dict().items()}
+    for name in expert:
+        if name.endswith(("to_q.weight", "to_v.weight")):
+            rank = 2 if "to_q" in name else 3
+            expert[name] += 0.1 * torch.randn(expert[name].shape[0], rank) @ torch.randn(rank, expert[name].shape[1])
+    tuned = diffusers.UNet2DConditionModel(**settings)
+    tuned.load_state_dict(expert)
+    (tmp_path / "tuned").mkdir()
+    tuned.save_pretrained(tmp_path / "tuned/unet")
+    (tmp_path / "tuned/model_index.json").write_text((tmp_path / "base/model_index.json").read_text())
+    out = tmp_path / ("style.safetensors" if layout == "kohya" else "style")
+    for arguments in (
+        ("pack", "--base", tmp_path / "base", "--expert", f"x={tmp_path / 'tuned'}", "--shared", "base", "--rank", "3", "--factor-dtype", "f32",
+         "-o", tmp_path / "x.tmpack"),
+        ("export", f"--{layout}", f"{tmp_path / 'x.tmpack'}#x", "-o", out),
+    ):
+        run = tmpack(*arguments)
+        assert run.returncode == 0, run.stderr
+    mixin = diffusers.loaders.StableDiffusionLoraLoaderMixin
+    state, alphas, metadata = mixin.lora_state_dict(
+        out if layout == "kohya" else str(out), unet_config=unet.config, return_lora_metadata=True)
+    mixin.load_lora_into_unet(state, network_alphas=alphas, unet=unet, metadata=metadata)
+    inputs = dict(sample=torch.randn(1, 4, 8, 8), timestep=torch.tensor(3), encoder_hidden_states=torch.randn(1, 4, 8))
+    with torch.no_grad():
+        got, want = unet(**inputs).sample, tuned(**inputs).sample
+    assert (got - want).norm() <= 1e-4 * want.norm()
+
+
+@pytest.mark.parametrize("kind, sources", [("llama", "archive"), ("qwen3_moe", "archive"), ("llama", "peft"), ("llama", "dora")])
+def test_mlx_loads_what_is_written(kind, sources, tmp_path):
+    model = mlx_model(tmp_path / "base", kind)
+    from mlx.utils import tree_flatten, tree_unflatten
+    from mlx_lm.tuner.utils import load_adapters
+
+    base = load_file(tmp_path / "base/model.safetensors")
+    layer = "model.layers.1"
+    names = [f"{layer}.self_attn.q_proj", f"{layer}.mlp.experts.1.down_proj" if kind == "qwen3_moe" else "model.layers.0.mlp.up_proj"]
+    ranks = {names[0]: 2, names[1]: 3}
+    sides = {n: (random(ranks[n], base[f"{n}.weight"].shape[1]), random(base[f"{n}.weight"].shape[0], ranks[n])) for n in names}
+    if sources == "archive":
+        tuned = base | {f"{n}.weight": base[f"{n}.weight"] + b @ a for n, (a, b) in sides.items()}
+        save_file(tuned, tmp_path / "tuned.safetensors", metadata={"format": "pt"})
+        arguments = [
+            ("pack", "--base", tmp_path / "base", "--expert", f"x={tmp_path / 'tuned.safetensors'}", "--shared", "base", "--rank", "3",
+             "--factor-dtype", "f32", "-o", tmp_path / "x.tmpack"),
+            ("export", "--mlx", f"{tmp_path / 'x.tmpack'}#x", "-o", tmp_path / "adapter"),
+        ]
+    else:
+        (tmp_path / "peft").mkdir()
+        tensors = {f"base_model.model.{n}.{side}.weight": t for n, pair in sides.items() for side, t in zip(("lora_A", "lora_B"), pair)}
+        if sources == "dora":
+            tensors |= {f"base_model.model.{n}.lora_magnitude_vector": 1 + np.abs(random(len(sides[n][1]))) for n in names}
+        save_file(tensors, tmp_path / "peft/adapter_model.safetensors")
+        (tmp_path / "peft/adapter_config.json").write_text(json.dumps({
+            "peft_type": "LORA", "r": 2, "lora_alpha": 4, "rank_pattern": {names[1]: 3}, "target_modules": names,
+            "use_dora": sources == "dora"}))
+        arguments = [
+            ("convert", tmp_path / "peft", tmp_path / "adapter", "--adapter", "mlx"),
+            # And back: as it was, but for one rank and one scale for all.
+            ("convert", tmp_path / "adapter", tmp_path / "again", "--adapter", "peft"),
+        ]
+    for command in arguments:
+        run = tmpack(*command)
+        assert run.returncode == 0, run.stderr
+    load_adapters(model, tmp_path / "adapter")
+    model.update_modules(tree_unflatten([(n, m.fuse()) for n, m in model.named_modules() if hasattr(m, "fuse")]))
+    right = {k: np.array(v) for k, v in tree_flatten(model.parameters())}
+    if sources == "archive":
+        run = tmpack("unpack", tmp_path / "x.tmpack", "--expert", "x", "-o", tmp_path / "out")
+        assert run.returncode == 0, run.stderr
+        outs = [load_file(tmp_path / "out/model.safetensors")]
+    else:
+        outs = [load_file(unpacked(tmp_path / name, tmp_path / "base", tmp_path / name) / "model.safetensors") for name in ("peft", "again")]
+    for out in outs:
+        for name, tensor in right.items():
+            if ".switch_mlp." in name:
+                for expert, matrix in enumerate(tensor):
+                    close(out[name.replace(".switch_mlp.", f".experts.{expert}.")], matrix, 1e-5)
+            else:
+                close(out[name], tensor, 1e-5)

@@ -62,6 +62,10 @@ CASES = {
     "loha, whole output layer": (llama, LoHaConfig(r=4, alpha=6, target_modules=LINEAR, modules_to_save=["lm_head"])),
     "loha on a tied output layer": (smollm3, LoHaConfig(r=4, alpha=6, target_modules=["q_proj", "lm_head"])),
     "loha on a convolution": (vit, LoHaConfig(r=4, alpha=6, target_modules=["projection"])),
+    "loha, a convolution's core": (vit, LoHaConfig(r=4, alpha=6, target_modules=["projection"], use_effective_conv2d=True)),
+    "lokr on a convolution": (vit, LoKrConfig(r=2, alpha=6, target_modules=["projection"])),
+    "lokr on a convolution, none factored": (vit, LoKrConfig(r=64, alpha=6, target_modules=["projection"])),
+    "lokr, a convolution's core": (vit, LoKrConfig(r=2, alpha=6, target_modules=["projection"], use_effective_conv2d=True)),
     "loha by names in memory": (llava, LoHaConfig(r=4, alpha=6, target_modules=["q_proj"])),
     "lokr": (llama, LoKrConfig(r=4, alpha=6, target_modules=LINEAR)),
     "lokr, both factored": (llama, LoKrConfig(r=2, alpha=6, target_modules=LINEAR, decompose_both=True)),
@@ -78,8 +82,6 @@ def test_is_what_peft_merges(name, tmp_path):
 
 
 REFUSED = {
-    "a convolution's core": (vit, LoHaConfig(r=4, target_modules=["projection"], use_effective_conv2d=True), "convolution"),
-    "LoKr on a convolution": (vit, LoKrConfig(r=4, target_modules=["projection"]), "convolution"),
     "BOFT": (llama, peft.BOFTConfig(target_modules=LINEAR), "BOFT"),
     "DELORA": (llama, peft.DeloraConfig(r=4, target_modules=LINEAR), "DELORA"),
     "GRALORA": (llama, peft.GraloraConfig(r=4, target_modules=LINEAR), "GRALORA"),

@@ -241,3 +241,36 @@ def test_codes_of_other_schemes_are_not_written(tmp_path):
     said = tmpack("merge", "average", "--base", tmp_path / "a", "--expert", f"b={tmp_path / 'b'}", "--requantize", "-o",
                   tmp_path / "out", code=3)
     assert "MXFP4" in said and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("intermediate", [256, 200])
+def test_fp8_with_scales_is_what_transformers_loads(intermediate, tmp_path):
+    """Layers whose sides are no whole blocks stay as they are, since transformers 5.24 would read others than were written."""
+    torch.manual_seed(0)
+    LlamaForCausalLM(LlamaConfig(
+        vocab_size=96, hidden_size=128, intermediate_size=intermediate, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=4, tie_word_embeddings=False)).to(torch.bfloat16).save_pretrained(tmp_path / "plain")
+    said = tmpack("convert", tmp_path / "plain", tmp_path / "fp8", "--quantize", "fp8")
+    assert f"{14 if intermediate == 256 else 8} weights in FP8 with scales, relative error 0.02" in said, said
+    config = json.loads((tmp_path / "fp8/config.json").read_text())["quantization_config"]
+    assert "lm_head" in config["modules_to_not_convert"] and config["weight_block_size"] == [128, 128]
+    assert ("model.layers.0.mlp.up_proj" in config["modules_to_not_convert"]) == (intermediate == 200)
+    written = load_file(tmp_path / "fp8/model.safetensors")
+    assert written["model.layers.0.self_attn.q_proj.weight"].dtype == torch.float8_e4m3fn
+    assert written["model.layers.0.self_attn.q_proj.weight_scale_inv"].shape == (1, 1)
+    tmpack("convert", tmp_path / "fp8", tmp_path / "decoded", "--dtype", "bf16")
+    own = AutoModelForCausalLM.from_pretrained(tmp_path / "decoded", dtype=torch.bfloat16)
+    theirs = library_model(tmp_path / "fp8")
+    assert torch.equal(logits(own), logits(theirs))
+    original = AutoModelForCausalLM.from_pretrained(tmp_path / "plain", dtype=torch.bfloat16)
+    assert (logits(own) - logits(original)).norm() <= 0.1 * logits(original).norm()
+
+
+def test_fp8_needs_a_configuration_and_blocks(tmp_path):
+    llama(0).save_pretrained(tmp_path / "small")
+    assert "whole blocks" in tmpack("convert", tmp_path / "small", tmp_path / "x", "--quantize", "fp8", code=1)
+    (tmp_path / "small/config.json").unlink()
+    assert "config.json" in tmpack("convert", tmp_path / "small", tmp_path / "x", "--quantize", "fp8", code=1)
+    for options in (["x.safetensors"], ["x.gguf"], ["x", "--to", "gguf"]):
+        tmpack("convert", tmp_path / "small", tmp_path / options[0], *options[1:], "--quantize", "fp8", code=1)
+    assert not (tmp_path / "x").exists()

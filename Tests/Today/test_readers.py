@@ -159,3 +159,28 @@ def test_modules_of_sentence_transformers(tmp_path):
     copy = sentence_transformers.SentenceTransformer(str(tmp_path / "copy"), device="cpu").encode(["abc"])
     assert np.array_equal(original, copy)
     sentence_transformers.SentenceTransformer(str(tmp_path / "merged"), device="cpu")
+
+
+def test_what_modules_note_of_their_layout_stays(tmp_path):
+    """`_metadata` of a state_dict, by which `load_state_dict` knows old layouts."""
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
+    torch.save({"state_dict": model.state_dict(), "epoch": 3}, tmp_path / "a.pt")
+    for options in ([], ["--dtype", "f64"], ["--tensors", "*"]):
+        run = tmpack("convert", tmp_path / "a.pt", tmp_path / "b.pt", "--force", *options)
+        assert run.returncode == 0, run.stderr
+        for weights_only in (True, False):
+            state = torch.load(tmp_path / "b.pt", weights_only=weights_only)
+            assert type(state._metadata) is collections.OrderedDict
+            assert state._metadata == model.state_dict()._metadata
+            assert list(state._metadata) == list(model.state_dict()._metadata)
+            model.load_state_dict(state)
+    # Under other names nobody knows whose it is.
+    run = tmpack("convert", tmp_path / "a.pt", tmp_path / "c.pt", "--rename", "0.*=first.*")
+    assert run.returncode == 0 and not hasattr(torch.load(tmp_path / "c.pt"), "_metadata")
+    # What is no number is left out, and hostile values are no more than that.
+    state = model.state_dict()
+    state._metadata = collections.OrderedDict({"": {"version": 1, "text": "x", "list": [1], "flag": True, "none": None}, "deep": 5})
+    torch.save(state, tmp_path / "d.pt")
+    run = tmpack("convert", tmp_path / "d.pt", tmp_path / "e.pt")
+    assert run.returncode == 0, run.stderr
+    assert torch.load(tmp_path / "e.pt")._metadata == {"": {"version": 1, "flag": True, "none": None}}

@@ -84,8 +84,41 @@ import Testing
     let error = try run.jsonError()
     #expect(error["code"] == "invalid-argument")
     guard case .string(let message) = error["message"] else { Issue.record("no message"); return }
-    #expect(message.contains("PEFT adapter") && message.contains("pack"))
+    #expect(message.contains("is an adapter") && message.contains("--adapter"))
     #expect(folder.names.isEmpty)
+  }
+
+  @Test func convertsBetweenLayouts() throws {
+    let base = fixture("llama/base")
+    #expect(try tmpack("convert", fixture("llama/adapter"), folder("mlx"), "--adapter", "mlx").code == 0)
+    #expect(try FileTree.names(in: folder("mlx")) == ["adapter_config.json", "adapters.safetensors"])
+    #expect(try tmpack("convert", folder("mlx"), folder("peft"), "--adapter", "peft").code == 0)
+    let compared = try tmpack("compare", folder("peft"), fixture("llama/adapter"), "--base", base, "--json")
+    guard case .number(let error) = try compared.json()["relative_error"] else {
+      throw StorageError(.malformed, "no error")
+    }
+    // Its scales differ, and are in B now.
+    #expect(error < 1e-7)
+    // An older adapter is replaced, what it was made of is not.
+    #expect(try tmpack("convert", folder("mlx"), folder("peft"), "--adapter", "peft").code == 1)
+    #expect(try tmpack("convert", folder("mlx"), folder("peft"), "--adapter", "peft", "--force").code == 0)
+    #expect(try tmpack("convert", folder("mlx"), folder("mlx"), "--adapter", "peft", "--force").code == 1)
+  }
+
+  @Test func refusesWhatALayoutHasNoPlaceFor() throws {
+    func fails(_ arguments: [String], _ code: Int32, _ word: String) throws {
+      let run = try Child(toolPath, ["convert"] + arguments).wait()
+      #expect(run.code == code && run.talk.contains(word), "\(arguments): \(run.code) \(run.talk)")
+      #expect(folder.names.isEmpty)
+    }
+    let adapter = fixture("llama/adapter")
+    try fails([adapter, folder("x"), "--adapter", "diffusers"], 1, "--component")
+    try fails([adapter, folder("x"), "--adapter", "kohya", "--component", "unet"], 1, ".safetensors at its end")
+    try fails([adapter, folder("x.safetensors"), "--adapter", "mlx"], 1, "folder")
+    try fails([adapter, folder("x"), "--adapter", "mlx", "--dtype", "f16"], 1, "--adapter goes with")
+    try fails([adapter, folder("x"), "--adapter", "mlx", "--tensors", "nothing"], 1, "no module's name matches")
+    try fails([fixture("llama/base"), folder("x"), "--adapter", "mlx"], 1, "is no adapter")
+    try fails([fixture("convolutions/adapter"), folder("x"), "--adapter", "mlx"], 3, "convolution")
   }
 
   @Test func namesWhatIsWrong() throws {

@@ -2,7 +2,7 @@ import TMPackByteIO
 import TMPackDigests
 import TMPackTensorKit
 
-extension GGUFHeader: CheckpointFilePlan {
+extension GGUFHeader {
   /// The header of a whole checkpoint in any other format.
   ///
   /// - Parameters:
@@ -46,20 +46,26 @@ extension GGUFHeader: CheckpointFilePlan {
     ]
     return commonest.flatMap { numbers[$0] }.map { .uint32($0) }
   }
+}
 
-  var tensors: [TensorInfo] { entries.map(\.info) }
+/// A GGUF file, laid out.
+struct GGUFPlan: CheckpointFilePlan {
+  let header: GGUFHeader
+  let quantization: GGUFQuantization?
+
+  var tensors: [TensorInfo] { header.entries.map(\.info) }
 
   func takes(_ index: Int, as encoding: StoredTensor.Encoding) -> Bool {
-    let type = entries[index].type
+    let type = header.entries[index].type
     return encoding == (type.isQuantized ? .ggml(type.rawValue) : .plain)
   }
 
   func encode(_ index: Int, _ bytes: TensorBytes) throws(StorageError) -> TensorBytes {
-    try entries[index].encoded(bytes)
+    try header.entries[index].encoded(bytes, quantization)
   }
 
   func begin(writingTo sink: any OverwritableSink) throws(StorageError) -> any CheckpointFileWriter {
-    try GGUFWriter(self, to: sink)
+    try GGUFWriter(header, to: sink)
   }
 }
 

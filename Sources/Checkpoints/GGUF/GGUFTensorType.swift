@@ -19,17 +19,26 @@ package enum GGUFTensorType: UInt32, Sendable, CaseIterable, Hashable {
   case q5_K = 13
   case q6_K = 14
   case q8_K = 15
+  case iq2_XXS = 16
+  case iq2_XS = 17
+  case iq3_XXS = 18
+  case iq1_S = 19
   case iq4_NL = 20
+  case iq3_S = 21
+  case iq2_S = 22
   case iq4_XS = 23
   case i8 = 24
   case i16 = 25
   case i32 = 26
   case i64 = 27
   case f64 = 28
+  case iq1_M = 29
   case bf16 = 30
   case tq1_0 = 34
   case tq2_0 = 35
   case mxfp4 = 39
+  case nvfp4 = 40
+  case q1_0 = 41
 
   /// The type that holds elements of `dtype` as they are; nil when GGUF has none (unsigned integers, booleans,
   /// complex numbers, the small floats).
@@ -81,6 +90,15 @@ package enum GGUFTensorType: UInt32, Sendable, CaseIterable, Hashable {
     case .tq1_0: TQ1_0Block.self
     case .tq2_0: TQ2_0Block.self
     case .mxfp4: MXFP4Block.self
+    case .iq1_S: IQ1_SBlock.self
+    case .iq1_M: IQ1_MBlock.self
+    case .iq2_XXS: IQ2_XXSBlock.self
+    case .iq2_XS: IQ2_XSBlock.self
+    case .iq2_S: IQ2_SBlock.self
+    case .iq3_XXS: IQ3_XXSBlock.self
+    case .iq3_S: IQ3_SBlock.self
+    case .nvfp4: NVFP4Block.self
+    case .q1_0: Q1_0Block.self
     }
   }
 
@@ -92,6 +110,9 @@ package enum GGUFTensorType: UInt32, Sendable, CaseIterable, Hashable {
 
   /// Whether tensors can be written as this type.
   package var isWritable: Bool { block.map { $0 is any QuantizableBlock.Type } ?? true }
+
+  /// Whether it matters to this type how much each element counts.
+  package var isWeightable: Bool { block is any WeightableBlock.Type }
 
   /// Whether quantising the tensor to this type is what llama.cpp would do: a matrix of floats whose rows are whole
   /// blocks. It keeps vectors as they are, and what it knows by its name to need all of its digits.
@@ -150,16 +171,24 @@ extension GGUFTensorType: CustomStringConvertible {
     case .tq1_0: "TQ1_0"
     case .tq2_0: "TQ2_0"
     case .mxfp4: "MXFP4"
+    case .iq1_S: "IQ1_S"
+    case .iq1_M: "IQ1_M"
+    case .iq2_XXS: "IQ2_XXS"
+    case .iq2_XS: "IQ2_XS"
+    case .iq2_S: "IQ2_S"
+    case .iq3_XXS: "IQ3_XXS"
+    case .iq3_S: "IQ3_S"
+    case .nvfp4: "NVFP4"
+    case .q1_0: "Q1_0"
     }
   }
 
   /// What to call a type that cannot be read.
   static func name(ofUnsupported code: UInt32) -> String {
     let names: [UInt32: String] = [
-      4: "Q4_2 (removed from ggml)", 5: "Q4_3 (removed from ggml)", 9: "Q8_1", 16: "IQ2_XXS", 17: "IQ2_XS",
-      18: "IQ3_XXS", 19: "IQ1_S", 21: "IQ3_S", 22: "IQ2_S", 29: "IQ1_M", 31: "Q4_0_4_4 (removed from ggml)",
+      4: "Q4_2 (removed from ggml)", 5: "Q4_3 (removed from ggml)", 9: "Q8_1", 31: "Q4_0_4_4 (removed from ggml)",
       32: "Q4_0_4_8 (removed from ggml)", 33: "Q4_0_8_8 (removed from ggml)", 36: "IQ4_NL_4_4 (removed from ggml)",
-      37: "IQ4_NL_4_8 (removed from ggml)", 38: "IQ4_NL_8_8 (removed from ggml)", 40: "NVFP4", 41: "Q1_0",
+      37: "IQ4_NL_4_8 (removed from ggml)", 38: "IQ4_NL_8_8 (removed from ggml)",
     ]
     return names[code] ?? "number \(code)"
   }

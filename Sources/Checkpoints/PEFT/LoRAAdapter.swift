@@ -55,6 +55,7 @@ package struct LoRAAdapter: Sendable {
   }
 
   package let path: String
+  let layout: AdapterLayout
   package let configuration: AdapterConfiguration
   /// The tensors as the file names them.
   package let source: any TensorSource
@@ -90,8 +91,8 @@ package struct LoRAAdapter: Sendable {
     switch AdapterLayout(of: path) ?? .peft {
     case .peft: try self.init(peft: path, mode)
     case .mlx: try self.init(mlx: path, mode)
-    case .diffusers: try self.init(file: FileTree.join(path, LoRAFile.diffusersName), in: path, mode)
-    case .file: try self.init(file: path, in: nil, mode)
+    case .diffusers: try self.init(.diffusers, FileTree.join(path, LoRAFile.diffusersName), in: path, mode)
+    case .file: try self.init(.file, path, in: nil, mode)
     }
   }
 
@@ -110,9 +111,8 @@ package struct LoRAAdapter: Sendable {
     let weightsPath = FileTree.join(path, weights)
     var source = try CheckpointFormat.open(weightsPath, mode: mode)
     let configuration: AdapterConfiguration
-    if let kind = LyCORISAdapter.kind(of: object) {
-      let (view, plain) = try LyCORISAdapter.view(
-        source, kind, configuration: object, configurationPath: configurationPath)
+    if LyCORISAdapter.kind(of: object) != nil {
+      let (view, plain) = try LyCORISAdapter.view(source, configuration: object, configurationPath: configurationPath)
       (source, configuration) = (view, plain)
     } else {
       configuration = try located(file: configurationPath) { () throws(StorageError) in
@@ -126,7 +126,7 @@ package struct LoRAAdapter: Sendable {
     }
     let used = Self.weightFileNames + [AdapterConfiguration.fileName, Self.otherTrainedName]
     try self.init(
-      path, configuration, source, weightFiles: files, others: ModelFolder.otherFiles(in: path, used: Set(used)))
+      path, .peft, configuration, source, weightFiles: files, others: ModelFolder.otherFiles(in: path, used: Set(used)))
   }
 
   private init(mlx path: String, _ mode: InputMode) throws(StorageError) {
@@ -137,15 +137,15 @@ package struct LoRAAdapter: Sendable {
       try MLXAdapter.view(source, configuration: raw, configurationPath: configurationPath)
     }
     try self.init(
-      path, configuration, view, weightFiles: [weightsPath, configurationPath],
+      path, .mlx, configuration, view, weightFiles: [weightsPath, configurationPath],
       others: ModelFolder.otherFiles(in: path, used: [MLXAdapter.weightFileName, AdapterConfiguration.fileName]))
   }
 
   /// - Parameter folder: which the file is in with others that travel with it; nil for a lone file.
-  private init(file: String, in folder: String?, _ mode: InputMode) throws(StorageError) {
+  private init(_ layout: AdapterLayout, _ file: String, in folder: String?, _ mode: InputMode) throws(StorageError) {
     let (view, configuration) = try LoRAFile.view(CheckpointFormat.open(file, mode: mode))
     try self.init(
-      folder ?? file, configuration, view, weightFiles: [file],
+      folder ?? file, layout, configuration, view, weightFiles: [file],
       others: folder.map { path throws(StorageError) in
         try ModelFolder.otherFiles(in: path, used: [LoRAFile.diffusersName])
       } ?? ([], []))
@@ -162,10 +162,12 @@ package struct LoRAAdapter: Sendable {
 
   /// - Parameter source: with peft's names and layout.
   private init(
-    _ path: String, _ configuration: AdapterConfiguration, _ source: any TensorSource, weightFiles: [String],
+    _ path: String, _ layout: AdapterLayout, _ configuration: AdapterConfiguration, _ source: any TensorSource,
+    weightFiles: [String],
     others: (carried: [CarriedFile], skipped: [SkippedFile])
   ) throws(StorageError) {
     self.path = path
+    self.layout = layout
     self.configuration = configuration
     self.source = source
     self.weightFiles = weightFiles

@@ -24,7 +24,12 @@ struct PickleWriter {
   mutating func setItems() { output.append([UInt8(ascii: "u")]) }
   mutating func call() { output.append([UInt8(ascii: "R")]) }
   mutating func persistentID() { output.append([UInt8(ascii: "Q")]) }
-  mutating func no() { output.append([0x89]) }
+  mutating func no() { bool(false) }
+  mutating func bool(_ value: Bool) { output.append([value ? 0x88 : 0x89]) }
+  mutating func none() { output.append([UInt8(ascii: "N")]) }
+  mutating func emptyDictionary() { output.append([UInt8(ascii: "}")]) }
+  /// Sets attributes, which are a dictionary, on the object before them.
+  mutating func build() { output.append([UInt8(ascii: "b")]) }
 
   mutating func string(_ text: String) {
     output.append([UInt8(ascii: "X")])
@@ -65,8 +70,9 @@ struct PickleWriter {
     }
   }
 
-  /// A string that occurs often.
+  /// A string that occurs often, as long as there are few of them.
   mutating func constant(_ text: String) {
+    guard places[text] != nil || places.count <= UInt8.max else { return string(text) }
     again(text) { output in
       output.append([UInt8(ascii: "X")])
       output.integer(UInt32(text.utf8.count))

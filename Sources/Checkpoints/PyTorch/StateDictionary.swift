@@ -12,6 +12,7 @@ import TMPackByteIO
 struct StateDictionary {
   private(set) var tensors: [(name: String, tensor: TorchTensor)] = []
   private(set) var notes: [String] = []
+  private(set) var metadata: StateMetadata?
 
   private let objects: [PickleObject]
   /// Values that are left out and may hold tensors, and where they were.
@@ -55,6 +56,7 @@ struct StateDictionary {
       root = value
     }
     try start(root)
+    metadata = StateMetadata(of: root, in: pickle)
     try ZeROCheckpoint.refuseParts(tensors, of: pickle)
     var names = Set<ExactString>(minimumCapacity: tensors.count)
     for (name, _) in tensors where !names.insert(ExactString(name)).inserted {

@@ -38,6 +38,7 @@ struct TorchFile: TensorSource {
   let tensors: [TensorInfo]
   let notes: [String]
   let ties: [String: String]
+  let stateMetadata: StateMetadata?
   private let file: ReadableFile
   private let isBigEndian: Bool
   /// In the order of `tensors`.
@@ -58,6 +59,7 @@ struct TorchFile: TensorSource {
     self.file = file
     isBigEndian = contents.isBigEndian
     notes = dictionary.notes
+    stateMetadata = dictionary.metadata
     var recordNumbers: [ExactString: Int] = [:]
     var usedRecords: [TorchRecord] = []
     let named = dictionary.tensors.sorted { $0.name.precedesInBytes($1.name) }

@@ -6,7 +6,7 @@ import TMPackTensorKit
 ///
 /// | entry         | what                                         |
 /// |---------------|----------------------------------------------|
-/// | `data.pkl`    | the pickle of an `OrderedDict` of tensors    |
+/// | `data.pkl`    | the pickle of an `OrderedDict` of tensors, with `_metadata` if there is any |
 /// | `byteorder`   | `little`                                     |
 /// | `data/0`, …   | the storages, in the order of their tensors' names |
 /// | `version`     | 3, of the container                          |
@@ -18,7 +18,7 @@ struct TorchPlan: CheckpointFilePlan {
   private let pickle: [UInt8]
 
   /// - Throws: `unsupportedFeature` for elements that PyTorch does not have; `limitExceeded`.
-  init(_ all: [TensorInfo], ties: [String: String]) throws(StorageError) {
+  init(_ all: [TensorInfo], ties: [String: String], metadata: StateMetadata? = nil) throws(StorageError) {
     try Limits.check(all.count, atMost: Limits.pickleTensors, "the number of tensors of a PyTorch file")
     let all = all.sortedByName()
     var written: [TensorInfo] = []
@@ -42,6 +42,7 @@ struct TorchPlan: CheckpointFilePlan {
       try Self.write(info, storage: number, to: &pickle)
     }
     pickle.setItems()
+    metadata?.write(to: &pickle)
     tensors = written
     self.pickle = pickle.finish()
   }

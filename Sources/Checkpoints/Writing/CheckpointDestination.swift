@@ -23,7 +23,7 @@ public struct CheckpointDestination: Sendable {
   /// Bytes of tensors in one file of a folder; a larger tensor has a file for itself. A single file is never split.
   public let maxShardBytes: UInt64
   /// What the matrices of a GGUF file are quantised to, where it suits them; nil to write all tensors as they are.
-  package let quantization: GGUFTensorType?
+  package var quantization: GGUFQuantization?
   /// Names of files that may lie in an older folder and go with it, besides those of a model.
   public var companions: Set<String> = []
 
@@ -32,7 +32,7 @@ public struct CheckpointDestination: Sendable {
   ///   when its suffix means another format, or for a quantisation of anything but GGUF.
   package init(
     _ path: String, format: WritableFormat? = nil, replacing: Bool = false, maxShardBytes: UInt64 = 5_000_000_000,
-    quantization: GGUFTensorType? = nil
+    quantization: GGUFQuantization? = nil
   ) throws(StorageError) {
     let implied = WritableFormat(suffixOf: path)
     if implied == nil, WeightFileName.isWeights(path) {
@@ -53,8 +53,8 @@ public struct CheckpointDestination: Sendable {
       throw StorageError(
         .invalidArgument, "only GGUF files hold quantised tensors, not \(self.format.rawValue)", file: path)
     }
-    guard quantization.isQuantized, quantization.isWritable else {
-      throw StorageError(.invalidArgument, "tensors cannot be quantised to \(quantization)", file: path)
+    guard quantization.type.isQuantized, quantization.type.isWritable else {
+      throw StorageError(.invalidArgument, "tensors cannot be quantised to \(quantization.type)", file: path)
     }
   }
 
@@ -62,13 +62,19 @@ public struct CheckpointDestination: Sendable {
   public func notes(on source: some TensorSource) -> [String] {
     var notes = format.losses(of: source)
     if let quantization {
-      let types = source.tensors.map { quantization.fitting($0) }
+      let types = source.tensors.map { quantization.type.fitting($0) }
       let kept = zip(source.tensors, types).filter { $0.1 == nil }.map(\.0.name)
       let count = source.tensors.count
       let rest = kept.isEmpty ? "" : "; as they are: \(WritableFormat.listed(kept))"
-      let others = types.compactMap { $0 }.filter { $0 != quantization }
+      let others = types.compactMap { $0 }.filter { $0 != quantization.type }
       let narrow = others.first.map { ", \(others.count) of them, of other lengths, to \($0)" } ?? ""
-      notes.append("\(count - kept.count) of \(count) tensors are quantised to \(quantization)\(narrow)\(rest)")
+      notes.append("\(count - kept.count) of \(count) tensors are quantised to \(quantization.type)\(narrow)\(rest)")
+      if let importance = quantization.importance {
+        let weighted = source.tensors.filter {
+          quantization.type.fitting($0)?.isWeightable == true && importance.has($0)
+        }
+        notes.append("\(weighted.count) of them by how much their inputs count")
+      }
     }
     return notes
   }

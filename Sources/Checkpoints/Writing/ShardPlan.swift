@@ -25,7 +25,7 @@ struct ShardPlan: Sendable {
   ///   - maximum: bytes of tensors in a shard; nil for one shard whatever its size.
   ///   - quantization: see `CheckpointDestination.quantization`.
   init(
-    _ part: FolderPart, _ format: WritableFormat, maximum: UInt64?, quantization: GGUFTensorType?
+    _ part: FolderPart, _ format: WritableFormat, maximum: UInt64?, quantization: GGUFQuantization?
   ) throws(StorageError) {
     let source = part.source
     let maximum = format.isSharded ? maximum : nil

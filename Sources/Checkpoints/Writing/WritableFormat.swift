@@ -47,17 +47,21 @@ public enum WritableFormat: String, Sendable, CaseIterable {
   ///   - quantization: see `CheckpointDestination.quantization`.
   /// - Throws: `unsupportedFeature`, naming the tensor, for what the format cannot hold.
   func plan(
-    _ tensors: [TensorInfo], of source: some TensorSource, quantization: GGUFTensorType?
+    _ tensors: [TensorInfo], of source: some TensorSource, quantization: GGUFQuantization?
   ) throws(StorageError) -> any CheckpointFilePlan {
     let ties = source.ties
     return switch self {
     case .safetensors:
       try SafetensorsHeader(describing: tensors, metadata: SafetensorsFramework.named(in: source.metadata))
     case .gguf:
-      try GGUFHeader(planning: tensors, metadata: source.typedMetadata, quantizing: quantization) {
-        info throws(StorageError) in try source.stored(info)?.encoding
-      }
-    case .pytorch: try TorchPlan(tensors, ties: ties)
+      GGUFPlan(
+        header: try GGUFHeader(planning: tensors, metadata: source.typedMetadata, quantizing: quantization?.type) {
+          info throws(StorageError) in try source.stored(info)?.encoding
+        }, quantization: quantization)
+    case .pytorch:
+      // As `save_pretrained` writes shards without it.
+      try TorchPlan(
+        tensors, ties: ties, metadata: tensors.count == source.tensors.count ? StateMetadata(of: source) : nil)
     case .npz: try NumPyArchivePlan(tensors)
     case .npy: try NumPyArrayPlan(tensors)
     }

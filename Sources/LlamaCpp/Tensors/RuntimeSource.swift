@@ -33,6 +33,14 @@ struct RuntimeSource: SourceView {
 
   private func content(of info: TensorInfo) -> RuntimeTensor { contents[tensors.index(ofTensor: info.name)!] }
 
+  /// Names of the tensors that one is made of, where its columns are theirs.
+  func originals(of name: String) -> [String] {
+    guard let index = tensors.index(ofTensor: name), case .tensors(let own, let change) = contents[index].content,
+      change != .transposed
+    else { return [] }
+    return own.map(\.name)
+  }
+
   func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     switch content(of: info).content {
     case .values(let values):

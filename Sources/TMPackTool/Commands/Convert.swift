@@ -16,16 +16,6 @@ extension ConversionFormat: ExpressibleByArgument {
     self = format
   }
 }
-extension GGUFTensorType: ExpressibleByArgument {
-  package static var allValueStrings: [String] {
-    allCases.filter { $0.isQuantized && $0.isWritable }.map { $0.description.lowercased() }
-  }
-
-  package init?(argument: String) {
-    guard Self.allValueStrings.contains(argument.lowercased()) else { return nil }
-    self = Self.allCases.first { $0.description.lowercased() == argument.lowercased() }!
-  }
-}
 extension Overflow: ExpressibleByArgument {
   /// Infinity is for programs that look for it; on the command line nobody asks for it.
   public static var allValueStrings: [String] { [Overflow.saturate, .error].map(\.rawValue) }
@@ -41,6 +31,7 @@ struct Convert: ParsableCommand {
         tmpack convert llama/ llama-bf16/ --dtype bf16 --max-shard-size 2GB
         tmpack convert checkpoint.ckpt model.npz --dtype f32 --rename 'module.*=*'
         tmpack convert llama/ llama.gguf --quantize q8_0
+        tmpack convert style.safetensors style/ --adapter diffusers --base sdxl/
 
       The input is read by its content: safetensors, PyTorch (no code in it is run), NumPy, GGUF, or a folder of one of \
       them, also of several models as diffusers keeps a pipeline. The output is one file if its name ends as one of --to \
@@ -69,9 +60,15 @@ struct Convert: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "With GGUF: quantise the matrices of floats whose rows are whole blocks of 32; the rest stays as it is.",
+      "With GGUF: quantise the matrices of floats whose rows are whole blocks of 32; the rest stays as it is. fp8: in a folder, with scales of blocks, as vLLM and transformers load it.",
       valueName: "type"))
-  var quantize: GGUFTensorType?
+  var quantize: QuantizationTarget?
+
+  @Option(
+    help: ArgumentHelp(
+      "With --quantize: how much each input of a matrix counts, an importance matrix of llama-imatrix or a file with TENSOR.gram.",
+      valueName: "file"), completion: .file())
+  var statistics: String?
 
   @Option(
     help: ArgumentHelp(
@@ -100,12 +97,26 @@ struct Convert: ParsableCommand {
   @Flag(help: "Replace the output if it exists.")
   var force = false
 
+  @OptionGroup(title: "Adapters") var adapters: AdapterConversionOptions
   @OptionGroup(title: "Work") var work: WorkOptions
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
   func validate() throws {
     if ggufNames != nil, to ?? WritableFormat(suffixOf: output) != .gguf {
       throw ValidationError("--gguf-names is for GGUF files.")
+    }
+    if statistics != nil, quantize?.ggml == nil {
+      throw ValidationError("--statistics is for --quantize with a type of GGUF.")
+    }
+    if quantize == .fp8, dtype != nil || !tensors.isEmpty || !rename.isEmpty {
+      throw ValidationError("--quantize fp8 goes with neither --dtype nor --tensors nor --rename.")
+    }
+    if adapters.adapter != nil {
+      if to != nil || dtype != nil || quantize != nil || ggufNames != nil || !rename.isEmpty || naming != .source {
+        throw ValidationError("--adapter goes with --base, --component, --tensors and --force only.")
+      }
+    } else if adapters.base != nil || adapters.component != nil {
+      throw ValidationError("--base and --component are for --adapter.")
     }
     if naming == .base { throw ValidationError("There is no base: --naming source or transformers-5.") }
   }
@@ -114,22 +125,27 @@ struct Convert: ParsableCommand {
     // What is wrong with the arguments is said before anything is read.
     let globs = try tensors.map { try Glob($0) }
     let rules = try rename.map { try RenamingRule(parsing: $0) }
-    let target = try ModelOutput(
-      output, format: to, replacing: force, maxShardSize: maxShardSize, quantization: quantize)
-    let destination = target.destination
+    if let dialect = adapters.adapter { return try convertAdapter(to: dialect, selecting: globs) }
+    var target = try ModelOutput(
+      output, format: to, replacing: force, maxShardSize: maxShardSize,
+      quantization: quantize?.ggml.map { GGUFQuantization($0) })
+    let format = target.destination.format
+    if quantize == .fp8, !target.isFolder || format == .gguf {
+      throw StorageError(.invalidArgument, "is to be a folder of safetensors, with FP8", file: output)
+    }
 
     if LoRAAdapter.isAdapter(input) {
       throw StorageError(
         .invalidArgument,
         """
-        is a PEFT adapter, not a whole model: `pack`, `add` and `merge` add it to its base; its own \
-        file of weights can be converted, by that file's name
+        is an adapter, not a whole model: `pack`, `add` and `merge` add it to its base, and \
+        --adapter peft|mlx|kohya|diffusers writes it for another library
         """, file: input)
     }
-    try FileTree.check(output, replacesNoneOf: [input])
+    try FileTree.check(output, replacesNoneOf: [input] + [statistics].compactMap { $0 })
     var checkpoint = try Checkpoint.open(input, mode: work.io)
-    let files = checkpoint.carriedFiles.map(\.content)
-    let isForRuntime = try destination.format == .gguf && ggufNames != .keep && RunnableModel.isKnown(files)
+    var files = checkpoint.carriedFiles.map(\.content)
+    let isForRuntime = try format == .gguf && ggufNames != .keep && RunnableModel.isKnown(files)
     // Codes have no dtype that could become another.
     if dtype != nil || quantize != nil || isForRuntime { checkpoint = try checkpoint.dequantized() }
     var source: any TensorSource = checkpoint.source
@@ -141,14 +157,23 @@ struct Convert: ParsableCommand {
       }
     }
     if !rules.isEmpty { source = try RenamedSource(source, by: rules) }
+    let scaled = quantize == .fp8 ? try BlockScaledFloats(source, files: checkpoint.carriedFiles.map(\.content)) : nil
+    if let scaled { (source, files) = (scaled.source, scaled.files) }
     let formatted = try FormattedSource(
-      source, for: destination.format, files: files, ggufNames, isWhole: globs.isEmpty,
+      source, for: format, files: files, ggufNames, isWhole: globs.isEmpty,
       remedy: "--gguf-names keep makes a file that only stores the tensors")
+    if let statistics {
+      target.destination.quantization = GGUFQuantization(
+        quantize!.ggml!,
+        importance: try ImportanceMatrix(
+          Checkpoint.open(statistics, mode: work.io).source, originals: formatted.originals))
+    }
+    let destination = target.destination
     let converted = try dtype.map {
       try ConvertedSource(formatted.source, to: $0, overflow: overflow, where: formatted.isConverted)
     }
     let content = ModelOutput.Content(
-      source: converted ?? formatted.source, files: checkpoint.carriedFiles.map(\.content),
+      source: converted ?? formatted.source, files: scaled?.files ?? checkpoint.carriedFiles.map(\.content),
       changes: ConfigurationChanges(dtype: dtype?.dtype))
     let written = try reporting.withProgress {
       try target.write(content, as: "converting", inputs: [checkpoint], threads: work.pipeline.threads, $0)
@@ -164,8 +189,12 @@ struct Convert: ParsableCommand {
     if overflows > 0, !reporting.json {
       notes.append("\(counted(overflows, "number")) too large became the largest of the sign")
     }
+    let loss = quantizationLoss(scaled, destination.quantization)
+    notes += loss.notes
+    var members: JSONObject = ["ties": JSONValue(written.source.ties.count)]
+    for (name, value) in loss.members.members { members[name] = value }
     target.report(
-      written, notes: notes, overflows: overflows, members: ["ties": JSONValue(written.source.ties.count)],
-      remark: ", \(destination.format.rawValue)", reporting)
+      written, notes: notes, overflows: overflows, members: members, remark: ", \(destination.format.rawValue)",
+      reporting)
   }
 }

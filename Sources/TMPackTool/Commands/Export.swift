@@ -9,12 +9,14 @@ import TMPackTensorKit
 struct Export: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "export",
-    abstract: "Export an expert or a mix as an adapter of PEFT or llama.cpp.",
+    abstract: "Export an expert or a mix as an adapter of PEFT, llama.cpp, mlx-lm, kohya's scripts or diffusers.",
     discussion: """
       Examples:
         tmpack export --peft zoo.tmpack#math -o math-lora/ --shared-out shared/
         tmpack export --peft zoo.tmpack#math=0.7,code=0.3 -o mix/ --rank 32
         tmpack export --gguf-lora zoo.tmpack#math -o math.gguf --shared-out base.gguf
+        tmpack export --mlx zoo.tmpack#math -o math-mlx/
+        tmpack export --kohya styles.tmpack#ink -o ink.safetensors
 
       The adapter is of type LoRA, for the archive's shared model, which --shared-out \
       writes. Low-rank factors are taken as they are. What no adapter can hold is \
@@ -32,10 +34,29 @@ struct Export: ParsableCommand {
       help: ArgumentHelp("The same for llama.cpp: one file for llama-server --lora.", valueName: "archive#selection"))
     var ggufLora: String?
 
-    var selection: String { peft ?? ggufLora ?? "" }
+    @Option(help: ArgumentHelp("The same for mlx-lm.", valueName: "archive#selection"))
+    var mlx: String?
 
     @Option(
-      name: .shortAndLong, help: ArgumentHelp("The folder to make, or with --gguf-lora the file.", valueName: "path"))
+      help: ArgumentHelp(
+        "The same of a pipeline of images, as kohya's scripts and ComfyUI have it: one file.",
+        valueName: "archive#selection"))
+    var kohya: String?
+
+    @Option(help: ArgumentHelp("The same for diffusers.", valueName: "archive#selection"))
+    var diffusers: String?
+
+    /// What is to be exported, and for whom.
+    var choices: [(selection: String, target: AdapterExport.Target)] {
+      [
+        (peft, .peft), (ggufLora, .llamaCpp), (mlx, .dialect(.mlx)), (kohya, .dialect(.kohya)),
+        (diffusers, .dialect(.diffusers)),
+      ].compactMap { selection, target in selection.map { ($0, target) } }
+    }
+
+    @Option(
+      name: .shortAndLong,
+      help: ArgumentHelp("The folder to make, or with --gguf-lora and --kohya the file.", valueName: "path"))
     var output: OutputPath
 
     @Option(help: ArgumentHelp("Also write the shared model here: a file or a folder.", valueName: "path"))
@@ -52,23 +73,28 @@ struct Export: ParsableCommand {
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
   func validate() throws {
-    guard (paths.peft == nil) != (paths.ggufLora == nil) else {
-      throw ValidationError("One of --peft and --gguf-lora says what to export, and for whom.")
+    guard paths.choices.count == 1 else {
+      throw ValidationError(
+        "One of --peft, --gguf-lora, --mlx, --kohya and --diffusers says what to export, and for whom.")
     }
-    guard paths.ggufLora != nil else { return }
-    if adapter.modulesToSave { throw ValidationError("An adapter of llama.cpp has no place for whole modules.") }
-    if !paths.output.path.hasSuffix(".gguf") {
+    if adapter.modulesToSave, paths.peft == nil {
+      throw ValidationError("Only an adapter of PEFT has a place for whole modules.")
+    }
+    if paths.ggufLora != nil, !paths.output.path.hasSuffix(".gguf") {
       throw ValidationError("--gguf-lora makes one file: name it with .gguf at its end.")
+    }
+    if paths.kohya != nil, !paths.output.path.hasSuffix(".safetensors") {
+      throw ValidationError("--kohya makes one file: name it with .safetensors at its end.")
     }
   }
 
   func run() throws {
-    let selection = paths.selection
+    let (selection, target) = paths.choices[0]
     guard let (archive, weights) = try TensorReference(selection).openSelection(OpenArchives(work.io, detached)) else {
       throw StorageError(.invalidArgument, "is no selection; name an expert: \(selection)#NAME", file: selection)
     }
     var options = try adapter.options()
-    if paths.ggufLora != nil { options.target = .llamaCpp }
+    options.target = target
     options.baseModel = options.baseModel ?? paths.sharedOut?.path ?? detached.sharedFrom
     let export = try AdapterExport(archive, weights, options: options)
     if adapter.strict, let first = export.leftOut.first {
@@ -84,21 +110,27 @@ struct Export: ParsableCommand {
         try FileTree.check(output, replacesNoneOf: [archive.path] + [detached.sharedFrom].compactMap { $0 })
       }
       var outputs: [any StagedOutput] = []
-      let folder = paths.peft == nil ? nil : try AdapterExport.folder(paths.output.path, replacing: paths.force)
+      let folder = target == .peft ? try AdapterExport.folder(paths.output.path, replacing: paths.force) : nil
       if let folder { outputs.append(folder) }
       if let sharedOut = paths.sharedOut {
         let shared = try stageShared(of: archive, to: sharedOut.path, show)
         outputs.append(shared.output)
-        notes = shared.notes
+        notes += shared.notes
       }
       let progress: (UInt64, UInt64) -> Void = { show(WorkProgress(stage: "exporting", done: $0, total: $1)) }
       let report: AdapterExport.Report
-      if let folder {
-        report = try export.fill(folder, threads: work.pipeline.threads, progress: progress)
-      } else {
+      switch target {
+      case .peft: report = try export.fill(folder!, threads: work.pipeline.threads, progress: progress)
+      case .llamaCpp:
         let staged = try export.stageFile(
           paths.output.path, replacing: paths.force, threads: work.pipeline.threads, progress: progress)
         outputs.append(staged.output)
+        report = staged.report
+      case .dialect:
+        let staged = try export.stageDialect(
+          paths.output.path, replacing: paths.force, threads: work.pipeline.threads, progress: progress)
+        outputs.append(staged.output)
+        notes += staged.notes
         report = staged.report
       }
       try commitTogether(outputs)
@@ -167,6 +199,12 @@ struct AdapterOptions: ParsableArguments {
   )
   var naming = AdapterNaming.memory
 
+  @Option(
+    help: ArgumentHelp(
+      "With --kohya and --diffusers, of a model that is no pipeline: what of one it is, such as unet.",
+      valueName: "name"))
+  var component: String?
+
   @Option(help: ArgumentHelp("task_type, such as CAUSAL_LM (default: by config.json).", valueName: "type"))
   var taskType: String?
 
@@ -184,6 +222,7 @@ struct AdapterOptions: ParsableArguments {
     options.embeddings = embedding.isEmpty ? nil : try embedding.map { try Glob($0) }
     options.baseModel = baseModel
     options.taskType = taskType
+    options.component = component
     options.isPerExpert = naming == .perExpert
     return options
   }
@@ -211,7 +250,7 @@ private struct ExportReport {
       Console.talk(
         "note: not in the adapter: \(counted(tensors.count, "tensor")), \(reason.rawValue) (\(first.tensor))")
     }
-    if !export.prefix.isEmpty, export.options.target == .peft {
+    if !export.prefix.isEmpty, export.options.target != .llamaCpp {
       Console.talk("note: modules are named with \"\(export.prefix)\" in front")
     }
     if export.wholeTensorCount > 0 {

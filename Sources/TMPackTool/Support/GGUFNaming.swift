@@ -17,6 +17,8 @@ struct FormattedSource {
   let notes: [String]
   /// Whether it is what llama.cpp runs.
   let isRunnable: Bool
+  /// Names of the source's tensors that one of these is made of.
+  private(set) var originals: @Sendable (String) -> [String] = { [$0] }
 
   /// Whether a tensor follows a dtype that is asked for.
   func isConverted(_ info: TensorInfo) -> Bool { !isRunnable || !RunnableModel.isKeptInFull(info) }
@@ -38,6 +40,7 @@ struct FormattedSource {
     if isWhole, let model = try Self.runnable(source, files, remedy) {
       self.source = model.source
       (notes, isRunnable) = (model.notes, true)
+      originals = model.originals
       return
     }
     self.source = try format.described(source, by: files)

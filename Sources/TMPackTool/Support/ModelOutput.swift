@@ -14,7 +14,7 @@ struct ModelOutput {
   /// - Throws: what `CheckpointDestination` throws; `invalidArgument` where standard output is a terminal.
   init(
     _ path: String, format: WritableFormat? = nil, replacing: Bool, maxShardSize: ByteSize,
-    quantization: GGUFTensorType? = nil
+    quantization: GGUFQuantization? = nil
   ) throws(StorageError) {
     self.path = path
     if path == StandardOutput.name {

@@ -53,4 +53,13 @@ import Testing
     #expect(error?.code == .invalidArgument)
     #expect(error?.message.contains("b=c") == true)
   }
+
+  /// As `save_model` of safetensors notes a tensor that is another by another name.
+  @Test func aliasesInTheMetadataFollow() throws {
+    let metadata = ["head.weight": "emb.weight", "format": "pt", "note": "emb"]
+    let source = try RenamedSource(
+      source([info("emb.weight", .f32, [1])], metadata: metadata), by: [RenamingRule(parsing: "*.weight=model.*.w")])
+    #expect(source.metadata == ["model.head.w": "model.emb.w", "format": "pt", "note": "emb"])
+    #expect(source.typedMetadata.strings == source.metadata)
+  }
 }

@@ -69,7 +69,7 @@ import Testing
       tensor("odd", .f32, [4, 48], values), tensor("vector", .f32, [96], Array(values.prefix(96))),
       tensor("ids", .i64, [2, 32], bytes: [UInt8](repeating: 1, count: 512)),
     ])
-    let destination = try CheckpointDestination(folder("m.gguf"), quantization: type)
+    let destination = try CheckpointDestination(folder("m.gguf"), quantization: GGUFQuantization(type))
     let notes = destination.notes(on: original).joined(separator: "\n")
     #expect(notes.contains("2 of 5 tensors are quantised to \(type); as they are: ids, odd, vector"))
     try destination.write(original, threads: 3)
@@ -102,7 +102,7 @@ import Testing
     let original = try GGUFFile(ForeignFixtures.gguf("quantized.gguf"))
     // Beyond the half-precision scales of Q8_0.
     let moderate = TensorSelection(of: original) { original.storedType(of: $0) != .mxfp4 }
-    try CheckpointDestination(folder("q.gguf"), quantization: .q8_0).write(moderate)
+    try CheckpointDestination(folder("q.gguf"), quantization: GGUFQuantization(.q8_0)).write(moderate)
     let again = try GGUFFile(folder("q.gguf"))
     let (before, after) = (try storedBytes(original), try storedBytes(again))
     for info in moderate.tensors {
@@ -130,8 +130,12 @@ import Testing
 
   @Test func refusesWhatItCannotWrite() throws {
     let folder = TemporaryFolder()
-    #expect(code { _ = try CheckpointDestination(folder("a.npz"), quantization: .q8_0) } == .invalidArgument)
-    #expect(code { _ = try CheckpointDestination(folder("a.gguf"), quantization: .q2_K) } == .invalidArgument)
+    #expect(
+      code { _ = try CheckpointDestination(folder("a.npz"), quantization: GGUFQuantization(.q8_0)) } == .invalidArgument
+    )
+    #expect(
+      code { _ = try CheckpointDestination(folder("a.gguf"), quantization: GGUFQuantization(.q2_K)) }
+        == .invalidArgument)
     for (dtype, shape) in [(DType.u8, [1]), (.bool, [1]), (.f8e4m3, [1]), (.f32, [1, 1, 1, 1, 1])] {
       let original = try source([info("fine", .f32, [1]), info("t", dtype, shape)])
       let error = failure { try CheckpointDestination(folder("a.gguf")).write(original) }
@@ -141,7 +145,9 @@ import Testing
     for value in [Double.infinity, 1e38] {
       let values = [Double](repeating: value, count: 32)
       let matrix = try MemoryTensorSource([tensor("t", .f32, [1, 32], values)], label: "its file")
-      let error = failure { try CheckpointDestination(folder("a.gguf"), quantization: .q8_0).write(matrix) }
+      let error = failure {
+        try CheckpointDestination(folder("a.gguf"), quantization: GGUFQuantization(.q8_0)).write(matrix)
+      }
       #expect(error?.code == .nonFinite && error?.tensor == "t" && error?.file == "its file")
     }
     let named = try source([info("a\0b", .f32, [1])])

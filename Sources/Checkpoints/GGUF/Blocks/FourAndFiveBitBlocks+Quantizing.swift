@@ -67,3 +67,92 @@ extension Q5_0Block: QuantizableBlock {
     return bits & 0x7FFF < 0x7C00
   }
 }
+
+// MARK: With importance
+
+/// importance · √(the row's mean square + x²): `quantize_row_q4_0_impl` and its like.
+private func withWeights(
+  _ values: UnsafePointer<Float>, _ importance: UnsafePointer<Float>, _ rowMeanSquare: Float,
+  _ body: (UnsafePointer<Float>) -> [UInt8]?
+) -> [UInt8]? {
+  withUnsafeTemporaryAllocation(of: Float.self, capacity: 32) { weights in
+    for j in 0..<32 { weights[j] = importance[j] * (rowMeanSquare + values[j] * values[j]).squareRoot() }
+    return body(UnsafePointer(weights.baseAddress!))
+  }
+}
+
+/// Quants from 0 to 2 · `most` − 1, and the scale at the front of the block; nil when that is too large for half precision.
+private func centred(
+  _ values: UnsafePointer<Float>, _ weights: UnsafePointer<Float>, most: Int32, into block: UnsafeMutableRawPointer
+) -> [UInt8]? {
+  let (scale, rounding) = GroupSearch.scale(values, weights: weights, elements: 32, most: most)
+  let bits = Half.bits(scale)
+  block.storeBytes(of: bits.littleEndian, as: UInt16.self)
+  guard bits & 0x7FFF < 0x7C00 else { return nil }
+  // Of zeros nothing is searched, and they are the lowest quants, as in ggml.
+  guard rounding.inverse != 0 else { return [UInt8](repeating: 0, count: 32) }
+  return (0..<32).map { UInt8(rounding.quant(values[$0], from: -most, to: most - 1) + most) }
+}
+
+/// The same of a scale and a minimum.
+private func ranged(
+  _ values: UnsafePointer<Float>, _ weights: UnsafePointer<Float>, most: Int32, into block: UnsafeMutableRawPointer
+) -> [UInt8]? {
+  let (scale, minimum, rounding) = GroupSearch.scaleAndMinimum(
+    values, weights: weights, elements: 32, most: most, first: -0.9, step: 0.05, count: 36)
+  let bits = (Half.bits(scale), Half.bits(-minimum))
+  block.storeBytes(of: bits.0.littleEndian, as: UInt16.self)
+  block.storeBytes(of: bits.1.littleEndian, toByteOffset: 2, as: UInt16.self)
+  guard bits.0 & 0x7FFF < 0x7C00, bits.1 & 0x7FFF < 0x7C00 else { return nil }
+  return (0..<32).map { UInt8(rounding.quant(values[$0], from: 0, to: most)) }
+}
+
+extension Q4_0Block: WeightableBlock {
+  static func quantize(
+    _ values: UnsafePointer<Float>, importance: UnsafePointer<Float>, rowMeanSquare: Float,
+    into block: UnsafeMutableRawPointer
+  ) -> Bool {
+    let quants = withWeights(values, importance, rowMeanSquare) { centred(values, $0, most: 8, into: block) }
+    guard let quants else { return false }
+    store(quants, into: block, at: 2)
+    return true
+  }
+}
+
+extension Q5_0Block: WeightableBlock {
+  static func quantize(
+    _ values: UnsafePointer<Float>, importance: UnsafePointer<Float>, rowMeanSquare: Float,
+    into block: UnsafeMutableRawPointer
+  ) -> Bool {
+    let quants = withWeights(values, importance, rowMeanSquare) { centred(values, $0, most: 16, into: block) }
+    guard let quants else { return false }
+    storeFifths(quants, into: block, at: 2)
+    store(quants, into: block, at: 6)
+    return true
+  }
+}
+
+extension Q4_1Block: WeightableBlock {
+  static func quantize(
+    _ values: UnsafePointer<Float>, importance: UnsafePointer<Float>, rowMeanSquare: Float,
+    into block: UnsafeMutableRawPointer
+  ) -> Bool {
+    let quants = withWeights(values, importance, rowMeanSquare) { ranged(values, $0, most: 15, into: block) }
+    guard let quants else { return false }
+    store(quants, into: block, at: 4)
+    return true
+  }
+}
+
+extension Q5_1Block: WeightableBlock {
+  static func quantize(
+    _ values: UnsafePointer<Float>, importance: UnsafePointer<Float>, rowMeanSquare: Float,
+    into block: UnsafeMutableRawPointer
+  ) -> Bool {
+    let quants = withWeights(values, importance, rowMeanSquare) { ranged(values, $0, most: 31, into: block) }
+    guard let quants else { return false }
+    storeFifths(quants, into: block, at: 4)
+    store(quants, into: block, at: 8)
+    return true
+  }
+}

@@ -91,8 +91,12 @@ enum GroupSearch {
     return (scale, -minimum, bestRounding)
   }
 
-  /// x ≈ scale · q with q from −`most` to `most` − 1, weighted by x².
-  static func scale(_ x: UnsafePointer<Float>, elements n: Int, most: Int32) -> (scale: Float, rounding: Rounding) {
+  /// x ≈ scale · q with q from −`most` to `most` − 1.
+  ///
+  /// - Parameter weights: of the squares; nil for x².
+  static func scale(
+    _ x: UnsafePointer<Float>, weights: UnsafePointer<Float>? = nil, elements n: Int, most: Int32
+  ) -> (scale: Float, rounding: Rounding) {
     var extreme: Float = 0
     for i in 0..<n where x[i].magnitude > extreme.magnitude { extreme = x[i] }
     guard extreme.magnitude >= least else { return (0, Rounding()) }
@@ -100,7 +104,7 @@ enum GroupSearch {
       var (products, squares): (Float, Float) = (0, 0)
       for i in 0..<n {
         let q = Float(max(-most, min(most - 1, nearest(inverse * x[i]))))
-        let weight = x[i] * x[i]
+        let weight = weights.map { $0[i] } ?? x[i] * x[i]
         products += weight * x[i] * q
         squares += weight * q * q
       }
@@ -120,5 +124,51 @@ enum GroupSearch {
       }
     }
     return (scale, rounding)
+  }
+
+  /// x ≈ scale · q with q from 0 to `most`, of numbers that are not negative: a search for the scale, then for each q by itself.
+  static func scaleOfPositive(_ x: [Float], weights: [Float], most: Int32) -> (scale: Float, quants: [UInt8]) {
+    let largest = x.reduce(0) { $1 > $0 ? $1 : $0 }
+    guard largest >= least else { return (0, x.map { _ in 0 }) }
+    let most32 = Float(most)
+    func loss(_ inverse: Float) -> Float {
+      var sum: Float = 0
+      for i in x.indices {
+        let difference = x[i] - 1 / inverse * Float(min(most, nearest(inverse * x[i])))
+        sum += weights[i] * difference * difference
+      }
+      return sum
+    }
+    var inverse = most32 / largest
+    var best = loss(inverse)
+    for way in -4...4 where way != 0 {
+      let own = (0.1 * Float(way) + most32) / largest
+      let error = loss(own)
+      if error < best { (best, inverse) = (error, own) }
+    }
+    var quants = x.map { Float(max(0, min(most, nearest(inverse * $0)))) }
+    var (products, squares): (Float, Float) = (0, 0)
+    for i in x.indices {
+      products += weights[i] * x[i] * quants[i]
+      squares += weights[i] * quants[i] * quants[i]
+    }
+    for _ in 0..<5 {
+      var isSettled = true
+      for i in x.indices {
+        var own = products - weights[i] * x[i] * quants[i]
+        var ownSquares = squares - weights[i] * quants[i] * quants[i]
+        guard own > 0, ownSquares > 0 else { continue }
+        let quant = Float(max(0, min(most, nearest(x[i] * ownSquares / own))))
+        guard quant != quants[i] else { continue }
+        own += weights[i] * x[i] * quant
+        ownSquares += weights[i] * quant * quant
+        if own * own * squares > products * products * ownSquares {
+          (quants[i], products, squares) = (quant, own, ownSquares)
+          isSettled = false
+        }
+      }
+      if isSettled { break }
+    }
+    return (squares > 0 ? products / squares : 0, quants.map { UInt8($0) })
   }
 }

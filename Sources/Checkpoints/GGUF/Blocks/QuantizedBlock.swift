@@ -24,6 +24,41 @@ protocol QuantizableBlock: QuantizedBlock {
   static func quantize(_ values: UnsafePointer<Float>, blocks count: Int, into blocks: UnsafeMutableRawPointer) -> Bool
 }
 
+/// A block that is written otherwise where it is known how much each element counts.
+protocol WeightableBlock: QuantizableBlock {
+  /// Encodes `elementCount` finite values.
+  ///
+  /// - Parameters:
+  ///   - importance: of each element; not negative, finite.
+  ///   - rowMeanSquare: of all elements of the row.
+  /// - Returns: false when a scale is too large for half precision.
+  static func quantize(
+    _ values: UnsafePointer<Float>, importance: UnsafePointer<Float>, rowMeanSquare: Float,
+    into block: UnsafeMutableRawPointer
+  ) -> Bool
+}
+
+extension WeightableBlock {
+  /// Encodes a row of whole blocks.
+  ///
+  /// - Throws: as without importance.
+  static func quantize(
+    row values: UnsafeBufferPointer<Float>, importance: UnsafePointer<Float>, into blocks: UnsafeMutableRawBufferPointer
+  ) throws(StorageError) {
+    guard FloatFormat.f32.isFinite(UnsafeRawBufferPointer(values)) else { return try quantize(values, into: blocks) }
+    var squares: Float = 0
+    for value in values { squares += value * value }
+    for index in 0..<values.count / elementCount {
+      let isSound = quantize(
+        values.baseAddress! + index * elementCount, importance: importance + index * elementCount,
+        rowMeanSquare: squares / Float(values.count), into: blocks.baseAddress! + index * byteCount)
+      guard isSound else {
+        throw StorageError(.nonFinite, "has values too large for the half-precision scale of a quantised type")
+      }
+    }
+  }
+}
+
 extension QuantizedBlock {
   /// Decodes whole blocks to packed float32.
   ///

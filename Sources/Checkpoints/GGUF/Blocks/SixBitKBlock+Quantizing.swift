@@ -1,12 +1,24 @@
 import TMPackTensorKit
 
-extension Q6_KBlock: QuantizableBlock {
+extension Q6_KBlock: WeightableBlock {
   static func quantize(_ values: UnsafePointer<Float>, into block: UnsafeMutableRawPointer) -> Bool {
+    quantize(values, weights: nil, into: block)
+  }
+
+  static func quantize(
+    _ values: UnsafePointer<Float>, importance: UnsafePointer<Float>, rowMeanSquare _: Float,
+    into block: UnsafeMutableRawPointer
+  ) -> Bool { quantize(values, weights: importance, into: block) }
+
+  private static func quantize(
+    _ values: UnsafePointer<Float>, weights: UnsafePointer<Float>?, into block: UnsafeMutableRawPointer
+  ) -> Bool {
     var extreme: Float = 0
     var scales = [Float](repeating: 0, count: 16)
     var roundings = [GroupSearch.Rounding](repeating: .init(), count: 16)
     for group in 0..<16 {
-      (scales[group], roundings[group]) = GroupSearch.scale(values + 16 * group, elements: 16, most: 32)
+      (scales[group], roundings[group]) = GroupSearch.scale(
+        values + 16 * group, weights: weights.map { $0 + 16 * group }, elements: 16, most: 32)
       if scales[group].magnitude > extreme.magnitude { extreme = scales[group] }
     }
     guard extreme.magnitude >= GroupSearch.least else {
@@ -25,7 +37,7 @@ extension Q6_KBlock: QuantizableBlock {
       let whole = d * Float(scale)
       guard whole != 0 else {
         // Whatever they are; those of the search, as ggml leaves them.
-        let isZero = scales[group] == 0
+        let isZero = roundings[group].inverse == 0
         for l in 16 * group..<16 * group + 16 {
           quants[l] = isZero ? 0 : UInt8(roundings[group].quant(values[l], from: -32, to: 31) + 32)
         }

@@ -94,3 +94,39 @@ enum MXFP4Block: QuantizableBlock {
     return true
   }
 }
+
+/// Four scales (4, unsigned E4M3), quants (32) of four groups of 16, the first half of a group in low halves: scale ÷ 2 · table[q].
+enum NVFP4Block: QuantizedBlock {
+  static let elementCount = 64
+  static let byteCount = 36
+
+  static func dequantize(_ block: UnsafeRawPointer, into values: UnsafeMutablePointer<Float>) {
+    for group in 0..<4 {
+      let scale = halfScale(block.byte(group))
+      for j in 0..<8 {
+        let pair = block.byte(4 + 8 * group + j)
+        values[16 * group + j] = scale * e2m1[Int(pair & 15)]
+        values[16 * group + 8 + j] = scale * e2m1[Int(pair >> 4)]
+      }
+    }
+  }
+
+  /// 127 is 0 to ggml, and the sign is passed over.
+  private static func halfScale(_ byte: UInt8) -> Float {
+    if byte == 0 || byte == 127 { return 0 }
+    let (exponent, mantissa) = (Int(byte >> 3 & 15), Float(byte & 7))
+    return exponent == 0
+      ? mantissa * 0x1p-10 : (1 + mantissa / 8) * Float(sign: .plus, exponent: exponent - 8, significand: 1)
+  }
+}
+
+/// d (2), signs (16) of 128 elements: d where the bit is set, else −d.
+enum Q1_0Block: QuantizedBlock {
+  static let elementCount = 128
+  static let byteCount = 18
+
+  static func dequantize(_ block: UnsafeRawPointer, into values: UnsafeMutablePointer<Float>) {
+    let scale = block.half(0)
+    for j in 0..<elementCount { values[j] = block.byte(2 + j / 8) >> UInt8(j % 8) & 1 == 0 ? -scale : scale }
+  }
+}

@@ -11,8 +11,9 @@ import TMPackTensorKit
 /// | B | `lora_up.weight` | `lora_B.weight`, `lora.up.weight`, `lora_linear_layer.up.weight` |
 /// | α | `alpha` | in the header's `lora_adapter_metadata`, for each component |
 /// | DoRA | `dora_scale` | `lora_magnitude_vector` |
+/// | LoHa, LoKr | `hada_…`, `lokr_…`, see `LyCORISAdapter` | |
 ///
-/// Where there is no α, it is the rank. kohya's modules have their names in one word, in which underscores stand for dots
+/// Where there is no α, it is the rank; where a LoKr is not factored, what α says is not heeded. kohya's modules have their names in one word, in which underscores stand for dots
 /// too: `lora_unet_…`, `lora_te1_…`; what they mean, the base tells.
 enum LoRAFile {
   static let diffusersName = "pytorch_lora_weights.safetensors"
@@ -28,9 +29,7 @@ enum LoRAFile {
   ]
 
   /// Parts of other ways to adapt weights, which tell what a file is.
-  private static let others = [
-    "hada_w1_a", "lokr_w1", "lokr_w1_a", "oft_blocks", "oft_diag", "lora_mid.weight", "a1.weight",
-  ]
+  private static let others = ["oft_blocks", "oft_diag", "lora_mid.weight", "a1.weight"]
 
   private static func part(_ name: String) -> (module: String, kind: Kind)? {
     suffixes.first { name.hasSuffix($0.suffix) && name.utf8.count > $0.suffix.utf8.count }
@@ -45,6 +44,8 @@ enum LoRAFile {
       if info.name.hasPrefix("base_model.model.") { return false }
       if let part = part(info.name) {
         if part.kind == .a { hasUpdate = true }
+      } else if LyCORISAdapter.isPart(info.name) {
+        hasUpdate = true
       } else if others.contains(where: { info.name.hasSuffix(".\($0)") }) {
         hasUpdate = true
       } else if !others.contains(where: { info.name.contains(".\($0.prefix(4))") }) {
@@ -54,9 +55,10 @@ enum LoRAFile {
     return hasUpdate
   }
 
-  /// - Throws: `malformed`; `unsupportedFeature` for another way to adapt weights than LoRA and DoRA.
-  static func view(_ source: any TensorSource) throws(StorageError) -> (PEFTView, AdapterConfiguration) {
-    try located(file: source.label) { () throws(StorageError) in
+  /// - Throws: `malformed`; `unsupportedFeature` for another way to adapt weights than LoRA, DoRA, LoHa and LoKr.
+  static func view(_ file: any TensorSource) throws(StorageError) -> (PEFTView, AdapterConfiguration) {
+    try located(file: file.label) { () throws(StorageError) in
+      let source = try LyCORISAdapter(file)
       var ranks: [ExactString: Int] = [:]
       var alphas: [ExactString: Double] = [:]
       var isDecomposed = false
@@ -65,7 +67,7 @@ enum LoRAFile {
         try located(tensor: info.name) { () throws(StorageError) in
           guard let (module, kind) = part(info.name) else {
             throw StorageError(
-              .unsupportedFeature, "is no part of LoRA or DoRA; LoHa, LoKr, LoCon's middle and OFT cannot be merged")
+              .unsupportedFeature, "is no part of LoRA, DoRA, LoHa or LoKr; LoCon's middle and OFT cannot be merged")
           }
           let dimensions = info.shape.dimensions
           switch kind {
@@ -77,6 +79,10 @@ enum LoRAFile {
           case .alpha: alphas[ExactString(module)] = try alpha(info, in: source)
           case .magnitude:
             isDecomposed = true
+            // LyCORIS can scale inputs instead.
+            guard !info.name.hasSuffix(".dora_scale") || dimensions.first == info.shape.elementCount else {
+              throw StorageError(.unsupportedFeature, "scales inputs, and not outputs as DoRA does")
+            }
             try view.add("\(module).lora_magnitude_vector", [info.shape.elementCount], .same(info))
           }
         }
@@ -84,7 +90,11 @@ enum LoRAFile {
       let components = try Self.components(source.metadata["lora_adapter_metadata"])
       var configuration = AdapterConfiguration(isDecomposed: isDecomposed)
       for (module, rank) in ranks {
-        var alpha = alphas.removeValue(forKey: module) ?? Double(rank)
+        let said = alphas.removeValue(forKey: module)
+        var alpha = said ?? Double(rank)
+        if let own = source.modules[module] {
+          alpha = own.ownRank.flatMap { ownRank in said.map { $0 / Double(ownRank) * Double(rank) } } ?? Double(rank)
+        }
         for (prefix, own) in components where module.text.hasPrefix(prefix + ".") {
           alpha = own.scaling(of: String(module.text.dropFirst(prefix.count + 1)), rank: rank) * Double(rank)
         }

@@ -6,7 +6,7 @@ import TMPackTensorKit
 ///
 /// A is [inputs, rank] and B [rank, outputs]; of the experts' layers A is [experts, rank, inputs] and B
 /// [experts, outputs, rank]. What they make is multiplied by `scale` as it is, and DoRA's magnitudes are in `m`.
-enum MLXAdapter {
+package enum MLXAdapter {
   static let weightFileName = "adapters.safetensors"
 
   /// - Throws: `malformed`; `unsupportedFeature` for another way of fine-tuning, or layers that have no names on disk.
@@ -85,6 +85,31 @@ enum MLXAdapter {
   }
 }
 
+extension MLXAdapter {
+  // Mixtral's matrices are called by numbers.
+  private static let numbered = [("w1", "gate_proj"), ("w2", "down_proj"), ("w3", "up_proj")]
+
+  /// The layer of all experts that a module is one of, and which it is: `ofExpert` the other way.
+  static func stack(ofExpert module: String) -> (layer: String, expert: Int)? {
+    let components = module.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+    guard components.count >= 4, components[components.count - 3] == "experts",
+      let number = Int(components[components.count - 2]), String(number) == components[components.count - 2],
+      number >= 0
+    else { return nil }
+    let front = components.dropLast(3).joined(separator: ".")
+    let name = components.last!
+    let own = front.hasSuffix("block_sparse_moe") ? numbered.first { $0.0 == name }?.1 ?? name : name
+    return ("\(front).switch_mlp.\(own)", number)
+  }
+
+  /// Which of a layer's experts a tensor is of.
+  package static func expert(of tensor: String) -> Int? {
+    tensor.lastIndex(of: ".").flatMap { stack(ofExpert: String(tensor[..<$0])) }?.expert
+  }
+
+  fileprivate static func numberedName(_ name: String) -> String? { numbered.first { $0.1 == name }?.0 }
+}
+
 extension String {
   /// The module of one expert, as the models on the hub have it, of a layer of all.
   fileprivate func ofExpert(_ number: Int) throws(StorageError) -> String {
@@ -93,9 +118,7 @@ extension String {
       throw StorageError(.unsupportedFeature, "is of a stack of matrices other than the experts' (switch_mlp)")
     }
     let (front, name) = (String(self[..<place.lowerBound]), String(self[place.upperBound...]))
-    // Mixtral's matrices are called by numbers.
-    let numbered = ["gate_proj": "w1", "down_proj": "w2", "up_proj": "w3"]
-    let own = front.hasSuffix("block_sparse_moe") ? numbered[name] ?? name : name
+    let own = front.hasSuffix("block_sparse_moe") ? MLXAdapter.numberedName(name) ?? name : name
     return "\(front).experts.\(number).\(own)"
   }
 
