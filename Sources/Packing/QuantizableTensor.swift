@@ -84,12 +84,6 @@ package enum QuantizableTensor: Sendable {
   }
 }
 
-/// One matrix of a stack.
-package struct MatrixPart: Sendable {
-  package let stack: MatrixStack
-  package let number: Int
-}
-
 /// The elements of a tensor of an exclusive vector, where they are needed.
 package protocol VectorElements {
   /// Lends those of one matrix; nil for all of them.

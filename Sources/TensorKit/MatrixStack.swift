@@ -54,6 +54,21 @@ package struct MatrixStack: Sendable, Hashable {
     return row * rowStride + place / inner * columns * inner + place % inner
   }
 
+  /// Where some elements of a matrix lie in the tensor: runs of them, in order, `inner` from one to the next.
+  ///
+  /// - Parameter body: is given which elements of the matrix a run is of, and the place in the tensor of its first.
+  package func forEachRun(
+    of range: Range<Int>, in matrix: Int, _ body: (_ run: Range<Int>, _ place: Int) throws(StorageError) -> Void
+  ) throws(StorageError) {
+    guard !range.isEmpty else { return }
+    let start = extent(of: matrix).lowerBound
+    if isContiguous { return try body(range, start + range.lowerBound) }
+    for row in range.lowerBound / columns...(range.upperBound - 1) / columns {
+      let run = range.clamped(to: row * columns..<(row + 1) * columns)
+      try body(run, start + rowStart(row, of: matrix) + (run.lowerBound - row * columns) * inner)
+    }
+  }
+
   /// Copies the elements of a matrix out of its extent.
   ///
   /// - Precondition: `elements` are those of `extent(of: matrix)`; `target` has room for the matrix, row-major.
