@@ -48,6 +48,13 @@ package struct MatrixStack: Sendable, Hashable {
     return isContiguous ? start..<start + matrixSize : start..<start + block
   }
 
+  /// The matrices that have any of some elements of the tensor, and those that lie side by side with them.
+  package func matrices(touching elements: Range<Int>) -> Range<Int> {
+    guard !elements.isEmpty else { return 0..<0 }
+    let block = rows * rowStride
+    return elements.lowerBound / block * abreast..<((elements.upperBound - 1) / block + 1) * abreast
+  }
+
   /// Where a row of a matrix begins, in its extent; its elements are `inner` apart.
   package func rowStart(_ row: Int, of matrix: Int) -> Int {
     let place = matrix % abreast

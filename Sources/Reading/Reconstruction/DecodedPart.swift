@@ -22,13 +22,16 @@ package enum DecodedPart: Sendable {
   }
 
   /// - Parameters:
-  ///   - payloads: reads a payload of the entry's section.
+  ///   - elements: of a stack of matrices, decode those alone that have any of them; nil for all.
+  ///   - payloads: reads a payload of the entry's section, or some of its bytes.
   ///   - info: of the shared tensor of the same name, which every factor but `replaced` has (TMP-6-7).
   ///   - shared: reads that tensor.
   init(
-    _ entry: ExpertEntry, info: TensorInfo?, payloads: (PayloadReference) throws(StorageError) -> [UInt8],
+    _ entry: ExpertEntry, info: TensorInfo?, touching elements: Range<Int>? = nil,
+    payloads read: (PayloadReference, Range<Int>?) throws(StorageError) -> [UInt8],
     shared: () throws(StorageError) -> TensorBytes
   ) throws(StorageError) {
+    func payloads(_ payload: PayloadReference) throws(StorageError) -> [UInt8] { try read(payload, nil) }
     if case .replaced(_, _, let payload) = entry.factor {
       let bytes = try payloads(payload)
       self = .bytes(TensorBytes(count: bytes.count) { target in bytes.withUnsafeBytes { target.copyMemory(from: $0) } })
@@ -45,21 +48,32 @@ package enum DecodedPart: Sendable {
             rows: rows,
             columns: columns, rank: rank)))
     case .lowRankStack(let ranks, let dtype, let left, let right, let scales):
+      let stack = try ranks.checked(against: info.shape, hasOthers: false)
+      let wanted = elements.map { stack.matrices(touching: $0) } ?? 0..<stack.count
+      let before = ranks.ranks[..<wanted.lowerBound].reduce(0, +)
+      let components = before..<before + ranks.ranks[wanted].reduce(0, +)
+      // Theirs alone, which lie together.
+      func part(_ payload: PayloadReference, _ width: Int) throws(StorageError) -> [UInt8] {
+        try read(payload, components.lowerBound * width..<components.upperBound * width)
+      }
+      guard !components.isEmpty else {
+        self = .nothing
+        return
+      }
       self = .factor(
         .lowRankStack(
           try LowRankStack(
-            left: try payloads(left), right: try payloads(right), scales: try payloads(scales), dtype: dtype,
-            stack: try ranks.checked(against: info.shape, hasOthers: false), ranks: ranks.ranks)))
+            left: try part(left, dtype.componentBytes(stack.rows)),
+            right: try part(right, dtype.componentBytes(stack.columns)), scales: try part(scales, 4), dtype: dtype,
+            stack: stack, ranks: ranks.ranks.enumerated().map { wanted.contains($0) ? $1 : 0 })))
     case .quantizedStack(let ranks, let dense, let quantizer, let payload):
       let dense = Set(dense)
-      self = .factor(
-        .quantized(
-          .stack(
-            try QuantizedStack(
-              payload: try payloads(payload),
-              stack: try ranks.checked(against: info.shape, hasOthers: !dense.isEmpty),
-              forms: ranks.ranks.enumerated().map { .init(rank: $1, isDense: dense.contains($0)) },
-              quantizer: quantizer))))
+      let stack = try ranks.checked(against: info.shape, hasOthers: !dense.isEmpty)
+      let factor = try QuantizedStack(
+        payload: try payloads(payload), stack: stack,
+        forms: ranks.ranks.enumerated().map { .init(rank: $1, isDense: dense.contains($0)) }, quantizer: quantizer,
+        keeping: elements.map { stack.matrices(touching: $0) })
+      self = factor.map { .factor(.quantized(.stack($0))) } ?? .nothing
     case .sparse(let count, let dtype, let positions, let values, let scales):
       self = .factor(
         .sparse(
