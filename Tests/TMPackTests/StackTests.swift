@@ -221,6 +221,20 @@ import Testing
     #expect(Set(digests).count == 1)
   }
 
+  @Test func signsHaveAScaleForEachMatrix() throws {
+    let change = Layout.whole.change(rank: 2, seed: 29).enumerated().map { $1 * Double(1 + $0 / 960) }
+    let signs = Packer(
+      sharedModel: .merged(BaseModel()), rules: TensorRules(.factor(try FactorPlan(.signs, dtype: .f32))))
+    let together = try pack([("experts", [Self.experts, 24, 40], change)], signs, to: "three")
+    let apart = try pack(
+      (0..<Self.experts).map { ("experts.\($0)", [24, 40], Array(change[$0 * 960..<($0 + 1) * 960])) }, signs, to: "two"
+    )
+    #expect(try together.manifest(ofExpert: "a").tensors.map(\.factor.kind) == [.quantizedStack])
+    let errors = [together, apart].map { $0.experts[0].summary.error!.value }
+    #expect(abs(errors[0] - errors[1]) < 1e-6)
+    #expect(together.experts[0].summary.bytes < apart.experts[0].summary.bytes)
+  }
+
   // TMP-7-14
   @Test func correctionsMakeThemExact() throws {
     let tensors = Layout.allCases.map { ($0.rawValue, $0.shape, $0.change(rank: 4, seed: 13)) }
