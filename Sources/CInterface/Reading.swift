@@ -43,41 +43,13 @@ public func tmpk_mix_read_part(
       guard let buffer else { throw StorageError(.invalidArgument, "the buffer is NULL") }
       let target = UnsafeMutableRawBufferPointer(start: buffer, count: Int(byteCount))
       try located(file: opened.source.label, tensor: info.name) { () throws(StorageError) in
-        // What a base elsewhere holds is known to be right only when all of it was read.
-        let spanned = opened.mix?.isDetached ?? true ? nil : try opened.source.spanned(info)
-        try opened.source.fill(target, from: Int(first), of: info, spanned)
-      }
-    }
-  }
-}
-
-extension TensorSource {
-  /// Fills `target` with some bytes of a tensor: by those spans that have any, or else by all of it.
-  fileprivate func fill(
-    _ target: UnsafeMutableRawBufferPointer, from first: Int, of info: TensorInfo, _ spanned: SpannedTensor?
-  ) throws(StorageError) {
-    guard let spanned else {
-      return try bytes(of: info).withBytes {
-        target.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[first..<first + target.count]))
-      }
-    }
-    let read = try spanned.open()
-    let end = first + target.count
-    var start = first / spanned.length * spanned.length
-    while start < end {
-      let span = start..<min(start + spanned.length, info.byteCount)
-      let wanted = span.clamped(to: first..<end)
-      let place = UnsafeMutableRawBufferPointer(rebasing: target[wanted.lowerBound - first..<wanted.upperBound - first])
-      if wanted == span {
-        try read(start, place)
-      } else {
-        let bytes = try [UInt8](count: span.count) { room throws(StorageError) in try read(start, room) }
-        bytes.withUnsafeBytes {
-          place.copyMemory(
-            from: UnsafeRawBufferPointer(rebasing: $0[wanted.lowerBound - start..<wanted.upperBound - start]))
+        guard let spanned = try opened.source.spanned(info) else {
+          return try opened.source.bytes(of: info).withBytes {
+            target.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[Int(first)..<Int(first) + target.count]))
+          }
         }
+        try spanned.fill(target, from: Int(first), of: info.byteCount)
       }
-      start = span.upperBound
     }
   }
 }

@@ -9,7 +9,7 @@ package struct QuantizedStack: Sendable, Hashable {
   package let quantizer: Quantizer
   /// nil for a matrix that is approximated by zeros; one at least is not. Their own payloads are empty.
   package let matrices: [QuantizedFactor?]
-  /// Everything but the stack, the ranks and the quantiser, as stored.
+  /// Everything but the stack, the ranks and the quantiser, as stored; empty where only some matrices were kept.
   package let payload: [UInt8]
 
   /// How each matrix is stored.
@@ -35,6 +35,17 @@ package struct QuantizedStack: Sendable, Hashable {
   package init(
     payload: [UInt8], stack: MatrixStack, forms: [Form], quantizer: Quantizer
   ) throws(StorageError) {
+    // A matrix is kept: there is one.
+    self = try Self(payload: payload, stack: stack, forms: forms, quantizer: quantizer, keeping: nil)!
+  }
+
+  /// Some matrices of a factor from an archive, and nothing for the others: decoded as far as they need. nil where they add nothing.
+  ///
+  /// - Parameter wanted: nil for all, and for the check that the message is the encoder's to its end.
+  /// - Throws: `malformed`.
+  package init?(
+    payload: [UInt8], stack: MatrixStack, forms: [Form], quantizer: Quantizer, keeping wanted: Range<Int>?
+  ) throws(StorageError) {
     guard forms.count == stack.count, forms.contains(where: { $0 != .nothing }) else {
       throw StorageError(.malformed, "a stack of \(stack.count) matrices has \(forms.count) forms")
     }
@@ -43,13 +54,17 @@ package struct QuantizedStack: Sendable, Hashable {
       var coder = RangeDecoder(bytes)
       var models = StackModels(stack, quantizer)
       var matrices: [QuantizedFactor?] = []
-      for form in forms { matrices.append(try models.decode(form, &coder)) }
-      try coder.finish()
-      return matrices
+      for (number, form) in forms.prefix(wanted?.upperBound ?? forms.count).enumerated() {
+        let matrix = try models.decode(form, &coder)
+        matrices.append(wanted?.contains(number) ?? true ? matrix : nil)
+      }
+      if wanted == nil { try coder.finish() }
+      return matrices + [QuantizedFactor?](repeating: nil, count: forms.count - matrices.count)
     }
+    guard matrices.contains(where: { $0 != nil }) else { return nil }
     self.stack = stack
     self.quantizer = quantizer
-    self.payload = payload
+    self.payload = wanted == nil ? payload : []
   }
 
   /// - Precondition: there is a factor or nil for each matrix, one at least is a factor, and they are of the stack's shape; those of low

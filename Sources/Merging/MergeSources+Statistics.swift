@@ -25,14 +25,16 @@ extension MergeSources {
 extension TensorGroup {
   /// What was measured of each member for this tensor, under its name followed by `suffix`, in the order of the members.
   ///
+  /// - Parameter shapes: that it may be of, all members' alike.
   /// - Returns: nil when nothing was, for any of them.
   /// - Throws: `unknownName` when something was for some of them only; `shapeMismatch` for another shape; `malformed` for
   ///   numbers that are not floats.
-  package func statistics(suffix: String = "", shape: Shape) throws(StorageError) -> [StoredElements]? {
+  package func statistics(suffix: String = "", shapes: [Shape]) throws(StorageError) -> [StoredElements]? {
     var found: [StoredElements] = []
     var missing: Member?
     for member in members {
-      if let elements = try member.statistics(for: info, suffix: suffix, shape: shape) {
+      let shapes = found.first.map { [$0.info.shape] } ?? shapes
+      if let elements = try member.statistics(for: info, suffix: suffix, shapes: shapes) {
         found.append(elements)
       } else {
         missing = missing ?? member
@@ -51,12 +53,13 @@ extension TensorGroup {
 extension TensorGroup.Member {
   /// nil when nothing was measured.
   fileprivate func statistics(
-    for info: TensorInfo, suffix: String, shape: Shape
+    for info: TensorInfo, suffix: String, shapes: [Shape]
   ) throws(StorageError) -> StoredElements? {
     guard let source = expert.statistics, let own = source.tensor(named: info.name + suffix) else { return nil }
-    guard own.shape == shape else {
+    guard shapes.contains(own.shape) else {
+      let wanted = shapes.map { "\($0)" }.joined(separator: " or ")
       throw StorageError(
-        .shapeMismatch, "is \(own.shape); for \(info.shape) it must be \(shape)", file: source.label, expert: name,
+        .shapeMismatch, "is \(own.shape); for \(info.shape) it must be \(wanted)", file: source.label, expert: name,
         tensor: own.name)
     }
     guard own.dtype.floatFormat != nil else {

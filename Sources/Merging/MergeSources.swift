@@ -135,33 +135,3 @@ extension TensorSource {
       file: label, expert: expert, tensor: first.name)
   }
 }
-
-/// The elements of one tensor of a source, read some at a time where the source can, all at once where not.
-package final class StoredElements {
-  package let info: TensorInfo
-  package let source: any TensorSource
-  private let format: FloatFormat
-  /// All of it, for a source without `piece`.
-  private var whole: TensorBytes?
-
-  /// - Precondition: the tensor is of a float dtype.
-  init(_ info: TensorInfo, of source: any TensorSource) {
-    guard let format = info.dtype.floatFormat else { preconditionFailure("floats only") }
-    self.info = info
-    self.source = source
-    self.format = format
-  }
-
-  package func read(
-    _ range: Range<Int>, into values: UnsafeMutableBufferPointer<Double>
-  ) throws(StorageError) {
-    let bytes = range.lowerBound * format.byteWidth..<range.upperBound * format.byteWidth
-    if whole == nil, let piece = try source.piece(bytes, of: info) {
-      return piece.withUnsafeBytes { format.widen($0, into: values) }
-    }
-    let all: TensorBytes
-    if let whole { all = whole } else { all = try source.bytes(of: info) }
-    whole = all
-    try all.withBytes { format.widen(UnsafeRawBufferPointer(rebasing: $0[bytes]), into: values) }
-  }
-}

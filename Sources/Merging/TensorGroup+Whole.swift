@@ -2,9 +2,6 @@ import TMPackByteIO
 
 /// Tensors as a whole, for methods that decompose them.
 extension TensorGroup {
-  /// The one matrix that a linear layer or a table of embeddings is: of exactly two dimensions.
-  var isLinear: Bool { info.shape.dimensions.count == 2 }
-
   /// Σ wₖ τₖ.
   ///
   /// - Complexity: holds the elements once.
@@ -21,7 +18,7 @@ extension TensorGroup {
   /// The elements of one member.
   package func elements(ofMember member: Int) throws(StorageError) -> [Double] {
     try located(expert: members[member].name) { () throws(StorageError) in
-      try members[member].elements.all(count)
+      try members[member].elements.elements(0..<count)
     }
   }
 
@@ -38,15 +35,5 @@ extension TensorGroup {
       for i in 0..<chunk.count { chunk.result[i] = chunk.base[i] + scale * vector[chunk.range.lowerBound + i] }
       try merged.writeResult(of: chunk)
     }
-  }
-}
-
-extension StoredElements {
-  /// All of them.
-  package func all(_ count: Int) throws(StorageError) -> [Double] {
-    var values = [Double](repeating: 0, count: count)
-    guard count > 0 else { return values }
-    try values.withUnsafeMutableBufferPointer { buffer throws(StorageError) in try read(0..<count, into: buffer) }
-    return values
   }
 }

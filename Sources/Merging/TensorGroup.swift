@@ -37,7 +37,7 @@ package struct TensorGroup {
   package var count: Int { info.shape.elementCount }
   package var names: [String] { members.map(\.name) }
 
-  /// The tensor as a matrix of `[d₀, rest]`; nil for fewer than two dimensions.
+  /// The tensor as one matrix of `[d₀, rest]`; nil for fewer than two dimensions.
   package var matrix: (rows: Int, columns: Int)? {
     let dimensions = info.shape.dimensions
     guard dimensions.count >= 2 else { return nil }
@@ -109,60 +109,5 @@ package struct TensorGroup {
           result: parts[panels - 1]))
       begin = range.upperBound
     }
-  }
-}
-
-/// Where a merged tensor goes: every element is written once, rounded once to the tensor's dtype.
-package struct MergedTensor {
-  private let destination: UnsafeMutableRawBufferPointer
-  private let format: FloatFormat
-  private let base: StoredElements
-  /// What the merged task vector is multiplied by before it is written.
-  private var taskVectorScale = 1.0
-
-  init(_ destination: UnsafeMutableRawBufferPointer, of group: TensorGroup) {
-    self.destination = destination
-    format = group.format
-    base = group.base
-  }
-
-  /// The same place, for a model whose difference from the base is `scale` times that of the one that is written.
-  func scalingTaskVector(by scale: Double) -> MergedTensor {
-    var scaled = self
-    scaled.taskVectorScale *= scale
-    return scaled
-  }
-
-  /// Sets the elements of `range`.
-  package func write(_ values: UnsafeBufferPointer<Double>, at range: Range<Int>) throws(StorageError) {
-    guard taskVectorScale == 1 else { return try writeScaled(values, at: range) }
-    place(values, at: range)
-  }
-
-  private func writeScaled(_ values: UnsafeBufferPointer<Double>, at range: Range<Int>) throws(StorageError) {
-    let scaled = UnsafeMutableBufferPointer<Double>.allocate(capacity: range.count)
-    scaled.initialize(repeating: 0)
-    defer { scaled.deallocate() }
-    try base.read(range, into: scaled)
-    // What is equal did not change, infinities too.
-    for i in scaled.indices where values[i] != scaled[i] { scaled[i] += taskVectorScale * (values[i] - scaled[i]) }
-    place(UnsafeBufferPointer(scaled), at: range)
-  }
-
-  private func place(_ values: UnsafeBufferPointer<Double>, at range: Range<Int>) {
-    let bytes = range.lowerBound * format.byteWidth..<range.upperBound * format.byteWidth
-    format.round(values, into: UnsafeMutableRawBufferPointer(rebasing: destination[bytes]))
-  }
-
-  /// Sets the elements of a chunk to those in its `result`.
-  package func writeResult(of chunk: TensorGroup.Chunk) throws(StorageError) {
-    try write(UnsafeBufferPointer(chunk.result), at: chunk.range)
-  }
-}
-
-extension MergedTensor {
-  /// Sets all elements.
-  package func write(_ values: [Double]) throws(StorageError) {
-    try values.withUnsafeBufferPointer { values throws(StorageError) in try write(values, at: 0..<values.count) }
   }
 }

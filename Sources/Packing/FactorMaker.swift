@@ -26,8 +26,11 @@ struct PlannedFactors: FactorMaker {
 
   func stack(for tensor: ExclusiveTensor) throws(StorageError) -> MatrixStack? {
     try stacking.stack(for: tensor) { stack, knownRank in
-      let matrix = plan.form(rows: stack.rows, columns: stack.columns, knownRank: knownRank)
-      return if case .lowRank = matrix.method { true } else { false }
+      // What else there is goes by the elements of the whole.
+      switch plan.form(rows: stack.rows, columns: stack.columns, knownRank: knownRank).method {
+      case .lowRank, .signs: true
+      case .lowRankRatio, .sparse, .ternary, .dense: false
+      }
     }
   }
 
@@ -39,16 +42,23 @@ struct PlannedFactors: FactorMaker {
     let factors = try tensor.map(matricesOf: stack) { vector, shape throws(StorageError) in
       try plan.encode(vector.values, shape: shape, known: vector.knownVectors)
     }
-    var matrices: [LowRankFactor?] = []
+    var products: [LowRankFactor?] = []
+    var signs: [QuantizedFactor?] = []
     for factor in factors {
       switch factor {
-      case nil: matrices.append(nil)
-      case .lowRank(let own): matrices.append(own)
+      case nil:
+        products.append(nil)
+        signs.append(nil)
+      case .lowRank(let own): products.append(own)
+      case .quantized(let own): signs.append(own)
       // Values at the ends of float32's range.
       default: return try tensor.vector().withValues { .dense(DenseFactor(rounding: $0, to: .f32)) }
       }
     }
-    return .lowRankStack(LowRankStack(stack: stack, matrices: matrices))
+    if products.count == stack.count { return .lowRankStack(LowRankStack(stack: stack, matrices: products)) }
+    return try QuantizedStack(stack, signs).map { stack throws(StorageError) in
+      try Factor.quantized(.stack(stack)).decoded()
+    }
   }
 }
 

@@ -49,7 +49,9 @@ package struct JobCost {
     case .exact: return exact
     case .factor(let plan):
       let own = Self.cost(20 * info.shape.elementCount) + correction
-      guard case .lowRank(let rank) = plan.form(for: info.shape).method else { return own }
+      guard let matrices = packer.rules.foreseenMatrices(of: info),
+        case .lowRank(let rank) = plan.form(rows: matrices.rows, columns: matrices.columns).method
+      else { return own }
       return own + decomposing(info, rank: rank)
     // A list of tasks has none of these (`checkSharesNothing`).
     case .tallMask: return exact
@@ -62,11 +64,11 @@ package struct JobCost {
 
   /// A randomised SVD with two power iterations, or the Gram matrix's eigenvectors where that is as cheap.
   private func decomposing(_ info: TensorInfo, rank: Int) -> UInt64 {
-    guard let (rows, columns) = info.shape.matrix, min(rows, columns) > 1 else { return 0 }
-    let short = Double(min(rows, columns))
-    let components = min(2 * Double(min(rank, rows, columns)) + 16, short)
-    return UInt64(
-      min(0.15 * Double(rows) * Double(columns) * components + 0.5 * components * components * short, 0x1p50))
+    guard let matrices = packer.rules.foreseenMatrices(of: info), matrices.shortSide > 1 else { return 0 }
+    let (rows, columns, short) = (Double(matrices.rows), Double(matrices.columns), Double(matrices.shortSide))
+    let components = min(2 * Double(min(rank, matrices.shortSide)) + 16, short)
+    let one = 0.15 * rows * columns * components + 0.5 * components * components * short
+    return UInt64(min(Double(matrices.count) * one, 0x1p50))
   }
 
   private static func cost(_ nanoseconds: Int) -> UInt64 { UInt64(max(1, min(nanoseconds, 1 << 50))) }

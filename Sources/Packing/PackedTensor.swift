@@ -1,5 +1,6 @@
 import TMPackArchiveFormat
 import TMPackByteIO
+import TMPackFactorization
 import TMPackDigests
 import TMPackFactors
 import TMPackReading

@@ -1,5 +1,6 @@
 import TMPackArchiveFormat
 import TMPackByteIO
+import TMPackFactorization
 import TMPackDigests
 import TMPackFactors
 import TMPackMerging
@@ -180,7 +181,7 @@ extension Packer {
 
   /// How many components a search starts with.
   package func tripletDemand(_ infos: [TensorInfo], _ expertCount: Int) -> QuantizableMatrix.Demand {
-    .start(atMost: largestRank(infos, expertCount))
+    .start(SearchStart(atMost: largestRank(infos, expertCount), leaving: rate?.surelyLeft))
   }
 
   /// More components than a budget can pay for need not be computed.
@@ -195,6 +196,14 @@ extension Packer {
     // A component takes about a bit a symbol; `leastError` spends them unevenly.
     let affordable = 8 * Double(budget) / Double(sides) * (rate?.objective == .balanced ? 1.5 : 6)
     return max(32, Int(min(affordable, 0x1p30)))
+  }
+}
+
+extension RateControl {
+  /// The share of a matrix's energy that is surely no component of its own: the quantiser loses some of what an error target allows.
+  fileprivate var surelyLeft: Double? {
+    guard case .error(let error) = target else { return nil }
+    return (objective == .balanced ? 0.4 : 0.2) * error * error
   }
 }
 

@@ -21,23 +21,16 @@ package struct QuantizableMatrix: Sendable {
   /// How many triplets to compute, if there are as many.
   package enum Demand: Sendable {
     case atMost(Int)
-    /// What a search starts with: no more than so many, and of a large matrix the first ones only.
-    case start(atMost: Int)
+    /// What a search starts with.
+    case start(SearchStart)
   }
 
   package init(_ vector: borrowing ExclusiveVector, shape: Shape, _ demand: Demand) throws(StorageError) {
     switch demand {
     case .atMost(let rank): try self.init(vector, shape: shape, rank: rank)
-    case .start(let limit):
-      let side = shape.matrix.map { min($0.rows, $0.columns) } ?? 1
-      let first = side <= Self.smallSide ? side : Self.firstTriplets
-      try self.init(vector, shape: shape, rank: min(first, limit))
+    case .start(let start): try self.init(vector, shape: shape, rank: start.rank(of: shape))
     }
   }
-
-  /// All triplets of a matrix with a side of this many cost little more than some.
-  private static let smallSide = 512
-  private static let firstTriplets = 64
 
   /// All triplets are as quick as more than a quarter of them.
   static func rank(_ wanted: Int, of side: Int) -> Int { wanted > side / 4 ? side : wanted }

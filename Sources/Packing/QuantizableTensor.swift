@@ -29,10 +29,17 @@ package enum QuantizableTensor: Sendable {
       self = .one(try QuantizableMatrix(tensor.vector(), shape: tensor.shape, demand))
       return
     }
+    var demand = demand
     self = .stack(
       stack,
       try tensor.map(matricesOf: stack) { vector, shape throws(StorageError) in
-        try QuantizableMatrix(vector, shape: shape, demand)
+        let matrix = try QuantizableMatrix(vector, shape: shape, demand)
+        guard case .start(var start) = demand else { return matrix }
+        defer { demand = .start(start) }
+        if start.learns(from: matrix) || !start.isShortened(for: shape) { return matrix }
+        let whole = try QuantizableMatrix(vector, shape: shape, .start(start.forgetful))
+        start.learns(from: whole)
+        return whole
       })
   }
 
@@ -82,12 +89,6 @@ package enum QuantizableTensor: Sendable {
         factor: QuantizedStack(stack, factors).map { .stack($0) }, squaredError: lost)
     }
   }
-}
-
-/// One matrix of a stack.
-package struct MatrixPart: Sendable {
-  package let stack: MatrixStack
-  package let number: Int
 }
 
 /// The elements of a tensor of an exclusive vector, where they are needed.

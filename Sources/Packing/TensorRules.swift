@@ -46,6 +46,22 @@ package struct TensorRules: Sendable {
     stackings.last { $0.pattern.matches(name) }?.stacking ?? .automatic
   }
 
+  /// The matrices that a tensor will likely be taken as, by its shape and the rules alone: three dimensions are a layer's experts nearly
+  /// always, more are a convolution. nil for what is no matrix.
+  package func foreseenMatrices(of info: TensorInfo) -> ForeseenMatrices? {
+    let shape = info.shape
+    let isStack =
+      switch stacking(of: info.name) {
+      case .automatic: shape.dimensions.count == 3
+      case .stack: true
+      case .matrix: false
+      }
+    if isStack, let stack = StackCandidates(shape).plain {
+      return ForeseenMatrices(count: stack.count, rows: stack.rows, columns: stack.columns)
+    }
+    return shape.matrix.map { ForeseenMatrices(count: 1, rows: $0.rows, columns: $0.columns) }
+  }
+
   /// Whether some tensor may become a TALL mask.
   package var makesTALLMasks: Bool {
     ([standard] + overrides.map(\.treatment)).contains { if case .tallMask = $0 { true } else { false } }

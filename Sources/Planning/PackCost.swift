@@ -1,5 +1,6 @@
 import TMPackDigests
 import TMPackFactors
+import TMPackPacking
 import TMPackTensorKit
 
 /// The memory of packing, from the shapes alone: an estimate from above.
@@ -42,31 +43,35 @@ struct MemoryModel {
   /// Packing one tensor of an expert (`PackedTensor`).
   ///
   /// - Parameters:
-  ///   - rank: components to compute; nil for what is kept exactly.
-  package func packing(_ info: TensorInfo, rank: Int?, isCorrected: Bool) -> Job {
+  ///   - matrices: that it is taken as, which are decomposed one after another; nil for one that is none.
+  ///   - rank: components to compute of each; nil for what is kept exactly.
+  package func packing(_ info: TensorInfo, as matrices: ForeseenMatrices?, rank: Int?, isCorrected: Bool) -> Job {
     let bytes = Double(info.byteCount)
-    let values = 4 * Double(info.shape.elementCount)
+    let all = 4 * Double(info.shape.elementCount)
     let own = isMapped ? 0 : bytes
     // The shared tensor, the difference, and what of it is compressed while they are there.
     let exact = 2.4 * bytes
     guard let rank, info.dtype.floatFormat != nil else { return Job(working: own + exact, result: 0.8 * bytes) }
-    var making = values
-    var result = values
-    if let (rows, columns) = info.shape.matrix, min(rows, columns) > 1 {
-      let components = Double(min(rank, rows, columns))
-      let vectors = 4 * components * (Double(rows) + Double(columns))
-      let short = Double(min(rows, columns))
+    var (values, making, result) = (all, all, all)
+    if let matrices, matrices.shortSide > 1 {
+      let (rows, columns) = (matrices.rows, matrices.columns)
+      let vectors = 4 * matrices.vectorLength(rank: rank)
+      let short = Double(matrices.shortSide)
+      let components = min(Double(rank), short)
       let subspace = min(2 * components + 16, short)
       let isGram = SingularVectors.takesGram(rows: rows, columns: columns, rank: min(rank, rows, columns))
       // Gram: s² doubles and a workspace of twice as many. Otherwise 4 l (m + n) floats. Then, when these are gone, both sides
       // in float64 and in float32.
       let decomposing = isGram ? 24 * short * short : 16 * subspace * (Double(rows) + Double(columns))
-      making = max(decomposing, 3 * vectors)
-      result = min(vectors, values)
+      values = all / Double(matrices.count)
+      making = max(decomposing, 3 * vectors / Double(matrices.count))
+      result = min(vectors, all)
+      // The vectors of the matrices before.
+      if matrices.count > 1 { making += result }
     }
     // The factor is measured a panel at a time.
     let encoding = 2 * result
-    let correction = isCorrected ? exact + values : 0
+    let correction = isCorrected ? exact + all : 0
     return Job(
       working: own + bytes + values + max(making, encoding, correction),
       result: result + (isCorrected ? bytes : 0))

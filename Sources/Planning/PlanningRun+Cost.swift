@@ -19,7 +19,8 @@ extension PlanningRun {
     let packing = experts.map { expert in
       memory.peak(
         expert.checkpoint.source.tensors.map {
-          memory.packing($0, rank: rank(of: $0), isCorrected: packer.storesCorrections)
+          memory.packing(
+            $0, as: packer.rules.foreseenMatrices(of: $0), rank: rank(of: $0), isCorrected: packer.storesCorrections)
         })
     }
     // Files are mapped while they are digested, whatever the mode.
@@ -46,8 +47,10 @@ extension PlanningRun {
     switch packer.rules.treatment(of: info.name) {
     case .exact: return nil
     case .factor(let plan):
-      if case .lowRank(let rank) = plan.form(for: info.shape).method { return rank }
-      return 0
+      guard let matrices = packer.rules.foreseenMatrices(of: info),
+        case .lowRank(let rank) = plan.form(rows: matrices.rows, columns: matrices.columns).method
+      else { return 0 }
+      return rank
     case .tallMask: preconditionFailure("refused before")
     case .controlled:
       if packer.searchesRate { return packer.largestRank(shared.tensors, experts.count) }
@@ -62,10 +65,10 @@ extension PlanningRun {
     var sum = 0.0
     for expert in experts {
       for info in expert.checkpoint.source.tensors {
-        guard case .controlled = packer.rules.treatment(of: info.name), let (rows, columns) = info.shape.matrix,
-          let rank = rank(of: info), info.dtype.floatFormat != nil
+        guard case .controlled = packer.rules.treatment(of: info.name), info.dtype.floatFormat != nil,
+          let matrices = packer.rules.foreseenMatrices(of: info), let rank = rank(of: info)
         else { continue }
-        sum += 4 * Double(min(rank, rows, columns)) * (Double(rows) + Double(columns))
+        sum += 4 * matrices.vectorLength(rank: rank)
       }
     }
     return UInt64(min(sum, 0x1p62))

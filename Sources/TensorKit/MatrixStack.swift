@@ -48,10 +48,32 @@ package struct MatrixStack: Sendable, Hashable {
     return isContiguous ? start..<start + matrixSize : start..<start + block
   }
 
+  /// The matrices that have any of some elements of the tensor, and those that lie side by side with them.
+  package func matrices(touching elements: Range<Int>) -> Range<Int> {
+    guard !elements.isEmpty else { return 0..<0 }
+    let block = rows * rowStride
+    return elements.lowerBound / block * abreast..<((elements.upperBound - 1) / block + 1) * abreast
+  }
+
   /// Where a row of a matrix begins, in its extent; its elements are `inner` apart.
   package func rowStart(_ row: Int, of matrix: Int) -> Int {
     let place = matrix % abreast
     return row * rowStride + place / inner * columns * inner + place % inner
+  }
+
+  /// Where some elements of a matrix lie in the tensor: runs of them, in order, `inner` from one to the next.
+  ///
+  /// - Parameter body: is given which elements of the matrix a run is of, and the place in the tensor of its first.
+  package func forEachRun(
+    of range: Range<Int>, in matrix: Int, _ body: (_ run: Range<Int>, _ place: Int) throws(StorageError) -> Void
+  ) throws(StorageError) {
+    guard !range.isEmpty else { return }
+    let start = extent(of: matrix).lowerBound
+    if isContiguous { return try body(range, start + range.lowerBound) }
+    for row in range.lowerBound / columns...(range.upperBound - 1) / columns {
+      let run = range.clamped(to: row * columns..<(row + 1) * columns)
+      try body(run, start + rowStart(row, of: matrix) + (run.lowerBound - row * columns) * inner)
+    }
   }
 
   /// Copies the elements of a matrix out of its extent.

@@ -154,6 +154,32 @@ import Testing
     #expect(twoThreads - allTriplets < squareOfDoubles * 2)
   }
 
+  /// A stack is decomposed a matrix at a time.
+  @Test func memoryOfAStack() throws {
+    let shape = [8, 64, 96]
+    let tensors = try (1...2).map { try tensor("w", .bf16, shape, noise(8 * 64 * 96, seed: $0)) }
+    let (base, own) = (try write("base", [tensors[0]]), try expert("one", [tensors[1]]))
+    func cost(
+      _ stacking: Stacking, _ treatment: TensorTreatment, _ rate: RateControl? = nil
+    ) throws -> PackPlan.Cost {
+      let packer = Packer(
+        sharedModel: .merged(BaseModel()), rules: TensorRules(treatment, stacking: [(try Glob("*"), stacking)]),
+        rate: rate, pipeline: OrderedPipeline(threads: 1))
+      return try Planner(packer).plan(base: base, experts: [own]).cost
+    }
+    let lowRank = TensorTreatment.factor(try FactorPlan(.lowRank(rank: 4), dtype: .bf16))
+    let (stack, matrix) = (try cost(.stack, lowRank), try cost(.matrix, lowRank))
+    // Its values in binary32.
+    let values = Double(4 * shape.reduce(1, *))
+    #expect(Double(matrix.peakMemory) - Double(stack.peakMemory) > 0.8 * values)
+    // By its shape it is a stack.
+    #expect(try cost(.automatic, lowRank).peakMemory == stack.peakMemory)
+    // All vectors of all matrices, while a rate is searched.
+    let rate = try RateControl(.error(0.3))
+    #expect(try cost(.stack, .controlled, rate).scratchBytes == UInt64(8 * 4 * 64 * (64 + 96)))
+    #expect(try cost(.matrix, .controlled, rate).scratchBytes == UInt64(4 * 8 * (8 + 64 * 96)))
+  }
+
   static let settings: [(TensorTreatment, RateControl?, Bool)] = [
     (.exact, nil, false), (.factor(try! FactorPlan(.lowRank(rank: 3), dtype: .int8)), nil, false),
     (.factor(try! FactorPlan(.sparse(density: 0.2), dtype: .f16)), nil, true),

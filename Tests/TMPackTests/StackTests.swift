@@ -1,3 +1,4 @@
+import TMPackByteIO
 import TMPackCheckpoints
 import TMPackDigests
 import TMPackFactorization
@@ -167,6 +168,50 @@ import Testing
     #expect(try archive.manifest(ofExpert: "a").tensors[0].factor.form?.stack == nil)
   }
 
+  /// One place of the first dimension, which an expert's matrices are, costs what is stored for it.
+  @Test(arguments: Layout.allCases.map(\.rawValue), [false, true])
+  func readsTheMatricesThatAreAskedFor(_ layout: String, isQuantized: Bool) throws {
+    let layout = Layout(rawValue: layout)!
+    let rate = isQuantized ? try RateControl(.error(0.2)) : nil
+    let archive = try pack([("t", layout.shape, layout.change(rank: 4, seed: 23))], packer(rate, rank: 4))
+    let entry = try archive.manifest(ofExpert: "a").tensors[0]
+    let perExpert = layout.matrices / Self.experts
+    for limit in [0, 1 << 20] {
+      let reconstructor = try Reconstructor(archive, memoryLimit: limit)
+      let mix = try reconstructor.mix(RouterWeights(parsing: "a=0.5"))
+      let whole = try bytes(of: mix, "t")
+      let slice = whole.count / Self.experts
+      for range in [0..<slice, slice..<2 * slice, 2 * slice..<3 * slice, slice + 3..<4 * slice + 9, 5..<6, 7..<7] {
+        let own = try [UInt8](count: range.count) { target throws(StorageError) in
+          try mix.read(range, of: mix.tensors[0], into: target)
+        }
+        #expect(own == Array(whole[range]))
+      }
+      guard limit == 0 else { continue }
+      let all = try reconstructor.part(entry, ofExpert: 0).byteCount
+      for expert in 0..<Self.experts {
+        let places = expert * slice / 4..<(expert + 1) * slice / 4
+        let part = try reconstructor.part(entry, ofExpert: 0, touching: places)
+        if expert == Self.still {
+          guard case .nothing = part else {
+            Issue.record("matrices that do not change")
+            continue
+          }
+        } else {
+          guard case .factor(let factor) = part else {
+            Issue.record("expert \(expert) has a factor")
+            continue
+          }
+          #expect(4 * part.byteCount < all)
+          let products = try #require(factor.stackedProducts(weight: 1)).products
+          for (matrix, product) in products.enumerated() {
+            #expect((product != nil) == (matrix / perExpert == expert), "matrix \(matrix)")
+          }
+        }
+      }
+    }
+  }
+
   @Test(arguments: [nil, 0.3]) func bytesDoNotDependOnThreads(_ error: Double?) throws {
     let rate = try error.map { try RateControl(.error($0)) }
     let tensors = Layout.allCases.map { ($0.rawValue, $0.shape, $0.change(rank: 2, seed: 11)) }
@@ -174,6 +219,20 @@ import Testing
       try pack(tensors, packer(rate, threads: threads)).rootDigest
     }
     #expect(Set(digests).count == 1)
+  }
+
+  @Test func signsHaveAScaleForEachMatrix() throws {
+    let change = Layout.whole.change(rank: 2, seed: 29).enumerated().map { $1 * Double(1 + $0 / 960) }
+    let signs = Packer(
+      sharedModel: .merged(BaseModel()), rules: TensorRules(.factor(try FactorPlan(.signs, dtype: .f32))))
+    let together = try pack([("experts", [Self.experts, 24, 40], change)], signs, to: "three")
+    let apart = try pack(
+      (0..<Self.experts).map { ("experts.\($0)", [24, 40], Array(change[$0 * 960..<($0 + 1) * 960])) }, signs, to: "two"
+    )
+    #expect(try together.manifest(ofExpert: "a").tensors.map(\.factor.kind) == [.quantizedStack])
+    let errors = [together, apart].map { $0.experts[0].summary.error!.value }
+    #expect(abs(errors[0] - errors[1]) < 1e-6)
+    #expect(together.experts[0].summary.bytes < apart.experts[0].summary.bytes)
   }
 
   // TMP-7-14

@@ -11,6 +11,20 @@ def task_vectors(base, experts, name):
     ]
 
 
+def is_stack(origin):
+    """Whether a tensor of three dimensions is a stack of matrices, as the weights of a layer's experts are; kernels are smaller."""
+    return origin.ndim == 3 and len(origin) > 1 and min(origin.shape[1:]) >= 8
+
+
+def by_matrix(origin, vectors, combine):
+    """`combine` of the vectors of a matrix, or of those of each matrix of a stack; their mean for any other tensor."""
+    if origin.ndim == 2:
+        return combine(vectors)
+    if is_stack(origin):
+        return np.stack([combine([vector[k] for vector in vectors]) for k in range(len(origin))])
+    return np.mean(vectors, axis=0)
+
+
 def threshold(magnitudes, density):
     """The least magnitude among the int(density * d) largest."""
     count = int(density * magnitudes.size)

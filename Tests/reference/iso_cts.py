@@ -1,10 +1,11 @@
 """Iso-CTS: Marczak et al., "No Task Left Behind: Isotropic Model Merging with Common and Task-Specific Subspaces", ICML
 2025, arXiv 2502.04959, Iso-CTS, with the sizes of the subspaces from the authors' code.
 
-Their rounding can ask for more task-specific directions than there are; then as many as fit. Matrices of two dimensions
-and rounding noise: as in iso_c.
+Their rounding can ask for more task-specific directions than there are; then as many as fit. What is a matrix, and
+rounding noise: as in iso_c.
 """
 import numpy as np
+from common import by_matrix
 from iso_c import svd
 
 
@@ -36,9 +37,7 @@ def merge(base, experts, settings, statistics):
     merged = {}
     for name, origin in base.items():
         vectors = [settings("weight", 1.0, e) * (tensors[name] - origin) for e, tensors in experts if name in tensors]
-        if origin.ndim == 2:
-            vector = combine(vectors, settings("common_space_fraction", 0.8))
-        else:
-            vector = np.mean(vectors, axis=0)
+        fraction = settings("common_space_fraction", 0.8)
+        vector = by_matrix(origin, vectors, lambda own: combine(own, fraction))
         merged[name] = origin + settings("lambda", 1.0) * vector
     return merged

@@ -4,13 +4,15 @@ the ratio for N models t = N cos / (1 + (N - 1) cos), layer by layer, or row by 
 The paper has one angle; of several pairs the mean cosine is taken, as in mergekit. A negative one counts as 0.
 """
 import numpy as np
+from common import is_stack
 
 
 def merge(base, experts, settings, statistics):
     merged = {}
     for name, origin in base.items():
         by_row = settings("filter_wise", False) and origin.ndim > 1
-        shape = (len(origin), -1) if by_row else (1, -1)
+        rows = origin.shape[0] * origin.shape[1] if is_stack(origin) else len(origin) if origin.ndim else 1
+        shape = (rows, -1) if by_row else (1, -1)
         vectors = [(tensors[name] - origin).reshape(shape) for _, tensors in experts if name in tensors]
         count = len(vectors)
         ratio = np.ones(shape[0])

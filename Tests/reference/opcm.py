@@ -3,9 +3,10 @@ Merging", NeurIPS 2025, arXiv 2501.09522, step by step as in the authors' code: 
 vector, the diagonal and the leading block of the projection set to zero, and lambda at every step from whole-model norms.
 
 With a first expert that is merged already: lambda and its share in the mean norm by `merged_scale` and `merged_count`.
-Not from the code: the block has all directions for alpha = 1, and none in the rounding noise of the merged task vector.
+Not from the code: each matrix of a stack counts as one, the block has all directions for alpha = 1, and none in the rounding noise of the merged task vector.
 """
 import numpy as np
+from common import is_stack
 
 
 def project(vector, merged, alpha):
@@ -38,6 +39,8 @@ def merge(base, experts, settings, statistics):
             new = task.get(name, np.zeros_like(vector))
             if vector.ndim == 2:
                 new = project(new, vector, settings("alpha", 0.5))
+            elif is_stack(vector):
+                new = np.stack([project(*pair, settings("alpha", 0.5)) for pair in zip(new, vector)])
             following[name] = scale * vector + new
         scale = norm(following) / np.mean(norms)
         merged = {name: vector / scale for name, vector in following.items()}

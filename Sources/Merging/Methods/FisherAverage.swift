@@ -62,7 +62,7 @@ struct FisherAverage: MergingMethod {
   func merge(_ group: TensorGroup, into merged: MergedTensor) throws(StorageError) {
     let plain = group.names.map { self.weights[$0] }
     let weights = group.names.map { self.weights[$0] / norms[$0] }
-    guard let information = try group.statistics(shape: group.info.shape) else {
+    guard let information = try group.statistics(shapes: [group.info.shape]) else {
       let mean = try self.weights.weights(of: group, normalized: true)
       return try group.write(sumWeightedBy: mean, from: .zero, into: merged)
     }
@@ -110,7 +110,7 @@ extension StoredElements {
 extension TensorGroup {
   /// ‖F‖² of this tensor for each member that holds it, by its index among all experts.
   fileprivate func fisherEnergies() throws(StorageError) -> [(expert: Int, energy: Double)] {
-    guard let information = try statistics(shape: info.shape) else { return [] }
+    guard let information = try statistics(shapes: [info.shape]) else { return [] }
     var energies: [(Int, Double)] = []
     for (member, elements) in zip(members, information) {
       var energy = 0.0

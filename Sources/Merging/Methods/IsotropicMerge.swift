@@ -5,7 +5,8 @@ import TMPackFactorization
 /// Iso-C (Marczak et al., 2025, arXiv 2502.04959): θ₀ + λ · σ̄ · U Vᵀ, where U Σ Vᵀ is the SVD of the sum of the task
 /// vectors and σ̄ the mean of its min(rows, columns) singular values: all directions get the same weight.
 ///
-/// For matrices of two dimensions; of other tensors, as in the authors' code, λ times the mean task vector is added.
+/// For matrices, of two dimensions or of a stack of three; of other tensors, as in the authors' code, λ times the mean task vector is
+/// added.
 /// Directions that are lost in rounding noise are left out (the SVD has arbitrary ones there).
 /// λ is the paper's α, to be chosen on data.
 /// Memory for one matrix: about six times its elements in binary64.
@@ -24,9 +25,14 @@ struct IsotropicMerge: MergingMethod {
   package var usesLinearAlgebra: Bool { true }
 
   func merge(_ group: TensorGroup, into merged: MergedTensor) throws(StorageError) {
-    guard group.isLinear, let (rows, columns) = group.matrix else {
+    guard let matrices = try group.matrices() else {
       return try group.write(meanTaskVectorTimes: scale, weights, into: merged)
     }
+    for (matrix, part) in matrices { try merge(matrix: matrix, into: try merged.matrix(part)) }
+  }
+
+  private func merge(matrix group: TensorGroup, into merged: MergedTensor) throws(StorageError) {
+    let (rows, columns) = group.matrix!
     try DoubleMatrix.checkDecomposable(rows: rows, columns: columns)
     let sum = try group.taskVectorSum(group.names.map { weights[$0] })
     let polar = try PolarFactor(DoubleMatrix(sum, rows: rows, columns: columns))
@@ -42,7 +48,7 @@ struct IsotropicMerge: MergingMethod {
 /// matrix, n = round((k − ⌊`common_space_fraction` · k⌋) / T), and the others are the leading ones of the sum of the
 /// task vectors, U_c. Each expert gives the n leading triplets of τₜ − U_c U_cᵀ τₜ. The left and the right vectors are
 /// then each orthogonalised, U Vᵀ, and the result is θ₀ + λ · σ̄ · U⊥ V⊥ᵀ with σ̄ the mean of all k values.
-/// Tensors that are not of two dimensions, noise, and λ: as in Iso-C.
+/// Tensors that are no matrices, noise, and λ: as in Iso-C.
 /// Memory for one matrix: about eight times its elements in binary64. Time: one full singular value decomposition, and
 /// T + 2 of Gram matrices.
 struct CommonAndSpecificMerge: MergingMethod {
@@ -68,9 +74,14 @@ struct CommonAndSpecificMerge: MergingMethod {
   package var usesLinearAlgebra: Bool { true }
 
   func merge(_ group: TensorGroup, into merged: MergedTensor) throws(StorageError) {
-    guard group.isLinear, let (rows, columns) = group.matrix else {
+    guard let matrices = try group.matrices() else {
       return try group.write(meanTaskVectorTimes: scale, weights, into: merged)
     }
+    for (matrix, part) in matrices { try merge(matrix: matrix, into: try merged.matrix(part)) }
+  }
+
+  private func merge(matrix group: TensorGroup, into merged: MergedTensor) throws(StorageError) {
+    let (rows, columns) = group.matrix!
     try DoubleMatrix.checkDecomposable(rows: rows, columns: columns)
     let weights = group.names.map { self.weights[$0] }
     let k = min(rows, columns)

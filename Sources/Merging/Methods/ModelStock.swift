@@ -6,7 +6,7 @@ import TMPackParallel
 /// between their task vectors says that the centre of all fine-tuned models is nearest.
 ///
 /// θ = t · mean + (1 − t) · θ₀ with t = N cos Θ / (1 + (N − 1) cos Θ) for each tensor, or with `filter_wise` for each row
-/// of a matrix `[d₀, rest]`, where cos Θ is the mean over pairs of the N experts that hold it. The paper's geometry has
+/// of a matrix, `[d₀, rest]` or of a stack, where cos Θ is the mean over pairs of the N experts that hold it. The paper's geometry has
 /// Θ ≤ 90°; where the mean cosine is negative, t is 0. An unchanged tensor of an expert has a cosine of 0 to any other;
 /// a tensor that one expert alone holds is that expert's. Vectors and scalars are treated as matrices of one row.
 ///
@@ -38,10 +38,22 @@ struct ModelStock: MergingMethod {
   }
 
   func merge(_ group: TensorGroup, into merged: MergedTensor) throws(StorageError) {
-    guard isByRow, let columns = columns(of: group) else {
+    guard isByRow, let rest = group.matrix?.columns else {
       let weights = weights(try group.innerProducts(from: .base))
       return try group.write(sumWeightedBy: weights, from: .base, into: merged)
     }
+    if convention == .mergekit {
+      return try mergeRows(of: group, columns: group.info.shape.dimensions.last!, into: merged)
+    }
+    guard let matrices = try group.matrices() else { return try mergeRows(of: group, columns: rest, into: merged) }
+    for (matrix, part) in matrices {
+      try mergeRows(of: matrix, columns: matrix.matrix!.columns, into: try merged.matrix(part))
+    }
+  }
+
+  private func mergeRows(
+    of group: TensorGroup, columns: Int, into merged: MergedTensor
+  ) throws(StorageError) {
     try group.forEachTaskVectorChunk(ofMultiple: columns) { chunk throws(StorageError) in
       for begin in stride(from: 0, to: chunk.count, by: columns) {
         let row = begin..<begin + columns
@@ -54,11 +66,6 @@ struct ModelStock: MergingMethod {
       chunk.addBase()
       try merged.writeResult(of: chunk)
     }
-  }
-
-  private func columns(of group: TensorGroup) -> Int? {
-    guard let matrix = group.matrix else { return nil }
-    return convention == .mergekit ? group.info.shape.dimensions.last : matrix.columns
   }
 
   /// Of each task vector: t / N.

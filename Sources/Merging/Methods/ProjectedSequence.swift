@@ -63,11 +63,13 @@ struct ProjectedSequence: MergingMethod {
         let products = try group.innerProducts(from: .base)
         let own = group.members.enumerated().map { ($1.index, products[$0, $0]) }
         // Without a projection, the sum's norm follows from the products.
-        let sum =
-          group.isLinear
-          ? try method.projectedSum(group).withUnsafeBufferPointer { dotProduct($0, $0) }
-          : pow2(products.norm(ofSum: method.firstWeights(group)))
-        return (own, sum)
+        guard let matrices = try group.matrices() else {
+          return (own, pow2(products.norm(ofSum: method.firstWeights(group))))
+        }
+        let sums = try matrices.map { matrix, _ throws(StorageError) in
+          try method.projectedSum(matrix).withUnsafeBufferPointer { dotProduct($0, $0) }
+        }
+        return (own, sums.reduce(0, +))
       }
     } consume: { _, found throws(StorageError) in
       for (expert, energy) in found.own { energies[expert] += energy }
@@ -82,10 +84,11 @@ struct ProjectedSequence: MergingMethod {
   }
 
   func merge(_ group: TensorGroup, into merged: MergedTensor) throws(StorageError) {
-    if group.isLinear {
-      try group.write(basePlus: scale, times: try projectedSum(group), into: merged)
-    } else {
-      try group.write(sumWeightedBy: firstWeights(group).map { $0 * scale }, from: .base, into: merged)
+    guard let matrices = try group.matrices() else {
+      return try group.write(sumWeightedBy: firstWeights(group).map { $0 * scale }, from: .base, into: merged)
+    }
+    for (matrix, part) in matrices {
+      try matrix.write(basePlus: scale, times: try projectedSum(matrix), into: try merged.matrix(part))
     }
   }
 

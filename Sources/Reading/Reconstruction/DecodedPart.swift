@@ -22,13 +22,16 @@ package enum DecodedPart: Sendable {
   }
 
   /// - Parameters:
-  ///   - payloads: reads a payload of the entry's section.
+  ///   - elements: of a stack of matrices, decode those alone that have any of them; nil for all.
+  ///   - payloads: reads a payload of the entry's section, or some of its bytes.
   ///   - info: of the shared tensor of the same name, which every factor but `replaced` has (TMP-6-7).
   ///   - shared: reads that tensor.
   init(
-    _ entry: ExpertEntry, info: TensorInfo?, payloads: (PayloadReference) throws(StorageError) -> [UInt8],
+    _ entry: ExpertEntry, info: TensorInfo?, touching elements: Range<Int>? = nil,
+    payloads read: (PayloadReference, Range<Int>?) throws(StorageError) -> [UInt8],
     shared: () throws(StorageError) -> TensorBytes
   ) throws(StorageError) {
+    func payloads(_ payload: PayloadReference) throws(StorageError) -> [UInt8] { try read(payload, nil) }
     if case .replaced(_, _, let payload) = entry.factor {
       let bytes = try payloads(payload)
       self = .bytes(TensorBytes(count: bytes.count) { target in bytes.withUnsafeBytes { target.copyMemory(from: $0) } })
@@ -37,7 +40,7 @@ package enum DecodedPart: Sendable {
     guard let info else { preconditionFailure("the manifest was checked (TMP-6-7)") }
     switch entry.factor {
     case .lossy(let layout):
-      let factor = try Factor(layout, shape: info.shape, payloads: payloads)
+      let factor = try Factor(layout, shape: info.shape, elements: elements, payloads: payloads, read: read)
       self = factor.map { .factor($0) } ?? .nothing
     case .common: self = .nothing
     case .difference(let payload):

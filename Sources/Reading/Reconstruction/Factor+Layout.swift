@@ -5,12 +5,16 @@ import TMPackTensorKit
 
 extension Factor {
   /// Decodes a factor of a tensor of that shape, against which its layout was checked with the manifest; nil for one that is
-  /// approximated by nothing.
+  /// approximated by nothing, or of which no matrix that is asked for has anything.
   ///
-  /// - Parameter payloads: reads a payload.
+  /// - Parameters:
+  ///   - elements: what of a stack's is asked for; nil for all of it.
+  ///   - payloads: reads a payload.
+  ///   - read: reads a part of one.
   init?(
-    _ layout: FactorLayout<PayloadReference>, shape: Shape,
-    payloads: (PayloadReference) throws(StorageError) -> [UInt8]
+    _ layout: FactorLayout<PayloadReference>, shape: Shape, elements: Range<Int>?,
+    payloads: (PayloadReference) throws(StorageError) -> [UInt8],
+    read: (PayloadReference, Range<Int>) throws(StorageError) -> [UInt8]
   ) throws(StorageError) {
     func bytes(_ role: PayloadRole) throws(StorageError) -> [UInt8] { try payloads(layout[role]) }
     // The one scale of a sparse or dense factor (TMP-6-10).
@@ -30,10 +34,20 @@ extension Factor {
           left: try bytes(.left), right: try bytes(.right), scales: try bytes(.scales), dtype: dtype, rows: rows,
           columns: columns, rank: rank))
     case .lowRankStack(let ranks, let dtype):
+      let stack = try ranks.checked(against: shape, hasOthers: false)
+      let wanted = elements.map { stack.matrices(touching: $0) } ?? 0..<stack.count
+      let before = ranks.ranks[..<wanted.lowerBound].reduce(0, +)
+      let components = before..<before + ranks.ranks[wanted].reduce(0, +)
+      guard !components.isEmpty else { return nil }
+      // Theirs alone, which lie together.
+      func part(_ role: PayloadRole, _ width: Int) throws(StorageError) -> [UInt8] {
+        try read(layout[role], components.lowerBound * width..<components.upperBound * width)
+      }
       self = .lowRankStack(
         try LowRankStack(
-          left: try bytes(.left), right: try bytes(.right), scales: try bytes(.scales), dtype: dtype,
-          stack: try ranks.checked(against: shape, hasOthers: false), ranks: ranks.ranks))
+          left: try part(.left, dtype.componentBytes(stack.rows)),
+          right: try part(.right, dtype.componentBytes(stack.columns)), scales: try part(.scales, 4), dtype: dtype,
+          stack: stack, ranks: ranks.ranks.enumerated().map { wanted.contains($0) ? $1 : 0 }))
     case .sparse(let count, let dtype):
       self = .sparse(
         try SparseFactor(
@@ -57,12 +71,13 @@ extension Factor {
         .dense(try QuantizedDenseFactor(payload: try bytes(.payload), rows: rows, columns: columns)))
     case .quantizedStack(let ranks, let dense, let quantizer):
       let dense = Set(dense)
-      self = .quantized(
-        .stack(
-          try QuantizedStack(
-            payload: try bytes(.payload), stack: try ranks.checked(against: shape, hasOthers: !dense.isEmpty),
-            forms: ranks.ranks.enumerated().map { .init(rank: $1, isDense: dense.contains($0)) },
-            quantizer: quantizer)))
+      let stack = try ranks.checked(against: shape, hasOthers: !dense.isEmpty)
+      let factor = try QuantizedStack(
+        payload: try bytes(.payload), stack: stack,
+        forms: ranks.ranks.enumerated().map { .init(rank: $1, isDense: dense.contains($0)) }, quantizer: quantizer,
+        keeping: elements.map { stack.matrices(touching: $0) })
+      guard let factor else { return nil }
+      self = .quantized(.stack(factor))
     case .masked:
       self = .masked(
         try MaskedFactor(mask: try bytes(.mask), vector: try bytes(.vector), rows: rows, columns: columns))

@@ -13,9 +13,6 @@ package enum TensorOrigin: Sendable, Hashable {
 }
 
 extension Mix {
-  /// Whether the shared model is elsewhere.
-  package var isDetached: Bool { reconstructor.archive.isDetached }
-
   /// - Parameter info: one of `tensors`.
   package func origin(of info: TensorInfo) -> TensorOrigin {
     recipe(of: info).map(origin) ?? .shared

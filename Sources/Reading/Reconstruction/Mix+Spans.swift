@@ -10,26 +10,52 @@ extension Mix {
   private static let mostSpanBytes = 32 << 20
 
   public func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? {
-    guard reconstructor.memoryLimit == 0, let recipe = recipe(of: info) else { return nil }
+    reconstructor.memoryLimit == 0 ? try spans(of: info) : nil
+  }
+
+  /// Rebuilds some of a tensor's bytes in the caller's memory, such as one matrix of a stack, which is all that is decoded then.
+  ///
+  /// Of a quantised stack all that comes before is decoded, too, but not kept; exact experts of weights other than 1 are decoded as a
+  /// whole. A reconstructor that keeps what it decodes decodes and keeps it all.
+  /// Memory: beside what is decoded, one span of the tensor's bytes.
+  /// - Parameters:
+  ///   - range: within `info.byteCount`.
+  ///   - destination: of as many bytes.
+  public func read(
+    _ range: Range<Int>, of info: TensorInfo, into destination: UnsafeMutableRawBufferPointer
+  ) throws(StorageError) {
+    precondition(destination.count == range.count, "room for exactly those")
+    try located(file: label, tensor: info.name) { () throws(StorageError) in
+      guard let spans = try spans(of: info) else {
+        return try bytes(of: info).withBytes {
+          destination.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[range]))
+        }
+      }
+      try spans.fill(destination, from: range.lowerBound, of: info.byteCount)
+    }
+  }
+
+  private func spans(of info: TensorInfo) throws(StorageError) -> SpannedTensor? {
+    guard let recipe = recipe(of: info) else { return nil }
     let reconstructor = reconstructor
     switch recipe {
     case .shared(let base):
-      return spans(of: base.info, as: info) { () throws(StorageError) in
-        let shared = try reconstructor.shared.open(base)
+      return spans(of: base.info, as: info) { isWhole throws(StorageError) in
+        let shared = try reconstructor.openShared(base, isReadWhole: isWhole)
         return { range, target throws(StorageError) in try shared.read(range, into: target) }
       }
     case .exact(let expert, let entry, let own):
       switch entry.factor {
       case .replaced(_, _, let payload):
-        return spans(of: own, as: info) {
+        return spans(of: own, as: info) { _ in
           { range, target throws(StorageError) in
             try reconstructor.read(payload, range, of: entry, ofExpert: expert.position, into: target)
           }
         }
       case .difference(let payload):
         guard let base = reconstructor.shared.manifest.entry(named: entry.name) else { return nil }
-        return spans(of: own, as: info) { () throws(StorageError) in
-          let shared = try reconstructor.shared.open(base)
+        return spans(of: own, as: info) { isWhole throws(StorageError) in
+          let shared = try reconstructor.openShared(base, isReadWhole: isWhole)
           return { range, target throws(StorageError) in
             try shared.withBytes(range, in: reconstructor.scratch) { reference throws(StorageError) in
               try reconstructor.withBytes(of: payload, range, of: entry, ofExpert: expert.position) { difference in
@@ -53,14 +79,18 @@ extension Mix {
     guard addends.allSatisfy({ $0.entry.factor.isLossy }), let format = base.info.dtype.floatFormat,
       let output = info.dtype.floatFormat
     else { return nil }
+    let granularity = addends.reduce(1) { leastCommonMultiple($0, $1.entry.factor.granularity(of: base.info.shape)) }
     let run = WeightedFactor.runLength(
-      base.info.shape.elementCount, about: Reconstructor.spanBytes / format.byteWidth,
-      granularity: addends.reduce(1) { leastCommonMultiple($0, $1.entry.factor.granularity(of: base.info.shape)) })
+      base.info.shape.elementCount, about: Reconstructor.spanBytes / format.byteWidth, granularity: granularity)
     guard run > 0, run * format.byteWidth <= Self.mostSpanBytes else { return nil }
     let mix = self
-    return SpannedTensor(length: run * output.byteWidth) { () throws(StorageError) in
-      let sum = try mix.sum(base, addends, as: info)
-      let shared = try mix.reconstructor.shared.open(base)
+    return SpannedTensor(
+      length: run * output.byteWidth,
+      granularity: run.isMultiple(of: granularity) ? granularity * output.byteWidth : nil
+    ) { wanted throws(StorageError) in
+      let elements = wanted.map { $0.lowerBound / output.byteWidth..<$0.upperBound / output.byteWidth }
+      let sum = try mix.sum(base, addends, as: info, touching: elements)
+      let shared = try mix.reconstructor.openShared(base, isReadWhole: wanted == nil)
       return { start, target throws(StorageError) in
         let run = start / output.byteWidth..<(start + target.count) / output.byteWidth
         let bytes = run.lowerBound * format.byteWidth..<run.upperBound * format.byteWidth
@@ -73,27 +103,27 @@ extension Mix {
 
   /// Spans of a tensor whose bytes are there, for one that may be of another float dtype.
   ///
-  /// - Parameter open: gives what reads a range of `own`'s bytes: whole blocks of exact differences.
+  /// - Parameter open: gives what reads a range of `own`'s bytes: whole blocks of exact differences. Is told whether all of them will be.
   private func spans(
     of own: TensorInfo, as info: TensorInfo,
     open:
-      @escaping @Sendable () throws(StorageError) ->
+      @escaping @Sendable (_ isWhole: Bool) throws(StorageError) ->
       @Sendable (
         Range<Int>, UnsafeMutableRawBufferPointer
       ) throws(StorageError) -> Void
   ) -> SpannedTensor? {
     guard own.byteCount > 0 else { return nil }
     guard own.dtype != info.dtype else {
-      return SpannedTensor(length: Reconstructor.spanBytes) { () throws(StorageError) in
-        let read = try open()
+      return SpannedTensor(length: Reconstructor.spanBytes) { wanted throws(StorageError) in
+        let read = try open(wanted == nil)
         return { start, target throws(StorageError) in try read(start..<start + target.count, target) }
       }
     }
     guard let from = own.dtype.floatFormat, let to = info.dtype.floatFormat else { return nil }
     let (scratch, overflows) = (reconstructor.scratch, overflows)
     let length = Reconstructor.spanBytes / from.byteWidth * to.byteWidth
-    return SpannedTensor(length: length) { () throws(StorageError) in
-      let read = try open()
+    return SpannedTensor(length: length) { wanted throws(StorageError) in
+      let read = try open(wanted == nil)
       return { start, target throws(StorageError) in
         let begin = start / to.byteWidth * from.byteWidth
         let count = target.count / to.byteWidth * from.byteWidth

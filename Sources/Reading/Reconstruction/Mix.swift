@@ -256,8 +256,11 @@ public struct Mix: TensorSource {
   }
 
   /// What the addends add to a tensor.
+  ///
+  /// - Parameter elements: those that will be asked for; nil for all.
   package func sum(
-    _ base: SharedEntry, _ addends: [(expert: WeightedExpert, entry: ExpertEntry)], as info: TensorInfo
+    _ base: SharedEntry, _ addends: [(expert: WeightedExpert, entry: ExpertEntry)], as info: TensorInfo,
+    touching elements: Range<Int>? = nil
   ) throws(StorageError) -> WeightedSum {
     guard let format = base.info.dtype.floatFormat, let output = info.dtype.floatFormat else {
       preconditionFailure("only float tensors are summed")
@@ -265,7 +268,7 @@ public struct Mix: TensorSource {
     let reconstructor = reconstructor
     let parts = try mappedConcurrently(addends.count) { index throws(StorageError) -> WeightedSum.Addend? in
       let (expert, entry) = addends[index]
-      return switch try reconstructor.part(entry, ofExpert: expert.position) {
+      return switch try reconstructor.part(entry, ofExpert: expert.position, touching: elements) {
       case .factor(let factor): .factor(WeightedFactor(factor, weight: expert.weight))
       case .nothing: nil
       case .bytes(let own): .difference(own: own, weight: expert.weight)

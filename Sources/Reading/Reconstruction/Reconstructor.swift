@@ -120,16 +120,32 @@ public final class Reconstructor: Sendable {
     return bytes
   }
 
+  /// A shared tensor that is read in parts; see `SharedTensors.open`.
+  func openShared(_ entry: SharedEntry, isReadWhole: Bool) throws(StorageError) -> OpenSharedTensor {
+    memoryLimit == 0
+      ? try shared.open(entry, isReadWhole: isReadWhole)
+      : OpenSharedTensor(name: entry.info.name, bytes: try sharedBytes(entry))
+  }
+
   /// What an expert stores for a tensor, decoded.
-  package func part(_ entry: ExpertEntry, ofExpert position: Int) throws(StorageError) -> DecodedPart {
+  ///
+  /// - Parameter elements: of a stack of matrices, decode those alone that have any of them, where nothing is kept; nil for all.
+  package func part(
+    _ entry: ExpertEntry, ofExpert position: Int, touching elements: Range<Int>? = nil
+  ) throws(StorageError) -> DecodedPart {
     try keeping(.expert(position, tensor: ExactString(entry.name))) { () throws(StorageError) in
       let section = try archive.file.expertSection(position)
       let expert = archive.experts[position].name
       return try located(file: archive.path, expert: expert, tensor: entry.name) { () throws(StorageError) in
         let base = shared.manifest.entry(named: entry.name)
         return try DecodedPart(
-          entry, info: base?.info,
-          payloads: { payload throws(StorageError) in try archive.file.payloads.bytes(of: payload, in: section) },
+          entry, info: base?.info, touching: memoryLimit > 0 ? nil : elements,
+          payloads: { payload, range throws(StorageError) in
+            let range = range ?? 0..<payload.size
+            return try [UInt8](count: range.count) { target throws(StorageError) in
+              try archive.file.payloads.read(payload, range, of: section, into: target)
+            }
+          },
           shared: { () throws(StorageError) in try sharedBytes(base!) })
       }
     }

@@ -35,7 +35,7 @@ package struct SharedTensors: Sendable {
   package func bytes(of entry: SharedEntry) throws(StorageError) -> TensorBytes {
     switch entry.content {
     case .embedded:
-      let tensor = try open(entry)
+      let tensor = try open(entry, isReadWhole: true)
       let count = entry.info.byteCount
       return try TensorBytes(count: count) { buffer throws(StorageError) in try tensor.read(0..<count, into: buffer) }
     case .detached(let checksum):
@@ -50,16 +50,18 @@ package struct SharedTensors: Sendable {
     }
   }
 
-  /// A tensor that is read in parts: all of it, each byte once. Who reads the last part of one of a detached checkpoint gets
-  /// an error unless it is what the archive is bound to (TMP-6-4).
-  func open(_ entry: SharedEntry) throws(StorageError) -> OpenSharedTensor {
+  /// A tensor that is read in parts. Who reads the last part of one of a detached checkpoint gets an error unless it is what the archive
+  /// is bound to (TMP-6-4).
+  ///
+  /// - Parameter isReadWhole: all of it, each byte once. Else one of a detached checkpoint is checked now.
+  func open(_ entry: SharedEntry, isReadWhole: Bool) throws(StorageError) -> OpenSharedTensor {
     switch entry.content {
     case .embedded(let payload):
       return OpenSharedTensor(name: entry.info.name, place: .frames(payload, section, payloads))
     case .detached(let checksum):
       let source = try requiredSource()
       let info = try matching(entry, in: source)
-      if let checksum, let stored = try source.stored(info), stored.encoding == .plain,
+      if isReadWhole, let checksum, let stored = try source.stored(info), stored.encoding == .plain,
         stored.range.count == info.byteCount
       {
         let tensors = self
@@ -184,6 +186,11 @@ struct OpenSharedTensor: Sendable {
 
   fileprivate let name: String
   fileprivate let place: Place
+
+  fileprivate init(name: String, place: Place) { (self.name, self.place) = (name, place) }
+
+  /// One that is in memory.
+  init(name: String, bytes: TensorBytes) { self.init(name: name, place: .memory(bytes)) }
 
   package func read(_ range: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     switch place {

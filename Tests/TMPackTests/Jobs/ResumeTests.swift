@@ -58,6 +58,23 @@ import Testing
     }
   }
 
+  /// Stacks of matrices, wherever the run was killed, and shared out.
+  @Test(arguments: [TaskTests.Setting.fixedRank, .error])
+  func stacksAreTakenUpAtEveryRecord(_ setting: TaskTests.Setting) throws {
+    let work = try SharedWork.stacks(setting.packer(), in: folder)
+    let (archive, journals) = try snapshots(work)
+    let manifest = try Archive(folder("r")).manifest(ofExpert: "a")
+    #expect(manifest.tensors.filter { $0.factor.stack != nil }.count == 2)
+    let journal = try #require(journals.last)
+    let ends = recordEnds(journal)
+    for records in ends.indices where records % 4 == 0 {
+      #expect(try resume(work, Array(journal[..<ends[records]])) == records)
+      #expect(try contents(folder("r")) == archive, "\(records) records")
+    }
+    for share in 1...3 { try work.run(share, of: 3) }
+    #expect(try work.join() == archive)
+  }
+
   /// Where the first n records of a journal end.
   private func recordEnds(_ bytes: [UInt8]) -> [Int] {
     var ends = [128]

@@ -44,6 +44,32 @@ struct SharedWork {
       options: packer.options)
   }
 
+  /// A layer whose experts' matrices are tensors of three dimensions; one of the matrices does not change.
+  static func stacks(_ packer: Packer, in folder: TemporaryFolder) throws -> SharedWork {
+    func model(_ name: String, _ seed: UInt64?) throws -> Checkpoint {
+      let tensors = try [("down", [6, 24, 40]), ("up", [4, 48, 32]), ("gate", [6, 24])].map { name, shape in
+        let count = shape.reduce(1, *)
+        var values = noise(count, seed: UInt64(count))
+        let (rows, columns) = (shape[shape.count - 2], shape[shape.count - 1])
+        if let seed {
+          for matrix in 1..<max(2, count / rows / columns) {
+            let own = seed + UInt64(matrix)
+            let (left, right) = (noise(rows, scale: 0.3, seed: own), noise(columns, seed: own + 50))
+            for place in 0..<min(rows * columns, count - matrix * rows * columns) {
+              values[matrix * rows * columns + place] += left[place / columns] * right[place % columns]
+            }
+          }
+        }
+        return try tensor(name, .f32, shape, values)
+      }
+      return try writeModel(tensors, to: folder("\(name).safetensors"))
+    }
+    return SharedWork(
+      packer: packer, base: try model("base", nil),
+      experts: try [("a", 100), ("b", 200)].map { try ExpertInput(name: $0, checkpoint: model($0, $1)) },
+      folder: folder)
+  }
+
   /// The real checkpoints of `Fixtures/mhcnuggets`.
   static func fixtures(_ packer: Packer, in folder: TemporaryFolder) throws -> SharedWork {
     func open(_ name: String) throws -> Checkpoint {

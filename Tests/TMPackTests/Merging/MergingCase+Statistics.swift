@@ -22,21 +22,31 @@ extension MergingCase {
     }
   }
 
-  /// Of a few more inputs than each layer takes, the second of which is always zero; none for tables of embeddings.
+  /// Of a few more inputs than each layer takes, the second of which is always zero; none for tables of embeddings, and one for each of
+  /// a stack's matrices.
   private static let grams: @Sendable (MergeSources) throws -> [String: [SampleTensor]] = { sources in
     try measured(sources) { info, seed in
-      guard let columns = info.shape.matrix?.columns, !info.name.contains("embed") else { return nil }
-      let samples = columns + 10
-      var inputs = noise(samples * columns, seed: seed)
-      if columns > 1 { for k in 0..<samples { inputs[k * columns + 1] = 0 } }
-      var gram = [Double](repeating: 0, count: columns * columns)
-      for k in 0..<samples {
-        for i in 0..<columns {
-          for j in 0..<columns { gram[i * columns + j] += inputs[k * columns + i] * inputs[k * columns + j] }
-        }
+      guard let whole = info.shape.matrix, !info.name.contains("embed") else { return nil }
+      let d = info.shape.dimensions
+      guard d.count == 3 else {
+        return try tensor(info.name + ".gram", .f64, [whole.columns, whole.columns], gram(whole.columns, seed))
       }
-      return try tensor(info.name + ".gram", .f64, [columns, columns], gram)
+      let grams = (0..<d[0]).flatMap { gram(d[2], seed + UInt64(100_000 * $0)) }
+      return try tensor(info.name + ".gram", .f64, [d[0], d[2], d[2]], grams)
     }
+  }
+
+  private static func gram(_ columns: Int, _ seed: UInt64) -> [Double] {
+    let samples = columns + 10
+    var inputs = noise(samples * columns, seed: seed)
+    if columns > 1 { for k in 0..<samples { inputs[k * columns + 1] = 0 } }
+    var gram = [Double](repeating: 0, count: columns * columns)
+    for k in 0..<samples {
+      for i in 0..<columns {
+        for j in 0..<columns { gram[i * columns + j] += inputs[k * columns + i] * inputs[k * columns + j] }
+      }
+    }
+    return gram
   }
 
   private static func measured(

@@ -7,7 +7,7 @@ enum MergingModel: String, CaseIterable, Sendable {
   /// Networks of MHCnuggets: LSTM and dense layers, fine-tuned from the base.
   case real
   /// Shapes and values at the edges of the rules: one row, one column, no dimension, no element, halves and doubles,
-  /// unchanged tensors, and tensors that some experts lack.
+  /// unchanged tensors, tensors that some experts lack, a kernel and a stack of matrices.
   case odd
   /// Tensors that are read in several chunks, of several sizes of them.
   case long
@@ -54,6 +54,7 @@ enum MergingModel: String, CaseIterable, Sendable {
     ("layers.0.scalar", .f32, []), ("layers.0.none", .f32, [0, 3]), ("layers.0.bias", .f32, [65]),
     ("layers.1.half", .f16, [16, 8]), ("layers.1.double", .f64, [9, 7]), ("layers.1.some", .f32, [12, 12]),
     ("layers.1.kernel", .f32, [6, 5, 2, 2]), ("layers.2.square", .f32, [32, 32]),
+    ("layers.2.experts", .f32, [4, 12, 15]),
   ]
 
   private func tensors(seed: UInt64, origin: UInt64?) throws -> [SampleTensor] {

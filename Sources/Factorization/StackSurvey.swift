@@ -1,5 +1,4 @@
 import TMPackByteIO
-import TMPackFactorization
 import TMPackFactors
 import TMPackTensorKit
 
@@ -8,32 +7,36 @@ import TMPackTensorKit
 /// For each way to see it, the singular values of some parts of some matrices say how many components hold a share of the energy,
 /// and so how many numbers, of all that a matrix has, low rank would take. The sizes of the parts are alike, so what they leave out
 /// hurts all ways alike.
-struct StackSurvey {
-  private let tensor: ExclusiveTensor
+package struct StackSurvey {
+  private let shape: Shape
+  private let elements: (Range<Int>) throws(StorageError) -> [Float]
 
-  init(_ tensor: ExclusiveTensor) { self.tensor = tensor }
+  /// - Parameter elements: some of the tensor's, in order.
+  package init(_ shape: Shape, elements: @escaping (Range<Int>) throws(StorageError) -> [Float]) {
+    self.shape = shape
+    self.elements = elements
+  }
 
   /// Of a part of a matrix that is decomposed.
   private static let side = 160
-  /// Blocks [d₁, rest] that are looked into, at most, and how far one that changes is searched for.
+  /// Blocks [d₁, rest] that are looked into, at most.
   private static let blocks = 2
-  private static let farthest = 16
-  /// By how much a stack has to be cheaper than one matrix, and two halves than the whole.
-  private static let advantage = 0.9
+  /// What two halves may cost, of what the whole does.
   private static let advantageOfHalves = 0.95
   private static let shares = [0.5, 0.75]
 
-  /// - Parameter isForced: whether one matrix is out of the question.
+  /// - Parameter share: what a stack may cost, of what one matrix of [first, rest] does; infinite where that is out of the question.
   /// - Returns: nil for one matrix.
-  func cheapest(of candidates: StackCandidates, isForced: Bool) throws(StorageError) -> MatrixStack? {
+  package func cheapest(costingBelow share: Double) throws(StorageError) -> MatrixStack? {
+    let candidates = StackCandidates(shape)
     guard let plain = candidates.plain else { return nil }
     let places = try changedBlocks(plain)
-    guard !places.isEmpty else { return isForced ? plain : nil }
+    guard !places.isEmpty else { return share.isInfinite ? plain : nil }
     var blocks: [(place: Int, values: [Float])] = []
-    for place in places { blocks.append((place, try tensor.elements(plain.extent(of: place)))) }
+    for place in places { blocks.append((place, try elements(plain.extent(of: place)))) }
     let whole = cost(plain, blocks)
-    if !isForced {
-      guard whole < Self.advantage * (try costOfOne()) else { return nil }
+    if share.isFinite {
+      guard whole < share * (try costOfOne()) else { return nil }
     }
     var best = (stack: plain, cost: Self.advantageOfHalves * whole)
     for stack in candidates.halves {
@@ -50,12 +53,12 @@ struct StackSurvey {
     var found: [Int] = []
     for number in 0..<wanted {
       let start = (2 * number + 1) * count / (2 * wanted)
-      for step in 0..<min(count, Self.farthest) {
+      for step in 0..<count {
         let place = (start + step) % count
         guard !found.contains(place) else { continue }
         let extent = plain.extent(of: place)
         let head = extent.lowerBound..<min(extent.upperBound, extent.lowerBound + 4096)
-        if try tensor.elements(head).contains(where: { $0 != 0 }) {
+        if try elements(head).contains(where: { $0 != 0 }) {
           found.append(place)
           break
         }
@@ -85,7 +88,7 @@ struct StackSurvey {
 
   /// The same of one matrix of [d₀, rest], a few runs of whose columns are looked at.
   private func costOfOne() throws(StorageError) -> Double {
-    guard let (rows, columns) = tensor.shape.matrix else { return .infinity }
+    guard let (rows, columns) = shape.matrix else { return .infinity }
     let height = min(rows, Self.side)
     let run = min(columns, 64)
     let runs = min(columns / run, 4 * Self.side / run)
@@ -94,7 +97,7 @@ struct StackSurvey {
       let row = i * rows / height * columns
       for k in 0..<runs {
         let start = row + k * (columns / runs)
-        sample += try tensor.elements(start..<start + run)
+        sample += try elements(start..<start + run)
       }
     }
     let width = runs * run
