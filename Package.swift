@@ -66,7 +66,10 @@ let package = Package(
     // Apple's systems have CryptoKit.
     .target(
       name: "TMPackDigests",
-      dependencies: ["TMPackCKernels", .target(name: "TMPackCCrypto", condition: .when(platforms: [.linux]))],
+      dependencies: [
+        "TMPackByteIO", "TMPackParallel", "TMPackCKernels",
+        .target(name: "TMPackCCrypto", condition: .when(platforms: [.linux])),
+      ],
       path: "Sources/Digests"),
     module("YAML", ["ByteIO"]),
     module("Zstandard", ["ByteIO"], c: ["CZstd", "CKernels"]),
@@ -114,7 +117,7 @@ let package = Package(
     benchmark("serving", "Serving", reading + writing),
     .testTarget(name: "ArchitectureTests", dependencies: ["TMPackByteIO", "TestSupport"]),
     tests("ByteIO", ["ByteIO", "JSON", "Parallel"]),
-    tests("Digests", ["Digests"]),
+    tests("Digests", ["ByteIO", "Parallel", "Digests"]),
     tests("YAML", ["ByteIO", "JSON", "YAML"]),
     tests("Zstandard", ["Zstandard", "ByteIO"]),
     tests("Factorization", ["Factors", "Factorization", "CLAPACKE", "COpenBLAS", "TensorKit", "ByteIO", "Zstandard"]),

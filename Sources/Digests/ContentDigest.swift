@@ -1,9 +1,3 @@
-#if canImport(CryptoKit)
-  import CryptoKit
-#else
-  import TMPackCCrypto
-#endif
-
 /// A SHA-256 digest (TMP-1-2).
 public struct ContentDigest: Sendable, Hashable {
   public static let byteCount = 32
@@ -64,33 +58,4 @@ public struct ContentDigest: Sendable, Hashable {
 
 extension ContentDigest: CustomStringConvertible {
   public var description: String { hexadecimal }
-}
-
-/// A SHA-256 digest of bytes that come in pieces: by the system's library.
-package struct RunningDigest {
-  #if canImport(CryptoKit)
-    private var hash = SHA256()
-
-    package init() {}
-
-    package mutating func update(_ bytes: UnsafeRawBufferPointer) { hash.update(bufferPointer: bytes) }
-
-    package func finish() -> ContentDigest { hash.finalize().withUnsafeBytes { ContentDigest(bytes: $0) } }
-  #else
-    private var state = SHA256_CTX()
-
-    package init() { SHA256_Init(&state) }
-
-    package mutating func update(_ bytes: UnsafeRawBufferPointer) {
-      SHA256_Update(&state, bytes.baseAddress, bytes.count)
-    }
-
-    package func finish() -> ContentDigest {
-      var ended = state
-      return withUnsafeTemporaryAllocation(byteCount: ContentDigest.byteCount, alignment: 1) { digest in
-        SHA256_Final(digest.baseAddress!.assumingMemoryBound(to: UInt8.self), &ended)
-        return ContentDigest(bytes: digest)
-      }
-    }
-  #endif
 }
