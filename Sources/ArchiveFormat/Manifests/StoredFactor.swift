@@ -175,20 +175,20 @@ package enum StoredFactor: Sendable, Hashable {
 
 extension StoredFactor {
   /// Those that an entry of each kind may have.
-  private static let members: [Kind: Set<String>] = {
-    let common: Set = ["factor", "name", "source"]
-    let lossy = common.union(["correction", "error", "extra", "norm"])
+  private static let members: [Kind: [String]] = {
+    let common = ["factor", "name", "source"]
+    let lossy = common + ["correction", "error", "extra", "norm"]
     return [
-      .lowRank: lossy.union(["dtype", "left", "rank", "right", "scales"]),
-      .lowRankStack: lossy.union(["dtype", "left", "ranks", "right", "scales", "stack"]),
-      .sparse: lossy.union(["count", "dtype", "positions", "scales", "values"]),
-      .dense: lossy.union(["dtype", "scales", "values"]),
-      .quantizedLowRank: lossy.union(["payload", "quantizer", "rank"]),
-      .quantizedLayered: lossy.union(["payload", "quantizer", "rank"]),
-      .quantizedStack: lossy.union(["dense", "payload", "quantizer", "ranks", "stack"]),
-      .quantized: lossy.union(["payload"]), .masked: lossy.union(["mask", "vector"]), .dropped: lossy,
-      .difference: common.union(["extra", "payload"]), .common: common.union(["extra"]),
-      .replaced: common.union(["dtype", "payload", "shape"]),
+      .lowRank: lossy + ["dtype", "left", "rank", "right", "scales"],
+      .lowRankStack: lossy + ["dtype", "left", "ranks", "right", "scales", "stack"],
+      .sparse: lossy + ["count", "dtype", "positions", "scales", "values"],
+      .dense: lossy + ["dtype", "scales", "values"],
+      .quantizedLowRank: lossy + ["payload", "quantizer", "rank"],
+      .quantizedLayered: lossy + ["payload", "quantizer", "rank"],
+      .quantizedStack: lossy + ["dense", "payload", "quantizer", "ranks", "stack"],
+      .quantized: lossy + ["payload"], .masked: lossy + ["mask", "vector"], .dropped: lossy,
+      .difference: common + ["extra", "payload"], .common: common + ["extra"],
+      .replaced: common + ["dtype", "payload", "shape"],
     ]
   }()
 

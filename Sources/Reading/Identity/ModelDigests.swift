@@ -32,7 +32,7 @@ package struct ModelDigests: Sendable {
   package let tensors: [Tensor]
   /// The files that travel with them: `config.json`, a tokenizer. None beside a single file.
   package let files: [File]
-  /// The files that hold the tensors, as they were: another container has others.
+  /// The files that hold the tensors, as they were: another container has others. None unless asked for.
   package let weightFiles: [File]
   /// What looks wrong with tensors, by name; empty unless asked for.
   package private(set) var checks: [(name: String, check: TensorCheck)] = []
@@ -42,17 +42,21 @@ package struct ModelDigests: Sendable {
   /// Reads every tensor and every file once.
   ///
   /// - Parameters:
+  ///   - includingWeightFiles: whether to digest the files that hold the tensors, too: reads those once more.
   ///   - checkingNumbers: whether to look for NaNs, infinities and tensors of zeros, too.
   ///   - progress: called with the bytes done and the bytes to do.
   /// - Complexity: memory for as many tensors as there are threads, of those that do not lie in a file as they are.
   package init(
-    of checkpoint: Checkpoint, checkingNumbers: Bool = false, pipeline: OrderedPipeline = .automatic,
+    of checkpoint: Checkpoint, includingWeightFiles: Bool = true, checkingNumbers: Bool = false,
+    pipeline: OrderedPipeline = .automatic,
     progress: (UInt64, UInt64) -> Void = { _, _ in }
   ) throws(StorageError) {
     let source = checkpoint.source
     let infos = source.tensors
     // Not mapped: the pages of a whole file would count as this process's memory.
-    let weights = try checkpoint.weightFiles.map { path throws(StorageError) in try ReadableFile(path, mode: .read) }
+    let weights = try (includingWeightFiles ? checkpoint.weightFiles : []).map { path throws(StorageError) in
+      try ReadableFile(path, mode: .read)
+    }
     let total = source.byteCount + weights.reduce(0) { $0 + $1.size }
     var done: UInt64 = 0
     func advance(_ bytes: UInt64) {
