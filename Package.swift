@@ -67,7 +67,10 @@ let package = Package(
     // Apple's systems have CryptoKit.
     .target(
       name: "TMPackDigests",
-      dependencies: ["TMPackCKernels", .target(name: "TMPackCCrypto", condition: .when(platforms: [.linux]))],
+      dependencies: [
+        "TMPackByteIO", "TMPackParallel", "TMPackCKernels",
+        .target(name: "TMPackCCrypto", condition: .when(platforms: [.linux])),
+      ],
       path: "Sources/Digests"),
     module("YAML", ["ByteIO"]),
     module("Zstandard", ["ByteIO"], c: ["CZstd", "CKernels"]),
@@ -126,7 +129,7 @@ let package = Package(
     // What a user of the library sees, and nothing else.
     .testTarget(name: "LibraryTests", dependencies: ["TMPack", "TestSupport"]),
     tests("ByteIO", ["ByteIO", "JSON", "Parallel"]),
-    tests("Digests", ["Digests"]),
+    tests("Digests", ["ByteIO", "Parallel", "Digests"]),
     tests("YAML", ["ByteIO", "JSON", "YAML"]),
     tests("Zstandard", ["Zstandard", "ByteIO"]),
     tests("Factorization", ["Factors", "Factorization", "CLAPACKE", "COpenBLAS", "TensorKit", "ByteIO", "Zstandard"]),

@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
-"""What commands cost that used to cost more than their answers: merging, quantising, searching a rate, removing and adding experts.
+"""What commands cost that used to cost more than their answers: merging, quantising, packing, searching a rate, digesting, removing and adding
+experts, reading one tensor of many, starting.
 
     Benchmarks/speed.py [--work FOLDER] [--runs 3]
 
 CPU seconds of one thread, user and system, medians; each with the tool that TMPACK_AGAINST names, if it names one, in the same run: what comes out is
-then compared byte by byte. Peers where they can be imported: gguf for q8_0, torch for the decomposition. Needs numpy.
+then compared byte by byte. Peers where they are there: gguf for q8_0, torch for the decomposition, openssl and b3sum for digests. Needs numpy.
 """
 import argparse, filecmp, os, pathlib, shutil, statistics, subprocess, sys, tempfile
 
 import numpy as np
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "peers"))
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE / "lib"), str(HERE / "peers")]
 from measure import TOOL, run, table  # noqa: E402
 from synthetic import to_bf16  # noqa: E402
 import tensors  # noqa: E402
@@ -45,14 +47,14 @@ def models(folder, shapes, experts):
     return paths
 
 
-def layers():
+def layers(embedded=True):
     shapes = {}
     for layer in range(2):
         name = f"model.layers.{layer}."
         for part, shape in {"q_proj": (HIDDEN, HIDDEN), "k_proj": (256, HIDDEN), "v_proj": (256, HIDDEN), "o_proj": (HIDDEN, HIDDEN),
                             "gate_proj": (INNER, HIDDEN), "up_proj": (INNER, HIDDEN), "down_proj": (HIDDEN, INNER), "norm": (HIDDEN,)}.items():
             shapes[f"{name}{part}.weight"] = shape
-    return shapes | {"model.embed_tokens.weight": (TOKENS, HIDDEN)}
+    return shapes | ({"model.embed_tokens.weight": (TOKENS, HIDDEN)} if embedded else {})
 
 
 def cpu(command, runs, before=lambda: None):
@@ -70,17 +72,19 @@ class Rows:
         self.runs, self.rows = runs, []
 
     def add(self, name, command, output, *, before=lambda: None, peer=None, compares=True, note=lambda cost: ""):
-        """`command` writes `output`; `peer` is its name and CPU seconds. The cost of this tool."""
+        """`command` writes `output`, or nothing; `peer` is its name and CPU seconds. The cost of this tool."""
         cost, memory = cpu([TOOL, *command, "--quiet"], self.runs, before)
         old = same = "–"
         if AGAINST:
-            kept = output.with_name("ours")
-            shutil.move(output, kept)
-            other, _ = cpu([AGAINST, *command, "--quiet"], 1, before)
+            if output:
+                kept = output.with_name("ours")
+                shutil.move(output, kept)
+            other, _ = cpu([AGAINST, *command, "--quiet"], self.runs if cost < 1 else 1, before)
             old = f"{other:.3f} ({cost / other:.2f} ×)"
-            if compares:
+            if output and compares:
                 same = "yes" if filecmp.cmp(kept, output, shallow=False) else "no"
-            kept.unlink()
+            if output:
+                kept.unlink()
         theirs = f"{peer[0]} {peer[1]:.3f} ({cost / peer[1]:.2f} ×)" if peer else "–"
         self.rows.append((name, f"{cost:.3f}", old, same, theirs, f"{memory:.0f}", note(cost)))
         return cost
@@ -129,6 +133,78 @@ def quantizing(rows, folder, base):
     rows.add("convert --quantize q8_0", ["convert", base, output, "--quantize", "q8_0", "--force", "--threads", "1"], output, peer=peer)
 
 
+DECOMPOSE = """
+import sys, json, struct, resource, torch
+torch.set_num_threads(1)
+def read(path):
+    with open(path, "rb") as file:
+        header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0])); data = bytearray(file.read())
+    return {n: torch.frombuffer(data, dtype=torch.bfloat16, count=(e["data_offsets"][1] - e["data_offsets"][0]) // 2, offset=e["data_offsets"][0]).view(e["shape"])
+            for n, e in header.items() if n != "__metadata__"}
+start = resource.getrusage(resource.RUSAGE_SELF)
+base, own = read(sys.argv[1]), read(sys.argv[2])
+for name, tensor in own.items():
+    if tensor.dim() == 2:
+        torch.svd_lowrank(tensor.float() - base[name].float(), q=32, niter=1)
+end = resource.getrusage(resource.RUSAGE_SELF)
+print(end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime)
+"""
+
+
+def packing(rows, folder):
+    """Two layers without the embedding."""
+    place = folder / "layers"
+    place.mkdir()
+    base, expert = models(place, layers(embedded=False), 1)
+    peer = None
+    try:
+        import torch  # noqa: F401
+        made = [float(subprocess.run([sys.executable, "-c", DECOMPOSE, base, expert], check=True, capture_output=True, text=True).stdout) for _ in range(rows.runs)]
+        peer = ("torch svd_lowrank(q=32, niter=1)", statistics.median(made))
+    except ImportError:
+        pass
+    output = place / "x.tmpack"
+    pack = ["pack", "--base", base, "--expert", f"x={expert}", "-o", output, "--force", "--threads", "1"]
+    rows.add("pack --rank 16, two layers", [*pack, "--shared", "base", "--rank", "16"], output, peer=peer)
+    rows.add("the same, a merged shared model", [*pack, "--rank", "16"], output)
+    rows.add("pack --lossless, two layers", [*pack, "--shared", "base", "--lossless"], output)
+
+
+def digesting(rows, folder, base, expert):
+    archive = folder / "lossless.tmpack"
+    run(TOOL, "pack", "--base", base, "--expert", f"x={expert}", "--shared", "base", "--lossless", "--quiet", "-o", archive)
+    for command, file in (["verify", archive], archive), (["digest", base], base):
+        peers = {"openssl": ["openssl", "dgst", "-sha256", file], "b3sum": ["b3sum", "--num-threads", "1", file]}
+        found = [(name, cpu(peer, rows.runs)[0]) for name, peer in peers.items() if shutil.which(name)]
+        size = os.path.getsize(file)
+        for peer in found or [None]:
+            rows.add(f"{command[0]}, {size / 1e6:.0f} MB", [*command, "--threads", "1"], None, peer=peer, note=lambda cost: f"{size / cost / 1e9:.1f} GB/s")
+
+
+def many_tensors(rows, folder, count=100_000):
+    """One tensor of very many."""
+    random = np.random.default_rng(11)
+    values = random.standard_normal((count, 16), "f4")
+    paths = []
+    for number in range(2):
+        held = {f"model.layers.{i // 100:04}.mlp.experts.{i % 100:03}.weight": ("F32", (4, 4), values[i]) for i in range(count)}
+        paths.append(folder / f"many{number}.safetensors")
+        tensors.write(paths[-1], held)
+        values = values + np.float32(0.01) * random.standard_normal((count, 16), "f4")
+    archive, output = folder / "tensors.tmpack", folder / "one.safetensors"
+    rows.add(f"pack {count} tensors", ["pack", "--base", paths[0], "--expert", f"x={paths[1]}", "--shared", "base", "--rank", "2", "-o", archive, "--force",
+                                        "--threads", "1"], archive, note=lambda cost: f"{1e6 * cost / count:.0f} µs a tensor")
+    run(TOOL, "pack", "--base", paths[0], "--expert", f"x={paths[1]}", "--shared", "base", "--rank", "2", "-o", archive, "--force", "--quiet")
+    rows.add(f"unpack one of {count} tensors", ["unpack", archive, "--expert", "x", "--tensors", "model.layers.0500.mlp.experts.050.weight", "-o", output,
+                                                 "--force", "--threads", "1"], output)
+
+
+def starting(rows):
+    rows.runs, runs = 10 * rows.runs, rows.runs
+    rows.add("doctor", ["doctor"], None)
+    rows.runs = runs
+
+
 def searching(rows, folder):
     for side in (1024, 2048, 4096):
         place = folder / f"n{side}"
@@ -172,6 +248,10 @@ def main():
         base, *experts = models(folder, layers(), 3)
         merging(rows, folder, base, experts)
         quantizing(rows, folder, base)
+        digesting(rows, folder, base, experts[0])
+        packing(rows, folder)
+        many_tensors(rows, folder)
+        starting(rows)
         for path in experts:
             path.unlink()
         searching(rows, folder)

@@ -34,16 +34,12 @@ extension ArchiveFile {
     var done: UInt64 = 0
     var damaged: [Extent: ContentDigest] = [:]
     let file = file
-    try pipeline.run(extents.count) { index throws(StorageError) -> ContentDigest? in
+    let ranges = extents.map { FileRange(file, at: $0.offset, count: $0.storedSize) }
+    try pipeline.digest(ranges) { index, actual in
       let extent = extents[index]
-      return try file.withBytes(at: extent.offset, count: extent.storedSize) { stored in
-        let actual = ContentDigest(of: stored)
-        return actual == extent.digest ? nil : actual
-      }
-    } consume: { index, actual in
-      done += UInt64(extents[index].storedSize)
+      done += UInt64(extent.storedSize)
       progress(done, total)
-      if let actual { damaged[extents[index]] = actual }
+      if actual != extent.digest { damaged[extent] = actual }
     }
     return damaged
   }

@@ -176,7 +176,8 @@ package final class ArchiveWriter {
   /// Throws unless an expert of that name can be added: before anything is written of it.
   func checkName(_ name: String) throws(StorageError) {
     try ExpertName.check(name)
-    guard !experts.contains(where: { $0.name.hasSameBytes(as: name) }) else {
+    // Not `contains(where:)`, which would copy experts to look at their names.
+    for index in experts.indices where experts[index].name.hasSameBytes(as: name) {
       throw StorageError(.invalidArgument, "there is an expert of that name already", expert: name)
     }
     try Limits.check(experts.count + 1, atMost: Limits.experts, "the number of experts")

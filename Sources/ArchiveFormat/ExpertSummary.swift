@@ -29,7 +29,7 @@ extension ExpertSummary {
     var worst: (error: Measure, name: String)?
     for entry in manifest.tensors {
       factors[entry.factor.kind.rawValue, default: 0] += 1
-      let base = shared.entry(named: entry.name)?.info
+      let base = shared.info(named: entry.name)
       if base == nil { newTensors += 1 }
       if case .replaced(_, let shape, _) = entry.factor {
         // Wrapping: a hostile manifest may declare any sizes; the sum is then compared with what it says.
@@ -47,7 +47,7 @@ extension ExpertSummary {
       }
     }
     for entry in shared.tensors { parameters &+= UInt64(entry.info.shape.elementCount) }
-    for name in manifest.absent { parameters &-= UInt64(shared.entry(named: name)?.info.shape.elementCount ?? 0) }
+    for name in manifest.absent { parameters &-= UInt64(shared.info(named: name)?.shape.elementCount ?? 0) }
     self.factors = factors
     self.parameters = parameters
     tensors = shared.tensors.count - manifest.absent.count + newTensors

@@ -51,7 +51,8 @@ struct OpenSection {
       if let pool = pools[kind], pool.bytes.count + bytes.count > EncodedPayload.frameSize {
         try close(pool, kind, level: level, store: store)
       }
-      var pool = pools[kind] ?? openPool()
+      // Taken out, so that what is appended to has one owner and is not copied.
+      var pool = pools.removeValue(forKey: kind) ?? openPool()
       let start = pool.bytes.count
       let reference = PayloadReference(first: pool.frame, count: 1, skip: start, size: bytes.count)
       pool.bytes += bytes

@@ -25,12 +25,18 @@ package struct ExactString: Hashable, Sendable {
 
 extension String {
   /// Whether the UTF-8 bytes are equal; see `ExactString`.
+  @usableFromInline
   package func hasSameBytes(as other: String) -> Bool {
-    // Equal bytes imply `==`, which is quick to say no.
-    self == other && utf8.elementsEqual(other.utf8)
+    let isSame = utf8.withContiguousStorageIfAvailable { left in
+      other.utf8.withContiguousStorageIfAvailable { right in
+        left.count == right.count && (left.isEmpty || memcmp(left.baseAddress!, right.baseAddress!, left.count) == 0)
+      }
+    }
+    return (isSame ?? nil) ?? utf8.elementsEqual(other.utf8)
   }
 
   /// Whether the UTF-8 bytes come before those of `other`, as unsigned numbers.
+  @usableFromInline
   package func precedesInBytes(_ other: String) -> Bool {
     let order = utf8.withContiguousStorageIfAvailable { left in
       other.utf8.withContiguousStorageIfAvailable { right in

@@ -8,6 +8,9 @@ public struct FileRange: Sendable {
     (self.file, self.offset, self.count) = (file, offset, count)
   }
 
+  /// All of a file.
+  package init(_ file: ReadableFile) { self.init(file, at: 0, count: Int(file.size)) }
+
   /// Fills `destination` with the bytes from `start` on, by system calls even where the file is mapped: for bytes that
   /// are looked at once that is faster than the page faults.
   /// - Throws: `truncated` when the file ends before.

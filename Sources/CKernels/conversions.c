@@ -163,3 +163,36 @@ bool tmpack_is_finite(tmpack_isa isa, tmpack_element type, const void *bytes, si
     case TMPACK_BF16: DISPATCH(bf16_is_finite, bytes, count)
   }
 }
+
+// MARK: Sizes
+
+INLINE uint32_t largest_magnitude_any(const float *values, size_t count) {
+  uint32_t largest = 0;
+  for (size_t i = 0; i < count; i++) {
+    const uint32_t magnitude = float_bits(values[i]) & 0x7FFFFFFF;
+    largest = magnitude > largest ? magnitude : largest;
+  }
+  return largest;
+}
+VARIANTS(uint32_t, largest_magnitude, (const float *values, size_t count), values, count)
+
+uint32_t tmpack_largest_magnitude_f32(tmpack_isa isa, const float *values, size_t count) {
+  DISPATCH(largest_magnitude, values, count)
+}
+
+typedef float eight_floats __attribute__((vector_size(32), aligned(4)));
+typedef double eight_doubles __attribute__((vector_size(64), aligned(8)));
+
+INLINE void sum_squares_any(const float *values, size_t count, double *lanes) {
+  eight_doubles sums = {0};
+  for (size_t i = 0; i < count; i += 8) {
+    const eight_doubles wide = __builtin_convertvector(*(const eight_floats *)(values + i), eight_doubles);
+    sums += wide * wide;
+  }
+  *(eight_doubles *)lanes = sums;
+}
+VARIANTS(void, sum_squares, (const float *values, size_t count, double *lanes), values, count, lanes)
+
+void tmpack_sum_squares_f32(tmpack_isa isa, const float *values, size_t count, double *lanes) {
+  DISPATCH(sum_squares, values, count, lanes)
+}

@@ -1,20 +1,17 @@
-#if canImport(CryptoKit)
-  import CryptoKit
-#else
-  import TMPackCCrypto
-#endif
-
 /// A SHA-256 digest (TMP-1-2).
-public struct ContentDigest: Sendable, Hashable {
+public struct ContentDigest: Sendable {
   public static let byteCount = 32
 
+  /// Its bytes, eight in each: no memory of its own, since there are as many digests as tensors and frames.
+  private var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+
   /// 32 bytes.
-  public let bytes: [UInt8]
+  public var bytes: [UInt8] { withUnsafeBytes(of: words) { [UInt8]($0) } }
 
   /// - Precondition: there are 32 bytes.
   public init(bytes: some Collection<UInt8>) {
     precondition(bytes.count == Self.byteCount, "a SHA-256 digest has 32 bytes")
-    self.bytes = [UInt8](bytes)
+    withUnsafeMutableBytes(of: &words) { $0.copyBytes(from: bytes) }
   }
 
   /// The digest of some bytes.
@@ -28,25 +25,32 @@ public struct ContentDigest: Sendable, Hashable {
 
   /// Parses 64 lowercase hexadecimal digits; nil for anything else.
   public init?(hexadecimal text: String) {
-    let digits = Array(text.utf8)
-    guard digits.count == 2 * Self.byteCount else { return nil }
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(Self.byteCount)
-    for index in stride(from: 0, to: digits.count, by: 2) {
-      guard let high = Self.value(digits[index]), let low = Self.value(digits[index + 1]) else { return nil }
-      bytes.append(high << 4 | low)
+    var text = text
+    let isSound = text.withUTF8 { digits in
+      guard digits.count == 2 * Self.byteCount else { return false }
+      return withUnsafeMutableBytes(of: &words) { bytes in
+        for index in bytes.indices {
+          guard let high = Self.value(digits[2 * index]), let low = Self.value(digits[2 * index + 1]) else {
+            return false
+          }
+          bytes[index] = high << 4 | low
+        }
+        return true
+      }
     }
-    self.bytes = bytes
+    if !isSound { return nil }
   }
 
   public var hexadecimal: String {
-    var digits: [UInt8] = []
-    digits.reserveCapacity(2 * Self.byteCount)
-    for byte in bytes {
-      digits.append(Self.digit(byte >> 4))
-      digits.append(Self.digit(byte & 15))
+    withUnsafeBytes(of: words) { bytes in
+      String(unsafeUninitializedCapacity: 2 * Self.byteCount) { digits in
+        for (index, byte) in bytes.enumerated() {
+          digits[2 * index] = Self.digit(byte >> 4)
+          digits[2 * index + 1] = Self.digit(byte & 15)
+        }
+        return 2 * Self.byteCount
+      }
     }
-    return String(decoding: digits, as: UTF8.self)
   }
 
   private static func value(_ digit: UInt8) -> UInt8? {
@@ -62,35 +66,12 @@ public struct ContentDigest: Sendable, Hashable {
   }
 }
 
-extension ContentDigest: CustomStringConvertible {
-  public var description: String { hexadecimal }
+extension ContentDigest: Hashable {
+  public static func == (left: Self, right: Self) -> Bool { left.words == right.words }
+
+  public func hash(into hasher: inout Hasher) { withUnsafeBytes(of: words) { hasher.combine(bytes: $0) } }
 }
 
-/// A SHA-256 digest of bytes that come in pieces: by the system's library.
-package struct RunningDigest {
-  #if canImport(CryptoKit)
-    private var hash = SHA256()
-
-    package init() {}
-
-    package mutating func update(_ bytes: UnsafeRawBufferPointer) { hash.update(bufferPointer: bytes) }
-
-    package func finish() -> ContentDigest { hash.finalize().withUnsafeBytes { ContentDigest(bytes: $0) } }
-  #else
-    private var state = SHA256_CTX()
-
-    package init() { SHA256_Init(&state) }
-
-    package mutating func update(_ bytes: UnsafeRawBufferPointer) {
-      SHA256_Update(&state, bytes.baseAddress, bytes.count)
-    }
-
-    package func finish() -> ContentDigest {
-      var ended = state
-      return withUnsafeTemporaryAllocation(byteCount: ContentDigest.byteCount, alignment: 1) { digest in
-        SHA256_Final(digest.baseAddress!.assumingMemoryBound(to: UInt8.self), &ended)
-        return ContentDigest(bytes: digest)
-      }
-    }
-  #endif
+extension ContentDigest: CustomStringConvertible {
+  public var description: String { hexadecimal }
 }

@@ -213,19 +213,3 @@ extension RowVectors {
     return RowVectors(products, count: count, length: newLength)
   }
 }
-
-extension MatrixView {
-  /// ‖A‖², summed in float64.
-  package func energy() -> Double {
-    // Several partial sums: one alone would wait for each addition.
-    var sums = SIMD8<Double>()
-    let whole = values.count & ~7
-    for i in stride(from: 0, to: whole, by: 8) {
-      let eight = UnsafeRawPointer(base + i).loadUnaligned(as: SIMD8<Float>.self)
-      let wide = SIMD8<Double>(eight)
-      sums += wide * wide
-    }
-    for i in whole..<values.count { sums[0] += Double(values[i]) * Double(values[i]) }
-    return sums.sum()
-  }
-}

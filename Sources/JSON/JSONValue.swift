@@ -40,7 +40,9 @@ package struct JSONObject: Sendable, Equatable {
 
   private func position(of name: String) -> Int? {
     if members.count > Self.fewMembers { return positions[ExactString(name)] }
-    return members.firstIndex { $0.name.hasSameBytes(as: name) }
+    // Not `firstIndex(where:)`, which would copy members to look at their names.
+    for index in members.indices where members[index].name.hasSameBytes(as: name) { return index }
+    return nil
   }
 
   private mutating func append(_ name: String, _ value: JSONValue) {
@@ -142,7 +144,7 @@ extension JSONObject {
   }
 
   /// Throws when a member is not one of `known`.
-  package func allowOnly(_ known: Set<String>, in what: @autoclosure () -> String) throws(StorageError) {
+  package func allowOnly(_ known: [String], in what: @autoclosure () -> String) throws(StorageError) {
     for member in members where !known.contains(member.name) {
       throw StorageError(.malformed, "\(what()) has an unknown member \"\(member.name)\"")
     }

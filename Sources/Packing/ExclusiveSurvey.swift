@@ -5,23 +5,25 @@ import TMPackTensorKit
 
 /// What has to be known of an exclusive vector before anything is made of it.
 package struct ExclusiveSurvey {
-  /// ‖v‖²
-  package private(set) var energy = 0.0
+  package private(set) var isZero = true
   package private(set) var firstNonFinite: Int?
-  /// Squares of the smallest subnormal numbers do not vanish in binary64, so a vector that is not zero has energy.
-  package var isZero: Bool { energy == 0 && firstNonFinite == nil }
 
   /// - Parameter start: the place of the first.
   mutating func add(_ run: UnsafeBufferPointer<Float>, from start: Int) {
-    if firstNonFinite == nil, let index = FloatFormat.f32.firstNonFinite(UnsafeRawBufferPointer(run)) {
-      firstNonFinite = start + index
+    let largest = run.largestMagnitude
+    if largest > 0 { isZero = false }
+    if firstNonFinite == nil, !largest.isFinite {
+      firstNonFinite = FloatFormat.f32.firstNonFinite(UnsafeRawBufferPointer(run)).map { start + $0 }
     }
-    energy = run.reduce(energy) { $0 + Double($1) * Double($1) }
   }
+}
 
-  /// The measures of a tensor that is approximated by nothing.
-  var measuresOfNothing: FactorMeasures {
-    FactorMeasures(norm: Measure(energy.squareRoot()), error: Measure(1))
+extension FactorMeasures {
+  /// The measures of a vector that is approximated by nothing.
+  ///
+  /// - Parameter energy: its ‖v‖².
+  init(ofNothingInsteadOf energy: Double) {
+    self.init(norm: Measure(energy.squareRoot()), error: Measure(1))
   }
 }
 

@@ -103,6 +103,13 @@ package struct ExclusiveTensor {
     return survey
   }
 
+  /// ‖v‖². Memory: a run in binary32.
+  func energy() throws(StorageError) -> Double {
+    var energy = 0.0
+    try forEachRun(granularity: 1) { _, run in energy = run.reduce(energy) { $0 + Double($1) * Double($1) } }
+    return energy
+  }
+
   /// ‖v‖ and the relative Frobenius error of a factor as it will be decoded (TMP-6-6).
   ///
   /// Memory: a panel of the vector and one of the decoded factor in binary32, and the factor as products.

@@ -7,6 +7,7 @@ import TMPackTensorKit
 /// then rounded).
 package struct ExclusiveVector: ~Copyable {
   private let storage: UnsafeMutableBufferPointer<Float>
+  package private(set) var survey = ExclusiveSurvey()
   /// What the vector is, but for the rounding of the expert's tensor, if it came as a product.
   package var product: LowRankProduct?
 
@@ -18,10 +19,22 @@ package struct ExclusiveVector: ~Copyable {
     let count = own.count / format.byteWidth
     try Resources.checkMemory(4 * count)
     self.init(room: .allocate(capacity: count))
-    format.subtract(base, from: own, into: storage)
+    // Each run is looked at while it is in the cache.
+    for start in stride(from: 0, to: count, by: Self.runLength) {
+      let range = start..<min(count, start + Self.runLength)
+      let bytes = range.lowerBound * format.byteWidth..<range.upperBound * format.byteWidth
+      let run = UnsafeMutableBufferPointer(rebasing: storage[range])
+      format.subtract(
+        UnsafeRawBufferPointer(rebasing: base[bytes]), from: UnsafeRawBufferPointer(rebasing: own[bytes]), into: run)
+      survey.add(UnsafeBufferPointer(run), from: start)
+    }
   }
 
-  private init(room: UnsafeMutableBufferPointer<Float>) { storage = room }
+  private static let runLength = 1 << 15
+
+  private init(room: UnsafeMutableBufferPointer<Float>) {
+    storage = room
+  }
 
   deinit { storage.deallocate() }
 
@@ -30,7 +43,9 @@ package struct ExclusiveVector: ~Copyable {
     try Resources.checkMemory(4 * stack.matrixSize)
     let room = UnsafeMutableBufferPointer<Float>.allocate(capacity: stack.matrixSize)
     stack.gather(matrix, from: values, into: room)
-    return ExclusiveVector(room: room)
+    var vector = ExclusiveVector(room: room)
+    vector.survey.add(vector.values, from: 0)
+    return vector
   }
 
   /// As long as this lives: a temporary one does not.
@@ -40,13 +55,7 @@ package struct ExclusiveVector: ~Copyable {
     _ body: (UnsafeBufferPointer<Float>) throws(Failure) -> Result
   ) throws(Failure) -> Result { try body(values) }
 
-  package var survey: ExclusiveSurvey {
-    var survey = ExclusiveSurvey()
-    survey.add(values, from: 0)
-    return survey
-  }
-
-  package var isZero: Bool { storage.allSatisfy { $0 == 0 } }
+  package var isZero: Bool { survey.isZero }
 
   /// ‖v‖².
   package var energy: Double { storage.reduce(0) { $0 + Double($1) * Double($1) } }

@@ -98,7 +98,7 @@ package struct PackedTensor: Sendable {
         made = (
           factor,
           try factor.map { factor throws(StorageError) in try vector.measures(of: factor) }
-            ?? survey.measuresOfNothing
+            ?? FactorMeasures(ofNothingInsteadOf: vector.energy)
         )
       }
     } else {
@@ -114,11 +114,13 @@ package struct PackedTensor: Sendable {
         } else {
           factor = try makeFactor.factor(of: tensor.vector(), shape: info.shape)
         }
-        made = (
-          factor,
-          try factor.map { factor throws(StorageError) in try tensor.measures(of: factor) }
-            ?? survey.measuresOfNothing
-        )
+        let measures =
+          if let factor {
+            try tensor.measures(of: factor)
+          } else {
+            FactorMeasures(ofNothingInsteadOf: try tensor.energy())
+          }
+        made = (factor, measures)
       }
     }
     guard let (factor, measures) = made else {

@@ -7,14 +7,18 @@ import TMPackReading
 import TMPackTensorKit
 
 extension Packer {
+  /// - Parameters:
+  ///   - shared: the checkpoint that the shared model is, or was merged from.
+  ///   - isCopied: whether the shared model's tensors are that checkpoint's.
   func writeExperts(
     _ experts: [ExpertInput], _ digests: SourceDigests, to writer: ArchiveWriter, shared: (any TensorSource)?,
-    _ path: String, _ meter: inout ProgressMeter
+    isCopied: Bool, _ path: String, _ meter: inout ProgressMeter
   ) throws(StorageError) -> [PackSummary.Note] {
     try prepareLinearAlgebra()
     guard let section = writer.sharedSection else { preconditionFailure("the shared model comes first") }
     let tensors = SharedTensors(
-      section: section, payloads: try writer.payloads(), detached: shared, archivePath: path)
+      section: section, payloads: try writer.payloads(), detached: shared, original: isCopied ? shared : nil,
+      archivePath: path)
     let makers = try withTALLMasks(
       factorMakers(experts, tensors, writer, path, &meter), experts, base: shared, path, &meter)
     var notes: [PackSummary.Note] = []
@@ -46,7 +50,7 @@ extension Packer {
     } consume: { index, result, _ throws(StorageError) in
       let packed = result.result
       if let entry = try place(packed, in: writer) { entries.append(entry) }
-      if let reason = noteReason(packed, infos[index], manifest.entry(named: packed.name)?.info) {
+      if let reason = noteReason(packed, infos[index], manifest.info(named: packed.name)) {
         notes.add(reason, packed.name)
       }
       meter.advance(UInt64(infos[index].byteCount))

@@ -81,7 +81,8 @@ public struct Packer: Sendable {
     meter.stage =
       mergesExperts ? "merging the shared model" : "\(isDetached ? "digesting" : "copying") the shared model"
     let overflows = try writeShared(shared, experts, digests, to: writer, &meter)
-    let notes = try writeExperts(experts, digests, to: writer, shared: shared.source, path, &meter)
+    let notes = try writeExperts(
+      experts, digests, to: writer, shared: shared.source, isCopied: !mergesExperts, path, &meter)
     return try finish(
       writer, experts: experts, of: inputs.checkpoints, with: others, changes: changes, notes: notes,
       overflows: overflows)
@@ -119,7 +120,8 @@ public struct Packer: Sendable {
       parts: progressParts(digested: try checkpoints.weightBytes(), sharing: nil, reference: model, experts),
       report: progress)
     let digests = try digest(checkpoints, &meter)
-    let notes = try writeExperts(experts, digests, to: writer, shared: archive.givenSharedModel, archive.path, &meter)
+    let notes = try writeExperts(
+      experts, digests, to: writer, shared: archive.givenSharedModel, isCopied: false, archive.path, &meter)
     return try finish(writer, experts: experts, of: checkpoints, changes: changes, notes: notes)
   }
 

@@ -34,7 +34,7 @@ package struct SourceDigests: Sendable {
   package static func record(of path: String) throws(StorageError) -> SourceRecord {
     // Not mapped: the pages of a whole file would count as this process's memory.
     let file = try ReadableFile(path, mode: .read)
-    return SourceRecord(name: FileTree.lastComponent(path), size: file.size, digest: try file.digest())
+    return SourceRecord(name: FileTree.lastComponent(path), size: file.size, digest: try FileRange(file).digest())
   }
 
   /// - Precondition: the checkpoint is one of those digested.

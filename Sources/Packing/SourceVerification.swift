@@ -25,8 +25,8 @@ extension Verification {
 
     let infos = source.tensors
     for info in infos
-    where manifest.entry(named: info.name) == nil
-      && (manifest.lacks(info.name) || shared.manifest.entry(named: info.name) == nil)
+    where !manifest.holds(info.name)
+      && (manifest.lacks(info.name) || !shared.manifest.holds(info.name))
     {
       report(StorageError(.digestMismatch, "is in \(source.label), but not in the expert", tensor: info.name))
     }
@@ -36,7 +36,7 @@ extension Verification {
       report(StorageError(.digestMismatch, "is in the expert, but not in \(source.label)", tensor: entry.info.name))
     }
     for entry in manifest.tensors
-    where shared.manifest.entry(named: entry.name) == nil && !held.contains(ExactString(entry.name)) {
+    where !shared.manifest.holds(entry.name) && !held.contains(ExactString(entry.name)) {
       report(StorageError(.digestMismatch, "is in the expert, but not in \(source.label)", tensor: entry.name))
     }
 
@@ -89,7 +89,7 @@ extension Verification {
     let actual: FactorMeasures
     switch try reconstructor.part(entry, ofExpert: position) {
     case .factor(let factor): actual = try vector.measures(of: factor)
-    case .nothing: actual = try vector.surveyed().measuresOfNothing
+    case .nothing: actual = FactorMeasures(ofNothingInsteadOf: try vector.energy())
     case .bytes: preconditionFailure("lossy entries decode to factors")
     }
     guard actual.error.agrees(with: recorded.error), actual.norm.agrees(with: recorded.norm) else {

@@ -112,11 +112,29 @@ extension Array {
   }
 }
 
+extension Array {
+  /// Where the element of that name is, in an array that is sorted by the bytes of the names. O(log n).
+  ///
+  /// - Parameter element: where one is: named by way of a pointer it is not copied for its name.
+  @inlinable
+  package func index(ofName wanted: String, _ name: (_ element: UnsafePointer<Element>) -> String) -> Int? {
+    withUnsafeBufferPointer { elements in
+      guard let start = elements.baseAddress else { return nil }
+      var low = 0
+      var high = elements.count
+      while low < high {
+        let middle = low + (high - low) / 2
+        if name(start + middle).precedesInBytes(wanted) { low = middle + 1 } else { high = middle }
+      }
+      return low < elements.count && name(start + low).hasSameBytes(as: wanted) ? low : nil
+    }
+  }
+}
+
 extension Array where Element == TensorInfo {
   /// Where the tensor of that name is, in the order that `TensorSource.tensors` promises. O(log n).
   package func index(ofTensor name: String) -> Int? {
-    let index = partitioningIndex { !$0.name.precedesInBytes(name) }
-    return index < count && self[index].name.hasSameBytes(as: name) ? index : nil
+    index(ofName: name) { $0.pointee.name }
   }
 
   /// In the order that `TensorSource.tensors` promises.

@@ -55,6 +55,35 @@ import Testing
     }
   }
 
+  /// As integers: above infinity's where there is a NaN.
+  @Test(arguments: instructionSets) func findsTheLargestMagnitude(_ isa: tmpack_isa) {
+    var random = Bits(3)
+    for count in lengths {
+      var values = (0..<count).map { _ in Float(random.weight()) }
+      func check() {
+        let expected = values.map(\.magnitude.bitPattern).max() ?? 0
+        #expect(tmpack_largest_magnitude_f32(isa, values, count) == expected, "\(count) values")
+      }
+      check()
+      for special in [-3, -Float.infinity, Float(bitPattern: 0xFFC0_0001)] where count > 0 {
+        values[Int(random.next() % UInt64(count))] = special
+        check()
+      }
+    }
+  }
+
+  @Test(arguments: instructionSets) func sumsSquaresInEightLanes(_ isa: tmpack_isa) {
+    var random = Bits(4)
+    for count in lengths.map({ $0 & ~7 }) {
+      let values = (0..<count).map { _ in Float(random.weight()) }
+      var expected = [Double](repeating: 0, count: 8)
+      for (index, value) in values.enumerated() { expected[index % 8] += Double(value) * Double(value) }
+      var lanes = [Double](repeating: 1, count: 8)
+      tmpack_sum_squares_f32(isa, values, count, &lanes)
+      #expect(lanes.hasSameBits(as: expected), "\(count) values")
+    }
+  }
+
   /// One element that is not finite, at any place.
   @Test(arguments: instructionSets) func findsWhatIsNotFinite(_ isa: tmpack_isa) {
     for place in [0, 1, 63, 4095, 4096, 9999] {

@@ -51,7 +51,7 @@ package struct ExpertEntry: Sendable, Hashable {
     let name = try object.required("name", of: "a tensor").asString("a tensor's name")
     self = try located(tensor: name) { () throws(StorageError) in
       let factor = try StoredFactor(entry: object, name: name)
-      let info = shared.entry(named: name)?.info
+      let info = shared.info(named: name)
       try factor.check(against: info, name: name)
       var measures: FactorMeasures?
       var correction: PayloadReference?
@@ -139,14 +139,17 @@ package struct ExpertManifest: Sendable {
 
   /// The entry of that name; nil for unchanged and absent tensors. O(log n).
   package func entry(named name: String) -> ExpertEntry? {
-    let index = tensors.partitioningIndex { !$0.name.precedesInBytes(name) }
-    return index < tensors.count && tensors[index].name.hasSameBytes(as: name) ? tensors[index] : nil
+    index(of: name).map { tensors[$0] }
   }
+
+  private func index(of name: String) -> Int? { tensors.index(ofName: name) { $0.pointee.name } }
+
+  /// Whether there is an entry of that name. O(log n).
+  package func holds(_ name: String) -> Bool { index(of: name) != nil }
 
   /// Whether the expert has no tensor of that name although the shared model has. O(log n).
   package func lacks(_ name: String) -> Bool {
-    let index = absent.partitioningIndex { !$0.precedesInBytes(name) }
-    return index < absent.count && absent[index].hasSameBytes(as: name)
+    absent.index(ofName: name) { $0.pointee } != nil
   }
 }
 
@@ -182,7 +185,7 @@ extension ExpertManifest: SectionManifest {
   func symbolBytes(in shared: SharedManifest) throws(StorageError) -> UInt64 {
     var symbols = 0
     for entry in tensors {
-      guard let shape = shared.entry(named: entry.name)?.info.shape else { continue }
+      guard let shape = shared.info(named: entry.name)?.shape else { continue }
       let count: Int
       switch entry.factor.form {
       case .quantized: count = shape.elementCount
@@ -206,7 +209,7 @@ extension ExpertManifest: SectionManifest {
   static let lists: Set = ["absent", "tensors"]
 
   init(_ text: CanonicalText, context shared: SharedManifest) throws(StorageError) {
-    try text.object.allowOnly(SharedManifest.members.union(["absent"]), in: Self.what)
+    try text.object.allowOnly(SharedManifest.members + ["absent"], in: Self.what)
     let common = try CommonManifest(text.object, kind: "expert")
     files = common.files
     metadata = common.metadata
@@ -221,7 +224,7 @@ extension ExpertManifest: SectionManifest {
     }
     try absent.checkSorted("the absent tensors")
     for name in absent {  // TMP-6-5
-      guard shared.entry(named: name) != nil, entry(named: name) == nil else {
+      guard shared.holds(name), !holds(name) else {
         throw StorageError(.malformed, "is absent, but not a shared tensor or stored all the same", tensor: name)
       }
     }

@@ -111,7 +111,7 @@ package enum FactorForm: Sendable, Hashable {
 
 extension FactorForm {
   /// The members that an entry has for it, those of the payloads among them.
-  static let members: [StoredFactor.Kind: Set<String>] = [
+  static let members: [StoredFactor.Kind: [String]] = [
     .lowRank: ["dtype", "left", "rank", "right", "scales"],
     .lowRankStack: ["dtype", "left", "ranks", "right", "scales", "stack"],
     .sparse: ["count", "dtype", "positions", "scales", "values"],

@@ -88,16 +88,21 @@ package struct SharedManifest: Sendable {
   }
 
   /// The entry of that name. O(log n).
-  package func entry(named name: String) -> SharedEntry? {
-    let index = tensors.partitioningIndex { !$0.info.name.precedesInBytes(name) }
-    return index < tensors.count && tensors[index].info.name.hasSameBytes(as: name) ? tensors[index] : nil
-  }
+  package func entry(named name: String) -> SharedEntry? { index(of: name).map { tensors[$0] } }
+
+  /// The shape and dtype of the tensor of that name. O(log n).
+  package func info(named name: String) -> TensorInfo? { index(of: name).map { tensors[$0].info } }
+
+  /// Whether there is a tensor of that name. O(log n).
+  package func holds(_ name: String) -> Bool { index(of: name) != nil }
+
+  private func index(of name: String) -> Int? { tensors.index(ofName: name) { $0.pointee.info.name } }
 }
 
 extension SharedManifest: SectionManifest {
   func checkFrames(count _: Int) {}
 
-  static let members: Set<String> = ["files", "kind", "metadata", "provenance", "tensors"]
+  static let members = ["files", "kind", "metadata", "provenance", "tensors"]
 
   var json: JSONValue {
     .object(

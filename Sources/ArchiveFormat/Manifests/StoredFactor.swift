@@ -67,13 +67,13 @@ package enum StoredFactor: Sendable, Hashable {
 
 extension StoredFactor {
   /// Those that an entry of each kind may have.
-  private static let members: [Kind: Set<String>] = {
-    let common: Set = ["factor", "name", "source"]
-    let lossy = common.union(["correction", "error", "extra", "norm"])
-    return FactorForm.members.mapValues { lossy.union($0) }.merging(
+  private static let members: [Kind: [String]] = {
+    let common = ["factor", "name", "source"]
+    let lossy = common + ["correction", "error", "extra", "norm"]
+    return FactorForm.members.mapValues { lossy + $0 }.merging(
       [
-        .difference: common.union(["extra", "payload"]), .common: common.union(["extra"]),
-        .replaced: common.union(["dtype", "payload", "shape"]),
+        .difference: common + ["extra", "payload"], .common: common + ["extra"],
+        .replaced: common + ["dtype", "payload", "shape"],
       ], uniquingKeysWith: { $1 })
   }()
 

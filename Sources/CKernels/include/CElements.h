@@ -34,6 +34,15 @@ void tmpack_difference_f32(
 /// Whether no element is NaN or infinite.
 bool tmpack_is_finite(tmpack_isa isa, tmpack_element type, const void *bytes, size_t count);
 
+// MARK: Sizes
+
+/// The bits of the largest of the magnitudes, as they compare as integers: above infinity's where an element is NaN.
+uint32_t tmpack_largest_magnitude_f32(tmpack_isa isa, const float *values, size_t count);
+
+/// The sum of the squares in eight running sums: lanes[j] = sum of values[i]^2 for i = j mod 8, in binary64. `count` is a
+/// multiple of 8.
+void tmpack_sum_squares_f32(tmpack_isa isa, const float *values, size_t count, double *lanes);
+
 // MARK: Steps of merging
 
 /// own[i] = own[i] - base[i]; 0 where they are equal, infinities and NaN too.

@@ -32,7 +32,7 @@ package struct ModelDigests: Sendable {
   package let tensors: [Tensor]
   /// The files that travel with them: `config.json`, a tokenizer. None beside a single file.
   package let files: [File]
-  /// The files that hold the tensors, as they were: another container has others.
+  /// The files that hold the tensors, as they were: another container has others. None unless asked for.
   package let weightFiles: [File]
   /// What looks wrong with tensors, by name; empty unless asked for.
   package private(set) var checks: [(name: String, check: TensorCheck)] = []
@@ -42,59 +42,43 @@ package struct ModelDigests: Sendable {
   /// Reads every tensor and every file once.
   ///
   /// - Parameters:
+  ///   - includingWeightFiles: whether to digest the files that hold the tensors, too: reads those once more.
   ///   - checkingNumbers: whether to look for NaNs, infinities and tensors of zeros, too.
   ///   - progress: called with the bytes done and the bytes to do.
-  /// - Complexity: memory for as many tensors as there are threads.
+  /// - Complexity: memory for as many tensors as there are threads, of those that do not lie in a file as they are.
   package init(
-    of checkpoint: Checkpoint, checkingNumbers: Bool = false, pipeline: OrderedPipeline = .automatic,
+    of checkpoint: Checkpoint, includingWeightFiles: Bool = true, checkingNumbers: Bool = false,
+    pipeline: OrderedPipeline = .automatic,
     progress: (UInt64, UInt64) -> Void = { _, _ in }
   ) throws(StorageError) {
     let source = checkpoint.source
     let infos = source.tensors
-    let paths = checkpoint.weightFiles
-    var sizes: [UInt64] = []
-    for path in paths { sizes.append(try ReadableFile(path, mode: .read).size) }
-    let total = infos.reduce(0) { $0 + UInt64($1.byteCount) } + sizes.reduce(0, +)
+    // Not mapped: the pages of a whole file would count as this process's memory.
+    let weights = try (includingWeightFiles ? checkpoint.weightFiles : []).map { path throws(StorageError) in
+      try ReadableFile(path, mode: .read)
+    }
+    let total = source.byteCount + weights.reduce(0) { $0 + $1.size }
     var done: UInt64 = 0
     func advance(_ bytes: UInt64) {
       done += bytes
       progress(done, total)
     }
-    var tensors: [Tensor] = []
-    var checks: [(name: String, check: TensorCheck)] = []
-    try pipeline.run(infos.count) { index throws(StorageError) -> (ContentDigest, TensorCheck?) in
-      let info = infos[index]
-      return try located(file: source.label, tensor: info.name) { () throws(StorageError) in
-        try source.bytes(of: info).withBytes { raw in
-          (ContentDigest(of: raw), checkingNumbers ? TensorCheck(raw, info.dtype) : nil)
-        }
-      }
-    } consume: { index, result in
-      let info = infos[index]
-      tensors.append(
-        Tensor(name: info.name, dtype: info.dtype.rawValue, shape: info.shape.dimensions, digest: result.0))
-      if let check = result.1, !check.isClean { checks.append((info.name, check)) }
-      advance(UInt64(info.byteCount))
+    let digested = try source.digests(checkingNumbers: checkingNumbers, pipeline: pipeline) { advance($0) }
+    tensors = zip(infos, digested.digests).map { info, digest in
+      Tensor(name: info.name, dtype: info.dtype.rawValue, shape: info.shape.dimensions, digest: digest)
     }
-    self.tensors = tensors
-    self.checks = checks
+    checks = digested.checks
     files = try checkpoint.carriedFiles.map { file throws(StorageError) in
       let bytes = try file.content.bytes()
       return File(name: file.name.text, bytes: UInt64(bytes.count), digest: ContentDigest(of: bytes))
     }
     var weightFiles: [File] = []
-    try pipeline.run(paths.count) { index throws(StorageError) in
-      try Self.digest(paths[index])
-    } consume: { _, file in
-      weightFiles.append(file)
-      advance(file.bytes)
+    try pipeline.digest(weights.map { FileRange($0) }) { index, digest in
+      let file = weights[index]
+      weightFiles.append(File(name: FileTree.lastComponent(file.path), bytes: file.size, digest: digest))
+      advance(file.size)
     }
     self.weightFiles = weightFiles
-  }
-
-  private static func digest(_ path: String) throws(StorageError) -> File {
-    let file = try ReadableFile(path, mode: .read)
-    return File(name: FileTree.lastComponent(path), bytes: file.size, digest: try file.digest())
   }
 
   // MARK: Text

@@ -40,7 +40,7 @@ package enum DecodedPart: Sendable {
     guard let info else { preconditionFailure("the manifest was checked (TMP-6-7)") }
     switch entry.factor {
     case .lossy(let layout):
-      let factor = try Factor(layout, shape: info.shape, elements: elements, payloads: payloads, read: read)
+      let factor = try Factor(layout, shape: info.shape, elements: elements, payloads: read)
       self = factor.map { .factor($0) } ?? .nothing
     case .common: self = .nothing
     case .difference(let payload):

@@ -9,14 +9,12 @@ extension Factor {
   ///
   /// - Parameters:
   ///   - elements: what of a stack's is asked for; nil for all of it.
-  ///   - payloads: reads a payload.
-  ///   - read: reads a part of one.
+  ///   - read: reads a payload, or some of its bytes.
   init?(
     _ layout: FactorLayout<PayloadReference>, shape: Shape, elements: Range<Int>?,
-    payloads: (PayloadReference) throws(StorageError) -> [UInt8],
-    read: (PayloadReference, Range<Int>) throws(StorageError) -> [UInt8]
+    payloads read: (PayloadReference, Range<Int>?) throws(StorageError) -> [UInt8]
   ) throws(StorageError) {
-    func bytes(_ role: PayloadRole) throws(StorageError) -> [UInt8] { try payloads(layout[role]) }
+    func bytes(_ role: PayloadRole) throws(StorageError) -> [UInt8] { try read(layout[role], nil) }
     // The one scale of a sparse or dense factor (TMP-6-10).
     func scale() throws(StorageError) -> Float {
       try bytes(.scales).withBytes { raw throws(StorageError) in

@@ -84,7 +84,7 @@ public struct Mix: TensorSource {
     }
     var fresh: Set<ExactString> = []
     for manifest in manifests {
-      for entry in manifest.tensors where shared.entry(named: entry.name) == nil {
+      for entry in manifest.tensors where !shared.holds(entry.name) {
         fresh.insert(ExactString(entry.name))
       }
     }
@@ -148,7 +148,7 @@ public struct Mix: TensorSource {
     freshTensor name: String, _ selection: [WeightedExpert], _ manifests: [ExpertManifest], _ ties: MixTies,
     isExact: Bool
   ) throws(StorageError) -> Recipe? {
-    let holders = selection.indices.filter { manifests[$0].entry(named: name) != nil }
+    let holders = selection.indices.filter { manifests[$0].holds(name) }
     guard let decider = firstHeaviest(holders, selection), let entry = manifests[decider].entry(named: name) else {
       return nil
     }

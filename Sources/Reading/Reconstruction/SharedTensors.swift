@@ -10,31 +10,44 @@ package struct SharedTensors: Sendable {
   package let section: Section<SharedManifest>
   private let payloads: PayloadReader
   private let detached: (any TensorSource)?
+  /// What the embedded tensors were copied from.
+  private let original: (any TensorSource)?
   private let archivePath: String
 
   init(of archive: Archive) throws(StorageError) {
     section = try archive.file.sharedSection()
     payloads = archive.file.payloads
     detached = archive.isDetached ? archive.givenSharedModel : nil
+    original = nil
     archivePath = archive.path
   }
 
-  /// - Parameter detached: the checkpoint that holds the model, for entries without a payload.
+  /// - Parameters:
+  ///   - detached: the checkpoint that holds the model, for entries without a payload.
+  ///   - original: the checkpoint that all payloads were copied from just now: what lies in its files as it is is read there,
+  ///     which takes no decompression.
   package init(
-    section: Section<SharedManifest>, payloads: PayloadReader, detached: (any TensorSource)?, archivePath: String
+    section: Section<SharedManifest>, payloads: PayloadReader, detached: (any TensorSource)?,
+    original: (any TensorSource)? = nil, archivePath: String
   ) {
     self.section = section
     self.payloads = payloads
     self.detached = detached
+    self.original = original
     self.archivePath = archivePath
   }
 
   package var manifest: SharedManifest { section.manifest }
 
-  /// A tensor's bytes: a view of a detached checkpoint that is mapped, else a copy.
+  /// A tensor's bytes: a view of a checkpoint that is mapped, else a copy.
   package func bytes(of entry: SharedEntry) throws(StorageError) -> TensorBytes {
     switch entry.content {
     case .embedded:
+      if let original, let info = original.tensor(named: entry.info.name),
+        try original.stored(info)?.encoding == .plain
+      {
+        return try original.bytes(of: info)
+      }
       let tensor = try open(entry, isReadWhole: true)
       let count = entry.info.byteCount
       return try TensorBytes(count: count) { buffer throws(StorageError) in try tensor.read(0..<count, into: buffer) }

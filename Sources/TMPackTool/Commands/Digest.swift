@@ -51,7 +51,8 @@ struct Digest: ParsableCommand {
       try FileTree.check(output.path, replacesNoneOf: [model])
       return try AtomicFile(output.path, replacing: force)
     }
-    let digests = try digested(checkpoint, checkingNumbers: finite, work, reporting)
+    let digests = try digested(
+      checkpoint, includingWeightFiles: file != nil, checkingNumbers: finite, work, reporting)
     try checkpoint.checkUnchanged()
     try file?.write(digests.text)
     try file?.commit()
@@ -92,10 +93,14 @@ struct Digest: ParsableCommand {
 }
 
 func digested(
-  _ checkpoint: Checkpoint, checkingNumbers: Bool, _ work: WorkOptions, _ reporting: OutputOptions
+  _ checkpoint: Checkpoint, includingWeightFiles: Bool = false, checkingNumbers: Bool, _ work: WorkOptions,
+  _ reporting: OutputOptions
 ) throws -> ModelDigests {
   try reporting.withProgress { show in
-    try ModelDigests(of: checkpoint, checkingNumbers: checkingNumbers, pipeline: work.pipeline) {
+    try ModelDigests(
+      of: checkpoint, includingWeightFiles: includingWeightFiles, checkingNumbers: checkingNumbers,
+      pipeline: work.pipeline
+    ) {
       show(WorkProgress(stage: "digesting", done: $0, total: $1))
     }
   }

@@ -64,7 +64,7 @@ import Testing
     let work = try SharedWork.stacks(setting.packer(), in: folder)
     let (archive, journals) = try snapshots(work)
     let manifest = try Archive(folder("r")).manifest(ofExpert: "a")
-    #expect(manifest.tensors.filter { $0.factor.stack != nil }.count == 2)
+    #expect(manifest.tensors.filter { $0.factor.form?.stack != nil }.count == 2)
     let journal = try #require(journals.last)
     let ends = recordEnds(journal)
     for records in ends.indices where records % 4 == 0 {
