@@ -74,6 +74,7 @@ extension Packer {
         try expert.extended(
           try PackedTensor(
             info, raw, base: base, baseBytes: baseBytes, makeFactor: makeFactor(info.name),
+            ownQuantizer: ownQuantizer(of: info),
             products: { () throws(StorageError) in try expert.products(of: info, against: base!) },
             isCorrected: storesCorrections, level: level), info, level: level)
       }
@@ -99,6 +100,10 @@ extension Packer {
     case .replaced(let info, let payload):
       let factor = StoredFactor.replaced(dtype: info.dtype, shape: info.shape, payload: try writer.place(payload))
       return ExpertEntry(name: packed.name, source: packed.source, factor: factor, measures: nil)
+    case .quantizedOwn(let info, let payload, let measures):
+      let factor = StoredFactor.quantizedOwn(
+        dtype: info.dtype, shape: info.shape, payload: try writer.place(payload))
+      return ExpertEntry(name: packed.name, source: packed.source, factor: factor, measures: measures)
     }
   }
 
@@ -108,6 +113,7 @@ extension Packer {
     case .replaced:
       guard let base else { return .absentFromBase }
       return base.shape == info.shape ? .otherDType : .otherShape
+    case .quantizedOwn: return .quantizedOwn
     case .difference: return info.dtype.floatFormat == nil ? .integer : nil
     case .unchanged, .lossy: return nil
     }

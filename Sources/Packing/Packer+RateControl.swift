@@ -170,6 +170,7 @@ extension Packer {
         let packed = try expert.extended(
           try PackedTensor(
             info, raw, base: base, baseBytes: baseBytes, makeFactor: maker(controlled: nil)(info.name),
+            ownQuantizer: ownQuantizer(of: info),
             products: { () throws(StorageError) in try expert.products(of: info, against: base!) }, level: level), info,
           level: level)
         return packed.storedBytes <= EncodedPayload.pooledSize ? .small(packed) : .large(packed.storedBytes)

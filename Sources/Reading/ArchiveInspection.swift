@@ -40,7 +40,7 @@ package struct ArchiveInspection: Sendable {
 
   /// Dtype and shape of an expert's tensor.
   package static func info(_ entry: ExpertEntry, _ shared: SharedManifest) -> (dtype: String, shape: [Int]) {
-    if case .replaced(let dtype, let shape, _) = entry.factor { return (dtype.rawValue, shape.dimensions) }
+    if let own = entry.factor.own { return (own.dtype.rawValue, own.shape.dimensions) }
     guard let info = shared.entry(named: entry.name)?.info else {
       preconditionFailure("the manifest was checked (TMP-6-7)")
     }
@@ -152,8 +152,8 @@ extension StoredFactor {
     case .lowRank(_, let dtype, _, _, _), .lowRankStack(_, let dtype, _, _, _), .sparse(_, let dtype, _, _, _),
       .dense(let dtype, _, _):
       dtype.rawValue
-    case .quantizedLowRank, .quantized, .quantizedLayered, .quantizedStack, .masked, .dropped, .difference, .common,
-      .replaced:
+    case .quantizedLowRank, .quantized, .quantizedLayered, .quantizedStack, .quantizedOwn, .masked, .dropped,
+      .difference, .common, .replaced:
       nil
     }
   }

@@ -37,7 +37,7 @@ package struct ExpertEntry: Sendable, Hashable {
     precondition(factor.isLossy == (measures != nil), "lossy factors are measured")
     precondition(factor.isLossy || correction == nil, "only lossy factors are corrected")
     precondition(extra != nil || factor.kind != .common, "what is all in common is unchanged")
-    precondition(extra == nil || factor.kind != .replaced, "a whole tensor has all its rows")
+    precondition(extra == nil || factor.own == nil, "a whole tensor has all its rows")
     self.extra = extra
     self.correction = correction
     self.name = name
@@ -173,6 +173,7 @@ extension ExpertManifest {
     var features: Set<RequiredFeature> = []
     if tensors.contains(where: { $0.extra != nil }) { features.insert(.extraRows) }
     if tensors.contains(where: { $0.factor.stack != nil }) { features.insert(.stacks) }
+    if tensors.contains(where: { $0.factor.kind == .quantizedOwn }) { features.insert(.quantizedOwn) }
     return features
   }
 }
@@ -182,10 +183,10 @@ extension ExpertManifest: SectionManifest {
   func symbolBytes(in shared: SharedManifest) throws(StorageError) -> UInt64 {
     var symbols = 0
     for entry in tensors {
-      guard let shape = shared.entry(named: entry.name)?.info.shape else { continue }
+      guard let shape = entry.factor.own?.shape ?? shared.entry(named: entry.name)?.info.shape else { continue }
       let count: Int
       switch entry.factor {
-      case .quantized: count = shape.elementCount
+      case .quantized, .quantizedOwn: count = shape.elementCount
       case .masked: count = try shape.elementCount.multiplied(by: 2, "the number of symbols")
       case .quantizedStack(let ranks, let dense, _, _):
         count = try ranks.symbolCount(in: shape, dense: dense.count)

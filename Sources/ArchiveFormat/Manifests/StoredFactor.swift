@@ -28,6 +28,8 @@ package enum StoredFactor: Sendable, Hashable {
   /// The shared tensor's rows, and further ones (TMP-6-26).
   case common
   case replaced(dtype: DType, shape: Shape, payload: PayloadReference)
+  /// Of a tensor that only the expert has (TMP-6-33).
+  case quantizedOwn(dtype: DType, shape: Shape, payload: PayloadReference)
 
   package enum Kind: String, Sendable, CaseIterable {
     case lowRank = "low-rank"
@@ -43,6 +45,7 @@ package enum StoredFactor: Sendable, Hashable {
     case difference
     case common
     case replaced
+    case quantizedOwn = "quantized-own"
   }
 
   package var kind: Kind {
@@ -60,6 +63,7 @@ package enum StoredFactor: Sendable, Hashable {
     case .difference: .difference
     case .common: .common
     case .replaced: .replaced
+    case .quantizedOwn: .quantizedOwn
     }
   }
 
@@ -68,7 +72,7 @@ package enum StoredFactor: Sendable, Hashable {
     switch self {
     case .lowRank(let rank, _, _, _, _), .quantizedLowRank(let rank, _, _), .quantizedLayered(let rank, _, _): rank
     case .lowRankStack(let ranks, _, _, _, _), .quantizedStack(let ranks, _, _, _): ranks.ranks.max()
-    case .sparse, .dense, .quantized, .masked, .dropped, .difference, .common, .replaced: nil
+    case .sparse, .dense, .quantized, .quantizedOwn, .masked, .dropped, .difference, .common, .replaced: nil
     }
   }
 
@@ -117,10 +121,18 @@ package enum StoredFactor: Sendable, Hashable {
     }
   }
 
+  /// Dtype and shape of a tensor that stands by itself; nil of one that is stored against a shared tensor.
+  package var own: (dtype: DType, shape: Shape)? {
+    switch self {
+    case .replaced(let dtype, let shape, _), .quantizedOwn(let dtype, let shape, _): (dtype, shape)
+    default: nil
+    }
+  }
+
   package var isLossy: Bool {
     switch self {
     case .lowRank, .lowRankStack, .sparse, .dense, .quantizedLowRank, .quantized, .quantizedLayered, .quantizedStack,
-      .masked, .dropped:
+      .quantizedOwn, .masked, .dropped:
       true
     case .difference, .common, .replaced: false
     }
@@ -155,6 +167,8 @@ package enum StoredFactor: Sendable, Hashable {
     case .difference(let payload): self = .difference(payload: try body(payload))
     case .replaced(let dtype, let shape, let payload):
       self = .replaced(dtype: dtype, shape: shape, payload: try body(payload))
+    case .quantizedOwn(let dtype, let shape, let payload):
+      self = .quantizedOwn(dtype: dtype, shape: shape, payload: try body(payload))
     }
   }
 
@@ -165,7 +179,8 @@ package enum StoredFactor: Sendable, Hashable {
     case .sparse(_, _, let positions, let values, let scales): [positions, scales, values]
     case .dense(_, let values, let scales): [scales, values]
     case .quantizedLowRank(_, _, let payload), .quantized(let payload), .quantizedLayered(_, _, let payload),
-      .quantizedStack(_, _, _, let payload), .difference(let payload), .replaced(_, _, let payload):
+      .quantizedStack(_, _, _, let payload), .difference(let payload), .replaced(_, _, let payload),
+      .quantizedOwn(_, _, let payload):
       [payload]
     case .masked(let mask, let vector): [mask, vector]
     case .dropped, .common: []
@@ -189,6 +204,7 @@ extension StoredFactor {
       .quantized: lossy.union(["payload"]), .masked: lossy.union(["mask", "vector"]), .dropped: lossy,
       .difference: common.union(["extra", "payload"]), .common: common.union(["extra"]),
       .replaced: common.union(["dtype", "payload", "shape"]),
+      .quantizedOwn: common.union(["dtype", "error", "norm", "payload", "shape"]),
     ]
   }()
 
@@ -255,10 +271,13 @@ extension StoredFactor {
       self = .difference(payload: try payload("payload"))
     case .common:
       self = .common
-    case .replaced:
+    case .replaced, .quantizedOwn:
       let dtype = try entry.required("dtype", of: "the entry").asDType("the entry")
       let shape = try entry.required("shape", of: "the entry").asShape("the shape")
-      self = .replaced(dtype: dtype, shape: shape, payload: try payload("payload"))
+      self =
+        kind == .replaced
+        ? .replaced(dtype: dtype, shape: shape, payload: try payload("payload"))
+        : .quantizedOwn(dtype: dtype, shape: shape, payload: try payload("payload"))
     }
   }
 
@@ -302,7 +321,7 @@ extension StoredFactor {
       entry["mask"] = mask.json
       entry["vector"] = vector.json
     case .dropped, .common: break
-    case .replaced(let dtype, let shape, let payload):
+    case .replaced(let dtype, let shape, let payload), .quantizedOwn(let dtype, let shape, let payload):
       entry["dtype"] = .string(dtype.rawValue)
       entry["shape"] = shape.json
       entry["payload"] = payload.json
@@ -321,6 +340,14 @@ extension StoredFactor {
     if case .replaced(let dtype, let shape, let payload) = self {
       let info = try TensorInfo(name: name, dtype: dtype, shape: shape)
       return try expect(payload, info.byteCount, "bytes")
+    }
+    if case .quantizedOwn(let dtype, let shape, let payload) = self {
+      let info = try TensorInfo(name: name, dtype: dtype, shape: shape)
+      guard shared == nil else { throw StorageError(.malformed, "is the expert's own, and the shared model has it") }
+      guard dtype.floatFormat != nil, info.shape.elementCount > 0, payload.size > 0 else {
+        throw StorageError(.malformed, "is quantised without a float element")
+      }
+      return
     }
     guard let shared else { throw StorageError(.malformed, "is stored against a shared tensor that does not exist") }
     if isLossy, shared.dtype.floatFormat == nil {
@@ -367,7 +394,7 @@ extension StoredFactor {
       }
     case .dropped, .common: break
     case .difference(let payload): try expect(payload, shared.byteCount, "bytes")
-    case .replaced: break
+    case .replaced, .quantizedOwn: break
     }
   }
 }

@@ -23,7 +23,7 @@ package enum DecodedPart: Sendable {
 
   /// - Parameters:
   ///   - payloads: reads a payload of the entry's section.
-  ///   - info: of the shared tensor of the same name, which every factor but `replaced` has (TMP-6-7).
+  ///   - info: of the shared tensor of the same name, which every factor has that does not stand by itself (TMP-6-7).
   ///   - shared: reads that tensor.
   init(
     _ entry: ExpertEntry, info: TensorInfo?, payloads: (PayloadReference) throws(StorageError) -> [UInt8],
@@ -32,6 +32,13 @@ package enum DecodedPart: Sendable {
     if case .replaced(_, _, let payload) = entry.factor {
       let bytes = try payloads(payload)
       self = .bytes(TensorBytes(count: bytes.count) { target in bytes.withUnsafeBytes { target.copyMemory(from: $0) } })
+      return
+    }
+    if case .quantizedOwn(let dtype, let shape, let payload) = entry.factor {
+      let info = try TensorInfo(name: entry.name, dtype: dtype, shape: shape)
+      let factor = try Self.quantized(try payloads(payload), shape: shape)
+      // TMP-7-19
+      self = .bytes(try ExactUpgrade(info).approximation(of: TensorBytes(zeros: info.byteCount), factor))
       return
     }
     guard let info else { preconditionFailure("the manifest was checked (TMP-6-7)") }
@@ -88,9 +95,7 @@ package enum DecodedPart: Sendable {
             try QuantizedLayeredFactor(
               payload: try payloads(payload), rows: rows, columns: columns, rank: rank, quantizer: quantizer))))
     case .quantized(let payload):
-      let (rows, columns) = info.shape.matrix ?? (1, info.shape.elementCount)
-      self = .factor(
-        .quantized(.dense(try QuantizedDenseFactor(payload: try payloads(payload), rows: rows, columns: columns))))
+      self = .factor(try Self.quantized(try payloads(payload), shape: info.shape))
     case .masked(let mask, let vector):
       guard let (rows, columns) = info.shape.matrix else { preconditionFailure("the manifest was checked (TMP-6-23)") }
       self = .factor(
@@ -104,8 +109,14 @@ package enum DecodedPart: Sendable {
         try TensorBytes(count: info.byteCount) { target throws(StorageError) in
           try ExactDifference.decodeConcurrently(difference, against: reference, dtype: info.dtype, into: target)
         })
-    case .replaced: preconditionFailure("handled above")
+    case .replaced, .quantizedOwn: preconditionFailure("handled above")
     }
+  }
+
+  /// Entry by entry, as TMP-6-21 has it.
+  static func quantized(_ payload: [UInt8], shape: Shape) throws(StorageError) -> Factor {
+    let (rows, columns) = shape.matrix ?? (1, shape.elementCount)
+    return .quantized(.dense(try QuantizedDenseFactor(payload: payload, rows: rows, columns: columns)))
   }
 
   /// The one scale of a sparse or dense factor; its size was checked with the manifest (TMP-6-10).
