@@ -13,6 +13,8 @@ public struct PackSummary: Sendable {
       case otherShape = "of another shape, stored whole"
       case otherDType = "of another dtype, stored whole"
       case integer = "not floating-point, stored exactly"
+      case unmeasured = "not among the statistics, approximated without them"
+      case longSide = "of a side too long for the statistics, approximated without them"
       case absentFromExpert = "of the shared model that the expert lacks"
     }
     public let expert: String

@@ -48,6 +48,11 @@ extension Packer {
       if let reason = noteReason(packed, infos[index], manifest.entry(named: packed.name)?.info) {
         notes.add(reason, packed.name)
       }
+      if rate?.weighsDirections == true, case .lossy = packed.content,
+        let reason = expert.noteOnWeights(of: infos[index])
+      {
+        notes.add(reason, packed.name)
+      }
       meter.advance(UInt64(infos[index].byteCount))
     }
     let absent = manifest.namesAbsent(from: source)
@@ -89,8 +94,9 @@ extension Packer {
       guard let extra else { return nil }
       return ExpertEntry(name: packed.name, source: packed.source, factor: .common, measures: nil, extra: extra)
     case .lossy(let factor, let measures, let correction):
+      let factor = try factor.place(in: writer)
       return ExpertEntry(
-        name: packed.name, source: packed.source, factor: try factor.place(in: writer), measures: measures,
+        name: packed.name, source: packed.source, factor: factor, measures: measures.recorded(of: factor),
         correction: try correction.map { payload throws(StorageError) in try writer.place(payload, for: .correction) },
         extra: extra)
     case .difference(let payload):
@@ -103,7 +109,8 @@ extension Packer {
     case .quantizedOwn(let info, let payload, let measures):
       let factor = StoredFactor.quantizedOwn(
         dtype: info.dtype, shape: info.shape, payload: try writer.place(payload))
-      return ExpertEntry(name: packed.name, source: packed.source, factor: factor, measures: measures)
+      return ExpertEntry(
+        name: packed.name, source: packed.source, factor: factor, measures: measures.recorded(of: factor))
     }
   }
 

@@ -14,6 +14,11 @@ package struct FactorMeasures: Sendable, Hashable {
     self.norm = norm
     self.error = error
   }
+
+  /// As they are recorded of a factor: where it takes some dozen bytes, the measures must not.
+  package func recorded(of factor: StoredFactor) -> FactorMeasures {
+    factor.isQuantized ? FactorMeasures(norm: norm.shortened, error: error.shortened) : self
+  }
 }
 
 /// One tensor of one expert that is not the shared model's.

@@ -129,6 +129,14 @@ package enum StoredFactor: Sendable, Hashable {
     }
   }
 
+  /// Whether it is a message of the range coder (section 10).
+  package var isQuantized: Bool {
+    switch self {
+    case .quantizedLowRank, .quantized, .quantizedLayered, .quantizedStack, .quantizedOwn: true
+    default: false
+    }
+  }
+
   package var isLossy: Bool {
     switch self {
     case .lowRank, .lowRankStack, .sparse, .dense, .quantizedLowRank, .quantized, .quantizedLayered, .quantizedStack,
