@@ -413,6 +413,24 @@ let recipes: [Recipe] =
     stacks("stacks-layered", .controlled, try! stepped(0.03, [.layered])),
     stacks("stacks-entrywise", .controlled, try! stepped(0.05, [.entrywise])),
     stacks("stacks-low-rank", .factor(try! FactorPlan(.lowRank(rank: 2), dtype: .int4))),
+    // TMP-6-33, TMP-6-34, TMP-7-19: heads of several dtypes, one of them of both experts.
+    Recipe("quantized-own", mixes: ["", "a=1", "b=1", "a=0.5,b=0.5", "a=-1,b=0.25"]) { shop in
+      let base = try [tensor("w.weight", .f32, [6, 8], noise(48, seed: 1))]
+      func expert(_ seed: UInt64, _ dtype: DType, _ own: [SampleTensor]) throws -> [SampleTensor] {
+        let head = try tensor("head.weight", dtype, [33, 40], noise(1320, scale: 0.02, seed: seed))
+        return try own + [head, tensor("w.weight", .f32, [6, 8], noise(48, seed: seed + 1))]
+      }
+      let a = try expert(
+        10, .bf16,
+        [
+          tensor("conv.weight", .f16, [16, 3, 5, 5], noise(1200, seed: 12)),
+          tensor("wide.weight", .f64, [2, 700], noise(1400, scale: 1e-50, seed: 13)),
+        ])
+      let b = try expert(20, .f32, [tensor("small.weight", .f32, [5, 5], noise(25, seed: 22))])
+      let rules = TensorRules(.controlled)
+      _ = try Packer(sharedModel: .merged(BaseModel()), rules: rules, rate: RateControl(.quality(2)))
+        .pack(base: shop.model("base", base), experts: [shop.expert("a", a), shop.expert("b", b)], to: shop.archive)
+    },
     // TMP-11-6
     Recipe("router", mixes: ["", "code=0.5,math=0.5"], inputs: routerInputs) { shop in
       let (base, experts) = try lossyModels()

@@ -31,9 +31,9 @@ extension ExpertSummary {
       factors[entry.factor.kind.rawValue, default: 0] += 1
       let base = shared.info(named: entry.name)
       if base == nil { newTensors += 1 }
-      if case .replaced(_, let shape, _) = entry.factor {
+      if let own = entry.factor.own {
         // Wrapping: a hostile manifest may declare any sizes; the sum is then compared with what it says.
-        parameters &+= UInt64(shape.elementCount)
+        parameters &+= UInt64(own.shape.elementCount)
         parameters &-= UInt64(base?.shape.elementCount ?? 0)
       }
       if entry.extra != nil, let base {

@@ -4,4 +4,6 @@ package enum RequiredFeature: String, Sendable, CaseIterable {
   case extraRows = "extra-rows"
   /// Tensors taken as stacks of matrices (TMP-6-32).
   case stacks
+  /// Tensors that only an expert has, quantised (TMP-6-34).
+  case quantizedOwn = "quantized-own"
 }

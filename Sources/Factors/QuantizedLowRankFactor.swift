@@ -248,10 +248,11 @@ extension QuantizedLowRankFactor {
     energy: Double? = nil
   ) {
     let (rows, columns) = (vectors.rows, vectors.columns)
-    guard vectors.singularValues[0] > 0, vectors.singularValues[0].isFinite, step > 0 else { return nil }
+    let largest = vectors.singularValues.reduce(0, max)
+    guard largest > 0, largest.isFinite, step > 0 else { return nil }
     let energy = energy ?? vectors.singularValues.reduce(0) { $0 + $1 * $1 }
     // What an integer stands for. No finer than symbols can be.
-    let unit = max(step * quantizer.relativeUnit, vectors.singularValues[0] / Double(SymbolModels.largest - 2))
+    let unit = max(step * quantizer.relativeUnit, largest / Double(SymbolModels.largest - 2))
     let price = slope * step * step
     let slope = Float(price / (unit * unit))
     var left: [Int16] = []

@@ -4,7 +4,7 @@ package struct SingularVectors: Sendable, Hashable {
   package let rows: Int
   /// Length of a right vector.
   package let columns: Int
-  /// Descending; not negative. Doubles, since they may be beyond what the matrix's float32 can hold.
+  /// Not negative, descending but where directions are weighed. Doubles, since they may be beyond what the matrix's float32 can hold.
   package let singularValues: [Double]
   /// Unit vectors of length `rows`, one after another.
   package let left: [Float]

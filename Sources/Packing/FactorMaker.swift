@@ -67,11 +67,13 @@ struct RatedFactors: FactorMaker {
   let setting: RateSetting
   let codecs: Set<QuantizedFactor.Codec>
   let stacking: Stacking
+  /// Of a matrix of some shape.
+  var weights: @Sendable (Shape) throws(StorageError) -> MatrixWeights? = { _ in nil }
 
   func stack(for tensor: ExclusiveTensor) throws(StorageError) -> MatrixStack? { try stacking.stack(for: tensor) }
 
   func factor(of vector: borrowing ExclusiveVector, shape: Shape) throws(StorageError) -> Factor? {
-    let factor = try encoded(vector, shape: shape, overhead: QuantizableTensor.entryOverhead)
+    let factor = try encoded(vector, shape: shape, weights: weights(shape), overhead: QuantizableTensor.entryOverhead)
     return try factor.map { factor throws(StorageError) in try Factor.quantized(factor).decoded() }
   }
 
@@ -86,9 +88,9 @@ struct RatedFactors: FactorMaker {
   }
 
   private func encoded(
-    _ vector: borrowing ExclusiveVector, shape: Shape, overhead: Int
+    _ vector: borrowing ExclusiveVector, shape: Shape, weights: MatrixWeights? = nil, overhead: Int
   ) throws(StorageError) -> QuantizedFactor? {
-    try QuantizableMatrix(vector, shape: shape, for: setting)
+    try QuantizableMatrix(vector, shape: shape, weights: weights, for: setting)
       .encoding(at: setting, codecs, overhead: overhead) { $0(vector.values) }.factor
   }
 }

@@ -93,13 +93,16 @@ extension PackedTensor: JobResult {
     case 0: content = .unchanged
     case 1:
       let factor = try EncodedFactor(parsing: &reader)
-      let measures = FactorMeasures(norm: try reader.measure(), error: try reader.measure())
+      let measures = try reader.measures()
       let correction = try reader.optional { reader throws(StorageError) in
         try EncodedPayload(parsing: &reader, size: subject.byteCount)
       }
       content = .lossy(factor, measures, correction: correction)
     case 2: content = .difference(try EncodedPayload(parsing: &reader, size: subject.byteCount))
     case 3: content = .replaced(subject, try EncodedPayload(parsing: &reader, size: subject.byteCount))
+    case 4:
+      let measures = try reader.measures()
+      content = .quantizedOwn(subject, try EncodedPayload(parsing: &reader), measures)
     default: throw StorageError(.malformed, "a packed tensor is of an unknown kind", offset: reader.offset)
     }
     self.init(name: subject.name, source: source, content: content, extra: extra)
@@ -113,14 +116,17 @@ extension PackedTensor: JobResult {
     case .lossy(let factor, let measures, let correction):
       writer.integer(UInt8(1))
       factor.write(to: &writer)
-      writer.integer(measures.norm.value.bitPattern)
-      writer.integer(measures.error.value.bitPattern)
+      writer.measures(measures)
       writer.optional(correction) { $1.write(to: &$0) }
     case .difference(let payload):
       writer.integer(UInt8(2))
       payload.write(to: &writer)
     case .replaced(_, let payload):
       writer.integer(UInt8(3))
+      payload.write(to: &writer)
+    case .quantizedOwn(_, let payload, let measures):
+      writer.integer(UInt8(4))
+      writer.measures(measures)
       payload.write(to: &writer)
     }
   }
@@ -476,7 +482,18 @@ extension EncodedPayload {
   }
 }
 
+extension ByteWriter {
+  fileprivate mutating func measures(_ measures: FactorMeasures) {
+    integer(measures.norm.value.bitPattern)
+    integer(measures.error.value.bitPattern)
+  }
+}
+
 extension ByteReader {
+  fileprivate mutating func measures() throws(StorageError) -> FactorMeasures {
+    FactorMeasures(norm: try measure(), error: try measure())
+  }
+
   fileprivate mutating func measure() throws(StorageError) -> Measure {
     let value = Double(bitPattern: try integer())
     guard value.isFinite, value >= 0 else { throw StorageError(.malformed, "a measure is no number", offset: offset) }

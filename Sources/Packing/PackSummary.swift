@@ -8,10 +8,13 @@ public struct PackSummary: Sendable {
   public struct Note: Sendable, Hashable {
     public enum Reason: String, Sendable, CaseIterable {
       case absentFromBase = "absent from the shared model, stored whole"
+      case quantizedOwn = "absent from the shared model, quantised entry by entry"
       case extraRows = "with more rows than the shared model's, which are kept exactly"
       case otherShape = "of another shape, stored whole"
       case otherDType = "of another dtype, stored whole"
       case integer = "not floating-point, stored exactly"
+      case unmeasured = "not among the statistics, approximated without them"
+      case longSide = "of a side too long for the statistics, approximated without them"
       case absentFromExpert = "of the shared model that the expert lacks"
     }
     public let expert: String

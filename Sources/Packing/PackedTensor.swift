@@ -19,6 +19,7 @@ package struct PackedTensor: Sendable {
     case lossy(EncodedFactor, FactorMeasures, correction: EncodedPayload?)
     case difference(EncodedPayload)
     case replaced(TensorInfo, EncodedPayload)
+    case quantizedOwn(TensorInfo, EncodedPayload, FactorMeasures)
   }
 
   package init(name: String, source: ContentDigest, content: Content, extra: EncodedPayload? = nil) {
@@ -50,18 +51,25 @@ package struct PackedTensor: Sendable {
   ///   - base: the shared tensor of that name as it is stored; nil when there is none. Its bytes are asked for at most once.
   ///   - makeFactor: approximates the tensor, if its dtype is float; nil keeps it exactly.
   ///   - products: what the expert adds to the shared tensor, if that is known; asked for at most once.
+  ///   - ownQuantizer: approximates the tensor if the shared model has none of its name; nil keeps it exactly.
   ///   - isCorrected: whether a factor goes with what makes it exact (TMP-6-17).
   /// - Throws: `nonFinite` for a NaN or an infinity in a tensor that is to be approximated.
   package init(
     _ info: TensorInfo, _ bytes: UnsafeRawBufferPointer, base: SharedEntry?,
     baseBytes: () throws(StorageError) -> TensorBytes, makeFactor: (any FactorMaker)?,
-    products: () throws(StorageError) -> KnownProducts? = { nil }, isCorrected: Bool = false, level: Int
+    ownQuantizer: OwnQuantizer? = nil, products: () throws(StorageError) -> KnownProducts? = { nil },
+    isCorrected: Bool = false, level: Int
   ) throws(StorageError) {
     name = info.name
     extra = nil
     source = ContentDigest(of: bytes)
     guard let base, base.info.matches(info) else {
-      content = .replaced(info, EncodedPayload(tensor: bytes, dtype: info.dtype, level: level))
+      let exact = EncodedPayload(tensor: bytes, dtype: info.dtype, level: level)
+      let own = base == nil ? ownQuantizer : nil
+      let quantized = try own.flatMap { own throws(StorageError) in
+        try own.quantized(info, bytes, insteadOf: exact, level: level)
+      }
+      content = quantized.map { .quantizedOwn(info, $0.payload, $0.measures) } ?? .replaced(info, exact)
       return
     }
     // Whatever its numbers: nothing of it is approximated.
@@ -163,7 +171,7 @@ extension PackedTensor {
       switch content {
       case .unchanged: []
       case .lossy(let factor, _, _): factor.payloads
-      case .difference(let payload), .replaced(_, let payload): [payload]
+      case .difference(let payload), .replaced(_, let payload), .quantizedOwn(_, let payload, _): [payload]
       }
     return own + [extra].compactMap { $0 }
   }

@@ -53,6 +53,11 @@ extension Packer {
       if let reason = noteReason(packed, infos[index], manifest.info(named: packed.name)) {
         notes.add(reason, packed.name)
       }
+      if rate?.weighsDirections == true, case .lossy = packed.content,
+        let reason = expert.noteOnWeights(of: infos[index])
+      {
+        notes.add(reason, packed.name)
+      }
       meter.advance(UInt64(infos[index].byteCount))
     }
     let absent = manifest.namesAbsent(from: source)
@@ -79,6 +84,7 @@ extension Packer {
         try expert.extended(
           try PackedTensor(
             info, raw, base: base, baseBytes: baseBytes, makeFactor: makeFactor(info.name),
+            ownQuantizer: ownQuantizer(of: info),
             products: { () throws(StorageError) in try expert.products(of: info, against: base!) },
             isCorrected: storesCorrections, level: level), info, level: level)
       }
@@ -93,8 +99,9 @@ extension Packer {
       guard let extra else { return nil }
       return ExpertEntry(name: packed.name, source: packed.source, factor: .common, measures: nil, extra: extra)
     case .lossy(let factor, let measures, let correction):
+      let factor = StoredFactor.lossy(try writer.place(factor))
       return ExpertEntry(
-        name: packed.name, source: packed.source, factor: .lossy(try writer.place(factor)), measures: measures,
+        name: packed.name, source: packed.source, factor: factor, measures: measures.recorded(of: factor),
         correction: try correction.map { payload throws(StorageError) in try writer.place(payload, for: .correction) },
         extra: extra)
     case .difference(let payload):
@@ -104,6 +111,11 @@ extension Packer {
     case .replaced(let info, let payload):
       let factor = StoredFactor.replaced(dtype: info.dtype, shape: info.shape, payload: try writer.place(payload))
       return ExpertEntry(name: packed.name, source: packed.source, factor: factor, measures: nil)
+    case .quantizedOwn(let info, let payload, let measures):
+      let factor = StoredFactor.quantizedOwn(
+        dtype: info.dtype, shape: info.shape, payload: try writer.place(payload))
+      return ExpertEntry(
+        name: packed.name, source: packed.source, factor: factor, measures: measures.recorded(of: factor))
     }
   }
 
@@ -113,6 +125,7 @@ extension Packer {
     case .replaced:
       guard let base else { return .absentFromBase }
       return base.shape == info.shape ? .otherDType : .otherShape
+    case .quantizedOwn: return .quantizedOwn
     case .difference: return info.dtype.floatFormat == nil ? .integer : nil
     case .unchanged, .lossy: return nil
     }

@@ -17,7 +17,7 @@ extension Packer {
     _ meter: inout ProgressMeter
   ) throws(StorageError) -> [NamedFactorMaker] {
     guard let rate, rate.fixedQuality == nil else {
-      return experts.map { _ in maker(quality: self.rate?.fixedQuality) }
+      return experts.map { maker(quality: self.rate?.fixedQuality, for: $0) }
     }
     let scratch = try ScratchFile(besides: path)
     var prepared: [PreparedExpert] = []
@@ -43,12 +43,19 @@ extension Packer {
   }
 
   /// The rules, with the tensors that they leave to rate control at this quality; they are kept exactly without one.
-  package func maker(quality: Double?) -> NamedFactorMaker {
+  ///
+  /// - Parameter expert: whose statistics weigh them.
+  package func maker(quality: Double?, for expert: ExpertInput) -> NamedFactorMaker {
     guard let rate, let quality else { return maker(controlled: nil) }
     let setting = rate.setting(quality: quality)
     let codecs = rate.quantizedCodecs
     let rules = rules
-    return maker { RatedFactors(setting: setting, codecs: codecs, stacking: rules.stacking(of: $0)) }
+    let isWeighed = rate.weighsDirections
+    return maker { name in
+      RatedFactors(setting: setting, codecs: codecs, stacking: rules.stacking(of: name)) {
+        shape throws(StorageError) in isWeighed ? try expert.weights(of: name, shape) : nil
+      }
+    }
   }
 
   /// The rules, with `controlled` for the tensors that they leave to rate control.
@@ -171,6 +178,7 @@ extension Packer {
         let packed = try expert.extended(
           try PackedTensor(
             info, raw, base: base, baseBytes: baseBytes, makeFactor: maker(controlled: nil)(info.name),
+            ownQuantizer: ownQuantizer(of: info),
             products: { () throws(StorageError) in try expert.products(of: info, against: base!) }, level: level), info,
           level: level)
         return packed.storedBytes <= EncodedPayload.pooledSize ? .small(packed) : .large(packed.storedBytes)

@@ -265,11 +265,12 @@ struct RateProbe {
       let name = infos[index].element.name
       lost += job.result.squaredError
       factors[ExactString(name)] = try KeptFactor(job.result.factor, in: job.kept(in: journal), or: scratch)
+      let factor = StoredFactor.lossy(try dry.place(encoded))
       entries.append(
         ExpertEntry(
           // A stand-in for the digest that compresses as little as a real one.
-          name: name, source: ContentDigest(of: Array(name.utf8)), factor: .lossy(try dry.place(encoded)),
-          measures: measures,
+          name: name, source: ContentDigest(of: Array(name.utf8)), factor: factor,
+          measures: measures.recorded(of: factor),
           extra: try extra.map { payload throws(StorageError) in try dry.place(payload) }))
     }
     for packed in expert.prepared.small {

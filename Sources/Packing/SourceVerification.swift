@@ -80,17 +80,21 @@ extension Verification {
     guard digest == entry.source else {
       throw StorageError(.digestMismatch, "has digest \(digest); the archive was made from \(entry.source)")
     }
-    guard let recorded = entry.measures, let base, let format = info.dtype.floatFormat,
-      entry.factor.isLossy
-    else { return }
-    let common = UnsafeRawBufferPointer(rebasing: raw[..<base.info.byteCount])
-    let vector = ExclusiveTensor(
-      of: common, against: try reconstructor.sharedBytes(base), format, shape: base.info.shape)
+    guard let recorded = entry.measures, let format = info.dtype.floatFormat else { return }
     let actual: FactorMeasures
-    switch try reconstructor.part(entry, ofExpert: position) {
-    case .factor(let factor): actual = try vector.measures(of: factor)
-    case .nothing: actual = FactorMeasures(ofNothingInsteadOf: try vector.energy())
-    case .bytes: preconditionFailure("lossy entries decode to factors")
+    if let factor = try reconstructor.ownFactor(entry, ofExpert: position) {
+      let zeros = try TensorBytes(zeros: raw.count)
+      actual = try ExclusiveTensor(of: raw, against: zeros, format, shape: info.shape).measures(of: factor)
+    } else {
+      guard let base else { return }
+      let common = UnsafeRawBufferPointer(rebasing: raw[..<base.info.byteCount])
+      let vector = ExclusiveTensor(
+        of: common, against: try reconstructor.sharedBytes(base), format, shape: base.info.shape)
+      switch try reconstructor.part(entry, ofExpert: position) {
+      case .factor(let factor): actual = try vector.measures(of: factor)
+      case .nothing: actual = FactorMeasures(ofNothingInsteadOf: try vector.energy())
+      case .bytes: preconditionFailure("lossy entries decode to factors")
+      }
     }
     guard actual.error.agrees(with: recorded.error), actual.norm.agrees(with: recorded.norm) else {
       throw StorageError(

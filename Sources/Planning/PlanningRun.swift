@@ -215,7 +215,8 @@ struct PlanningRun {
     let sample = samples[index]
     let empty = try emptyExpert(index, behind: writer)
     let sampler = ExpertSampler(
-      packer: packer, expert: expert, shared: shared, makeFactor: packer.maker(quality: packer.rate?.fixedQuality),
+      packer: packer, expert: expert, shared: shared,
+      makeFactor: packer.maker(quality: packer.rate?.fixedQuality, for: expert),
       search: scratch.map { (packer.largestRank(expert.checkpoint.source.tensors, experts.count), $0) },
       frontier: Planner.components)
     var meters = (0...Planner.components.count).map { _ in ExpertMeter(empty, populations: sample.populations) }

@@ -110,10 +110,14 @@ struct ExpertSampler: Sendable {
     func products(_ base: SharedEntry) throws(StorageError) -> KnownProducts? {
       try expert.products(of: info, against: base)
     }
-    func pack(_ maker: (any FactorMaker)?, isCorrected: Bool) throws(StorageError) -> PackedTensor {
+    let isOwn = shared.tensor(named: info.name) == nil
+    func pack(
+      _ maker: (any FactorMaker)?, own: OwnQuantizer? = nil, isCorrected: Bool
+    ) throws(StorageError) -> PackedTensor {
       try expert.extended(
         try PackedTensor(
           info, raw, base: base?.entry, baseBytes: { () throws(StorageError) in base!.bytes }, makeFactor: maker,
+          ownQuantizer: isOwn ? own : nil,
           products: { () throws(StorageError) in try products(base!.entry) }, isCorrected: isCorrected,
           level: packer.level), info, level: packer.level)
     }
@@ -123,7 +127,8 @@ struct ExpertSampler: Sendable {
     var nonFinite: PlanFindings.NonFinite?
     do throws(StorageError) {
       if search == nil || !isStandard {
-        packed = try pack(makeFactor(info.name), isCorrected: packer.storesCorrections)
+        packed = try pack(
+          makeFactor(info.name), own: packer.ownQuantizer(of: info), isCorrected: packer.storesCorrections)
       }
     } catch {
       guard error.code == .nonFinite else { throw error }
@@ -134,8 +139,13 @@ struct ExpertSampler: Sendable {
       // What packing refuses is taken as kept, so that the other tensors can still be judged.
       let fixed: PackedTensor
       if let packed { fixed = packed } else { fixed = try pack(nil, isCorrected: false) }
+      var (quantized, exact) = (fixed, fixed)
+      if isOwn, packer.rules.exception(for: info.name) == nil, let own = OwnQuantizer(for: info) {
+        quantized = try pack(nil, own: own, isCorrected: false)
+        exact = try pack(nil, isCorrected: false)
+      }
       return SampledTensor(
-        packed: fixed, frontier: frontier.map { _ in fixed } + [fixed], searchable: nil, nonFinite: nonFinite,
+        packed: fixed, frontier: frontier.map { _ in quantized } + [exact], searchable: nil, nonFinite: nonFinite,
         isUnchanged: fixed.content.isUnchanged, seconds: seconds)
     }
 

@@ -40,7 +40,7 @@ package struct ArchiveInspection: Sendable {
 
   /// Dtype and shape of an expert's tensor.
   package static func info(_ entry: ExpertEntry, _ shared: SharedManifest) -> (dtype: String, shape: [Int]) {
-    if case .replaced(let dtype, let shape, _) = entry.factor { return (dtype.rawValue, shape.dimensions) }
+    if let own = entry.factor.own { return (own.dtype.rawValue, own.shape.dimensions) }
     guard let info = shared.info(named: entry.name) else {
       preconditionFailure("the manifest was checked (TMP-6-7)")
     }

@@ -137,7 +137,8 @@ private struct ShareWorker: Sendable {
   private let source: any TensorSource
   private let experts: [ExpertInput]
   private let paths: [String]
-  private let makers: NamedFactorMaker
+  /// Of each expert.
+  private let makers: [NamedFactorMaker]
   private let sharedTensors: Loans<ExactString, SharedTensor>
   private let journal: JobJournal
   private let jobs: [PackJob]
@@ -151,7 +152,7 @@ private struct ShareWorker: Sendable {
     self.jobs = jobs
     source = packer.sharedSource(shared, experts)
     paths = inputs.recordedFiles
-    makers = packer.maker(quality: packer.rate?.fixedQuality)
+    makers = experts.map { packer.maker(quality: packer.rate?.fixedQuality, for: $0) }
     sharedTensors = Loans(for: jobs.compactMap { Self.tensorName(of: $0.key, shared, experts).map(ExactString.init) })
   }
 
@@ -192,7 +193,7 @@ private struct ShareWorker: Sendable {
       let baseBytes = { () throws(StorageError) -> TensorBytes in tensor!.bytes }
       if key.kind == .packing {
         return journal.record(
-          try packer.packed(info, of: expert, makers, base: base, baseBytes: baseBytes), of: key)
+          try packer.packed(info, of: expert, makers[key.expert], base: base, baseBytes: baseBytes), of: key)
       }
       let demand = packer.tripletDemand(infos, experts.count)
       return journal.record(

@@ -41,6 +41,11 @@ public final class TensorBytes: @unchecked Sendable {
     try self.init(allocating: count, filledBy: fill)
   }
 
+  /// - Throws: `outOfMemory`.
+  package convenience init(zeros count: Int) throws(StorageError) {
+    try self.init(count: count) { memory throws(StorageError) in memory.initializeMemory(as: UInt8.self, repeating: 0) }
+  }
+
   /// A view of `bytes`, which must stay valid and unchanged as long as `owner` lives.
   public init(viewing bytes: UnsafeRawBufferPointer, keeping owner: AnyObject) {
     storage = bytes

@@ -255,10 +255,11 @@ class Index:
         features = members(value.get("features"), "features", "TMP-4-4", {"optional": array, "required": array})
         for kind, names in features.items():  # before anything that a feature could change
             increasing(names, f"features.{kind}", "TMP-4-4")
-        unknown = [n for n in features["required"] if n not in ("router", "extra-rows", "stacks")]
+        unknown = [n for n in features["required"] if n not in ("router", "extra-rows", "stacks", "quantized-own")]
         require(not unknown, "TMP-4-5", f"unsupported: required features {unknown}")
         self.extra_rows = "extra-rows" in features["required"]  # TMP-6-27
         self.stacks = "stacks" in features["required"]  # TMP-6-32
+        self.own = "quantized-own" in features["required"]  # TMP-6-34
         members(value, "index", "TMP-4-4", {"experts": array, "features": anything, "shared": anything},
                 {"extensions": anything})
         extensions = value.get("extensions", {})
@@ -354,11 +355,12 @@ FACTORS = {"low-rank": LOSSY | {"left": anything, "rank": integer, "right": anyt
            "quantized-layered": MEASURES | {"payload": anything, "rank": integer},
            "quantized-stack": MEASURES | {"payload": anything, "ranks": array, "stack": array},
            "masked": MEASURES | {"mask": anything, "vector": anything},
+           "quantized-own": MEASURES | {"dtype": text, "payload": anything, "shape": array},
            "dropped": MEASURES,
            "difference": {"payload": anything},
            "common": {"extra": anything},
            "replaced": {"dtype": text, "payload": anything, "shape": array}}
-OPTIONAL = {name: ("correction", "extra") for name, own in FACTORS.items() if "error" in own}  # TMP-6-17, TMP-6-25
+OPTIONAL = {name: ("correction", "extra") for name, own in FACTORS.items() if "error" in own and name != "quantized-own"}  # TMP-6-17, TMP-6-25
 OPTIONAL["difference"] = ("extra",)
 OPTIONAL["quantized-low-rank"] += ("quantizer",)  # TMP-6-20
 OPTIONAL["quantized-layered"] += ("quantizer",)  # TMP-6-22
@@ -530,6 +532,8 @@ class Section:
                 {name: anything for name in OPTIONAL.get(factor, ())})
         if factor == "replaced":  # TMP-6-15
             return self.size_of(entry, "payload", tensor_size(entry["dtype"], entry["shape"], where), where)
+        if factor == "quantized-own":  # TMP-6-33
+            return self.check_own(entry, shared, where)
         require(entry["name"] in shared.tensors, "TMP-6-7", f"{where}: {factor} without a shared tensor")
         of = shared.tensors[entry["name"]]
         if "extra" in entry:
@@ -590,6 +594,18 @@ class Section:
             self.size_of(entry, "positions", None, where)
         self.size_of(entry, "scales", 4 * components, where)  # TMP-6-10
 
+    def check_own(self, entry, shared, where):
+        """TMP-6-33."""
+        require(self.index.own, "TMP-6-34", f"{where}: a quantised tensor of its own without the required feature")
+        require(entry["name"] not in shared.tensors, "TMP-6-33", f"{where}: the shared model has it")
+        tensor_size(entry["dtype"], entry["shape"], where)
+        elements = math.prod(entry["shape"])
+        require(entry["dtype"] in FLOATS and elements, "TMP-6-33", f"{where}: {entry['dtype']} {entry['shape']}")
+        require(float(entry["norm"]) > 0, "TMP-6-6", f"{where}: the norm is 0")
+        self.symbols += elements
+        self.size_of(entry, "payload", None, where)
+        require(entry["payload"]["size"], "TMP-6-21", f"{where}: the payload is empty")
+
     def check_stack(self, entry, of, where):
         """Rows and columns of its matrices: TMP-6-28."""
         require(self.index.stacks, "TMP-6-32", f"{where}: a stack without the required feature")
@@ -642,7 +658,7 @@ class Section:
                 return decoded
             rows, columns = matrix(shape) if any(matrix(shape)) else (1, math.prod(shape))
             layers = []
-            if entry["factor"] != "quantized":  # TMP-6-20
+            if "rank" in entry:  # TMP-6-20
                 layers.append(quantized_low_rank(coder, rows, columns, entry["rank"], "quantizer" in entry, where))
             if entry["factor"] != "quantized-low-rank":  # TMP-6-21
                 layers.append(quantized(coder, rows, columns, where))
@@ -1034,6 +1050,13 @@ class Model:
                 f"shared tensor {own!r}: digest {sha256(data)}, expected {entry['digest']}")
         return data
 
+    def whole_bytes(self, section, entry):
+        """The tensor of an entry that is whole: TMP-7-3."""
+        if entry["factor"] != "quantized-own":
+            return self.expert_bytes(section, entry)
+        acc = np.zeros(math.prod(entry["shape"]), accumulator(entry["dtype"]))  # TMP-7-19
+        return narrow(self.add(acc, np.float32(1), section, entry, entry), entry["dtype"])
+
     def expert_bytes(self, section, entry):
         """The expert's own tensor, from an entry that is not lossy or has a correction, its source digest checked: TMP-8-3."""
         if entry["factor"] == "common":  # TMP-6-26
@@ -1058,7 +1081,7 @@ class Model:
         return self.expert_bytes(section, entry)[:tensor_size(of["dtype"], of["shape"], entry["name"])]
 
     def is_whole(self, entry):  # TMP-7-3
-        return entry["factor"] == "replaced" or (
+        return entry["factor"] in ("replaced", "quantized-own") or (
             entry["factor"] == "difference" and self.shared.tensors[entry["name"]]["dtype"] not in FLOATS)
 
     def mix(self, weights, to=None, exact=False):
@@ -1107,8 +1130,8 @@ class Model:
                 return self.mixed(partner, weights, to, exact)
         alone = len(weights) == 1 and weights.get(decider) == 1
         if entry and self.is_whole(entry):
-            of = entry if entry["factor"] == "replaced" else of
-            data, dtype = convert(self.expert_bytes(self.experts[decider], entry), of["dtype"], to)
+            of = entry if "shape" in entry else of
+            data, dtype = convert(self.whole_bytes(self.experts[decider], entry), of["dtype"], to)
             return dtype, of["shape"], data
         added = [(n, e) for n, e in holders.items() if e and not self.is_whole(e) and e["factor"] != "common"]
         if not added:  # TMP-7-10
@@ -1327,7 +1350,7 @@ def check_summary(index, own, section, shared, counted):  # TMP-4-10
     fresh = extents_of(section) - counted
     counted |= fresh
     entries = section.tensors.values()
-    shapes = [e["shape"] if e["factor"] == "replaced" else whole_shape(e, shared.tensors[e["name"]]) for e in entries]
+    shapes = [e["shape"] if "shape" in e else whole_shape(e, shared.tensors[e["name"]]) for e in entries]
     absent = set(section.manifest["absent"])
     shapes += [e["shape"] for n, e in shared.tensors.items() if n not in section.tensors and n not in absent]
     factors = [e["factor"] for e in entries]
@@ -1366,7 +1389,7 @@ def check_contents(model, section):  # TMP-8-2 and TMP-8-3 of one section
         elif known and "correction" in entry:
             model.expert_bytes(section, entry)
         else:
-            section.decode(entry, model.shared.tensors[entry["name"]]["shape"])
+            section.decode(entry, entry.get("shape") or model.shared.tensors[entry["name"]]["shape"])
 
 
 def check_extents(index, sections):

@@ -122,7 +122,8 @@ private func nest(_ levels: Int) -> JSONValue {
 
 /// By section of the specification.
 enum Attacks {
-  static let all = layout + slot + index + sections + frames + manifests + factors + extraRows + stacks + routers
+  static let all =
+    layout + slot + index + sections + frames + manifests + factors + extraRows + stacks + ownTensors + routers
 
   static let layout: [Attack] = [
     Attack("TMP-2-7", "two extents overlap", .malformed, "overlap") { archive in

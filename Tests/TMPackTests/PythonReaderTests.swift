@@ -39,7 +39,7 @@ import Testing
   @Test func agreesOnOtherDTypesAndWeights() throws {
     let names = [
       "low-rank-f32", "low-rank-i4", "dense-bf16", "sparse-i4", "difference-f64", "difference-f16", "replaced",
-      "quantized-low-rank", "quantized", "layered", "masked", "dropped",
+      "quantized-low-rank", "quantized", "layered", "masked", "dropped", "quantized-own",
     ]
     let golden = Golden.all.filter { names.contains($0.name) }
     let formats: [(String, FloatFormat)] = [("F64", .f64), ("F32", .f32), ("F16", .f16), ("BF16", .bf16)]

@@ -14,6 +14,11 @@ package struct FactorMeasures: Sendable, Hashable {
     self.norm = norm
     self.error = error
   }
+
+  /// As they are recorded of a factor: where it takes some dozen bytes, the measures must not.
+  package func recorded(of factor: StoredFactor) -> FactorMeasures {
+    factor.isQuantized ? FactorMeasures(norm: norm.shortened, error: error.shortened) : self
+  }
 }
 
 /// One tensor of one expert that is not the shared model's.
@@ -37,7 +42,7 @@ package struct ExpertEntry: Sendable, Hashable {
     precondition(factor.isLossy == (measures != nil), "lossy factors are measured")
     precondition(factor.isLossy || correction == nil, "only lossy factors are corrected")
     precondition(extra != nil || factor.kind != .common, "what is all in common is unchanged")
-    precondition(extra == nil || factor.kind != .replaced, "a whole tensor has all its rows")
+    precondition(extra == nil || factor.own == nil, "a whole tensor has all its rows")
     self.extra = extra
     self.correction = correction
     self.name = name
@@ -176,6 +181,7 @@ extension ExpertManifest {
     var features: Set<RequiredFeature> = []
     if tensors.contains(where: { $0.extra != nil }) { features.insert(.extraRows) }
     if tensors.contains(where: { $0.factor.form?.stack != nil }) { features.insert(.stacks) }
+    if tensors.contains(where: { $0.factor.kind == .quantizedOwn }) { features.insert(.quantizedOwn) }
     return features
   }
 }
@@ -185,9 +191,10 @@ extension ExpertManifest: SectionManifest {
   func symbolBytes(in shared: SharedManifest) throws(StorageError) -> UInt64 {
     var symbols = 0
     for entry in tensors {
-      guard let shape = shared.info(named: entry.name)?.shape else { continue }
+      guard let shape = entry.factor.own?.shape ?? shared.info(named: entry.name)?.shape else { continue }
       let count: Int
       switch entry.factor.form {
+      case nil where entry.factor.kind == .quantizedOwn: count = shape.elementCount
       case .quantized: count = shape.elementCount
       case .masked: count = try shape.elementCount.multiplied(by: 2, "the number of symbols")
       case .quantizedStack(let ranks, let dense, _):

@@ -58,6 +58,9 @@ package enum FactorForm: Sendable, Hashable {
     }
   }
 
+  /// Whether it is a message of the range coder (section 10).
+  var isQuantized: Bool { roles == [.payload] }
+
   /// Of a low-rank factor, or of the first layer of one in two; of a stack, its matrices' largest.
   package var rank: Int? {
     switch self {
@@ -155,7 +158,7 @@ extension FactorForm {
     case .quantized: self = .quantized
     case .masked: self = .masked
     case .dropped: self = .dropped
-    case .difference, .common, .replaced: return nil
+    case .difference, .common, .replaced, .quantizedOwn: return nil
     }
   }
 

@@ -21,6 +21,18 @@ package struct Measure: Sendable, Hashable {
     self.value = value
   }
 
+  /// The same to binary32's precision, in about half of the digits: nearer than what is compared (TMP-4-10).
+  package var shortened: Measure {
+    let short = Float(value)
+    guard short.isNormal, let value = Double(String(describing: short)) else { return self }
+    return Measure(text: String(describing: short), value: value)
+  }
+
+  private init(text: String, value: Double) {
+    self.text = text
+    self.value = value
+  }
+
   var json: JSONValue { .string(text) }
 
   /// Equality to one part in 10⁶ (TMP-4-10), the more generous for what is rounding noise itself.

@@ -9,11 +9,19 @@ extension StoredFactor {
     if case .replaced(let dtype, let shape, let payload) = self {
       return try payload.check(try TensorInfo(name: name, dtype: dtype, shape: shape).byteCount, "bytes")
     }
+    if case .quantizedOwn(let dtype, let shape, let payload) = self {
+      let info = try TensorInfo(name: name, dtype: dtype, shape: shape)
+      guard shared == nil else { throw StorageError(.malformed, "is the expert's own, and the shared model has it") }
+      guard dtype.floatFormat != nil, info.shape.elementCount > 0, payload.size > 0 else {
+        throw StorageError(.malformed, "is quantised without a float element")
+      }
+      return
+    }
     guard let shared else { throw StorageError(.malformed, "is stored against a shared tensor that does not exist") }
     switch self {
     case .lossy(let layout): try layout.check(against: shared)
     case .difference(let payload): try payload.check(shared.byteCount, "bytes")
-    case .common, .replaced: break
+    case .common, .replaced, .quantizedOwn: break
     }
   }
 }

@@ -9,6 +9,8 @@ package enum StoredFactor: Sendable, Hashable {
   /// The shared tensor's rows, and further ones (TMP-6-26).
   case common
   case replaced(dtype: DType, shape: Shape, payload: PayloadReference)
+  /// Of a tensor that only the expert has (TMP-6-33).
+  case quantizedOwn(dtype: DType, shape: Shape, payload: PayloadReference)
 
   package enum Kind: String, Sendable, CaseIterable {
     case lowRank = "low-rank"
@@ -24,6 +26,7 @@ package enum StoredFactor: Sendable, Hashable {
     case difference
     case common
     case replaced
+    case quantizedOwn = "quantized-own"
   }
 
   package var kind: Kind {
@@ -32,21 +35,33 @@ package enum StoredFactor: Sendable, Hashable {
     case .difference: .difference
     case .common: .common
     case .replaced: .replaced
+    case .quantizedOwn: .quantizedOwn
     }
   }
 
-  /// nil of what is exact.
+  /// nil of what is exact, or stands by itself.
   package var form: FactorForm? {
     if case .lossy(let layout) = self { layout.form } else { nil }
   }
 
-  package var isLossy: Bool { form != nil }
+  package var isLossy: Bool { form != nil || kind == .quantizedOwn }
+
+  /// Dtype and shape of a tensor that stands by itself; nil of one that is stored against a shared tensor.
+  package var own: (dtype: DType, shape: Shape)? {
+    switch self {
+    case .replaced(let dtype, let shape, _), .quantizedOwn(let dtype, let shape, _): (dtype, shape)
+    case .lossy, .difference, .common: nil
+    }
+  }
+
+  /// Whether it is a message of the range coder (section 10).
+  package var isQuantized: Bool { form?.isQuantized ?? (kind == .quantizedOwn) }
 
   /// In the order of the canonical manifest (TMP-5-9).
   package var payloads: [PayloadReference] {
     switch self {
     case .lossy(let layout): layout.canonicalPayloads
-    case .difference(let payload), .replaced(_, _, let payload): [payload]
+    case .difference(let payload), .replaced(_, _, let payload), .quantizedOwn(_, _, let payload): [payload]
     case .common: []
     }
   }
@@ -60,6 +75,8 @@ package enum StoredFactor: Sendable, Hashable {
     case .difference(let payload): self = .difference(payload: try body(payload))
     case .replaced(let dtype, let shape, let payload):
       self = .replaced(dtype: dtype, shape: shape, payload: try body(payload))
+    case .quantizedOwn(let dtype, let shape, let payload):
+      self = .quantizedOwn(dtype: dtype, shape: shape, payload: try body(payload))
     case .common: break
     }
   }
@@ -74,6 +91,7 @@ extension StoredFactor {
       [
         .difference: common + ["extra", "payload"], .common: common + ["extra"],
         .replaced: common + ["dtype", "payload", "shape"],
+        .quantizedOwn: common + ["dtype", "error", "norm", "payload", "shape"],
       ], uniquingKeysWith: { $1 })
   }()
 
@@ -90,10 +108,13 @@ extension StoredFactor {
     try entry.allowOnly(members, in: "the entry")
     if let form = try FactorForm(kind, entry: entry) {
       self = .lossy(try FactorLayout(form, payload))
-    } else if kind == .replaced {
+    } else if kind == .replaced || kind == .quantizedOwn {
       let dtype = try entry.required("dtype", of: "the entry").asDType("the entry")
       let shape = try entry.required("shape", of: "the entry").asShape("the shape")
-      self = .replaced(dtype: dtype, shape: shape, payload: try payload(.payload))
+      self =
+        kind == .replaced
+        ? .replaced(dtype: dtype, shape: shape, payload: try payload(.payload))
+        : .quantizedOwn(dtype: dtype, shape: shape, payload: try payload(.payload))
     } else {
       self = kind == .common ? .common : .difference(payload: try payload(.payload))
     }
@@ -107,7 +128,7 @@ extension StoredFactor {
       for role in layout.form.roles { entry[role.rawValue] = layout[role].json }
     case .difference(let payload): entry["payload"] = payload.json
     case .common: break
-    case .replaced(let dtype, let shape, let payload):
+    case .replaced(let dtype, let shape, let payload), .quantizedOwn(let dtype, let shape, let payload):
       entry["dtype"] = .string(dtype.rawValue)
       entry["shape"] = shape.json
       entry["payload"] = payload.json

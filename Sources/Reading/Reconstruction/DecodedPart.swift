@@ -24,7 +24,7 @@ package enum DecodedPart: Sendable {
   /// - Parameters:
   ///   - elements: of a stack of matrices, decode those alone that have any of them; nil for all.
   ///   - payloads: reads a payload of the entry's section, or some of its bytes.
-  ///   - info: of the shared tensor of the same name, which every factor but `replaced` has (TMP-6-7).
+  ///   - info: of the shared tensor of the same name, which every factor has that does not stand by itself (TMP-6-7).
   ///   - shared: reads that tensor.
   init(
     _ entry: ExpertEntry, info: TensorInfo?, touching elements: Range<Int>? = nil,
@@ -35,6 +35,13 @@ package enum DecodedPart: Sendable {
     if case .replaced(_, _, let payload) = entry.factor {
       let bytes = try payloads(payload)
       self = .bytes(TensorBytes(count: bytes.count) { target in bytes.withUnsafeBytes { target.copyMemory(from: $0) } })
+      return
+    }
+    if case .quantizedOwn(let dtype, let shape, let payload) = entry.factor {
+      let info = try TensorInfo(name: entry.name, dtype: dtype, shape: shape)
+      let factor = try Self.quantized(try payloads(payload), shape: shape)
+      // TMP-7-19
+      self = .bytes(try ExactUpgrade(info).approximation(of: TensorBytes(zeros: info.byteCount), factor))
       return
     }
     guard let info else { preconditionFailure("the manifest was checked (TMP-6-7)") }
@@ -50,7 +57,13 @@ package enum DecodedPart: Sendable {
         try TensorBytes(count: info.byteCount) { target throws(StorageError) in
           try ExactDifference.decodeConcurrently(difference, against: reference, dtype: info.dtype, into: target)
         })
-    case .replaced: preconditionFailure("handled above")
+    case .replaced, .quantizedOwn: preconditionFailure("handled above")
     }
+  }
+
+  /// Entry by entry, as TMP-6-21 has it.
+  static func quantized(_ payload: [UInt8], shape: Shape) throws(StorageError) -> Factor {
+    let (rows, columns) = shape.matrix ?? (1, shape.elementCount)
+    return .quantized(.dense(try QuantizedDenseFactor(payload: payload, rows: rows, columns: columns)))
   }
 }

@@ -24,7 +24,7 @@ public struct Mix: TensorSource {
   package enum Recipe: Sendable {
     /// The shared tensor, bit for bit.
     case shared(SharedEntry)
-    /// One expert's tensor, which `info` describes, bit for bit.
+    /// One expert's tensor, which `info` describes, as the archive has it by itself.
     case exact(WeightedExpert, ExpertEntry, info: TensorInfo)
     /// The same, of a lossy entry with a correction (TMP-7-14).
     case corrected(SharedEntry, WeightedExpert, ExpertEntry)
@@ -125,7 +125,7 @@ public struct Mix: TensorSource {
     let addends = holders.compactMap { index in entry(index).map { (expert: selection[index], entry: $0) } }
       .filter { addend in
         switch addend.entry.factor.kind {
-        case .replaced, .common: false
+        case .replaced, .quantizedOwn, .common: false
         case .difference: isFloat
         default: true
         }
@@ -133,7 +133,7 @@ public struct Mix: TensorSource {
     guard let own = entry(decider) else { return addends.isEmpty ? .shared(base) : .sum(base, addends) }
     var recipe = addends.isEmpty ? Recipe.shared(base) : .sum(base, addends)
     switch own.factor.kind {
-    case .replaced: return try .exact(selection[decider], own, info: replacedInfo(own))
+    case .replaced: return try .exact(selection[decider], own, info: ownInfo(own))
     case .difference where !isFloat || aloneAtOne: recipe = .exact(selection[decider], own, info: base.info)
     default:
       if isExact, aloneAtOne, own.correction != nil { recipe = .corrected(base, selection[decider], own) }
@@ -143,7 +143,7 @@ public struct Mix: TensorSource {
     return .extended(recipe, selection[decider], own, info: info)
   }
 
-  /// A tensor that the shared model lacks: it can only be replaced (TMP-6-7).
+  /// A tensor that the shared model lacks: its entry stands by itself (TMP-6-7).
   private static func recipe(
     freshTensor name: String, _ selection: [WeightedExpert], _ manifests: [ExpertManifest], _ ties: MixTies,
     isExact: Bool
@@ -152,16 +152,16 @@ public struct Mix: TensorSource {
     guard let decider = firstHeaviest(holders, selection), let entry = manifests[decider].entry(named: name) else {
       return nil
     }
-    let info = try replacedInfo(entry)
+    let info = try ownInfo(entry)
     if let base = ties.shared(equalTo: entry, info, inExpert: decider) {  // TMP-7-16
       return try recipe(base, selection, manifests, ties, isExact: isExact)
     }
     return .exact(selection[decider], entry, info: info)
   }
 
-  private static func replacedInfo(_ entry: ExpertEntry) throws(StorageError) -> TensorInfo {
-    guard case .replaced(let dtype, let shape, _) = entry.factor else { preconditionFailure("not a replaced tensor") }
-    return try TensorInfo(name: entry.name, dtype: dtype, shape: shape)
+  private static func ownInfo(_ entry: ExpertEntry) throws(StorageError) -> TensorInfo {
+    guard let own = entry.factor.own else { preconditionFailure("not a tensor that stands by itself") }
+    return try TensorInfo(name: entry.name, dtype: own.dtype, shape: own.shape)
   }
 
   /// The decider (TMP-7-3).

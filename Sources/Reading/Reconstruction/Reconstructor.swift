@@ -170,6 +170,16 @@ public final class Reconstructor: Sendable {
     return try ExactUpgrade(base.info).tensor(shared: try sharedBytes(base), factor, correction: payload)
   }
 
+  /// What the approximation of a tensor that only the expert has gives before it is rounded (TMP-7-19).
+  package func ownFactor(_ entry: ExpertEntry, ofExpert position: Int) throws(StorageError) -> Factor? {
+    guard case .quantizedOwn(_, let shape, let payload) = entry.factor else { return nil }
+    let section = try archive.file.expertSection(position)
+    return try located(file: archive.path, expert: archive.experts[position].name, tensor: entry.name) {
+      () throws(StorageError) in
+      try DecodedPart.quantized(try archive.file.payloads.bytes(of: payload, in: section), shape: shape)
+    }
+  }
+
   /// The own tensor of an expert, bit for bit; nil where it is stored with loss and without a correction. Decodes the entry in any case.
   func ownBytes(_ entry: ExpertEntry, ofExpert position: Int) throws(StorageError) -> TensorBytes? {
     let base = shared.manifest.entry(named: entry.name)
@@ -179,7 +189,7 @@ public final class Reconstructor: Sendable {
     } else if entry.factor.kind == .common, let base {
       common = try sharedBytes(base)
     } else {
-      guard case .bytes(let bytes) = try part(entry, ofExpert: position) else { return nil }
+      guard case .bytes(let bytes) = try part(entry, ofExpert: position), !entry.factor.isLossy else { return nil }
       common = bytes
     }
     guard entry.extra != nil else { return common }

@@ -1,6 +1,9 @@
 import ArgumentParser
+import TMPackCheckpoints
+import TMPackPacking
 import TMPackPlanning
 import TMPackReading
+import TMPackTensorKit
 
 struct Pack: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -14,6 +17,7 @@ struct Pack: ParsableCommand {
         tmpack pack --base base/ --expert math=lora/ --shared base -o z.tmpack
         tmpack pack --base base/ --expert math=m/ --resume -o z.tmpack
         tmpack pack --base base/ --expert tuned/*/ --dry-run -o z.tmpack
+        tmpack pack --base base/ --expert m/ --eval 'score {checkpoint}' -o z.tmpack
 
       An expert may be a PEFT adapter of type LoRA: a folder with adapter_config.json. It is merged into the base; with \
       --shared base its factors are taken as they are.
@@ -38,12 +42,17 @@ struct Pack: ParsableCommand {
 
   @OptionGroup(title: "Archive") var archive: Archive
   @OptionGroup var options: PackOptions
+  @OptionGroup(title: "Scores") var score: ScoreOptions
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
   func validate() throws {
     if options.shared.sharedOut?.path == archive.output.path {
       throw ValidationError("--output and --shared-out are one path.")
     }
+    if score.command != nil, options.factors.isTreatmentGiven {
+      throw ValidationError("--eval looks for a --quality, so nothing else may say how large the factors are.")
+    }
+    if score.command != nil, archive.resume { throw ValidationError("--eval and --resume exclude each other.") }
     if archive.resume, options.shared.sharedOut != nil {
       throw ValidationError(
         "--resume needs a shared model that stays: write it with tmpack merge, and give it with --shared-from.")
@@ -51,11 +60,12 @@ struct Pack: ParsableCommand {
   }
 
   func run() throws {
-    if archive.dryRun {
+    if archive.dryRun, score.command == nil {
       return try options.predict(
         output: archive.output.path, sample: Planner.defaultSampleShare, reporting)
     }
-    let (shared, factors, work) = (options.shared, options.factors, options.work)
+    let (shared, work) = (options.shared, options.work)
+    var options = options
     let output = archive.output.path
     let (base, inputs) = try options.open()
     if try shared.isBaseForCodes(in: [base].compactMap { $0 } + inputs.map(\.checkpoint)) {
@@ -69,20 +79,50 @@ struct Pack: ParsableCommand {
         ? "what is finished is kept in \(output).resume, and the same command takes it up"
         : "nothing is kept; with --resume the same command could be taken up"
     }
-    let (summary, overflows) = try reporting.withProgress { show in
-      let (model, written, overflows) = try shared.sharedModel(
-        base: base, experts: inputs, force: archive.force, work: work, progress: show)
+    let (model, written, overflows) = try reporting.withProgress { show in
+      try shared.sharedModel(base: base, experts: inputs, force: archive.force, work: work, progress: show)
+    }
+    let found = try search(model, base, inputs)
+    if let found {
+      if !reporting.json { Console.result(found.table) }
+      if archive.dryRun {
+        if reporting.json { Console.result(["score_search": found.json]) }
+        return
+      }
+      options.factors.rateOptions.quality = found.best?.quality
+    }
+    let summary = try reporting.withProgress { show in
       let packer = try options.packer(model, inputs)
-      let summary =
-        archive.resume
+      return archive.resume
         ? try packer.resume(base: base, experts: inputs, to: output, replacing: archive.force, progress: show)
         : try packer.pack(
           base: base, experts: inputs, to: output, replacing: archive.force, with: written, progress: show)
-      return (summary, overflows + summary.overflows)
     }
     PackReport(
-      path: output, summary: summary, overflows: overflows, base: base, inputs: inputs,
-      unusedPatterns: factors.unusedPatterns(inputs)
+      path: output, summary: summary, overflows: overflows + summary.overflows, base: base, inputs: inputs,
+      unusedPatterns: options.factors.unusedPatterns(inputs), scoreSearch: found
     ).print(reporting)
+  }
+
+  /// nil when no command scores the experts.
+  private func search(
+    _ model: Packer.SharedModel, _ base: Checkpoint?, _ inputs: [ExpertInput]
+  ) throws -> ScoreSearchResult? {
+    guard let command = score.command else { return nil }
+    let sharedModel: (any TensorSource)? =
+      if case .given(let checkpoint, _) = model { checkpoint.source } else { base?.source }
+    let search = ScoreSearch(
+      command: ScoreCommand(command), share: score.share, experts: inputs,
+      sharedModel: options.shared.detached ? sharedModel : nil, reporting: reporting)
+    return try search.run(besides: archive.output.path) { quality, path in
+      var options = options
+      options.factors.rateOptions.quality = quality
+      options.factors.lossless = quality == nil
+      // What makes the experts exact does not show in their scores.
+      options.factors.exact = false
+      return try reporting.withProgress { show in
+        try options.packer(model, inputs).pack(base: base, experts: inputs, to: path, progress: show)
+      }
+    }
   }
 }

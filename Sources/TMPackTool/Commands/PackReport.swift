@@ -16,6 +16,8 @@ struct PackReport {
   var base: Checkpoint?
   let inputs: [ExpertInput]
   let unusedPatterns: [String]
+  /// With which the factors were chosen.
+  var scoreSearch: ScoreSearchResult?
   var otherNotes: [String] = []
 
   /// An error above which most of an expert's energy is gone.
@@ -114,6 +116,7 @@ struct PackReport {
       object["ratio"] = .number(summary.ratio)
       object["overflows"] = JSONValue(overflows)
     }
+    object["score_search"] = scoreSearch?.json
     object["reused_jobs"] = summary.reusedJobs.map { JSONValue($0) }
     object["root_digest"] = .string(summary.rootDigest.hexadecimal)
     object["experts"] = .array(

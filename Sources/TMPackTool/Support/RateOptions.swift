@@ -23,8 +23,42 @@ struct RateOptions: ParsableArguments {
     }
   }
 
-  @Option(help: ArgumentHelp("A preset: low, medium, high or near-lossless.", valueName: "preset"))
-  var quality: Preset?
+  /// A preset, or how many components each matrix has.
+  enum Quality: ExpressibleByArgument, Equatable {
+    case preset(Preset)
+    case components(Double)
+
+    init?(argument: String) {
+      if let preset = Preset(rawValue: argument) {
+        self = .preset(preset)
+      } else {
+        guard let count = Double(argument), count > 0, count < 0x1p20 else { return nil }
+        self = .components(count)
+      }
+    }
+
+    static var allValueStrings: [String] { Preset.allCases.map(\.rawValue) }
+
+    /// As it is given.
+    var text: String {
+      switch self {
+      case .preset(let preset): preset.rawValue
+      case .components(let count): count == count.rounded() ? String(Int(count)) : String(describing: count)
+      }
+    }
+
+    var target: RateControl.Target {
+      switch self {
+      case .preset(let preset): preset.target
+      case .components(let count): .quality(count)
+      }
+    }
+  }
+
+  @Option(
+    help: ArgumentHelp(
+      "A preset: low, medium, high or near-lossless; or a number of components.", valueName: "preset"))
+  var quality: Quality?
 
   @Option(help: ArgumentHelp("Size of the whole archive, such as 20MB.", valueName: "size"))
   var budget: ByteSize?
@@ -84,7 +118,7 @@ struct RateOptions: ParsableArguments {
   /// For provenance.
   var record: [String: String] {
     var record: [String: String] = [:]
-    record["quality"] = quality?.rawValue
+    record["quality"] = quality?.text
     record["budget"] = budget.map { String($0.bytes) }
     record["budget-per-expert"] = budgetPerExpert.map { String($0.bytes) }
     record["error"] = error.map { String(describing: $0) }

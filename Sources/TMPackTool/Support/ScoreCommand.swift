@@ -11,6 +11,7 @@ import TMPackByteIO
 /// A user's command that prints how good a checkpoint is.
 struct ScoreCommand {
   static let placeholder = "{checkpoint}"
+  private static let expertPlaceholder = "{expert}"
   /// What a command may print: its last word counts.
   private static let outputBytes = 16 << 20
 
@@ -20,10 +21,12 @@ struct ScoreCommand {
 
   /// Runs the command by `sh -c`; its standard error is ours.
   ///
+  /// - Parameter expert: the name of what is scored, if it has one.
   /// - Returns: the last word of what it printed.
   /// - Throws: `invalidArgument` when that is no finite number, or the command fails.
-  func run(_ checkpoint: String) throws(StorageError) -> Double {
-    let line = command.replacing(Self.placeholder, with: Self.quoted(checkpoint))
+  func run(_ checkpoint: String, expert: String? = nil) throws(StorageError) -> Double {
+    var line = command.replacing(Self.placeholder, with: Self.quoted(checkpoint))
+    if let expert { line = line.replacing(Self.expertPlaceholder, with: Self.quoted(expert)) }
     let (status, output) = try Self.output(of: line)
     guard status == 0 else {
       throw StorageError(.invalidArgument, "the command of --eval has failed with exit code \(status): \(line)")

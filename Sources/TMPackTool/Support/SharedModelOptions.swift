@@ -22,7 +22,8 @@ struct MergingOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "What was measured of an expert on data, as safetensors, for fisher and regmean.", valueName: "expert=path",
+      "What was measured of an expert on data, as safetensors: for fisher and regmean, and for --quality of pack.",
+      valueName: "expert=path",
       visibility: .hidden))
   var statistics: [StatisticsPath] = []
 
