@@ -126,8 +126,8 @@ let package = Package(
     benchmark("kernel", "Kernels", reading + writing + ["COpenBLAS"]),
     benchmark("serving", "Serving", reading + writing),
     .testTarget(name: "ArchitectureTests", dependencies: ["TMPackByteIO", "TestSupport"]),
-    // What a user of the library sees, and nothing else.
-    .testTarget(name: "LibraryTests", dependencies: ["TMPack", "TestSupport"]),
+    // Imports what a user of the library does, and nothing else.
+    tests("Library", reading + writing, others: ["TMPack"]),
     tests("ByteIO", ["ByteIO", "JSON", "Parallel"]),
     tests("Digests", ["ByteIO", "Parallel", "Digests"]),
     tests("YAML", ["ByteIO", "JSON", "YAML"]),

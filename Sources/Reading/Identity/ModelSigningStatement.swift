@@ -37,12 +37,10 @@ package struct ModelSigningStatement: Sendable {
     for path in paths { total += try ReadableFile(path, mode: .read).size }
     var done: UInt64 = 0
     var files: [(name: String, digest: ContentDigest)] = []
-    try pipeline.run(paths.count) { index throws(StorageError) in
-      let file = try ReadableFile(paths[index], mode: .read)
-      return (size: file.size, digest: try file.digest())
-    } consume: { index, file in
-      files.append((names[index].isEmpty ? "." : names[index].joined(separator: "/"), file.digest))
-      done += file.size
+    let sources = try paths.map { path throws(StorageError) in try ReadableFile(path, mode: .read) }
+    try pipeline.digest(sources.map { FileRange($0) }) { index, digest in
+      files.append((names[index].isEmpty ? "." : names[index].joined(separator: "/"), digest))
+      done += sources[index].size
       progress(done, total)
     }
     self.files = files
