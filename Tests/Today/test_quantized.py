@@ -274,3 +274,27 @@ def test_fp8_needs_a_configuration_and_blocks(tmp_path):
     for options in (["x.safetensors"], ["x.gguf"], ["x", "--to", "gguf"]):
         tmpack("convert", tmp_path / "small", tmp_path / options[0], *options[1:], "--quantize", "fp8", code=1)
     assert not (tmp_path / "x").exists()
+
+
+def test_a_mix_in_fp8_is_written_with_codes_again(tmp_path):
+    for seed, name in enumerate("abc"):
+        (tmp_path / name).mkdir()
+        fp8(tmp_path / name, seed)
+    tmpack("pack", "--base", tmp_path / "a", "--expert", f"b={tmp_path / 'b'}", "--expert", f"c={tmp_path / 'c'}", "--lossless",
+           "-o", tmp_path / "zoo.tmpack")
+    mix = ("unpack", tmp_path / "zoo.tmpack", "--weights", "b=0.5,c=0.25", "-o")
+    tmpack(*mix, tmp_path / "numbers")
+    said = tmpack(*mix, tmp_path / "codes", "--requantize")
+    assert "written as FP8 with scales, relative error 0.0" in said, said
+    original = json.loads((tmp_path / "a/config.json").read_text())["quantization_config"]
+    assert json.loads((tmp_path / "codes/config.json").read_text())["quantization_config"] == original
+    codes, base = load_file(tmp_path / "codes/model.safetensors"), load_file(tmp_path / "a/model.safetensors")
+    assert {k: (v.dtype, v.shape) for k, v in codes.items()} == {k: (v.dtype, v.shape) for k, v in base.items()}
+    tmpack("convert", tmp_path / "codes", tmp_path / "decoded", "--dtype", "bf16")
+    decoded, numbers = (load_file(tmp_path / name / "model.safetensors") for name in ("decoded", "numbers"))
+    for name, tensor in numbers.items():
+        limit = 0.05 if is_linear(name) else 0
+        assert (decoded[name].float() - tensor.float()).norm() <= limit * tensor.float().norm(), name
+    # What is kept to the bit has its codes already, and what is no number has none.
+    assert "no mix" in tmpack("unpack", tmp_path / "zoo.tmpack", "--expert", "b", "-o", tmp_path / "b2", "--requantize", code=1)
+    tmpack(*mix, tmp_path / "x", "--requantize", "--dtype", "f32", code=1)

@@ -80,6 +80,17 @@ package struct ConfigurationChanges: Sendable, Equatable {
     return text.bytes
   }
 
+  /// The same of a model's files.
+  package static func describingCodes(_ files: [CarriedContent], as coded: [CarriedContent]) -> [CarriedContent] {
+    guard let other = coded.first(where: { $0.name.text == fileName }) else { return files }
+    return files.map { file in
+      guard file.name.text == fileName else { return file }
+      return CarriedContent(file.name) { () throws(StorageError) in
+        describingCodes(try file.bytes(), as: try other.bytes())
+      }
+    }
+  }
+
   /// Where the member is, in the whole, in the configuration of the language model, or both; otherwise anew.
   private func set(_ member: String, to value: JSONValue, in text: inout ConfigurationText) {
     let places = [[], ["text_config"]].filter { text[$0 + [member]] != nil }

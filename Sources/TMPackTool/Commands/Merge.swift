@@ -221,7 +221,7 @@ struct Merge: ParsableCommand {
     if let coded = inputs.coded {
       let requantized = try RequantizedSource(source, as: coded.source, coded.quantization())
       (source, codes) = (requantized, requantized)
-      files = Self.describingCodes(files, as: coded.carriedFiles.map(\.content))
+      files = ConfigurationChanges.describingCodes(files, as: coded.carriedFiles.map(\.content))
     }
     let formatted = try FormattedSource(
       source, for: target.destination.format, files: files, nil, remedy: "merge into a folder")
@@ -231,9 +231,7 @@ struct Merge: ParsableCommand {
       content, as: "merging", inputs: inputs.checkpoints, threads: work.pipeline.threads, progress)
     // Of the tensors, whatever the format adds.
     let bytes = written.source.tensors.reduce(0) { $0 + UInt64($1.byteCount) }
-    let ofCodes = codes.map {
-      "written as FP8 with scales, relative error \($0.relativeError.significant(3)) of the weights"
-    }
+    let ofCodes = codes?.note
     return Result(
       written: ModelOutput.Written(source: written.source, bytes: bytes, files: written.files),
       overflows: merged.overflowCount, notes: formatted.notes + [ofCodes].compactMap { $0 })
@@ -244,16 +242,6 @@ struct Merge: ParsableCommand {
     let written: ModelOutput.Written
     let overflows: Int
     let notes: [String]
-  }
-
-  private static func describingCodes(_ files: [CarriedContent], as coded: [CarriedContent]) -> [CarriedContent] {
-    guard let other = coded.first(where: { $0.name.text == ConfigurationChanges.fileName }) else { return files }
-    return files.map { file in
-      guard file.name.text == ConfigurationChanges.fileName else { return file }
-      return CarriedContent(file.name) { () throws(StorageError) in
-        ConfigurationChanges.describingCodes(try file.bytes(), as: try other.bytes())
-      }
-    }
   }
 
   private func report(

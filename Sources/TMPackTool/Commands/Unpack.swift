@@ -58,6 +58,9 @@ struct Unpack: ParsableCommand {
       "Dtype of the floating-point tensors (default: their own).", valueName: "dtype"))
   var dtype: FloatFormat?
 
+  @Flag(help: "Write a mix of models in FP8 with codes and scales as the base has them; the error is said.")
+  var requantize = false
+
   @Option(help: ArgumentHelp("Only tensors whose names match. Repeat for more.", valueName: "glob"))
   var tensors: [String] = []
 
@@ -77,6 +80,9 @@ struct Unpack: ParsableCommand {
     if receipt != nil, selection.all { throw ValidationError("A --receipt is of one model, not of --all.") }
     if receipt != nil, output.path == StandardOutput.name {
       throw ValidationError("A --receipt is of a file or a folder, not of standard output.")
+    }
+    if requantize, exact || dtype != nil || receipt != nil || !tensors.isEmpty || naming ?? .base != .base {
+      throw ValidationError("--requantize excludes --exact, --dtype, --receipt, --tensors and --naming.")
     }
     if exact, dtype != nil { throw ValidationError("--exact and --dtype exclude each other.") }
   }
@@ -192,6 +198,7 @@ struct Unpack: ParsableCommand {
     }
     try output.finish(staged, with: others)
     var notes = model.source is DecodedMix ? model.source.notes : []
+    notes += [(model.source as? RequantizedSource)?.note].compactMap { $0 }
     notes += formatted.notes + output.destination.notes(on: written.source)
     let overflows = model.overflows()
     if overflows > 0, let dtype {
@@ -211,8 +218,18 @@ struct Unpack: ParsableCommand {
           "mixes weights that are kept as codes or in other dtypes, of which no receipt can be made: leave out --receipt",
           file: archive)
       }
+      if requantize {
+        let shared = try reconstructor.mix(.shared)
+        let files = shared.files.map(\.content)
+        let source = try RequantizedSource(decoded, as: shared, Quantization(of: shared, files: files))
+        return (source, ConfigurationChanges.describingCodes(decoded.files, as: files), { decoded.overflowCount })
+      }
       let source: any TensorSource = naming == .transformers5 ? try decoded.namedInMemory(by: decoded.files) : decoded
       return (source, decoded.files, { decoded.overflowCount })
+    }
+    guard !requantize else {
+      throw StorageError(
+        .invalidArgument, "is no mix of weights that are kept as codes: leave out --requantize", file: archive)
     }
     let mix =
       if exact, let expert {
