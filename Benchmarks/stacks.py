@@ -2,8 +2,10 @@
 
     python3 Benchmarks/stacks.py            16 experts of 288 × 160, three errors
     python3 Benchmarks/stacks.py --large    one stack of 2 GB in BF16: memory against 2-D tensors of its matrices
+    python3 Benchmarks/stacks.py --trained  a small Qwen3-MoE, fine-tuned on the spot: what it still knows
 
-Each expert's matrices, gate and up side by side, change by directions ∝ 1/k. Needs numpy and ml_dtypes.
+Each expert's matrices, gate and up side by side, change by directions ∝ 1/k. Needs numpy and ml_dtypes; `--trained` torch and
+transformers 5, and some minutes.
 """
 import argparse, pathlib, sys, tempfile
 import ml_dtypes
@@ -69,10 +71,42 @@ def packed(folder, kind, *options, runs=3):
     return tool("inspect", folder / f"{kind}.tmpack")[0]["experts"][0], cost
 
 
+def trained(seeds=2):
+    """Scores, and KL(fine-tune ‖ rebuilt) in nats, of the same fine-tunes with a tensor for all experts and with one for each."""
+    import small_moe
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        sums = {}
+        for seed in range(seeds):
+            small_moe.make(folder, seed=seed)
+            own = small_moe.load(folder / "tuned-2d")
+            before = small_moe.answers(own, small_moe.TIMES)
+            for quality in ("medium", "high"):
+                for kind in ("2d", "3d"):
+                    archive, rebuilt = folder / f"{kind}.tmpack", folder / f"rebuilt-{kind}"
+                    tool("pack", "--base", folder / f"base-{kind}", "--expert", f"x={folder / f'tuned-{kind}'}", "--shared", "base",
+                         "--quality", quality, "-o", archive, "--force")
+                    tool("unpack", archive, "--expert", "x", "-o", rebuilt, "--force")
+                    expert, model = tool("inspect", archive)[0]["experts"][0], small_moe.load(rebuilt)
+                    after = small_moe.answers(model, small_moe.TIMES)
+                    kl = (before.exp() * (before - after)).sum(-1).mean().item()
+                    share = small_moe.share(model, small_moe.TIMES) / small_moe.share(own, small_moe.TIMES)
+                    sums.setdefault((quality, kind), []).append((expert["bytes"], expert["error"], share, kl))
+        for (quality, kind), found in sums.items():
+            size, error, share, kl = np.mean(found, axis=0)
+            rows.append([quality, kind, f"{size:.0f}", f"{error:.3f}", f"{100 * share:.1f} %", f"{kl:.3f}"])
+    print(table(["--quality", "experts' tensors", "bytes", "error", "of the fine-tune's score", "KL"], rows))
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--large", action="store_true")
-    large = parser.parse_args().large
+    parser.add_argument("--trained", action="store_true")
+    options = parser.parse_args()
+    if options.trained:
+        return trained()
+    large = options.large
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         models(folder, *((64, 2048, 2688, 1, 8) if large else (16, 288, 160, 2, None)))
