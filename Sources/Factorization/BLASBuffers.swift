@@ -13,6 +13,8 @@ import TMPackByteIO
 final class BLASBuffers: Sendable {
   /// On processors of 64 bits.
   private static let size = 128 << 20
+  /// OpenBLAS has places for twice as many as it knows processors, which are 64 or more in what distributions build.
+  private static let mostMade = 64
 
   private let count = Mutex(0)
 
@@ -25,7 +27,7 @@ final class BLASBuffers: Sendable {
           error.code, "linear algebra on \(wanted == 1 ? "one thread" : "\(wanted) threads") \(error.message)")
         throw wanted == 1 ? error : error.with(.fewerThreads)
       }
-      Self.allocate(wanted)
+      Self.allocate(min(wanted, Self.mostMade))
       count = wanted
     }
   }

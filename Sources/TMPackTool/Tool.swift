@@ -45,20 +45,24 @@ struct Tool: ParsableCommand {
     let arguments = Arguments.spread(Arguments.all)
     let wantsJSON = arguments.contains("--json")
     MappedInputs.endProcessOnFault { error in
-      Console.report(error, asJSON: wantsJSON)
-      _exit(error.code.family.exitCode)
+      guard let note = asNote(error) else {
+        Console.report(error, asJSON: wantsJSON)
+        _exit(error.code.family.exitCode)
+      }
+      Console.report(note, asJSON: wantsJSON, exit: Console.doneButCode)
+      _exit(Console.doneButCode)
     }
     do {
       try Resources.prepareAddressSpace()
       var command = try parseAsRoot(arguments)
       try command.run()
     } catch let error as StorageError {
-      guard let output = CommitNotes.output else {
+      guard let note = asNote(error) else {
         MissingFolders.removeEmpty()
         Console.report(error, asJSON: wantsJSON)
         Console.exit(error.code.family.exitCode)
       }
-      CommitNotes.add(StorageError(error.code, "was written, but then: \(error)", file: output))
+      CommitNotes.add(note)
     } catch let code as ExitCode {
       // The command has said already what is wrong.
       Console.exit(code.rawValue)
@@ -82,5 +86,10 @@ struct Tool: ParsableCommand {
     let notes = CommitNotes.take()
     for note in notes { Console.report(note, asJSON: wantsJSON, exit: Console.doneButCode) }
     Console.exit(notes.isEmpty ? 0 : Console.doneButCode)
+  }
+
+  /// An error that comes after an output has got its name, as what is said of that; nil while there is none.
+  private static func asNote(_ error: StorageError) -> StorageError? {
+    CommitNotes.output.map { StorageError(error.code, "was written, but then: \(error)", file: $0) }
   }
 }

@@ -4,7 +4,7 @@ were changed.
 
   campaign.py TOOL [--seed N] [--count N] [--mutations N]
 
-For each archive: both verify it and name the same root; for three mixes, in the models' dtypes and in others, and for the expert to the bit where that
+For each archive: both verify it; for three mixes, in the models' dtypes and in others, and for the expert to the bit where that
 is possible, all tensors have the same digests. For each change of it, a byte or a value of a manifest under digests that are right: both accept
 or both refuse. A disagreement is printed with the seed that makes it again, and its archive is kept. Needs numpy and zstandard.
 """

@@ -188,8 +188,9 @@ class Campaign:
             return [f"does not end"]
         after, findings = snapshot(folder), []
         if kind == "cut":
-            # The inputs are what was changed.
-            changed = [key for key, value in before.items() if value is not None and after.get(key) == value[:4096] != value]
+            # What was changed is an input, or an output that was read again.
+            changed = [key for state in (before, expected) for key, value in state.items()
+                       if value is not None and after.get(key) == value[:4096] != value]
             before = {k: v for k, v in before.items() if k not in changed}
             after = {k: v for k, v in after.items() if k not in changed}
             expected = {k: v for k, v in expected.items() if k not in changed}
@@ -256,8 +257,9 @@ def main():
     chosen = [name for name in options.only or COMMANDS if name not in options.without]
     with tempfile.TemporaryDirectory(prefix="tmpack-faults-") as work:
         campaign = Campaign(options.tool, os.path.realpath(work))
-        runs = []
+        total, failures = 0, 0
         for name in chosen:
+            runs = []
             campaign.reference(name)
             for call, kinds in (FAST if options.fast else CALLS).items():
                 if options.call and call != options.call:
@@ -270,14 +272,16 @@ def main():
                     step = max(1, count // (6 if options.fast else 60))
                     places = sorted(set(range(1, count + 1, step)) | set(range(max(1, count - 4), count + 1)))
                     runs += [(name, call, at, kind) for at in places if options.at in (None, at)]
-        failures = 0
-        with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-            for run, findings in zip(runs, pool.map(lambda run: campaign.check(*run), runs)):
-                for finding in findings:
-                    failures += 1
-                    name, call, at, kind = run
-                    print(f"--only {name} --call {call} --at {at} --kind {kind}: {finding}", flush=True)
-        print(f"{len(runs)} faults in {len(chosen)} commands, {failures} findings")
+            found = 0
+            with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+                for run, findings in zip(runs, pool.map(lambda run: campaign.check(*run), runs)):
+                    for finding in findings:
+                        found += 1
+                        name, call, at, kind = run
+                        print(f"--only {name} --call {call} --at {at} --kind {kind}: {finding}", flush=True)
+            print(f"{name}: {len(runs):,} faults, {found} findings", flush=True)
+            total, failures = total + len(runs), failures + found
+        print(f"{total:,} faults in {len(chosen)} commands, {failures} findings")
         sys.exit(1 if failures else 0)
 
 
