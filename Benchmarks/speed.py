@@ -195,7 +195,7 @@ def many_tensors(rows, folder, count=100_000):
     rows.add(f"pack {count} tensors", ["pack", "--base", paths[0], "--expert", f"x={paths[1]}", "--shared", "base", "--rank", "2", "-o", archive, "--force",
                                         "--threads", "1"], archive, note=lambda cost: f"{1e6 * cost / count:.0f} µs a tensor")
     run(TOOL, "pack", "--base", paths[0], "--expert", f"x={paths[1]}", "--shared", "base", "--rank", "2", "-o", archive, "--force", "--quiet")
-    rows.add(f"unpack one of {count} tensors", ["unpack", archive, "--expert", "x", "--tensors", "model.layers.0500.mlp.experts.050.weight", "-o", output,
+    rows.add(f"unpack one of {count} tensors", ["unpack", archive, "--expert", "x", "--tensors", f"model.layers.{count // 200:04}.mlp.experts.000.weight", "-o", output,
                                                  "--force", "--threads", "1"], output)
 
 
