@@ -1389,7 +1389,8 @@ def check_contents(model, section):  # TMP-8-2 and TMP-8-3 of one section
         elif known and "correction" in entry:
             model.expert_bytes(section, entry)
         else:
-            section.decode(entry, entry.get("shape") or model.shared.tensors[entry["name"]]["shape"])
+            of = entry if "shape" in entry else model.shared.tensors[entry["name"]]
+            section.decode(entry, of["shape"])
 
 
 def check_extents(index, sections):
