@@ -80,7 +80,7 @@ def test_a_head_for_other_labels_is_in_the_configuration(tmp_path):
         hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=4, image_size=16, patch_size=8, num_labels=labels))
     build(5).save_pretrained(tmp_path / "base")
     fresh = lambda: hf.ViTForImageClassification.from_pretrained(tmp_path / "base", num_labels=3, ignore_mismatched_sizes=True)
-    config = LoraConfig(r=4, target_modules=["query", "value"], modules_to_save=["classifier"])
+    config = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], modules_to_save=["classifier"])
     train(get_peft_model(fresh(), config)).save_pretrained(tmp_path / "adapter")
     merged = PeftModel.from_pretrained(fresh(), tmp_path / "adapter").merge_and_unload()
     assert pack(tmp_path).returncode == 0

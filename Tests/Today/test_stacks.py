@@ -103,8 +103,9 @@ def test_updates_by_the_names_on_disk(name, tmp_path):
         assert distance(update, tuned[key] - base[key]) < 1e-4, key
 
 
-@pytest.mark.parametrize("options, kind", [(["--signs"], "quantized"), (["--density", "0.1"], "sparse")], ids=["signs", "sparse"])
-def test_what_goes_by_elements_asks_for_no_matrices(options, kind, tmp_path):
+@pytest.mark.parametrize("options, kind", [(["--signs"], "quantized-stack"), (["--density", "0.1"], "sparse")], ids=["signs", "sparse"])
+def test_what_goes_by_elements_asks_for_no_products(options, kind, tmp_path):
+    """Signs have a scale for each matrix; sparse elements are those of the whole."""
     adapted("gpt_oss", tmp_path, target_modules=["q_proj"], target_parameters=PARAMETERS)
     archive = tmp_path / "zoo.tmpack"
     run("pack", "--base", tmp_path / "base", "--expert", f"x={tmp_path / 'lora'}", "--shared", "base", *options, "-o", archive)
