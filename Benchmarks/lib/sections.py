@@ -25,6 +25,9 @@ SECTIONS = {
     "parity": ("Parity with the paper", "parity.py",
                "Decoded experts and their scores (accuracy, %) against a float64 SVD oracle; shared model: task arithmetic, λ = 0.2; f32 factors.\n\n"),
     "profile": ("Profiles", "profiles.py", ""),
+    "stacks": ("Stacks of matrices", "stacks.py", ""),
+    "moe": ("A small mixture of experts", "stacks.py --trained", ""),
+    "rates": ("Presets on the testbed", "rates.py", ""),
 }
 
 
@@ -35,7 +38,10 @@ def read():
 
 
 def write(kept):
-    parts = [(title, kept[title].strip()) for title, _, _ in SECTIONS.values() if title in kept]
+    titles = [title for title, _, _ in SECTIONS.values()]
+    # What no section makes, such as what needs the wheel, comes last.
+    titles += [title for title in kept if title not in titles]
+    parts = [(title, kept[title].strip()) for title in titles if title in kept]
     times = [int(found[1]) for _, text in parts if (found := re.search(r"^On .* Took (\d+) s\.$", text, re.M))]
     head = ("# Results\n\nMade by `make bench`; each section says on what, from which commit, and how long it took: "
             f"{sum(times) / 60:.0f} minutes for {len(times)} of {len(SECTIONS)} sections.\n\n")

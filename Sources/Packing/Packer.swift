@@ -158,8 +158,21 @@ public struct Packer: Sendable {
     for expert in experts {
       try expert.checkpoint.source.checkArchitecture(as: expert.name, against: shared)
       let unmatched = UnmatchedParameters(of: expert.checkpoint.source, named: expert.name, in: shared)
-      if unmatched.isMostOfBoth { throw unmatched.error }
+      guard unmatched.isMostOfBoth else { continue }
+      try Self.refuseCodesOfOne(expert, against: shared)
+      throw unmatched.error
     }
+  }
+
+  /// Codes and numbers have no bit in common, though they may be of one model.
+  private static func refuseCodesOfOne(_ expert: ExpertInput, against shared: [TensorInfo]) throws(StorageError) {
+    let (own, theirs) = (CodedWeights(in: expert.checkpoint.source.tensors), CodedWeights(in: shared))
+    guard own.isEmpty != theirs.isEmpty, let first = (own.isEmpty ? theirs : own).weights.first else { return }
+    let (coded, plain) = own.isEmpty ? ("the base", "the expert") : ("the expert", "the base")
+    throw StorageError(
+      .unsupportedFeature,
+      "is kept as codes by \(coded) (\(first.scheme.rawValue)) and as numbers by \(plain), which have not a bit in common: decode the codes first, or pack with loss, which decodes them",
+      file: expert.checkpoint.path, expert: expert.name, tensor: first.name)
   }
 
   package func checkNames(_ names: [String]) throws(StorageError) {

@@ -88,6 +88,27 @@ import Testing
     }
   }
 
+  /// To the bit, codes and numbers are two models.
+  @Test func codesOnOneSideOnlyAreRefusedByName() throws {
+    let folder = TemporaryFolder()
+    func numbers(_ seed: UInt64) throws -> SampleTensor {
+      try tensor("m.weight", .bf16, [4, 16], noise(64, seed: seed))
+    }
+    try writeModel([numbers(1)], to: folder("plain.safetensors"))
+    try writeModel(
+      [
+        tensor("m.SCB", .f32, [4], [1, 2, 3, 4]),
+        tensor("m.weight", .i8, [4, 16], bytes: [UInt8](repeating: 7, count: 64)),
+      ], to: folder("coded.safetensors"))
+    for (base, expert) in [("plain", "coded"), ("coded", "plain")] {
+      let run = try tmpack(
+        "pack", "--lossless", "--base", folder("\(base).safetensors"), "--expert",
+        "x=\(folder("\(expert).safetensors"))",
+        "-o", folder("zoo.tmpack"))
+      #expect(run.code == 3 && run.talk.contains("as codes") && run.talk.contains("m.weight"), "\(run)")
+    }
+  }
+
   /// What is not decoded is unsupported, and not corrupt, whatever shapes it has.
   @Test(arguments: [("awq", #", "version": "gemv_fast""#, "gemv_fast"), ("novel", "", "novel")])
   func otherMethodsThatUseKnownNamesAreRefusedByName(_ method: String, _ more: String, _ named: String) throws {

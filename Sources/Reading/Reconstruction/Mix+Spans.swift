@@ -20,6 +20,7 @@ extension Mix {
   /// Memory: beside what is decoded, one span of the tensor's bytes.
   /// - Parameters:
   ///   - range: within `info.byteCount`.
+  ///   - info: one of `tensors`.
   ///   - destination: of as many bytes.
   public func read(
     _ range: Range<Int>, of info: TensorInfo, into destination: UnsafeMutableRawBufferPointer

@@ -1,8 +1,8 @@
 """A layer's experts as one tensor of three dimensions against the same matrices one by one: bytes and CPU at equal error, and memory.
 
-    python3 Benchmarks/stacks.py            16 experts of 288 × 160, three errors
-    python3 Benchmarks/stacks.py --large    one stack of 2 GB in BF16: memory against 2-D tensors of its matrices
-    python3 Benchmarks/stacks.py --trained  a small Qwen3-MoE, fine-tuned on the spot: what it still knows
+    python3 Benchmarks/sections/stacks.py            16 experts of 288 × 160, three errors
+    python3 Benchmarks/sections/stacks.py --large    one stack of 2 GB in BF16: memory against 2-D tensors of its matrices
+    python3 Benchmarks/sections/stacks.py --trained  a small Qwen3-MoE, fine-tuned on the spot: what it still knows
 
 Each expert's matrices, gate and up side by side, change by directions ∝ 1/k. Needs numpy and ml_dtypes; `--trained` torch and
 transformers 5, and some minutes.
@@ -11,8 +11,8 @@ import argparse, pathlib, sys, tempfile
 import ml_dtypes
 import numpy as np
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "lib"))
-from measure import machine, table, tool  # noqa: E402
+import paths  # noqa: F401, before what it makes findable
+from measure import machine, table, tool
 
 
 def change(random, rows, columns, rank=None):

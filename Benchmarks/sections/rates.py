@@ -1,8 +1,8 @@
 """What `pack` options give on the testbed: stored bytes an expert, task scores, and how far the rebuilt experts' answers are from the experts'.
 
-    python3 Benchmarks/rates.py                                    the presets
-    python3 Benchmarks/rates.py -- --quality medium --lambda 0.2   these options; `--` before each set of options
-    python3 Benchmarks/rates.py --statistics FOLDER -- ...         FOLDER/TASK.safetensors as each expert's --statistics
+    python3 Benchmarks/sections/rates.py                                    the presets
+    python3 Benchmarks/sections/rates.py -- --quality medium --lambda 0.2   these options; `--` before each set of options
+    python3 Benchmarks/sections/rates.py --statistics FOLDER -- ...         FOLDER/TASK.safetensors as each expert's --statistics
 
 KL(expert ‖ rebuilt) is the mean over the test inputs, in nats, each model with its own head; it is by far less noisy than scores, so sizes
 are compared at equal KL. Needs numpy.
@@ -10,8 +10,8 @@ are compared at equal KL. Needs numpy.
 import pathlib, sys, tempfile
 import numpy as np
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "lib"))
-from measure import DATA, table, tool  # noqa: E402
+import paths  # noqa: F401, before what it makes findable
+from measure import DATA, table, tool
 
 TESTBED = DATA / "testbed"
 TASKS = ("syllables", "cities", "gloss", "langid")

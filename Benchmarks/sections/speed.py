@@ -2,7 +2,7 @@
 """What commands cost that used to cost more than their answers: merging, quantising, packing, searching a rate, digesting, removing and adding
 experts, reading one tensor of many, starting.
 
-    Benchmarks/speed.py [--work FOLDER] [--runs 3]
+    Benchmarks/sections/speed.py [--work FOLDER] [--runs 3]
 
 CPU seconds of one thread, user and system, medians; each with the tool that TMPACK_AGAINST names, if it names one, in the same run: what comes out is
 then compared byte by byte. Peers where they are there: gguf for q8_0, torch for the decomposition, openssl and b3sum for digests. Needs numpy.
@@ -11,11 +11,10 @@ import argparse, filecmp, os, pathlib, shutil, statistics, subprocess, sys, temp
 
 import numpy as np
 
-HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE / "lib"), str(HERE / "peers")]
-from measure import TOOL, run, table  # noqa: E402
-from synthetic import to_bf16  # noqa: E402
-import tensors  # noqa: E402
+import paths  # noqa: F401, before what it makes findable
+from measure import TOOL, run, table
+from synthetic import to_bf16
+import tensors
 
 AGAINST = os.environ.get("TMPACK_AGAINST")
 # Two layers of a Llama with a hidden size of 2048, and the embedding of 32,000 tokens.
