@@ -156,11 +156,14 @@ public struct Packer: Sendable {
   /// Refuses experts that have most of their parameters alone: they would be stored whole, surely a mistake.
   package func checkArchitectures(of experts: [ExpertInput], against shared: [TensorInfo]) throws(StorageError) {
     for expert in experts {
-      try expert.checkpoint.source.checkArchitecture(as: expert.name, against: shared)
-      let unmatched = UnmatchedParameters(of: expert.checkpoint.source, named: expert.name, in: shared)
-      guard unmatched.isMostOfBoth else { continue }
-      try Self.refuseCodesOfOne(expert, against: shared)
-      throw unmatched.error
+      do throws(StorageError) {
+        try expert.checkpoint.source.checkArchitecture(as: expert.name, against: shared)
+        let unmatched = UnmatchedParameters(of: expert.checkpoint.source, named: expert.name, in: shared)
+        if unmatched.isMostOfBoth { throw unmatched.error }
+      } catch {
+        try Self.refuseCodesOfOne(expert, against: shared)
+        throw error
+      }
     }
   }
 
