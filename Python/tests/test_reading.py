@@ -31,6 +31,7 @@ def test_equal_to_unpack_in_every_dtype(golden, tool, tmp_path):
     with golden.open() as archive:
         experts = archive.experts
         choices = [(["--shared"], None)] + [(["--expert", each], each) for each in experts]
+        choices.append((["--weights", f"{experts[0]}=0.25"], {experts[0]: 0.25}))
         if len(experts) > 1:
             choices.append((["--weights", f"{experts[0]}=0.25,{experts[1]}=-1.5"], {experts[0]: 0.25, experts[1]: -1.5}))
         base = ["--shared-from", str(golden.base)] if golden.base else []
