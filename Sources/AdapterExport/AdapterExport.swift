@@ -123,7 +123,7 @@ package struct AdapterExport: Sendable {
     self.options = options
     reconstructor = try Reconstructor(archive, memoryLimit: 0)
     mix = try reconstructor.mix(weights)
-    try Quantization(of: mix, files: mix.files.map(\.content)).refuse(
+    try mix.quantization().refuse(
       "exported as an adapter", advice: "unpack it, and serve it as it is")
     let shared = reconstructor.shared.manifest.tensors.map(\.info)
     var globs = options.embeddings

@@ -29,7 +29,7 @@ package struct DecodedMix: SourceView {
       return try untied?.view(source, ofModel: index) ?? source
     }
     func decoded(_ mix: Mix) throws(StorageError) -> any TensorSource {
-      let quantization = try Quantization(of: mix, files: mix.files.map(\.content))
+      let quantization = try mix.quantization()
       guard !quantization.weights.isEmpty else {
         try quantization.refuse("mixed or converted")
         return mix

@@ -98,13 +98,20 @@ public struct Mix: TensorSource {
     try refuseCodes(selection)
   }
 
+  /// What of it is kept as codes, by its tensors and by its configuration.
+  ///
+  /// - Throws: what `Quantization` throws.
+  package func quantization() throws(StorageError) -> Quantization {
+    try Quantization(of: self, files: files.map(\.content))
+  }
+
   /// Weights that are kept as codes are given as they were stored, and no other way: no sum of codes means anything.
   private func refuseCodes(_ selection: [WeightedExpert]) throws(StorageError) {
     let isMerged = selection.isEmpty && ![.base, .given].contains(reconstructor.archive.method.name)
     let isAlone = selection.isEmpty || (selection.count == 1 && selection[0].weight == 1)
     guard isMerged || !isAlone || dtype != nil else { return }
     let purpose = isMerged || !isAlone ? "mixed" : "converted"
-    try Quantization(of: self, files: files.map(\.content)).refuse(
+    try quantization().refuse(
       purpose, advice: "unpack an expert alone and as it was packed")
   }
 

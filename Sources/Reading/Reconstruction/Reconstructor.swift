@@ -81,7 +81,7 @@ public final class Reconstructor: Sendable {
     let isMixed = experts.count > 1 || experts.contains { $0.weight != 1 }
     let untied = try isMixed ? UntiedModels([shared] + experts.map(\.mix)) : nil
     func isNeeded(_ mix: Mix) throws(StorageError) -> Bool {
-      if try Quantization(of: mix, files: mix.files.map(\.content)).hasCodes { return true }
+      if try mix.quantization().hasCodes { return true }
       guard isMixed else { return false }
       if WidenedSource.isNeeded(for: mix) { return true }
       if try MatchedDTypes(mix, as: shared.tensors) != nil { return true }

@@ -16,7 +16,7 @@ struct UntiedModels {
     for (index, model) in models.enumerated() {
       var others: [any TensorSource] = models
       others.remove(at: index)
-      let own = try AdapterBase(model, files: model.files.map(\.content)).aliases(asIn: others)
+      let own = try AdapterBase(model).aliases(asIn: others)
       isUntied = isUntied || own != nil
       aliases.append(own ?? [:])
     }

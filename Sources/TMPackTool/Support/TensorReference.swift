@@ -34,7 +34,7 @@ struct TensorReference {
     let reconstructor = try Reconstructor(archive, memoryLimit: 0)
     if let decoded = try reconstructor.decodedMix(weights) { return decoded }
     let mix = try reconstructor.mix(weights)
-    return decoding ? try DequantizedSource(mix, Quantization(of: mix, files: mix.files.map(\.content))) : mix
+    return decoding ? try DequantizedSource(mix, mix.quantization()) : mix
   }
 
   private func checkpoint(

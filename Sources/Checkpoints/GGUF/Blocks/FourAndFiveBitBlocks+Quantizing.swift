@@ -70,11 +70,11 @@ extension Q5_0Block: QuantizableBlock {
 
 // MARK: With importance
 
-/// importance · √(the row's mean square + x²): `quantize_row_q4_0_impl` and its like.
-private func withWeights(
+/// What `quantize_row_q4_0_impl` and its like minimise the error by: importance · √(the row's mean square + x²).
+private func withWeights<Result>(
   _ values: UnsafePointer<Float>, _ importance: UnsafePointer<Float>, _ rowMeanSquare: Float,
-  _ body: (UnsafePointer<Float>) -> [UInt8]?
-) -> [UInt8]? {
+  _ body: (UnsafePointer<Float>) -> Result
+) -> Result {
   withUnsafeTemporaryAllocation(of: Float.self, capacity: 32) { weights in
     for j in 0..<32 { weights[j] = importance[j] * (rowMeanSquare + values[j] * values[j]).squareRoot() }
     return body(UnsafePointer(weights.baseAddress!))
@@ -83,9 +83,12 @@ private func withWeights(
 
 /// Quants from 0 to 2 · `most` − 1, and the scale at the front of the block; nil when that is too large for half precision.
 private func centred(
-  _ values: UnsafePointer<Float>, _ weights: UnsafePointer<Float>, most: Int32, into block: UnsafeMutableRawPointer
+  _ values: UnsafePointer<Float>, _ importance: UnsafePointer<Float>, _ rowMeanSquare: Float, most: Int32,
+  into block: UnsafeMutableRawPointer
 ) -> [UInt8]? {
-  let (scale, rounding) = GroupSearch.scale(values, weights: weights, elements: 32, most: most)
+  let (scale, rounding) = withWeights(values, importance, rowMeanSquare) {
+    GroupSearch.scale(values, weights: $0, elements: 32, most: most)
+  }
   let bits = Half.bits(scale)
   block.storeBytes(of: bits.littleEndian, as: UInt16.self)
   guard bits & 0x7FFF < 0x7C00 else { return nil }
@@ -96,10 +99,13 @@ private func centred(
 
 /// The same of a scale and a minimum.
 private func ranged(
-  _ values: UnsafePointer<Float>, _ weights: UnsafePointer<Float>, most: Int32, into block: UnsafeMutableRawPointer
+  _ values: UnsafePointer<Float>, _ importance: UnsafePointer<Float>, _ rowMeanSquare: Float, most: Int32,
+  into block: UnsafeMutableRawPointer
 ) -> [UInt8]? {
-  let (scale, minimum, rounding) = GroupSearch.scaleAndMinimum(
-    values, weights: weights, elements: 32, most: most, first: -0.9, step: 0.05, count: 36)
+  let (scale, minimum, rounding) = withWeights(values, importance, rowMeanSquare) {
+    GroupSearch.scaleAndMinimum(
+      values, weights: $0, elements: 32, most: most, first: -0.9, step: 0.05, count: 36)
+  }
   let bits = (Half.bits(scale), Half.bits(-minimum))
   block.storeBytes(of: bits.0.littleEndian, as: UInt16.self)
   block.storeBytes(of: bits.1.littleEndian, toByteOffset: 2, as: UInt16.self)
@@ -112,8 +118,7 @@ extension Q4_0Block: WeightableBlock {
     _ values: UnsafePointer<Float>, importance: UnsafePointer<Float>, rowMeanSquare: Float,
     into block: UnsafeMutableRawPointer
   ) -> Bool {
-    let quants = withWeights(values, importance, rowMeanSquare) { centred(values, $0, most: 8, into: block) }
-    guard let quants else { return false }
+    guard let quants = centred(values, importance, rowMeanSquare, most: 8, into: block) else { return false }
     store(quants, into: block, at: 2)
     return true
   }
@@ -124,8 +129,7 @@ extension Q5_0Block: WeightableBlock {
     _ values: UnsafePointer<Float>, importance: UnsafePointer<Float>, rowMeanSquare: Float,
     into block: UnsafeMutableRawPointer
   ) -> Bool {
-    let quants = withWeights(values, importance, rowMeanSquare) { centred(values, $0, most: 16, into: block) }
-    guard let quants else { return false }
+    guard let quants = centred(values, importance, rowMeanSquare, most: 16, into: block) else { return false }
     storeFifths(quants, into: block, at: 2)
     store(quants, into: block, at: 6)
     return true
@@ -137,8 +141,7 @@ extension Q4_1Block: WeightableBlock {
     _ values: UnsafePointer<Float>, importance: UnsafePointer<Float>, rowMeanSquare: Float,
     into block: UnsafeMutableRawPointer
   ) -> Bool {
-    let quants = withWeights(values, importance, rowMeanSquare) { ranged(values, $0, most: 15, into: block) }
-    guard let quants else { return false }
+    guard let quants = ranged(values, importance, rowMeanSquare, most: 15, into: block) else { return false }
     store(quants, into: block, at: 4)
     return true
   }
@@ -149,8 +152,7 @@ extension Q5_1Block: WeightableBlock {
     _ values: UnsafePointer<Float>, importance: UnsafePointer<Float>, rowMeanSquare: Float,
     into block: UnsafeMutableRawPointer
   ) -> Bool {
-    let quants = withWeights(values, importance, rowMeanSquare) { ranged(values, $0, most: 31, into: block) }
-    guard let quants else { return false }
+    guard let quants = ranged(values, importance, rowMeanSquare, most: 31, into: block) else { return false }
     storeFifths(quants, into: block, at: 4)
     store(quants, into: block, at: 8)
     return true

@@ -1,6 +1,5 @@
 import TMPackByteIO
 import TMPackModels
-import TMPackReading
 
 extension AdapterBase {
   /// What an archive gives: its shared model, an expert, a mix.
