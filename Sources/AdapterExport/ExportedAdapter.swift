@@ -83,7 +83,7 @@ final class ExportedAdapter: TensorSource {
       try write(try product(index), isA, of: export.updates[index], info, into: destination)
     case .stackedSide(let index, let isA):
       try round(try stackedSide(index, isA), info, of: export.stackedUpdates[index].name, into: destination)
-    case nil: preconditionFailure("not a tensor of this adapter: \(info.name)")
+    case nil: throw unknown(info)
     }
   }
 

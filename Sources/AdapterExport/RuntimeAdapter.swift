@@ -65,7 +65,7 @@ struct RuntimeAdapter: TensorSource {
   }
 
   func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
-    let side = sides[ExactString(info.name)]!
+    guard let side = sides[ExactString(info.name)] else { throw unknown(info) }
     let target = side.target
     destination.initializeMemory(as: UInt8.self, repeating: 0)
     let stack = target.updates[0].place.expert == nil ? 1 : info.shape.dimensions[0]

@@ -45,10 +45,8 @@ struct JoinedSource: TensorSource {
 
   func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? { try owner(of: info).spanned(info) }
 
-  private func owner(of info: TensorInfo) -> any TensorSource {
-    guard let owner = owners[ExactString(info.name)] else {
-      preconditionFailure("'\(info.name)' is not a tensor of \(label)")
-    }
+  private func owner(of info: TensorInfo) throws(StorageError) -> any TensorSource {
+    guard let owner = owners[ExactString(info.name)] else { throw unknown(info) }
     return sources[owner]
   }
 }

@@ -66,10 +66,7 @@ struct ShardedSource: TensorSource {
     try owner(of: info).piece(range, of: info)
   }
 
-  private func owner(of info: TensorInfo) -> any TensorSource {
-    guard let index = tensors.index(ofTensor: info.name) else {
-      preconditionFailure("'\(info.name)' is not a tensor of \(label)")
-    }
-    return shards[owners[index]]
+  private func owner(of info: TensorInfo) throws(StorageError) -> any TensorSource {
+    shards[owners[try place(of: info)]]
   }
 }

@@ -54,7 +54,7 @@ public struct ConvertedSource: TensorSource {
   public var overflowCount: Int { overflows.value }
 
   public func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
-    let original = originals[tensors.index(ofTensor: info.name)!]
+    let original = originals[try place(of: info)]
     guard let from = original.dtype.conversionFormat, original.dtype != info.dtype else {
       return try source.read(original, into: destination)
     }
@@ -71,21 +71,21 @@ public struct ConvertedSource: TensorSource {
   }
 
   public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
-    let original = originals[tensors.index(ofTensor: info.name)!]
+    let original = originals[try place(of: info)]
     // Unchanged tensors keep their views.
     if original.dtype == info.dtype { return try source.bytes(of: original) }
     return try TensorBytes(count: info.byteCount) { memory throws(StorageError) in try read(info, into: memory) }
   }
 
   public func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? {
-    let original = originals[tensors.index(ofTensor: info.name)!]
+    let original = originals[try place(of: info)]
     guard original.dtype == info.dtype, let stored = try source.stored(original) else { return nil }
     // Quantised values have no dtype of their own: a dtype asks for their elements.
     return stored.encoding == .plain ? stored : nil
   }
 
   public func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? {
-    let original = originals[tensors.index(ofTensor: info.name)!]
+    let original = originals[try place(of: info)]
     return original.dtype == info.dtype ? try source.spanned(original) : nil
   }
 }

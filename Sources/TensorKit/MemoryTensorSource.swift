@@ -35,7 +35,7 @@ public struct MemoryTensorSource: TensorSource {
   }
 
   public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
-    contents[tensors.index(ofTensor: info.name)!]
+    contents[try place(of: info)]
   }
 
   public func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {

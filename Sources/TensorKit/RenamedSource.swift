@@ -131,5 +131,5 @@ package struct RenamedSource: TensorSource {
 
   package func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? { try source.spanned(original(info)) }
 
-  private func original(_ info: TensorInfo) -> TensorInfo { originals[tensors.index(ofTensor: info.name)!] }
+  private func original(_ info: TensorInfo) throws(StorageError) -> TensorInfo { originals[try place(of: info)] }
 }

@@ -73,6 +73,23 @@ extension TensorSource {
   /// Bytes of all tensors.
   package var byteCount: UInt64 { tensors.reduce(0) { $0 + UInt64($1.byteCount) } }
 
+  /// Where a tensor stands in `tensors`. O(log n).
+  ///
+  /// - Throws: `unknownName` for what is none of them, or of another size.
+  package func place(of info: TensorInfo) throws(StorageError) -> Int {
+    guard let place = tensors.index(ofTensor: info.name), tensors[place].byteCount == info.byteCount else {
+      throw unknown(info)
+    }
+    return place
+  }
+
+  /// The error of a source that is asked for a tensor of another.
+  package func unknown(_ info: TensorInfo) -> StorageError {
+    StorageError(
+      .unknownName, "is no tensor of this source, with \(info.byteCount) bytes; ask for one of its `tensors`",
+      file: label, tensor: info.name)
+  }
+
   /// The tensor of that name. O(log n).
   public func tensor(named name: String) -> TensorInfo? {
     tensors.index(ofTensor: name).map { tensors[$0] }

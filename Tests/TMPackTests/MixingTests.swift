@@ -1,4 +1,5 @@
 import TMPackArchiveFormat
+import TMPackByteIO
 import TMPackCheckpoints
 import TMPackFactorization
 import TMPackMerging
@@ -37,6 +38,22 @@ import Testing
     let bytes = try bytes(of: source, name)
     return (0..<bytes.count / 4).map { index in
       Float(bitPattern: bytes[4 * index..<4 * index + 4].reversed().reduce(0) { $0 << 8 | UInt32($1) })
+    }
+  }
+
+  /// Of another mix, of another size, without the room: errors, whatever a caller asks for.
+  @Test func refusesWhatItHasNot() throws {
+    let archive = try pack(base: [f32("t", [1, 2])], [("a", [f32("t", [3, 5])])])
+    let mix = try mix(archive, "a=1")
+    let own = mix.tensors[0]
+    for foreign in [try info("u", .f32, [2]), try info("t", .f32, [4])] {
+      #expect(code { _ = try mix.bytes(of: foreign) } == .unknownName)
+    }
+    for (range, room) in [(0..<8, 7), (0..<9, 9), (4..<12, 8), (-4..<4, 8)] {
+      let error = code {
+        _ = try TensorBytes(count: room) { memory throws(StorageError) in try mix.read(range, of: own, into: memory) }
+      }
+      #expect(error == .invalidArgument)
     }
   }
 

@@ -73,12 +73,12 @@ package struct GGUFFile: TensorSource {
   }
 
   /// How the tensor is stored.
-  /// - Precondition: `info` is one of `tensors`.
-  package func storedType(of info: TensorInfo) -> GGUFTensorType { entry(of: info).type }
+  /// - Throws: `unknownName` for what is none of `tensors`.
+  package func storedType(of info: TensorInfo) throws(StorageError) -> GGUFTensorType { try entry(of: info).type }
 
   package func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     precondition(destination.count == info.byteCount, "room for exactly the tensor")
-    let entry = entry(of: info)
+    let entry = try entry(of: info)
     // An empty tensor may say that it begins anywhere.
     guard entry.storedBytes > 0 else { return }
     let begin = dataStart + entry.offset
@@ -91,7 +91,7 @@ package struct GGUFFile: TensorSource {
   }
 
   package func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
-    let entry = entry(of: info)
+    let entry = try entry(of: info)
     if !entry.type.isQuantized, entry.storedBytes > 0, !isBigEndian || info.dtype.planeWidth == 1 {
       return try located(tensor: info.name) { () throws(StorageError) in
         try TensorBytes(
@@ -103,18 +103,13 @@ package struct GGUFFile: TensorSource {
     }
   }
 
-  package func stored(_ info: TensorInfo) -> StoredTensor? {
-    let entry = entry(of: info)
+  package func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? {
+    let entry = try entry(of: info)
     guard entry.storedBytes > 0, !isBigEndian || info.dtype.planeWidth == 1 else { return nil }
     return StoredTensor(
       FileRange(file, at: dataStart + entry.offset, count: entry.storedBytes),
       encoding: entry.type.isQuantized ? .ggml(entry.type.rawValue) : .plain)
   }
 
-  private func entry(of info: TensorInfo) -> GGUFHeader.Entry {
-    guard let index = tensors.index(ofTensor: info.name) else {
-      preconditionFailure("'\(info.name)' is not a tensor of \(path)")
-    }
-    return entries[index]
-  }
+  private func entry(of info: TensorInfo) throws(StorageError) -> GGUFHeader.Entry { entries[try place(of: info)] }
 }

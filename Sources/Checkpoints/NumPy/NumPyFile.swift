@@ -118,7 +118,7 @@ struct NumPyFile: TensorSource {
   }
 
   func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
-    let array = arrays[tensors.index(ofTensor: info.name)!]
+    let array = arrays[try place(of: info)]
     return try located(file: label, tensor: info.name) { () throws(StorageError) in
       let raw = try rawBytes(array, info)
       guard array.header.isBigEndian || (array.header.isFortranOrder && info.shape.dimensions.count > 1) else {
@@ -136,7 +136,7 @@ struct NumPyFile: TensorSource {
   }
 
   func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? {
-    let array = arrays[tensors.index(ofTensor: info.name)!]
+    let array = arrays[try place(of: info)]
     guard !array.header.isBigEndian || info.dtype.planeWidth == 1,
       !array.header.isFortranOrder || info.shape.dimensions.count < 2
     else { return nil }

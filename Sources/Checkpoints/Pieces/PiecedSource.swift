@@ -30,7 +30,7 @@ struct PiecedSource: TensorSource {
   }
 
   func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
-    let tensor = pieced[tensors.index(ofTensor: info.name)!]
+    let tensor = pieced[try place(of: info)]
     return try located(file: label, tensor: info.name) { () throws(StorageError) in try tensor.bytes() }
   }
 }

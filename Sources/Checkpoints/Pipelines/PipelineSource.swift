@@ -47,17 +47,17 @@ struct PipelineSource: TensorSource {
   var metadata: [String: String] { typedMetadata.strings }
 
   func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
-    let origin = origins[tensors.index(ofTensor: info.name)!]
+    let origin = origins[try place(of: info)]
     try sources[origin.component].read(origin.info, into: destination)
   }
 
   func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
-    let origin = origins[tensors.index(ofTensor: info.name)!]
+    let origin = origins[try place(of: info)]
     return try sources[origin.component].bytes(of: origin.info)
   }
 
   func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? {
-    let origin = origins[tensors.index(ofTensor: info.name)!]
+    let origin = origins[try place(of: info)]
     return try sources[origin.component].stored(origin.info)
   }
 }

@@ -126,7 +126,7 @@ struct TorchFile: TensorSource {
   }
 
   func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
-    let place = places[tensors.index(ofTensor: info.name)!]
+    let place = places[try place(of: info)]
     return try located(file: label, tensor: info.name) { () throws(StorageError) in
       let width = info.dtype.torchWidth
       let extent = place.view.extent
@@ -144,8 +144,8 @@ struct TorchFile: TensorSource {
 }
 
 extension TorchFile {
-  func stored(_ info: TensorInfo) -> StoredTensor? {
-    let place = places[tensors.index(ofTensor: info.name)!]
+  func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? {
+    let place = places[try place(of: info)]
     guard place.view.isContiguous, place.view.extent.lowerBound == 0, !(isBigEndian && info.dtype.planeWidth > 1)
     else { return nil }
     return checked.stored(place.record, count: info.byteCount)

@@ -52,7 +52,7 @@ package struct SafetensorsFile: TensorSource {
   }
 
   package func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
-    let begin = begin(of: info)
+    let begin = try begin(of: info)
     // Old files have headers of any length, so a tensor may not be aligned for its elements.
     return try located(tensor: info.name) { () throws(StorageError) in
       try TensorBytes(of: file, at: begin, count: info.byteCount, alignment: info.dtype.planeWidth)
@@ -63,14 +63,9 @@ package struct SafetensorsFile: TensorSource {
     try file.bytes(at: begin(of: info) + UInt64(range.lowerBound), count: range.count)
   }
 
-  package func stored(_ info: TensorInfo) -> StoredTensor? {
-    StoredTensor(FileRange(file, at: begin(of: info), count: info.byteCount))
+  package func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? {
+    StoredTensor(FileRange(file, at: try begin(of: info), count: info.byteCount))
   }
 
-  private func begin(of info: TensorInfo) -> UInt64 {
-    guard let index = tensors.index(ofTensor: info.name) else {
-      preconditionFailure("'\(info.name)' is not a tensor of \(path)")
-    }
-    return begins[index]
-  }
+  private func begin(of info: TensorInfo) throws(StorageError) -> UInt64 { begins[try place(of: info)] }
 }

@@ -29,9 +29,9 @@ struct RuntimeSource: SourceView {
   /// A tensor has one name to llama.cpp.
   var ties: [String: String] { [:] }
 
-  func unchanged(_ info: TensorInfo) -> TensorInfo? { content(of: info).original }
+  func unchanged(_ info: TensorInfo) -> TensorInfo? { (try? content(of: info))?.original }
 
-  private func content(of info: TensorInfo) -> RuntimeTensor { contents[tensors.index(ofTensor: info.name)!] }
+  private func content(of info: TensorInfo) throws(StorageError) -> RuntimeTensor { contents[try place(of: info)] }
 
   /// Names of the tensors that one is made of, where its columns are theirs.
   func originals(of name: String) -> [String] {
@@ -42,7 +42,7 @@ struct RuntimeSource: SourceView {
   }
 
   func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
-    switch content(of: info).content {
+    switch try content(of: info).content {
     case .values(let values):
       for (index, value) in values.enumerated() {
         destination.storeBytes(of: value.bitPattern.littleEndian, toByteOffset: index * 4, as: UInt32.self)

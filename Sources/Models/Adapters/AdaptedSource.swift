@@ -187,7 +187,7 @@ package struct AdaptedSource: TensorSource {
   /// The same of one of the matrices.
   package func product(of info: TensorInfo, matrix: Int) throws(StorageError) -> LowRankProduct? {
     guard let height = stackHeight(of: info), (0..<height).contains(matrix) else { return nil }
-    let updates = changes[ExactString(info.name)]!.updates
+    guard let updates = changes[ExactString(info.name)]?.updates else { throw unknown(info) }
     let all = try updates.map { update throws(StorageError) in try product(update, matrix: matrix) }
     return all.count == 1 ? all[0] : LowRankProduct(sumOf: all)
   }

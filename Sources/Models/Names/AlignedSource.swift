@@ -117,12 +117,13 @@ package struct AlignedSource: TensorSource {
   }
 
   /// The source's tensor that this one is all of.
-  package func original(of info: TensorInfo) -> TensorInfo? { arrangement(of: info).whole }
+  package func original(of info: TensorInfo) -> TensorInfo? { arrangement(of: info)?.whole }
 
   /// What this tensor is of one matrix of a stack [E, m, n] of the source; nil where it is something else.
   package func slice(of info: TensorInfo) -> StackSlice? {
-    let copies = arrangement(of: info).copies
-    guard copies.count == 1, let copy = copies.first, copy.start == 0, copy.count == 1 || copy.stride == copy.run else {
+    guard let copies = arrangement(of: info)?.copies, copies.count == 1, let copy = copies.first, copy.start == 0,
+      copy.count == 1 || copy.stride == copy.run
+    else {
       return nil
     }
     return StackSlice(info, in: copy.source, from: copy.sourceStart, copy, stride: copy.sourceStride)
@@ -130,8 +131,9 @@ package struct AlignedSource: TensorSource {
 
   /// Where matrices of the source lie in this tensor [E, m, n]; nil where it is made of something else.
   package func placements(of info: TensorInfo) -> [(part: TensorInfo, place: StackSlice)]? {
+    guard let arrangement = arrangement(of: info) else { return nil }
     var placements: [(part: TensorInfo, place: StackSlice)] = []
-    for copy in arrangement(of: info).copies {
+    for copy in arrangement.copies {
       guard copy.sourceStart == 0, copy.count == 1 || copy.sourceStride == copy.run,
         let place = StackSlice(copy.source, in: info, from: copy.start, copy, stride: copy.stride)
       else { return nil }
@@ -141,14 +143,14 @@ package struct AlignedSource: TensorSource {
   }
 
   /// The source's tensors that this one is made of.
-  package func sources(of info: TensorInfo) -> [TensorInfo] { arrangement(of: info).copies.map(\.source) }
+  package func sources(of info: TensorInfo) -> [TensorInfo] { arrangement(of: info)?.copies.map(\.source) ?? [] }
 
-  private func arrangement(of info: TensorInfo) -> TensorArrangement {
-    arrangements[tensors.index(ofTensor: info.name)!]
+  private func arrangement(of info: TensorInfo) -> TensorArrangement? {
+    (try? place(of: info)).map { arrangements[$0] }
   }
 
   package func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
-    let arrangement = arrangement(of: info)
+    guard let arrangement = arrangement(of: info) else { throw unknown(info) }
     if let whole = arrangement.whole { return try source.read(whole, into: destination) }
     for copy in arrangement.copies {
       try bytes(for: copy).withBytes { raw in

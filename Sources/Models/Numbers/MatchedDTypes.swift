@@ -47,12 +47,12 @@ package struct MatchedDTypes: SourceView {
   }
 
   package func unchanged(_ info: TensorInfo) -> TensorInfo? {
-    let original = original(of: info)
-    return original.dtype == info.dtype ? original : nil
+    guard let original = try? original(of: info), original.dtype == info.dtype else { return nil }
+    return original
   }
 
   package func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
-    let original = original(of: info)
+    let original = try original(of: info)
     guard original.dtype != info.dtype, let from = original.dtype.floatFormat, let to = info.dtype.floatFormat else {
       return try source.read(original, into: destination)
     }
@@ -65,5 +65,5 @@ package struct MatchedDTypes: SourceView {
     }
   }
 
-  private func original(of info: TensorInfo) -> TensorInfo { originals[tensors.index(ofTensor: info.name)!] }
+  private func original(of info: TensorInfo) throws(StorageError) -> TensorInfo { originals[try place(of: info)] }
 }

@@ -22,10 +22,16 @@ extension Mix {
   ///   - range: within `info.byteCount`.
   ///   - info: one of `tensors`.
   ///   - destination: of as many bytes.
+  /// - Throws: `unknownName` and `invalidArgument` for what is not so; what reading and decoding throw.
   public func read(
     _ range: Range<Int>, of info: TensorInfo, into destination: UnsafeMutableRawBufferPointer
   ) throws(StorageError) {
-    precondition(destination.count == range.count, "room for exactly those")
+    guard range.lowerBound >= 0, range.upperBound <= info.byteCount, destination.count == range.count else {
+      throw StorageError(
+        .invalidArgument,
+        "has \(info.byteCount) bytes; asked for \(range) with room for \(destination.count)", file: label,
+        tensor: info.name)
+    }
     try located(file: label, tensor: info.name) { () throws(StorageError) in
       guard let spans = try spans(of: info) else {
         return try bytes(of: info).withBytes {

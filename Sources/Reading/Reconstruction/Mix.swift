@@ -178,6 +178,13 @@ public struct Mix: TensorSource {
 
   func recipe(of info: TensorInfo) -> Recipe? { recipes[ExactString(info.name)] }
 
+  /// - Throws: `unknownName` for a tensor of another mix, or of another size.
+  private func checkedRecipe(of info: TensorInfo) throws(StorageError) -> Recipe {
+    _ = try place(of: info)
+    guard let recipe = recipe(of: info) else { throw unknown(info) }
+    return recipe
+  }
+
   /// What is added to the shared tensor of that name; nil for a tensor that comes about otherwise.
   package func addends(of name: String) -> [(expert: WeightedExpert, entry: ExpertEntry)]? {
     switch recipes[ExactString(name)] {
@@ -207,7 +214,8 @@ public struct Mix: TensorSource {
 
   /// One tensor: without a copy where it is the shared model's or an expert's own.
   public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
-    if let recipe = recipes[ExactString(info.name)], recipe.info.dtype == info.dtype {
+    let recipe = try checkedRecipe(of: info)
+    if recipe.info.dtype == info.dtype {
       switch recipe {
       case .shared(let base): return try reconstructor.sharedBytes(base)
       case .exact(let expert, let entry, _):
@@ -225,8 +233,11 @@ public struct Mix: TensorSource {
   /// Frames, parts and panels are worked on by all threads that are free: see `concurrently`.
   /// Memory: its decoded parts, unless they are kept already, and a panel of its elements a thread.
   public func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
-    guard let recipe = recipes[ExactString(info.name)] else {
-      preconditionFailure("not a tensor of this mix: \(info.name)")
+    let recipe = try checkedRecipe(of: info)
+    guard destination.count == info.byteCount else {
+      throw StorageError(
+        .invalidArgument, "has \(info.byteCount) bytes, and there is room for \(destination.count)", file: label,
+        tensor: info.name)
     }
     try read(recipe, as: info, into: destination)
   }

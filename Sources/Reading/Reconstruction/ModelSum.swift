@@ -101,9 +101,7 @@ struct ModelSum: TensorSource {
   var overflowCount: Int { overflows.value }
 
   func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
-    guard let origin = origins[ExactString(info.name)] else {
-      preconditionFailure("not a tensor of this mix: \(info.name)")
-    }
+    guard let origin = origins[ExactString(info.name)] else { throw unknown(info) }
     switch origin {
     case .own(let expert, let own):
       let bytes = try (expert.map { experts[$0].source } ?? shared).bytes(of: own)

@@ -46,7 +46,7 @@ struct GGUFDescription: Equatable {
     tensors = [:]
     for info in file.tensors {
       tensors[info.name] = Tensor(
-        type: "\(file.storedType(of: info))", dtype: info.dtype.rawValue, shape: info.shape.dimensions,
+        type: "\(try file.storedType(of: info))", dtype: info.dtype.rawValue, shape: info.shape.dimensions,
         bytes: hex(try bytes(of: file, info.name)))
     }
   }

@@ -241,7 +241,7 @@ struct LyCORISAdapter: TensorSource {
   // MARK: Reading
 
   func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
-    guard let part = parts[ExactString(info.name)] else { preconditionFailure("not a tensor of this adapter") }
+    guard let part = parts[ExactString(info.name)] else { throw unknown(info) }
     let columns = info.shape.dimensions.last ?? 1
     var values: [Float]
     switch part {

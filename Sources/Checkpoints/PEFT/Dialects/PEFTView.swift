@@ -45,7 +45,7 @@ struct PEFTView: TensorSource {
   mutating func sort() { tensors = tensors.sortedByName() }
 
   func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
-    guard let part = parts[ExactString(info.name)] else { preconditionFailure("not a tensor of this adapter") }
+    guard let part = parts[ExactString(info.name)] else { throw unknown(info) }
     let width = info.dtype.bitWidth / 8
     try source.bytes(of: part.stored).withBytes { raw in
       switch part {

@@ -55,7 +55,7 @@ package struct WrittenAdapter: TensorSource {
           source, as: info.dtype,
           into: UnsafeMutableRawBufferPointer(rebasing: destination[number * share..<(number + 1) * share]))
       }
-    case nil: preconditionFailure("not a tensor of this adapter: \(info.name)")
+    case nil: throw unknown(info)
     }
   }
 
