@@ -56,6 +56,16 @@ import Testing
     #expect(Set(try Self.rows().map(\.module)) == Set(folders))
   }
 
+  /// In a folder of its name, or in that of the module it is tested with; C modules with those that call them.
+  @Test func everyModuleHasTests() throws {
+    let others = ["Factors": "Factorization", "Journal": "Sharing", "TMPack": "Library", "TMPackTool": "Tool"]
+    for module in try FileTree.names(in: FileTree.join(packageRoot, "Sources")) {
+      guard try !Self.sources(in: FileTree.join(packageRoot, "Sources/\(module)")).isEmpty else { continue }
+      let folder = FileTree.join(packageRoot, "Tests/\(others[module] ?? module)Tests")
+      #expect(FileTree.kind(of: folder) == .folder, "\(module)")
+    }
+  }
+
   @Test func theTableSaysWhatIsImported() throws {
     for row in try Self.rows() {
       let found = try Self.imports(of: row.module)

@@ -1,3 +1,4 @@
+import ArchiveSupport
 import TMPackCheckpoints
 import TMPackFactorization
 import TMPackMerging

@@ -1,3 +1,4 @@
+import ArchiveSupport
 import TMPackAdapterExport
 import TMPackByteIO
 import TMPackCheckpoints

@@ -1,3 +1,4 @@
+import ArchiveSupport
 import TMPackByteIO
 import TMPackFactorization
 import TMPackReading

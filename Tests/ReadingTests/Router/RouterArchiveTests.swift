@@ -1,3 +1,4 @@
+import ArchiveSupport
 import TMPackArchiveFormat
 import TMPackFactorization
 import TMPackPacking

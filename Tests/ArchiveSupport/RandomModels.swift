@@ -8,15 +8,15 @@ import TMPackTensorKit
 import TestSupport
 
 /// A random base, experts near it, and random rules to pack them by.
-struct RandomModels {
-  let base: Checkpoint
-  let experts: [ExpertInput]
-  let added: [ExpertInput]
-  let packer: Packer
-  let archivePath: String
-  let isLossless: Bool
+package struct RandomModels {
+  package let base: Checkpoint
+  package let experts: [ExpertInput]
+  package let added: [ExpertInput]
+  package let packer: Packer
+  package let archivePath: String
+  package let isLossless: Bool
 
-  init(using random: inout SeededGenerator, in folder: TemporaryFolder, name: String) throws {
+  package init(using random: inout SeededGenerator, in folder: TemporaryFolder, name: String) throws {
     let infos = try Self.infos(using: &random)
     func model(_ label: String, _ tensors: [SampleTensor]) throws -> Checkpoint {
       try writeModel(tensors, metadata: ["model": label], to: folder("\(name)-\(label).safetensors"))
@@ -39,21 +39,21 @@ struct RandomModels {
   }
 
   @discardableResult
-  func pack() throws -> Archive {
+  package func pack() throws -> Archive {
     _ = try packer.pack(base: base, experts: experts, to: archivePath)
     if !added.isEmpty { _ = try packer.add(added, to: Archive(archivePath)) }
     return try Archive(archivePath)
   }
 
-  var allExperts: [ExpertInput] { experts + added }
+  package var allExperts: [ExpertInput] { experts + added }
 
-  func weights(using random: inout SeededGenerator) -> String {
+  package func weights(using random: inout SeededGenerator) -> String {
     allExperts.filter { _ in Int.random(in: 0..<4, using: &random) > 0 }
       .map { "\($0.name)=\(["0.5", "1", "-1.25", "0", "0.3333", "1e-3"].randomElement(using: &random)!)" }
       .joined(separator: ",")
   }
 
-  static func plan(using random: inout SeededGenerator) throws -> FactorPlan {
+  package static func plan(using random: inout SeededGenerator) throws -> FactorPlan {
     let methods: [FactorPlan.Method] = [
       .lowRank(rank: 1), .lowRank(rank: 3), .lowRankRatio(0.25), .sparse(density: 0.1), .sparse(density: 1), .dense,
     ]

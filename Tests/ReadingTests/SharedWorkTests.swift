@@ -1,3 +1,4 @@
+import ArchiveSupport
 import TMPackDigests
 import TMPackFactorization
 import TMPackMerging

@@ -1,3 +1,4 @@
+import ArchiveSupport
 import TMPackReading
 import TMPackRouterTraining
 import TestSupport

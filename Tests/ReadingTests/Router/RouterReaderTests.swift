@@ -1,3 +1,4 @@
+import ArchiveSupport
 import TMPackArchiveFormat
 import TMPackByteIO
 import TMPackJSON

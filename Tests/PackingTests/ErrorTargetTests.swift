@@ -1,3 +1,4 @@
+import ArchiveSupport
 import TMPackCheckpoints
 import TMPackMerging
 import TMPackPacking

@@ -1,3 +1,4 @@
+import ArchiveSupport
 import TMPackByteIO
 import TMPackCheckpoints
 import TMPackJSON

@@ -1,4 +1,5 @@
 import Synchronization
+import ArchiveSupport
 import TMPackByteIO
 import TMPackParallel
 import TMPackReading

@@ -1,3 +1,4 @@
+import ArchiveSupport
 import TMPackByteIO
 import TMPackCheckpoints
 import TMPackFactorization
@@ -8,52 +9,6 @@ import TMPackReading
 import TMPackTensorKit
 import TestSupport
 import Testing
-
-/// Adapters that peft made, with what its `merge_and_unload` makes of them (`Fixtures/foreign/make_peft.py`).
-enum PEFTFixture: String, CaseIterable, Sendable {
-  case llama
-  case embeddings = "rslora-embeddings"
-  case gpt2
-  case bert
-  case convolutions
-  case dora
-  case bf16
-
-  func path(_ name: String) -> String { FileTree.join(packageRoot, "Fixtures/foreign/peft/\(rawValue)/\(name)") }
-
-  func base() throws(StorageError) -> Checkpoint { try Checkpoint.open(path("base")) }
-
-  func adapter() throws(StorageError) -> Checkpoint {
-    try Checkpoint.open(path("adapter"), onBase: try AdapterBase(base()))
-  }
-
-  /// Of what the largest element is: float32's accuracy, or that of a base in bfloat16, where peft also rounds B · A.
-  var tolerance: Double { self == .bf16 ? 0x1p-7 : 1e-6 }
-
-  /// An archive with the adapter as the expert `x`.
-  func pack(
-    to path: String, _ plan: FactorPlan.Method = .lowRank(rank: 8), _ dtype: FactorDType = .f32,
-    shared: any MergingMethod = BaseModel()
-  ) throws -> Archive {
-    let rules = TensorRules(.factor(try FactorPlan(plan, dtype: dtype, keepsKnownRank: true)))
-    let expert = try ExpertInput(name: "x", checkpoint: adapter())
-    let packer = Packer(sharedModel: .merged(shared), rules: rules)
-    _ = try packer.pack(base: base(), experts: [expert], to: path, replacing: true)
-    return try Archive(path)
-  }
-}
-
-/// The largest difference of an element, over the largest element, of each tensor; the tensors must be of the same names and shapes.
-func worstDifference(_ a: any TensorSource, _ b: any TensorSource) throws -> Double {
-  let comparison = try Comparison(a, b)
-  #expect(comparison.onlyLeft.isEmpty && comparison.onlyRight.isEmpty)
-  return try comparison.tensors.map { tensor in
-    let difference = try #require(tensor.difference, "\(tensor.left.name)")
-    if tensor.left.dtype.floatFormat == nil { return difference.isEqual ? 0 : .infinity }
-    let rms = (difference.leftSquares / Double(max(1, difference.elementCount))).squareRoot()
-    return difference.maximum == 0 ? 0 : difference.maximum / max(rms, 1e-3)
-  }.max() ?? 0
-}
 
 @Suite struct AdapterTests {
   let folder = TemporaryFolder()
