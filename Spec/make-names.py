@@ -28,6 +28,29 @@ except ImportError:
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 RESERVED = set("#*{}^>+ :;@")
 
+# What the library converts by a script of its own, and not when it loads: convert_llama_weights_to_hf.py and
+# convert_mistral_weights_to_hf.py of transformers 4.57, for `consolidated.00.pth` of Meta and `consolidated.safetensors` of Mistral.
+CONSOLIDATED = """\
+family consolidated
+pairs .attention.wq.
+pairs .attention.wk.
+rename ^tok_embeddings. > model.embed_tokens.
+rename ^layers. > model.layers.
+rename ^norm. > model.norm.
+rename ^output. > lm_head.
+rename .attention.wq. > .self_attn.q_proj.
+rename .attention.wk. > .self_attn.k_proj.
+rename .attention.wv. > .self_attn.v_proj.
+rename .attention.wo. > .self_attn.o_proj.
+rename .feed_forward.w1. > .mlp.gate_proj.
+rename .feed_forward.w2. > .mlp.down_proj.
+rename .feed_forward.w3. > .mlp.up_proj.
+rename .feed_forward.gate. > .block_sparse_moe.gate.
+rename .feed_forward.experts. > .block_sparse_moe.experts.
+rename .attention_norm. > .input_layernorm.
+rename .ffn_norm. > .post_attention_layernorm.
+""".splitlines()
+
 
 class Untold(Exception):
     """What the table's language has no words for."""
@@ -127,8 +150,8 @@ def rules(transform):
     sources = list(transform._original_source_patterns)
     targets = [t.replace("\\.", ".") for t in transform.target_patterns]
     if kind == "GroupWeightRename":
-        # Names shift; whether they did already only the whole shows, which the matching looks at.
-        raise Untold(kind)
+        # Names shift, so that the last goes first. All such groups have a prefix that names in memory lack.
+        return [f"rename {p} > {n}" for s, t in reversed(list(zip(sources, targets))) for p, n in rename(s, t)]
     if kind in ("WeightRenaming", "PrefixChange"):
         return [f"rename {p} > {n}" for s in sources for p, n in rename(s, targets[0])]
     if kind != "WeightConverter":
@@ -239,6 +262,7 @@ def main():
     ]
     for lines, keys in families.items():
         out += ["family " + " ".join(keys)] + list(lines)
+    out += CONSOLIDATED
     for (model_type, prefix, text), names in sorted(models.items()):
         out.append(f"model {model_type} {prefix or '-'} {','.join(names)}" + (f" : {text}" if text else ""))
     text = "\n".join(out) + "\n"

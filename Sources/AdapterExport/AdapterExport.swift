@@ -184,7 +184,7 @@ package struct AdapterExport: Sendable {
     // diffusers 0.42 takes the α of one module of a kohya file for another's where they differ.
     isPadded =
       options.isPadded || options.target == .dialect(.kohya)
-      || Self.settings(updates, rank: nil, prefix: "").areAmbiguous
+      || Self.settings(updates, rank: rank, prefix: "").areAmbiguous
     modules = shared.compactMap { architecture.nameInMemory(of: $0.name).flatMap(AdaptableModules.module) }
     guard !updates.isEmpty || !stackedUpdates.isEmpty else {
       let first = leftOut.first.map { " (\($0.tensor): \($0.reason.rawValue))" } ?? ""

@@ -7,15 +7,18 @@ import TMPackTensorKit
 /// Which weights:
 /// 1. `model.safetensors`, or the shards of `model.safetensors.index.json`; both only if the index means that file.
 ///    Or else the same with `diffusion_pytorch_model`.
-/// 2. Otherwise the only index of shards of another name.
-/// 3. Otherwise the only safetensors file of another name.
-/// 4. Otherwise the same for PyTorch (`pytorch_model.bin`; the state of a training beside it does not count), and
-///    then for NumPy (`model.npz`) and GGUF (`model.gguf`).
+/// 2. Otherwise the same for PyTorch (`pytorch_model.bin`).
+/// 3. Otherwise the only index of safetensors shards of another name.
+/// 4. Otherwise the only safetensors file of another name.
+/// 5. Otherwise the same for PyTorch; the state of a training does not count. Then for NumPy (`model.npz`) and GGUF
+///    (`model.gguf`).
 ///
-/// 5. Otherwise a checkpoint that `torch.distributed.checkpoint` wrote: see `DistributedCheckpoint`.
+/// 6. Otherwise a checkpoint that `torch.distributed.checkpoint` wrote: see `DistributedCheckpoint`.
 ///
 /// A folder of DeepSpeed's ZeRO, or one whose `latest` names such a folder in it, is what `ZeROCheckpoint` makes of it.
 /// Safetensors files with pieces of tensors are one checkpoint: see `SafetensorsPieces`.
+///
+/// Other files with tensors of the same network are components by their names: see `ComponentFile`.
 ///
 /// With a `model_index.json`, as `diffusers` writes it, these rules hold in the folder of each component that has
 /// weights, and the tensors are those of all: see `PipelineSource`. Weights beside the index are left then. With a
@@ -43,25 +46,24 @@ package struct ModelFolder: Sendable {
     self.path = path
     let names = try FileTree.names(in: path)
     let components = try Self.components(in: path, names)
-    if components.isEmpty {
-      let weights = try OpenedWeights(in: path, names, mode)
-      source = weights.source
-      weightFiles = weights.files.map { FileTree.join(path, $0) }
-      tensorFiles = Set(weights.used)
-      (carriedFiles, skippedFiles) = try Self.otherFiles(in: path, used: tensorFiles)
-      return
-    }
     var sources: [(name: String, source: any TensorSource)] = []
     var files: [String] = []
     var used: [String] = []
-    for component in components {
+    for component in components.isEmpty ? [""] : components {
       let folder = component.isEmpty ? path : FileTree.join(path, component)
       let weights = try OpenedWeights(in: folder, FileTree.names(in: folder), mode)
       sources.append((component, weights.source))
       files += weights.files.map { FileTree.join(folder, $0) }
       used += weights.used.map { component.isEmpty ? $0 : FileTree.join(component, $0) }
+      guard component.isEmpty else { continue }
+      for file in ComponentFile.all(amongst: names, in: path, used: weights.used, beside: weights.source, mode) {
+        sources.append(file)
+        files.append(FileTree.join(path, file.name))
+        used.append(file.name)
+      }
     }
-    source = try PipelineSource(sources, label: path)
+    source =
+      sources.count == 1 && sources[0].name.isEmpty ? sources[0].source : try PipelineSource(sources, label: path)
     weightFiles = files
     tensorFiles = Set(used)
     (carriedFiles, skippedFiles) = try Self.otherFiles(in: path, used: tensorFiles)
@@ -170,16 +172,14 @@ package struct ModelFolder: Sendable {
 
     init(amongst names: [String], in folder: String) throws(StorageError) {
       let visible = names.filter { !$0.hasPrefix(".") }
-      for format in WritableFormat.allCases {
-        if let found = try Self.weights(of: format, amongst: visible) {
-          guard !DistributedCheckpoint.isOne(names) else {
-            throw StorageError(
-              .invalidArgument,
-              "holds both \(found.fileName) and a distributed checkpoint; move one of them elsewhere, or name the file")
-          }
-          self = found
-          return
+      if let found = try Self.weights(amongst: visible) {
+        guard !DistributedCheckpoint.isOne(names) else {
+          throw StorageError(
+            .invalidArgument,
+            "holds both \(found.fileName) and a distributed checkpoint; move one of them elsewhere, or name the file")
         }
+        self = found
+        return
       }
       if DistributedCheckpoint.isOne(names) {
         self = .distributed
@@ -202,26 +202,41 @@ package struct ModelFolder: Sendable {
       }
     }
 
-    private static func weights(of format: WritableFormat, amongst names: [String]) throws(StorageError) -> Weights? {
-      let (stem, suffix) = format.fileName
-      let usual = [stem + suffix, WeightFileName.diffusersStem + suffix]
-      func isOf(_ name: String) -> Bool { WritableFormat(suffixOf: name) == format }
-      let indexes = names.filter { WeightFileName.whole(ofIndex: $0).map(isOf) ?? false }
-      let files = names.filter(isOf)
-      for name in usual {
-        if indexes.contains(name + WeightFileName.index) { return .index(name + WeightFileName.index) }
-        if files.contains(name) { return .file(name) }
+    private static func weights(amongst names: [String]) throws(StorageError) -> Weights? {
+      let first: [WritableFormat] = [.safetensors, .pytorch]
+      for format in first {
+        if let found = usualWeights(of: format, amongst: names) { return found }
       }
-      if let index = try only(indexes) { return .index(index) }
-      if format == .gguf, files.count > 1, let first = SplitGGUF.first(amongst: files) { return .split(first) }
-      return try only(files.filter { !isAdapter($0) && !isTrainingState($0) }).map { .file($0) }
+      for format in first {
+        if let found = try otherWeights(of: format, amongst: names) { return found }
+      }
+      for format in WritableFormat.allCases where !first.contains(format) {
+        if let found = usualWeights(of: format, amongst: names) { return found }
+        if let found = try otherWeights(of: format, amongst: names) { return found }
+      }
+      return nil
     }
 
-    /// What `transformers` and `accelerate` write beside a checkpoint's weights.
-    private static func isTrainingState(_ name: String) -> Bool {
-      ["training_args.", "optimizer.", "optimizer_", "scheduler.", "scaler.", "rng_state"].contains {
-        name.hasPrefix($0)
+    /// Named as libraries do.
+    private static func usualWeights(of format: WritableFormat, amongst names: [String]) -> Weights? {
+      let (stem, suffix) = format.fileName
+      for name in [stem + suffix, WeightFileName.diffusersStem + suffix] {
+        if names.contains(name + WeightFileName.index) { return .index(name + WeightFileName.index) }
+        if names.contains(name) { return .file(name) }
       }
+      return nil
+    }
+
+    private static func otherWeights(
+      of format: WritableFormat, amongst names: [String]
+    ) throws(StorageError) -> Weights? {
+      func isOf(_ name: String) -> Bool { WritableFormat(suffixOf: name) == format }
+      let files = names.filter(isOf)
+      if let index = try only(names.filter { WeightFileName.whole(ofIndex: $0).map(isOf) ?? false }) {
+        return .index(index)
+      }
+      if format == .gguf, files.count > 1, let first = SplitGGUF.first(amongst: files) { return .split(first) }
+      return try only(files.filter { !isAdapter($0) && !TrainingState.isOne($0) }).map { .file($0) }
     }
 
     private static func isAdapter(_ name: String) -> Bool {

@@ -99,11 +99,28 @@ extension MergeSources {
           "\(expert.name) is left out for \(other.count) of the base's \(floats.count) tensors, which it lacks or has in another shape or dtype: \(Self.listed(other, first))"
         )
       }
+      let differing = integersThatDiffer(from: expert)
+      if let first = differing.first {
+        notes.append(
+          "\(differing.count) tensors of \(expert.name) that are no floats differ from the base's, which are kept: \(Self.listed(differing, first))"
+        )
+      }
       if let first = alone.first {
         notes.append(
           "\(alone.count) tensors of \(expert.name) that the base lacks are left out: \(Self.listed(alone, first))")
       }
       return notes
+    }
+  }
+
+  /// Tensors of the base that hold no floats, and other values in an expert's. Counters of batches count for nothing in a merged model.
+  private func integersThatDiffer(from expert: Expert) -> [TensorInfo] {
+    base.tensors.filter { info in
+      guard info.dtype.floatFormat == nil, !info.name.hasSuffix("num_batches_tracked"),
+        let own = expert.source.tensor(named: info.name), own.matches(info),
+        let bytes = try? base.bytes(of: info), let others = try? expert.source.bytes(of: own)
+      else { return false }
+      return !bytes.hasSameBytes(as: others)
     }
   }
 

@@ -7,7 +7,7 @@ import TMPackTensorKit
 ///
 /// Sums are kept in binary64 and rounded once to the base's dtype. Experts that lack a tensor, or have it in another
 /// dtype or shape, are left out for it; tensors that are not of a float dtype are the base's, and so is a tensor with
-/// infinities or NaN that all have alike, such as a mask.
+/// infinities or NaN that all have alike, such as a mask. A zero where the base has one has the base's sign.
 /// Memory while reading one tensor: what the method needs for it.
 package struct SharedModelSource: TensorSource {
   package let sources: MergeSources
@@ -47,6 +47,7 @@ package struct SharedModelSource: TensorSource {
         return try sources.base.read(info, into: destination)
       }
       if let failure { throw failure }
+      try group.keepSigns(ofZerosIn: destination)
     }
   }
 }

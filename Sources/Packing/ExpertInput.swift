@@ -49,11 +49,22 @@ public struct ExpertInput: Sendable {
 
   /// The expert under the names of a model's tensors, where it has others for the same: of another version of a library, of a
   /// wrapper, or with matrices fused that are apart there (`Spec/names.md`). What is not found there keeps its name.
+  ///
+  /// - Throws: `unsupportedFeature` for rows in another order, where no configuration says how wide heads are.
   public func aligned(
     to tensors: [TensorInfo], architectures: [String] = []
   ) throws(StorageError) -> ExpertInput {
-    let source = try checkpoint.source.aligned(
-      to: tensors, architectures: architectures + ModelArchitecture(of: checkpoint).names)
+    try aligned(to: tensors, architectures: architectures, headWidth: nil)
+  }
+
+  private func aligned(
+    to tensors: [TensorInfo], architectures: [String], headWidth: Int?
+  ) throws(StorageError) -> ExpertInput {
+    let own = ModelArchitecture(of: checkpoint)
+    let source = try located(expert: name) { () throws(StorageError) in
+      try checkpoint.source.aligned(
+        to: tensors, architectures: architectures + own.names, headWidth: own.headWidth ?? headWidth)
+    }
     guard let view = source as? AlignedSource, view.ownNames != nil else { return self }
     return try ExpertInput(
       name: name, checkpoint: checkpoint.replacing(source),
@@ -64,7 +75,9 @@ public struct ExpertInput: Sendable {
 
   /// As `aligned(to:architectures:)`, to another checkpoint.
   public func aligned(to model: Checkpoint) throws(StorageError) -> ExpertInput {
-    try aligned(to: model.source.tensors, architectures: ModelArchitecture(of: model).names)
+    let architecture = ModelArchitecture(of: model)
+    return try aligned(
+      to: model.source.tensors, architectures: architecture.names, headWidth: architecture.headWidth)
   }
 
   /// The expert in the dtypes of the model that it is to be compared with: see `MatchedDTypes`.

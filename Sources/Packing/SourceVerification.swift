@@ -2,6 +2,7 @@ import TMPackArchiveFormat
 import TMPackByteIO
 import TMPackDigests
 import TMPackMerging
+import TMPackModels
 import TMPackReading
 import TMPackTensorKit
 
@@ -9,15 +10,19 @@ extension Verification {
   /// Proves again, against the original checkpoint, what the archive says of an expert: that each tensor came from this source,
   /// and lost what was recorded.
   ///
+  /// - Parameter architecture: of the source, where it has a configuration.
   /// - Returns: a fault for each tensor that is not the one recorded, or whose error is another one (to one part in 10⁶).
   package func proveSource(
-    ofExpert name: String, _ source: any TensorSource, progress: @escaping (WorkProgress) -> Void = { _ in }
+    ofExpert name: String, _ source: any TensorSource, architecture: ModelArchitecture? = nil,
+    progress: @escaping (WorkProgress) -> Void = { _ in }
   ) throws(StorageError) -> VerificationFindings {
     let position = try archive.file.expertIndex(named: name)
     let manifest = try archive.file.expertSection(position).manifest
     let reconstructor = try Reconstructor(archive, memoryLimit: 0)
     let shared = reconstructor.shared
-    let source = try source.aligned(to: reconstructor.mix(.expert(name)).tensors)
+    let source = try source.aligned(
+      to: reconstructor.mix(.expert(name)).tensors, architectures: architecture?.names ?? [],
+      headWidth: architecture?.headWidth)
     var findings = VerificationFindings()
     func report(_ error: StorageError) {
       findings.add(error.at(file: archive.path, expert: name), losing: ArchiveLoss(experts: [position]))

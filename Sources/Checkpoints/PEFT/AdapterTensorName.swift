@@ -11,6 +11,8 @@ enum AdapterTensorName {
   case magnitude(module: String)
   /// What is added to the module's bias, but for the scale.
   case bias(module: String)
+  /// What is added to one of the model's tensors as it is, of the tensor's shape: of no layout of peft's, but of views of other files.
+  case difference(tensor: String)
   /// Rows in place of some of an embedding's.
   case rows(module: String)
   /// A whole tensor of the model; `isWrapped` if the name has `modules_to_save`, as a copy of another tensor may.
@@ -32,9 +34,13 @@ enum AdapterTensorName {
     ("lora_embedding_B", .embeddingB, ""),
   ]
 
+  private static let difference = "lora_difference"
   private static let magnitude = "lora_magnitude_vector"
   /// Of VeLoRA and MonteCLoRA.
   private static let trainingStates = ["lora_velora_embed", "lora_monteclora_sampler"]
+
+  /// The name by which a difference of a module's weight or bias is known.
+  static func ofDifference(module: String, parameter: String) -> String { "\(module).\(difference).\(parameter)" }
 
   /// - Throws: `unsupportedFeature` for a part of LoRA that is not known.
   init(_ name: String) throws(StorageError) {
@@ -45,7 +51,7 @@ enum AdapterTensorName {
     // Modules of other libraries begin with "lora_" too.
     let place =
       components.firstIndex { component in
-        Self.magnitude == component || Self.trainingStates.contains(component)
+        [Self.magnitude, Self.difference].contains(component) || Self.trainingStates.contains(component)
           || Self.sides.contains { $0.marker == component }
       } ?? components.lastIndex { $0.hasPrefix("lora_") }
     if let place {
@@ -60,6 +66,10 @@ enum AdapterTensorName {
       let last = rest.last
       let isWeight = last == "weight"
       if isWeight || last == "bias" { rest.removeLast() }
+      if components[place] == Self.difference, rest.isEmpty, let last, isWeight || last == "bias" {
+        self = .difference(tensor: "\(module).\(last)")
+        return
+      }
       if rest.count <= 1 {
         if components[place] == Self.magnitude {
           self = .magnitude(module: module)

@@ -54,6 +54,13 @@ package struct LoRAAdapter: Sendable {
     package let info: TensorInfo
   }
 
+  /// What is added to a tensor as it is, of the same shape.
+  package struct Difference: Sendable {
+    /// As the adapter names the base's tensor.
+    package let name: String
+    package let info: TensorInfo
+  }
+
   package let path: String
   let layout: AdapterLayout
   package let configuration: AdapterConfiguration
@@ -65,6 +72,8 @@ package struct LoRAAdapter: Sendable {
   package let wholeTensors: [WholeTensor]
   /// Sorted by module.
   package let rows: [Rows]
+  /// Sorted by name.
+  package let differences: [Difference]
   package let weightFiles: [String]
   package let carriedFiles: [CarriedFile]
   package let skippedFiles: [SkippedFile]
@@ -189,7 +198,17 @@ package struct LoRAAdapter: Sendable {
       try parts.updates.sorted { $0.key.text.precedesInBytes($1.key.text) }
         .map { entry throws(StorageError) in try Update(module: entry.key.text, entry.value, configuration) }
     }
-    guard !updates.isEmpty || !wholeTensors.isEmpty || !rows.isEmpty else {
+    differences = try located(file: weightsPath) { () throws(StorageError) in
+      try parts.differences.sorted { $0.key.text.precedesInBytes($1.key.text) }
+        .map { entry throws(StorageError) in
+          guard entry.value.dtype.floatFormat != nil else {
+            throw StorageError(
+              .unsupportedFeature, "is of dtype \(entry.value.dtype.rawValue)", tensor: entry.value.name)
+          }
+          return Difference(name: entry.key.text, info: entry.value)
+        }
+    }
+    guard !updates.isEmpty || !wholeTensors.isEmpty || !rows.isEmpty || !differences.isEmpty else {
       throw StorageError(.malformed, "holds no tensor of an adapter", file: weightsPath)
     }
   }
@@ -215,6 +234,7 @@ package struct LoRAAdapter: Sendable {
     /// Those of `whole` whose names have `modules_to_save`.
     var wrapped: Set<ExactString> = []
     var rows: [ExactString: TensorInfo] = [:]
+    var differences: [ExactString: TensorInfo] = [:]
 
     init(_ source: any TensorSource) throws(StorageError) {
       var wrapped: [ExactString: TensorInfo] = [:]
@@ -228,6 +248,7 @@ package struct LoRAAdapter: Sendable {
           case .whole(let tensor, isWrapped: false): try Self.put(info, in: &whole[ExactString(tensor)])
           case .whole(let tensor, isWrapped: true): try Self.put(info, in: &wrapped[ExactString(tensor)])
           case .bias(let module): try Self.put(info, in: &updates[ExactString(module), default: Sides()].bias)
+          case .difference(let tensor): try Self.put(info, in: &differences[ExactString(tensor)])
           case .rows(let module): try Self.put(info, in: &rows[ExactString(module)])
           case .original, .trainingState: break
           }

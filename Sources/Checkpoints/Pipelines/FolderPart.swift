@@ -7,14 +7,31 @@ struct FolderPart: Sendable {
   let folder: String
   /// Of the weight files' names; nil for what the format usually has.
   let stem: String?
+  /// The only file, where the part has one of its own: see `ComponentFile`.
+  let file: String?
   /// The tensors by the names that they have in the files.
   let source: any TensorSource
 
-  static func whole(_ source: any TensorSource) -> FolderPart { FolderPart(folder: "", stem: nil, source: source) }
+  init(folder: String = "", stem: String? = nil, file: String? = nil, source: any TensorSource) {
+    (self.folder, self.stem, self.file, self.source) = (folder, stem, file, source)
+  }
+
+  static func whole(_ source: any TensorSource) -> FolderPart { FolderPart(source: source) }
+
+  /// What `ModelFolder` made one, taken apart again: components with a file of their own, and the folders of the rest.
+  static func parts(of source: any TensorSource, beside files: [CarriedContent]) throws(StorageError) -> [FolderPart] {
+    let names = Set(source.tensors.compactMap { ComponentFile.name(inTensor: $0.name).map { ExactString($0) } })
+      .map(\.text).sorted { $0.precedesInBytes($1) }
+    let (own, rest) = try split(source, names.map { ($0, nil) })
+    let components = zip(names, own).map { FolderPart(file: $0, source: $1.source) }
+    return try (rest.tensors.isEmpty && !own.isEmpty ? [] : folders(of: rest, beside: files)) + components
+  }
 
   /// The components, if `files` have the index of a pipeline and every tensor is of one of its components, or a list of
   /// modules; otherwise the whole. So what `PipelineSource` made one is taken apart again.
-  static func parts(of source: any TensorSource, beside files: [CarriedContent]) throws(StorageError) -> [FolderPart] {
+  private static func folders(
+    of source: any TensorSource, beside files: [CarriedContent]
+  ) throws(StorageError) -> [FolderPart] {
     // One that is none belongs to something else.
     if let text = try content(PipelineIndex.fileName, of: files) {
       guard let index = try? text.withBytes({ raw throws(StorageError) in try PipelineIndex(parsing: raw) }) else {

@@ -2,7 +2,7 @@ import TMPackByteIO
 import TMPackTensorKit
 
 /// The models of a pipeline as one source: a tensor is called by its component, a slash, and its name there
-/// (`unet/conv_in.weight`). The component without a name, if there is one, is the model that the others belong to; its
+/// (`unet/conv_in.weight`). A component is a folder, or a file (`ComponentFile`). That without a name, if there is one, is the model that the others belong to; its
 /// tensors are called as there.
 struct PipelineSource: TensorSource {
   static let separator = "/"
@@ -13,6 +13,8 @@ struct PipelineSource: TensorSource {
   let typedMetadata: TypedMetadata
   let notes: [String]
   let label: String
+  /// The component without a name.
+  let model: (any TensorSource)?
   private let sources: [any TensorSource]
   /// The component of each tensor and what it is called there, in the order of `tensors`.
   private let origins: [(component: Int, info: TensorInfo)]
@@ -41,6 +43,7 @@ struct PipelineSource: TensorSource {
     tensors = named.map(\.info)
     origins = named.map { ($0.component, $0.original) }
     sources = components.map(\.source)
+    model = components.first { $0.name.isEmpty }?.source
     (self.ties, typedMetadata, self.notes, self.label) = (ties, metadata, notes, label)
   }
 
@@ -54,6 +57,16 @@ struct PipelineSource: TensorSource {
   func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
     let origin = origins[try place(of: info)]
     return try sources[origin.component].bytes(of: origin.info)
+  }
+
+  func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
+    let origin = origins[tensors.index(ofTensor: info.name)!]
+    return try sources[origin.component].piece(range, of: origin.info)
+  }
+
+  func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? {
+    let origin = origins[tensors.index(ofTensor: info.name)!]
+    return try sources[origin.component].spanned(origin.info)
   }
 
   func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? {

@@ -52,7 +52,8 @@ struct StateMetadata: Sendable {
 
   /// That of the file that a source is a view of, as long as names are the file's.
   init?(of source: any TensorSource) {
-    let inner = (source as? any SourceView)?.source ?? (source as? ConvertedSource)?.source
+    let inner =
+      (source as? any SourceView)?.source ?? (source as? ConvertedSource)?.source ?? (source as? PipelineSource)?.model
     guard let own = (source as? TorchFile)?.stateMetadata ?? inner.flatMap({ StateMetadata(of: $0) }) else {
       return nil
     }

@@ -80,7 +80,8 @@ public struct CheckpointDestination: Sendable {
   }
 
   /// Writes every tensor of `source`, its metadata, and in a folder the carried files. With the index of a pipeline
-  /// among these, each component's tensors go into a folder of their own: see `FolderPart`.
+  /// among these, each component's tensors go into a folder of their own, and those of a component that is a file into
+  /// that: see `FolderPart`.
   ///
   /// `source.bytes(of:)` is called on several threads, in the order of the file. The metadata is written as it is,
   /// where the format has a place for it (see `WritableFormat.losses(of:)`). Only in safetensors files `"format": "pt"`

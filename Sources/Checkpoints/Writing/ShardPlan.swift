@@ -28,8 +28,10 @@ struct ShardPlan: Sendable {
     _ part: FolderPart, _ format: WritableFormat, maximum: UInt64?, quantization: GGUFQuantization?
   ) throws(StorageError) {
     let source = part.source
-    let maximum = format.isSharded ? maximum : nil
+    let format = part.file.flatMap(ComponentFile.format) ?? format
+    let maximum = format.isSharded && part.file == nil ? maximum : nil
     let name = (stem: part.stem ?? format.fileName.stem, suffix: format.fileName.suffix)
+    let quantization = part.file == nil ? quantization : nil
     var groups: [[TensorInfo]] = [[]]
     var size: UInt64 = 0
     for info in source.tensors {
@@ -45,7 +47,7 @@ struct ShardPlan: Sendable {
     let count = groups.count
     shards = try groups.enumerated().map { item throws(StorageError) in
       Shard(
-        fileName: Self.fileName(name, item.offset, of: count),
+        fileName: part.file ?? Self.fileName(name, item.offset, of: count),
         plan: try format.plan(item.element, of: source, quantization: quantization), names: item.element.map(\.name))
     }
     // Each shard's size is known to fit; so many shards of them may not.

@@ -1,4 +1,5 @@
 import TMPackByteIO
+import TMPackCheckpoints
 import TMPackTensorKit
 
 /// Which of a model's tensors become which of the network's.
@@ -17,6 +18,11 @@ struct TensorAssignment {
     var targets: [ExactString: Target] = [:]
     var others: [String] = []
     for info in source.tensors {
+      // Heads beside the model, which llama.cpp knows nothing of.
+      if ComponentFile.name(inTensor: info.name) != nil {
+        others.append(info.name)
+        continue
+      }
       let stem = network.stem(of: info.name)
       let rules = network.tensors.compactMap { rule in rule.source.numbers(in: stem).map { (rule, $0) } }
       guard !rules.isEmpty else {

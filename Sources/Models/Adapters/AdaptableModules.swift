@@ -1,3 +1,4 @@
+import TMPackByteIO
 import TMPackTensorKit
 
 /// What kinds of modules a model's weights belong to, as far as names and shapes tell.
@@ -14,12 +15,15 @@ package struct AdaptableModules: Sendable {
   }
 
   private let embeddings: [Glob]
+  /// Modules with a bias, which no embedding has.
+  private let biased: Set<ExactString>
   /// Last components of modules whose weights are transposed.
   private let transposed: Set<String>
   /// Components of the names of modules that cannot be updated.
   private let heads: Set<String>
 
   package static let weightSuffix = ".weight"
+  static let biasSuffix = ".bias"
 
   /// Embeddings whose classes call their rows otherwise than by numbers, so that peft's updates of them fail.
   private static let positions = "embed_positions"
@@ -38,11 +42,15 @@ package struct AdaptableModules: Sendable {
   package init(in tensors: [TensorInfo], embeddings: [Glob], heads: Set<String>) {
     self.embeddings = embeddings
     self.heads = heads
+    biased = Set(
+      tensors.filter { $0.name.hasSuffix(Self.biasSuffix) }.map {
+        ExactString(String($0.name.dropLast(Self.biasSuffix.count)))
+      })
     var transposed: Set<String> = []
     for info in tensors {
       let dimensions = info.shape.dimensions
       guard dimensions.count == 2, dimensions[0] != dimensions[1], let module = Self.module(of: info.name),
-        let bias = tensors.index(ofTensor: module + ".bias").map({ tensors[$0] }),
+        let bias = tensors.index(ofTensor: module + Self.biasSuffix).map({ tensors[$0] }),
         bias.shape.dimensions == [dimensions[1]]
       else { continue }
       transposed.insert(Self.lastComponent(module))
@@ -67,7 +75,7 @@ package struct AdaptableModules: Sendable {
     else { return nil }
     switch info.shape.dimensions.count {
     case 2:
-      if embeddings.contains(where: { $0.matches(module) }) { return .embedding }
+      if !biased.contains(ExactString(module)), embeddings.contains(where: { $0.matches(module) }) { return .embedding }
       return transposed.contains(Self.lastComponent(module)) ? .transposed : .linear
     case 4: return .convolution
     default: return nil

@@ -47,6 +47,7 @@ package struct AdaptedSource: TensorSource {
 
   private static func notes(_ adapter: LoRAAdapter, _ targets: AdapterTargets) -> [String] {
     var notes = ["LoRA updates: \(adapter.updates.count), whole tensors: \(adapter.wholeTensors.count)"]
+    if !adapter.differences.isEmpty { notes.append("whole differences: \(adapter.differences.count)") }
     if !adapter.rows.isEmpty {
       notes.append("single tokens: \(adapter.rows.reduce(0) { $0 + $1.indexes.count })")
     }
@@ -136,7 +137,7 @@ package struct AdaptedSource: TensorSource {
     guard let change = changes[ExactString(info.name)], let format = info.dtype.floatFormat else {
       return try begun.withBytes { destination.copyMemory(from: $0) }
     }
-    if change.updates.isEmpty && change.biases.isEmpty {
+    if change.updates.isEmpty && change.summands.isEmpty {
       try begun.withBytes { destination.copyMemory(from: $0) }
     } else if format == .f64 {
       try merge(begun, change, format, as: Double.self, into: destination)
@@ -167,6 +168,7 @@ package struct AdaptedSource: TensorSource {
   /// What is added to `unadapted`; nil where nothing is, or where the sum is no more than a part of it.
   package func product(of info: TensorInfo) throws(StorageError) -> LowRankProduct? {
     guard let change = changes[ExactString(info.name)], !change.updates.isEmpty, change.rows.isEmpty,
+      change.summands.isEmpty,
       change.updates.allSatisfy({ $0.update.magnitude == nil && $0.update.stackHeight == nil })
     else { return nil }
     let all = try change.updates.map { update throws(StorageError) in try product(update, matrix: 0) }
@@ -195,7 +197,8 @@ package struct AdaptedSource: TensorSource {
   /// nil for a tensor to which something else is done.
   private func stackHeight(of info: TensorInfo) -> Int? {
     guard let change = changes[ExactString(info.name)], let height = change.updates.first?.update.stackHeight,
-      change.rows.isEmpty, change.updates.allSatisfy({ $0.update.magnitude == nil && $0.update.stackHeight == height })
+      change.rows.isEmpty, change.summands.isEmpty,
+      change.updates.allSatisfy({ $0.update.magnitude == nil && $0.update.stackHeight == height })
     else { return nil }
     return height
   }
@@ -275,9 +278,9 @@ package struct AdaptedSource: TensorSource {
         sum.withUnsafeMutableBufferPointer { Self.scale($0, to: norms, isTransposed: update.isTransposed) }
       }
     }
-    for (info, scale) in change.biases {
-      let bias = try floats(info)
-      for i in 0..<sum.count { sum[i] += Scalar(bias[i] * scale) }
+    for (info, scale) in change.summands {
+      let summand = try floats(info)
+      for i in 0..<sum.count { sum[i] += Scalar(summand[i] * scale) }
     }
     sum.withUnsafeBufferPointer { format.round($0, into: destination) }
   }

@@ -18,11 +18,11 @@ package struct AdaptedTensor: Sendable {
   package var whole: LoRAAdapter.WholeTensor?
   /// Added, one after another.
   package var updates: [Update] = []
-  /// Added to a bias, each times its scale.
-  package var biases: [(info: TensorInfo, scale: Float)] = []
+  /// Of the tensor's own shape, added each times its scale.
+  package var summands: [(info: TensorInfo, scale: Float)] = []
   /// Put in place of some rows in the end.
   package var rows: [LoRAAdapter.Rows] = []
 
   /// Whether its elements are made, and not just taken from a file.
-  package var isComputed: Bool { !updates.isEmpty || !biases.isEmpty || !rows.isEmpty }
+  package var isComputed: Bool { !updates.isEmpty || !summands.isEmpty || !rows.isEmpty }
 }

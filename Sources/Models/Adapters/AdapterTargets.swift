@@ -38,12 +38,13 @@ package struct AdapterTargets: Sendable {
     self.adapter = adapter
     self.base = base
     underscored =
-      UnderscoredNames.areUsed(by: adapter.updates.map(\.module)) ? UnderscoredNames(of: base.source) : nil
+      UnderscoredNames.areUsed(by: adapter.names) ? UnderscoredNames(of: base.source) : nil
     let wanted = adapter.names
     prefix = Self.prefix(wanted.isEmpty ? adapter.wholeTensors.map(\.name) : wanted, in: base.source)
     ties = try TiedEmbeddings(of: base)
     try addWholeTensors()
     try addUpdates()
+    try addDifferences()
     try addRows()
     try keepTies()
   }
@@ -238,7 +239,20 @@ package struct AdapterTargets: Sendable {
         .shapeMismatch, "is added to \(name), which \(base.source.label) has not in that shape",
         file: adapter.source.label, tensor: bias.name)
     }
-    tensors[ExactString(name), default: AdaptedTensor(of: own)].biases.append((bias, update.scale))
+    tensors[ExactString(name), default: AdaptedTensor(of: own)].summands.append((bias, update.scale))
+  }
+
+  private mutating func addDifferences() throws(StorageError) {
+    for difference in adapter.differences {
+      try located(file: adapter.source.label, tensor: difference.info.name) { () throws(StorageError) in
+        let info = try target(difference.name)
+        guard info.shape == difference.info.shape, info.dtype.floatFormat != nil else {
+          throw StorageError(
+            .shapeMismatch, "is \(difference.info.shape), and is to be added to \(info.name) \(info.shape)")
+        }
+        tensors[ExactString(info.name), default: AdaptedTensor(of: info)].summands.append((difference.info, 1))
+      }
+    }
   }
 
   private mutating func addRows() throws(StorageError) {
@@ -382,6 +396,6 @@ extension LoRAAdapter {
         isOfWeight
         ? [update.module + AdaptableModules.weightSuffix] : parameters.map { "\(update.module).\($0)" }
     }
-    return names + rows.map { $0.module + AdaptableModules.weightSuffix }
+    return names + rows.map { $0.module + AdaptableModules.weightSuffix } + differences.map(\.name)
   }
 }

@@ -70,8 +70,12 @@ extension Checkpoint {
   ) throws(StorageError) -> (source: any TensorSource, adapted: AdaptedSource) {
     let architectures = [base.architecture, base.modelType].compactMap { $0 }
     let names = adapter.names + adapter.wholeTensors.map(\.name)
-    let isUnderscored = UnderscoredNames.areUsed(by: adapter.updates.map(\.module))
-    var view = try isUnderscored ? nil : base.source.inMemory(having: names, architectures: architectures)
+    let isUnderscored = UnderscoredNames.areUsed(by: adapter.names)
+    var view =
+      try isUnderscored
+      ? nil
+      : base.source.inMemory(
+        having: names, architectures: architectures, headWidth: ModelArchitecture(in: base.files).headWidth)
     if view == nil, !isUnderscored { view = try base.source.onDisk(having: names, architectures: architectures) }
     guard let view else {
       let adapted = try AdaptedSource(adapter, on: base)

@@ -7,6 +7,8 @@ package struct ModelArchitecture: Sendable {
   package let name: String
   /// `llama`
   package let modelType: String
+  /// How many rows of a projection are one head of attention; nil where nothing says it.
+  package private(set) var headWidth: Int?
 
   init(name: String, modelType: String) { (self.name, self.modelType) = (name, modelType) }
 
@@ -15,6 +17,7 @@ package struct ModelArchitecture: Sendable {
     var name = ""
     var modelType = ""
     if let configuration, case .object(let object)? = try? JSONValue(parsing: configuration) {
+      headWidth = Self.headWidth(object)
       if case .array(let names) = object["architectures"], case .string(let first)? = names.first { name = first }
       if case .string(let type) = object["model_type"] { modelType = type }
     }
@@ -23,13 +26,37 @@ package struct ModelArchitecture: Sendable {
   }
 
   /// Of a model folder.
-  package init(of checkpoint: Checkpoint) {
-    let file = checkpoint.carriedFiles.first { $0.name.text == "config.json" }
-    self.init(configuration: file.flatMap { try? $0.content.bytes() })
+  package init(of checkpoint: Checkpoint) { self.init(in: checkpoint.carriedFiles.map(\.content)) }
+
+  /// - Parameter files: those that travel with the model's tensors.
+  package init(in files: [CarriedContent]) {
+    func text(_ name: String) -> [UInt8]? { files.first { $0.name.text == name }.flatMap { try? $0.bytes() } }
+    self.init(configuration: text("config.json"))
+    // Beside Meta's and Mistral's own files.
+    if headWidth == nil, let text = text("params.json"), case .object(let object)? = try? JSONValue(parsing: text) {
+      headWidth = Self.headWidth(object)
+    }
   }
 
-  /// Class and type, as the table of names has them.
-  package var names: [String] { [name, modelType].filter { !$0.isEmpty } }
+  private static func headWidth(_ object: JSONObject) -> Int? {
+    func count(_ names: String...) -> Int? {
+      names.lazy.compactMap { if case .integer(let value) = object[$0] { Int(exactly: value) } else { nil } }.first
+    }
+    if let own = count("head_dim") { return own }
+    if let width = count("hidden_size", "dim"), let heads = count("num_attention_heads", "n_heads"), heads > 0 {
+      return width / heads
+    }
+    if case .object(let text)? = object["text_config"] { return headWidth(text) }
+    return nil
+  }
+
+  /// Class and type, as the table of names has them, the one that counts first: a type that is no class's, such as EXAONE's, is loaded
+  /// by another model's class, and has names of its own on disk.
+  package var names: [String] {
+    let isOfNoClass =
+      NameTable.shared.namings[modelType].map { $0.allSatisfy { $0.architecture == modelType } } ?? false
+    return (isOfNoClass ? [modelType, name] : [name, modelType]).filter { !$0.isEmpty }
+  }
 
   /// A tensor as the model in memory names it, by its name on disk or in memory; nil for one that is only a part of a tensor there.
   package func nameInMemory(of tensor: String) -> String? {

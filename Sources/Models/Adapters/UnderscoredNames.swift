@@ -15,12 +15,14 @@ struct UnderscoredNames {
 
   /// nil for a name that two modules share.
   private var tensors: [String: TensorInfo?] = [:]
+  private let base: any TensorSource
 
   static func areUsed(by modules: [String]) -> Bool {
     modules.contains(where: KohyaName.isUsed)
   }
 
   init(of base: any TensorSource) {
+    self.base = base
     for info in base.tensors {
       guard let module = AdaptableModules.module(of: info.name) else { continue }
       let word = KohyaName.word(for: module)
@@ -28,8 +30,13 @@ struct UnderscoredNames {
     }
   }
 
-  /// - Parameter name: of a module's weight.
+  /// - Parameter name: of a module's weight or bias.
   func tensor(named name: String) -> TensorInfo? {
+    if name.hasSuffix(AdaptableModules.biasSuffix) {
+      let weight = name.dropLast(AdaptableModules.biasSuffix.count) + AdaptableModules.weightSuffix
+      return tensor(named: String(weight)).flatMap { AdaptableModules.module(of: $0.name) }
+        .flatMap { base.tensor(named: $0 + AdaptableModules.biasSuffix) }
+    }
     guard let module = AdaptableModules.module(of: name),
       let part = KohyaName.prefixes.first(where: { module.hasPrefix($0.text) })
     else { return nil }

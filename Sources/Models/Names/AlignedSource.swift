@@ -205,10 +205,15 @@ package struct AlignedSource: TensorSource {
 
 extension TensorSource {
   /// The model under another's names; itself where they are the same, or nobody can tell.
+  ///
+  /// - Throws: what `Alignment.find` throws.
   package func aligned(
-    to model: [TensorInfo], architectures: [String] = []
+    to model: [TensorInfo], architectures: [String] = [], headWidth: Int? = nil
   ) throws(StorageError) -> any TensorSource {
-    guard let alignment = try Alignment.find(of: tensors, to: model, architectures: architectures) else { return self }
+    let alignment = try located(file: label) { () throws(StorageError) in
+      try Alignment.find(of: tensors, to: model, architectures: architectures, headWidth: headWidth)
+    }
+    guard let alignment else { return self }
     return AlignedSource(self, alignment)
   }
 }

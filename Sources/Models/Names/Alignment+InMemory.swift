@@ -5,29 +5,39 @@ extension Alignment {
   /// The names, and the fusing, that a model of known tensors has in memory.
   ///
   /// - Returns: nil for a naming that is not theirs, or that leaves parts of a stack missing.
-  static func inMemory(_ tensors: [TensorInfo], by naming: NameTable.Naming) throws(StorageError) -> Alignment? {
+  static func inMemory(
+    _ tensors: [TensorInfo], by naming: NameTable.Naming, headWidth: Int? = nil
+  ) throws(StorageError) -> Alignment? {
     let names = AlignmentSearch.unwrapped(tensors.map(\.name))
     guard let roles = NameRoles(tensors, names.map { naming.role(of: $0) }),
       let target = try roles.memoryTensors(), let own = NameRoles(target, target.map { (.whole($0.name), nil) })
     else { return nil }
     let matching = RoleMatching(target: own, source: roles)
+    var rows = RowReordering(
+      target: PairedRows([], [], by: naming), source: PairedRows(tensors, names, by: naming), headWidth: headWidth)
     var arrangements: [TensorArrangement] = []
     for member in own.members {
-      guard let arrangement = try matching.arrangement(of: member) else { return nil }
+      guard let found = try matching.arrangement(of: member),
+        let arrangement = try rows.ordered(found, as: member.info)
+      else { return nil }
       arrangements.append(arrangement)
     }
-    return Alignment(arrangements, of: tensors, naming)
+    return Alignment(arrangements, of: tensors, naming, unordered: rows.unordered)
   }
 
   /// nil where not every byte of the tensors is in the arrangements.
-  init?(_ arrangements: [TensorArrangement], of tensors: [TensorInfo], _ naming: NameTable.Naming) {
+  init?(
+    _ arrangements: [TensorArrangement], of tensors: [TensorInfo], _ naming: NameTable.Naming,
+    unordered: TensorInfo? = nil
+  ) {
     guard let inverse = AlignmentSearch.inverse(of: arrangements, tensors) else { return nil }
     self.arrangements = arrangements
     self.inverse = inverse
     self.naming = naming
     matchedCount = arrangements.reduce(0) { $0 + UInt64($1.info.shape.elementCount) }
-    renamedCount = arrangements.count { $0.whole.map { [$0.name] } != [$0.info.name] && $0.whole != nil }
-    fusedCount = arrangements.count { $0.whole == nil }
+    self.unordered = unordered
+    renamedCount = arrangements.count(where: \.isRenamed)
+    fusedCount = arrangements.count { $0.whole == nil && !$0.isReordered }
     summary = "the names of \(naming.architecture)"
   }
 }
@@ -83,9 +93,10 @@ extension TensorSource {
   ///
   /// - Parameters:
   ///   - names: of tensors, as an adapter has them; whatever stands in front of them in the model, or the model's names lack.
-  ///   - architectures: as of `Alignment.find`.
+  ///   - architectures: as of `Alignment.find`; so is `headWidth`.
+  /// - Throws: `unsupportedFeature` where rows have another order, and the width of heads is not known.
   package func inMemory(
-    having names: [String], architectures: [String] = []
+    having names: [String], architectures: [String] = [], headWidth: Int? = nil
   ) throws(StorageError) -> Alignment? {
     var best = (count: Self.count(names, in: tensors), alignment: Alignment?.none)
     guard best.count.all < names.count else { return nil }
@@ -94,7 +105,7 @@ extension TensorSource {
     var isAmbiguous = false
     for naming in architectures.flatMap({ table.namings[$0] ?? [] }) + table.all where seen.insert(naming.key).inserted
     {
-      guard let alignment = try Alignment.inMemory(tensors, by: naming) else { continue }
+      guard let alignment = try Alignment.inMemory(tensors, by: naming, headWidth: headWidth) else { continue }
       let found = Self.count(names, in: alignment.arrangements.map(\.info))
       if found > best.count {
         best = (found, alignment)
@@ -110,6 +121,7 @@ extension TensorSource {
       }
     }
     guard let alignment = best.alignment, !isAmbiguous else { return nil }
+    if let unordered = alignment.unordered { throw RowReordering.error(unordered) }
     return alignment
   }
 

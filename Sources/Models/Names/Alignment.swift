@@ -19,18 +19,32 @@ package struct Alignment: Sendable {
   /// By which architecture's names, and what stands in front.
   package let summary: String
   let naming: NameTable.Naming?
+  /// A tensor whose rows are in another order, which nothing tells.
+  let unordered: TensorInfo?
 }
 
 extension Alignment {
   /// - Parameters:
   ///   - architectures: `architectures` and `model_type` of the configurations, if there are any: they are tried first.
+  ///   - headWidth: rows of one head of attention, as a configuration says.
   /// - Returns: nil where names are the same already, or no rule makes more of them the same.
+  /// - Throws: `unsupportedFeature` where rows have another order, and the width of heads is not known.
   package static func find(
-    of source: [TensorInfo], to target: [TensorInfo], architectures: [String] = []
+    of source: [TensorInfo], to target: [TensorInfo], architectures: [String] = [],
+    headWidth: Int? = nil
+  ) throws(StorageError) -> Alignment? {
+    let found = try candidate(of: source, to: target, architectures, headWidth)
+    if let unordered = found?.unordered { throw RowReordering.error(unordered) }
+    return found
+  }
+
+  private static func candidate(
+    of source: [TensorInfo], to target: [TensorInfo], _ architectures: [String],
+    _ headWidth: Int?
   ) throws(StorageError) -> Alignment? {
     let direct = directMatch(source, target)
     guard direct.unmatched, !source.isEmpty, !target.isEmpty else { return nil }
-    let search = AlignmentSearch(source, target)
+    let search = AlignmentSearch(source, target, headWidth: headWidth)
     var best: Alignment?
     var isAmbiguous = false
     for candidate in search.candidates(architectures) {
@@ -117,8 +131,10 @@ struct AlignmentSearch {
   private let targetNames: [String]
   private let sourceTemplates: [String]
   private let targetTemplates: [String]
+  private let headWidth: Int?
 
-  init(_ source: [TensorInfo], _ target: [TensorInfo]) {
+  init(_ source: [TensorInfo], _ target: [TensorInfo], headWidth: Int?) {
+    self.headWidth = headWidth
     self.source = source
     self.target = target
     sourceNames = Self.unwrapped(source.map(\.name))
@@ -242,12 +258,18 @@ struct AlignmentSearch {
     }
     guard let source = NameRoles(source, sourceRoles) else { return nil }
 
+    var rows = RowReordering(
+      target: PairedRows(self.target, targetNames, by: naming),
+      source: PairedRows(self.source, sourceNames, by: naming),
+      headWidth: headWidth)
+
     var arrangements: [TensorArrangement] = []
     var used: [ExactString: Int] = [:]
     var matched: UInt64 = 0
     let forth = RoleMatching(target: target, source: source)
     for member in target.members {
-      guard let arrangement = try forth.arrangement(of: member) else { continue }
+      guard let found = try forth.arrangement(of: member) else { continue }
+      guard let arrangement = try rows.ordered(found, as: member.info) else { return nil }
       arrangements.append(arrangement)
       for copy in arrangement.copies { used[ExactString(copy.source.name), default: 0] += copy.count * copy.run }
       if arrangement.info.isPartner(of: member.info) { matched += UInt64(member.info.shape.elementCount) }
@@ -267,8 +289,11 @@ struct AlignmentSearch {
     arrangements.sort { $0.info.name.precedesInBytes($1.info.name) }
     return Alignment(
       arrangements: arrangements, inverse: inverse, matchedCount: matched,
-      renamedCount: arrangements.count { $0.whole.map { [$0.name] } != [$0.info.name] && $0.whole != nil },
-      fusedCount: arrangements.count { $0.whole == nil }, summary: summary(candidate), naming: naming)
+      renamedCount: arrangements.count(where: \.isRenamed),
+      fusedCount: arrangements.count { $0.whole == nil && !$0.isReordered },
+      summary: summary(candidate)
+        + (arrangements.contains(where: \.isReordered) ? ", with the rows of heads in their order" : ""),
+      naming: naming, unordered: rows.unordered)
   }
 
   /// The source's tensors out of those aligned.

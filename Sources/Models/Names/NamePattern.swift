@@ -117,6 +117,20 @@ package struct NameReplacement: Sendable {
 
   package init(_ text: Substring) { self.text = Array(text.utf8) }
 
+  /// Whether the text that would stand in the match's place stands around it.
+  func isAround(_ match: NamePattern.Match, in name: [UInt8]) -> Bool {
+    let matched = name[match.range]
+    let full = replace(match, in: name)
+    let replacement = full[match.range.lowerBound..<full.count - (name.count - match.range.upperBound)]
+    guard !matched.isEmpty, replacement.count > matched.count else { return false }
+    return (0...replacement.count - matched.count).contains { offset in
+      let start = match.range.lowerBound - offset
+      return start >= 0 && start + replacement.count <= name.count
+        && replacement[(replacement.startIndex + offset)...].starts(with: matched)
+        && name[start...].starts(with: replacement)
+    }
+  }
+
   package func replace(_ match: NamePattern.Match, in name: [UInt8]) -> [UInt8] {
     var result = Array(name[..<match.range.lowerBound])
     var (numbers, runs) = (match.numbers[...], match.runs[...])

@@ -923,6 +923,10 @@ extension NameTable {
     family kimi_k25
     rename language_model.model > model.language_model
     rename language_model.lm_head > lm_head
+    rename vision_tower.encoder.blocks.#.norm1 > vision_tower.encoder.blocks.#.norm2
+    rename vision_tower.encoder.blocks.#.norm0 > vision_tower.encoder.blocks.#.norm1
+    rename vision_tower.encoder.blocks.#.mlp.fc1 > vision_tower.encoder.blocks.#.mlp.fc2
+    rename vision_tower.encoder.blocks.#.mlp.fc0 > vision_tower.encoder.blocks.#.mlp.fc1
     rename vision_tower.encoder.blocks.#.wo > vision_tower.encoder.blocks.#.attn.proj
     rename vision_tower.encoder > model.vision_tower
     rename mm_projector.proj.0 > model.mm_projector.in_proj
@@ -1320,6 +1324,24 @@ extension NameTable {
     rename attention.attention.v_bias > attention.attention.value.bias
     family yolos
     rename encoder.mid_position_embeddings > encoder.interpolation.mid_position_embeddings
+    family consolidated
+    pairs .attention.wq.
+    pairs .attention.wk.
+    rename ^tok_embeddings. > model.embed_tokens.
+    rename ^layers. > model.layers.
+    rename ^norm. > model.norm.
+    rename ^output. > lm_head.
+    rename .attention.wq. > .self_attn.q_proj.
+    rename .attention.wk. > .self_attn.k_proj.
+    rename .attention.wv. > .self_attn.v_proj.
+    rename .attention.wo. > .self_attn.o_proj.
+    rename .feed_forward.w1. > .mlp.gate_proj.
+    rename .feed_forward.w2. > .mlp.down_proj.
+    rename .feed_forward.w3. > .mlp.up_proj.
+    rename .feed_forward.gate. > .block_sparse_moe.gate.
+    rename .feed_forward.experts. > .block_sparse_moe.experts.
+    rename .attention_norm. > .input_layernorm.
+    rename .ffn_norm. > .post_attention_layernorm.
     model afmoe model AfmoeForCausalLM,AfmoeModel : qwen2_moe
     model aimv2 aimv2 Aimv2Model
     model aimv2_vision_model aimv2 Aimv2VisionModel

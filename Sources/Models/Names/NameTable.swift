@@ -4,6 +4,13 @@ package struct NameTable: Sendable {
   struct Renaming: Sendable {
     let pattern: NamePattern
     let name: NameReplacement
+
+    /// The name in memory; nil for one that is none of the rule's, or is in memory already: what the rule puts in the place of the
+    /// text stands around it.
+    func apply(to name: [UInt8]) -> [UInt8]? {
+      guard let match = pattern.firstMatch(in: name), !self.name.isAround(match, in: name) else { return nil }
+      return self.name.replace(match, in: name)
+    }
   }
 
   /// Several tensors of one form that are one of the other.
@@ -24,6 +31,9 @@ package struct NameTable: Sendable {
   }
 
   package struct Family: Sendable {
+    /// What fits the matrices, by their names on disk, whose rows are the pairs that positions turn, one after another, where in memory
+    /// the first of all pairs of a head come before the second ones.
+    var pairs: [NamePattern] = []
     var renamings: [Renaming] = []
     var fusions: [Fusion] = []
   }
@@ -63,6 +73,8 @@ package struct NameTable: Sendable {
         let rule = Renaming(
           pattern: NamePattern(words[1]), name: NameReplacement(words.count > 3 ? words[3] : ""))
         for name in open { families[name]!.renamings.append(rule) }
+      case "pairs":
+        for name in open { families[name]!.pairs.append(NamePattern(words[1])) }
       case "stack", "join", "part":
         let sides = words[2...].split(separator: ">").map { $0.filter { $0 != "+" } }
         let rule = Fusion(
@@ -108,14 +120,26 @@ extension NameTable.Naming {
     case joined([String])
   }
 
+  /// Whether the rows of a tensor of that name on disk are pairs.
+  func hasPairs(_ name: String) -> Bool {
+    parts.contains { part in
+      guard !part.family.pairs.isEmpty else { return false }
+      var found = false
+      var bytes = Array(name.utf8)
+      within(part.scope, &bytes) { rest in
+        found = part.family.pairs.contains { $0.firstMatch(in: rest) != nil }
+        return nil
+      }
+      return found
+    }
+  }
+
   /// The role, and the rule that says so of a part or a tensor with parts.
   func role(of name: String) -> (role: Role, fusion: NameTable.Fusion?) {
     var bytes = Array(name.utf8)
     for (family, scope) in parts {
       for rule in family.renamings {
-        within(scope, &bytes) { rest in
-          rule.pattern.firstMatch(in: rest).map { rule.name.replace($0, in: rest) }
-        }
+        within(scope, &bytes) { rule.apply(to: $0) }
       }
     }
     for (family, scope) in parts {

@@ -25,6 +25,17 @@ package struct TensorArrangement: Sendable, Hashable {
     return copies[0].source
   }
 
+  /// All of a tensor with its rows in another order.
+  package var isReordered: Bool {
+    whole == nil && copies[0].source.shape == info.shape && copies.allSatisfy { $0.source == copies[0].source }
+  }
+
+  /// All of a tensor that has another name.
+  var isRenamed: Bool {
+    guard let original = whole ?? (isReordered ? copies[0].source : nil) else { return false }
+    return !original.name.hasSameBytes(as: info.name)
+  }
+
   /// All of a tensor under a name.
   package init(_ source: TensorInfo, named name: String) throws(StorageError) {
     info = try TensorInfo(name: name, dtype: source.dtype, shape: source.shape)

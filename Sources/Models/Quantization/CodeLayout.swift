@@ -41,7 +41,12 @@ struct CodeLayout: Sendable {
       companions[companion] = found
     }
     for (companion, ending) in optional { companions[companion] = tensor(ending) }
-    return CodedWeight(scheme, name: stem + numbers, codes: codes, companions: companions)
+    let name = stem + numbers
+    if name.hasEnding(".weight") {
+      let factors = name.withoutEnding("weight") + "pre_quant_scale"
+      companions[.inputScale] = tensors.index(ofTensor: factors).map { tensors[$0] }
+    }
+    return CodedWeight(scheme, name: name, codes: codes, companions: companions)
   }
 
   private static let floats: Set<DType> = [.f32, .f16, .bf16, .f64]
@@ -111,6 +116,16 @@ struct CodeLayout: Sendable {
           .zeroPoint: Ending("._weight_zero_point"), .bias: Ending("._weight_act_pre_scale"),
           .globalScale: Ending("._weight_per_tensor_scale"),
         ]),
+      CodeLayout(
+        scheme: .metal, telltale: ".qbiases", codes: ".weight", dtypes: [.u32], numbers: ".weight",
+        required: [.scale: Ending(".scales"), .bias: Ending(".qbiases")]),
+      CodeLayout(
+        scheme: .marlin24, telltale: ".weight_packed", codes: ".weight_packed", dtypes: any, numbers: ".weight",
+        required: [.scale: Ending(".scale_packed")], optional: [.layout: Ending(".meta")]),
+      CodeLayout(
+        scheme: .sparse, telltale: ".bitmask", codes: ".compressed", dtypes: any, numbers: ".weight",
+        required: [.layout: Ending(".bitmask")],
+        optional: [.shape: Ending(".shape"), .groupIndex: Ending(".row_offsets"), .scale: Ending(".weight_scale")]),
       CodeLayout(
         scheme: .mlx, telltale: ".scales", codes: ".weight", dtypes: [.u32], numbers: ".weight",
         required: [.scale: Ending(".scales")],

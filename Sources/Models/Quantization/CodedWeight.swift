@@ -17,6 +17,8 @@ package struct CodedWeight: Sendable {
     case zeroPoint
     /// What is added to a code times its scale.
     case bias
+    /// What the inputs are multiplied by before the weight is, a number for each: the columns of the weight as numbers.
+    case inputScale
     /// The group that each input belongs to.
     case groupIndex
     /// The shape of the numbers.

@@ -29,6 +29,9 @@ package enum QuantizationScheme: String, Sendable, Hashable, CaseIterable {
   case eetq = "EETQ"
   case marlin = "Marlin"
   case spqr = "SpQR"
+  case marlin24 = "compressed-tensors, marlin-24"
+  case sparse = "compressed-tensors, sparse with bit masks"
+  case metal = "Metal kernels of transformers"
   /// Codes beside something that is called a scale, as no scheme above has them.
   case unknown = "an unknown quantisation"
 }

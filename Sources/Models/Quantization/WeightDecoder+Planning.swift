@@ -21,7 +21,8 @@ extension WeightDecoder {
     case .bitsAndBytes8: self = try .bitsAndBytes8(weight, configuration)
     case .torchAO: self = try .torchAO(weight, in: source)
     case .mlx: self = try .mlx(weight, configuration)
-    case .hqq, .quanto, .exllamaV2, .exllamaV3, .aqlm, .vptq, .eetq, .marlin, .spqr, .unknown:
+    case .hqq, .quanto, .exllamaV2, .exllamaV3, .aqlm, .vptq, .eetq, .marlin, .spqr, .marlin24, .sparse, .metal,
+      .unknown:
       throw StorageError(
         .unsupportedFeature,
         """

@@ -2,7 +2,8 @@ import TMPackByteIO
 import TMPackTensorKit
 
 /// How the numbers of one weight come from its codes: w = (value(code) − zero) · scale, in binary32, rounded once to the
-/// weight's dtype; where there are offsets, one is added to that and the sum rounded again, as MLX does it.
+/// weight's dtype; where there are offsets, one is added to that and the sum rounded again, as MLX does it. A column is multiplied
+/// by its input's scale, where inputs have any (`pre_quant_scale` of ModelOpt).
 ///
 /// Every scheme is this with its own packing, values, and places of scales; each has a file that says which
 /// (`Schemes/`).
@@ -34,6 +35,8 @@ struct WeightDecoder: Sendable {
     guard rows > 0 else { return }
     let steps = try steps(bytes)
     let group = try scales.groups(columns: columns, steps)
+    let inputScales = try bytes.numbers(.inputScale)
+    guard inputScales.isEmpty || inputScales.count == columns else { throw bytes.weight.mismatch(.inputScale) }
     try bytes.codes.withBytes { raw throws(StorageError) in
       guard raw.count >= packing.byteCount(rows: rows, columns: columns) else {
         throw StorageError(.malformed, "has too few codes for \(info.shape)", tensor: bytes.weight.codes.name)
@@ -52,6 +55,7 @@ struct WeightDecoder: Sendable {
               if !steps.offsets.isEmpty { number = format.rounded(number) + steps.offsets[place] }
               numbers[column] = number
             }
+            for (column, scale) in inputScales.enumerated() { numbers[column] *= scale }
             store(UnsafeBufferPointer(numbers), row: row, format, into: destination)
           }
         }

@@ -16,7 +16,10 @@ package struct TiedEmbeddings: Sendable {
 
   /// Ends of the names of classes that have an output layer for tokens.
   private static let generating = [
-    "ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "ForMaskedLM", "ForPreTraining",
+    "ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "ForMaskedLM", "ForPreTraining", "MTModel",
+    "ForTextToText", "ForSpeechToText", "ForTextToSpeech", "ForSpeechToSpeech", "SeamlessM4TModel",
+    "SeamlessM4Tv2Model", "ForVisionText2Text", "ForCausalImageModeling", "BertGenerationDecoder",
+    "BlipForQuestionAnswering",
   ]
 
   /// nil for a model whose weights are not tied so, or of which that is not known.

@@ -51,7 +51,10 @@ struct Compare: ParsableCommand {
     try html?.checkFile(replacing: force)
     let archives = OpenArchives(work.io, detached)
     let (reference, second) = try opened(archives)
-    let other = try second.aligned(to: reference.tensors)
+    let architectures = [left, right].compactMap { TensorReference($0).architecture(archives, adapterBase) }
+    let other = try second.aligned(
+      to: reference.tensors, architectures: architectures.flatMap(\.names),
+      headWidth: architectures.lazy.compactMap(\.headWidth).first)
     let a = TensorSelection(of: try reference.completed(withCopiesIn: other), including: globs)
     let b = TensorSelection(of: try other.completed(withCopiesIn: reference), including: globs)
     if !globs.isEmpty, a.tensors.isEmpty, b.tensors.isEmpty {

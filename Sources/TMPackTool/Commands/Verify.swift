@@ -94,7 +94,8 @@ struct Verify: ParsableCommand {
         let original = try Quantization(of: expert).weights.isEmpty ? model.dequantized().source : model.source
         unproved += model.otherWeightFiles
         let findings = try verification.proveSource(
-          ofExpert: named.name, try MatchedDTypes(original, as: expert.tensors) ?? original, progress: show)
+          ofExpert: named.name, try MatchedDTypes(original, as: expert.tensors) ?? original,
+          architecture: ModelArchitecture(of: model), progress: show)
         if findings.isEmpty { provedSources.append(named.name) }
         report.add(Self.summary(of: findings, named, tensors: expert.tensors.count))
       }

@@ -50,6 +50,14 @@ struct TensorReference {
     selection == nil ? try checkpoint(archives, adapterBase).otherWeightFiles : []
   }
 
+  /// What the model's files say of its names; nil where they cannot be read.
+  func architecture(_ archives: OpenArchives, _ adapterBase: AdapterBaseOptions?) -> ModelArchitecture? {
+    if selection != nil {
+      return (try? openAdapterBase(archives)).map { ModelArchitecture(in: $0.files) }
+    }
+    return (try? checkpoint(archives, adapterBase)).map { ModelArchitecture(of: $0) }
+  }
+
   /// The model as one that an adapter is for.
   func openAdapterBase(_ archives: OpenArchives) throws(StorageError) -> AdapterBase {
     guard let (archive, weights) = try openSelection(archives) else {

@@ -11,21 +11,23 @@ import TMPackTensorKit
 /// | B | `lora_up.weight` | `lora_B.weight`, `lora.up.weight`, `lora_linear_layer.up.weight` |
 /// | α | `alpha` | in the header's `lora_adapter_metadata`, for each component |
 /// | DoRA | `dora_scale` | `lora_magnitude_vector` |
+/// | whole differences | `diff`, `diff_b` of a bias; of norms LyCORIS's `w_norm`, `b_norm` | |
 /// | LoHa, LoKr | `hada_…`, `lokr_…`, see `LyCORISAdapter` | |
 ///
-/// Where there is no α, it is the rank; where a LoKr is not factored, what α says is not heeded. kohya's modules have their names in one word, in which underscores stand for dots
+/// Differences are added as they are, whatever α is. Where there is no α, it is the rank; where a LoKr is not factored, what α says is not heeded. kohya's modules have their names in one word, in which underscores stand for dots
 /// too: `lora_unet_…`, `lora_te1_…`; what they mean, the base tells.
 enum LoRAFile {
   static let diffusersName = "pytorch_lora_weights.safetensors"
 
-  private enum Kind { case a, b, alpha, magnitude }
+  private enum Kind { case a, b, alpha, magnitude, difference, biasDifference }
 
   private static let suffixes: [(suffix: String, kind: Kind)] = [
     (".lora_down.weight", .a), (".lora_up.weight", .b), (".lora_A.weight", .a), (".lora_B.weight", .b),
     (".lora.down.weight", .a), (".lora.up.weight", .b), (".lora_linear_layer.down.weight", .a),
     (".lora_linear_layer.up.weight", .b), (".lora_A.default.weight", .a), (".lora_B.default.weight", .b),
     (".alpha", .alpha), (".dora_scale", .magnitude), (".lora_magnitude_vector", .magnitude),
-    (".lora_magnitude_vector.weight", .magnitude),
+    (".lora_magnitude_vector.weight", .magnitude), (".diff", .difference), (".diff_b", .biasDifference),
+    (".w_norm", .difference), (".b_norm", .biasDifference),
   ]
 
   /// Parts of other ways to adapt weights, which tell what a file is.
@@ -43,7 +45,7 @@ enum LoRAFile {
     for info in tensors {
       if info.name.hasPrefix("base_model.model.") { return false }
       if let part = part(info.name) {
-        if part.kind == .a { hasUpdate = true }
+        if [.a, .difference].contains(part.kind) { hasUpdate = true }
       } else if LyCORISAdapter.isPart(info.name) {
         hasUpdate = true
       } else if others.contains(where: { info.name.hasSuffix(".\($0)") }) {
@@ -77,6 +79,10 @@ enum LoRAFile {
             try view.add("\(module).lora_A.weight", dimensions, .same(info))
           case .b: try view.add("\(module).lora_B.weight", dimensions, .same(info))
           case .alpha: alphas[ExactString(module)] = try alpha(info, in: source)
+          case .difference, .biasDifference:
+            let parameter = kind == .difference ? "weight" : "bias"
+            try view.add(
+              AdapterTensorName.ofDifference(module: module, parameter: parameter), dimensions, .same(info))
           case .magnitude:
             isDecomposed = true
             // LyCORIS can scale inputs instead.
@@ -100,10 +106,13 @@ enum LoRAFile {
         }
         configuration.set(module.text, rank: rank, alpha: alpha)
       }
-      if let stray = alphas.keys.min(by: { $0.text.precedesInBytes($1.text) }) {
+      view.sort()
+      let stray = alphas.keys.filter {
+        view.tensor(named: AdapterTensorName.ofDifference(module: $0.text, parameter: "weight")) == nil
+      }
+      if let stray = stray.min(by: { $0.text.precedesInBytes($1.text) }) {
         throw StorageError(.malformed, "has no update beside it", tensor: stray.text + ".alpha")
       }
-      view.sort()
       return (view, configuration)
     }
   }

@@ -57,6 +57,7 @@ package struct AdapterContent: Sendable {
         tensor: tensor.name)
     }
     if let whole = adapter.wholeTensors.first { throw refusal("is a whole tensor", whole.info) }
+    if let difference = adapter.differences.first { throw refusal("is a whole difference", difference.info) }
     if let rows = adapter.rows.first { throw refusal("is rows of an embedding", rows.info) }
     let configuration = adapter.configuration
     let updates = try adapter.updates.map { update throws(StorageError) in
