@@ -6,24 +6,24 @@ package enum MatrixProducts {
   package static func timesTransposed(
     _ left: [Float], _ right: [Float], rows: Int, columns: Int, inner: Int
   ) -> [Float] {
-    multiply(left, right, CblasNoTrans, CblasTrans, rows, columns, inner)
+    multiply(left, CblasNoTrans, right, CblasTrans, rows: rows, columns: columns, inner: inner)
   }
 
   /// left · right, for left [rows, inner] and right [inner, columns].
   package static func times(_ left: [Float], _ right: [Float], rows: Int, columns: Int, inner: Int) -> [Float] {
-    multiply(left, right, CblasNoTrans, CblasNoTrans, rows, columns, inner)
+    multiply(left, CblasNoTrans, right, CblasNoTrans, rows: rows, columns: columns, inner: inner)
   }
 
   /// leftᵀ · right, for left [inner, rows] and right [inner, columns].
   package static func transposedTimes(
     _ left: [Float], _ right: [Float], rows: Int, columns: Int, inner: Int
   ) -> [Float] {
-    multiply(left, right, CblasTrans, CblasNoTrans, rows, columns, inner)
+    multiply(left, CblasTrans, right, CblasNoTrans, rows: rows, columns: columns, inner: inner)
   }
 
   private static func multiply(
-    _ left: [Float], _ right: [Float], _ leftOrder: CBLAS_TRANSPOSE, _ rightOrder: CBLAS_TRANSPOSE, _ rows: Int,
-    _ columns: Int, _ inner: Int
+    _ left: [Float], _ leftOrder: CBLAS_TRANSPOSE, _ right: [Float], _ rightOrder: CBLAS_TRANSPOSE, rows: Int,
+    columns: Int, inner: Int
   ) -> [Float] {
     precondition(left.count == rows * inner && right.count == columns * inner)
     BLAS.prepare()

@@ -9,21 +9,13 @@ extension QuantizedLowRankFactor {
   /// - Parameter energy: ‖A‖².
   /// - Complexity: O(rank · (rank + vectors.rank) · (rows + columns)).
   package func squaredError(against vectors: SingularVectors, energy: Double) -> Double {
-    BLAS.prepare()
     let lefts = left.map(Float.init)
     let rights = right.map(Float.init)
-    func products(_ a: [Float], _ countA: Int, _ b: [Float], _ countB: Int, _ length: Int) -> [Float] {
-      var c = [Float](repeating: 0, count: countA * countB)
-      cblas_sgemm(
-        CblasRowMajor, CblasNoTrans, CblasTrans, Int32(countA), Int32(countB), Int32(length), 1, a, Int32(length), b,
-        Int32(length), 0, &c, Int32(countB))
-      return c
-    }
     let r = vectors.rank
-    let leftAlong = products(lefts, rank, vectors.left, r, rows)
-    let rightAlong = products(rights, rank, vectors.right, r, columns)
-    let leftGram = products(lefts, rank, lefts, rank, rows)
-    let rightGram = products(rights, rank, rights, rank, columns)
+    let leftAlong = MatrixProducts.timesTransposed(lefts, vectors.left, rows: rank, columns: r, inner: rows)
+    let rightAlong = MatrixProducts.timesTransposed(rights, vectors.right, rows: rank, columns: r, inner: columns)
+    let leftGram = MatrixProducts.timesTransposed(lefts, lefts, rows: rank, columns: rank, inner: rows)
+    let rightGram = MatrixProducts.timesTransposed(rights, rights, rows: rank, columns: rank, inner: columns)
     var error = energy
     for k in 0..<rank {
       let scale = Double(scales[k])

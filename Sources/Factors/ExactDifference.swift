@@ -32,7 +32,7 @@ package enum ExactDifference {
     _ tensor: UnsafeRawBufferPointer, against reference: UnsafeRawBufferPointer, dtype: DType,
     into difference: UnsafeMutableRawBufferPointer
   ) -> [Int] {
-    let width = checkedWidth(dtype, tensor.count, reference.count, difference.count)
+    let width = checkedWidth(dtype, sizes: [tensor.count, reference.count, difference.count])
     let key = dtype.sortKey
     var boundaries: [Int] = []
     forEachBlock(of: tensor.count) { start, size in
@@ -59,7 +59,7 @@ package enum ExactDifference {
     _ difference: UnsafeRawBufferPointer, against reference: UnsafeRawBufferPointer, dtype: DType,
     into tensor: UnsafeMutableRawBufferPointer
   ) {
-    let width = checkedWidth(dtype, difference.count, reference.count, tensor.count)
+    let width = checkedWidth(dtype, sizes: [difference.count, reference.count, tensor.count])
     forEachBlock(of: tensor.count) { start, size in
       tmpack_decode_difference(
         difference.baseAddress! + start, reference.baseAddress! + start, size / width, width, dtype.hasSignedLanes,
@@ -67,8 +67,9 @@ package enum ExactDifference {
     }
   }
 
-  private static func checkedWidth(_ dtype: DType, _ a: Int, _ b: Int, _ c: Int) -> Int {
-    precondition(a == b && a == c && a.isMultiple(of: dtype.planeWidth), "tensors of one type and size")
+  private static func checkedWidth(_ dtype: DType, sizes: [Int]) -> Int {
+    precondition(
+      sizes.allSatisfy { $0 == sizes[0] } && sizes[0].isMultiple(of: dtype.planeWidth), "tensors of one type and size")
     return dtype.planeWidth
   }
 

@@ -64,7 +64,9 @@ struct ZipWriter {
 
     var header = ByteWriter()
     header.integer(ZipFormat.localSignature)
-    Self.common(&header, version, flags, checksum, wideSize ? nil : size, nameCount, extra.bytes.count)
+    Self.common(
+      &header, version: version, flags: flags, checksum: checksum, size: wideSize ? nil : size, nameCount: nameCount,
+      extraCount: extra.bytes.count)
     header.append(name)
     header.append(extra.bytes)
     try sink.write(header.bytes)
@@ -76,7 +78,9 @@ struct ZipWriter {
     directory.integer(ZipFormat.centralSignature)
     // Made by: the same version, on the first of the systems, so that no file attributes are claimed.
     directory.integer(version)
-    Self.common(&directory, version, flags, checksum, wideSize ? nil : size, nameCount, wide.bytes.count)
+    Self.common(
+      &directory, version: version, flags: flags, checksum: checksum, size: wideSize ? nil : size, nameCount: nameCount,
+      extraCount: wide.bytes.count)
     // No comment; disk 0; no attributes.
     directory.zeros(2 + 2 + 2 + 4)
     directory.integer(wideOffset ? ZipFormat.inZip64 : UInt32(offset))
@@ -143,8 +147,8 @@ struct ZipWriter {
 
   /// What both headers have in the same order.
   private static func common(
-    _ output: inout ByteWriter, _ version: UInt16, _ flags: UInt16, _ checksum: UInt32, _ size: UInt64?,
-    _ nameCount: UInt16, _ extraCount: Int
+    _ output: inout ByteWriter, version: UInt16, flags: UInt16, checksum: UInt32, size: UInt64?, nameCount: UInt16,
+    extraCount: Int
   ) {
     output.integer(version)
     output.integer(flags)

@@ -67,8 +67,8 @@ struct DELLA: MergingMethod {
         let name = group.members[position].name
         for start in stride(from: 0, to: chunk.count, by: columns) {
           prune(
-            UnsafeMutableBufferPointer(rebasing: part[start..<start + columns]), densities[name], windows[name],
-            &ranking
+            UnsafeMutableBufferPointer(rebasing: part[start..<start + columns]), density: densities[name],
+            window: windows[name], &ranking
           ) { random[position][chunk.range.lowerBound + start + $0] }
         }
       }
@@ -83,7 +83,7 @@ struct DELLA: MergingMethod {
   }
 
   private func prune(
-    _ row: UnsafeMutableBufferPointer<Double>, _ density: Double, _ window: Double,
+    _ row: UnsafeMutableBufferPointer<Double>, density: Double, window: Double,
     _ ranking: inout MagnitudeRanking, _ random: (Int) -> Double
   ) {
     if density == 1 { return }

@@ -55,9 +55,9 @@ package struct SharedTensors: Sendable {
       let source = try requiredSource()
       let bytes = try source.bytes(of: try matching(entry, in: source))
       if let checksum {
-        try bind(entry, "checksum", checksum, try CRC32.concurrently(of: bytes))
+        try bind(entry, "checksum", expected: checksum, actual: try CRC32.concurrently(of: bytes))
       } else {
-        try bind(entry, "digest", entry.digest, try bytes.withBytes { ContentDigest(of: $0) })
+        try bind(entry, "digest", expected: entry.digest, actual: try bytes.withBytes { ContentDigest(of: $0) })
       }
       return bytes
     }
@@ -79,7 +79,7 @@ package struct SharedTensors: Sendable {
       {
         let tensors = self
         let checksums = PartChecksums(of: info.byteCount) { actual throws(StorageError) in
-          try tensors.bind(entry, "checksum", checksum, actual)
+          try tensors.bind(entry, "checksum", expected: checksum, actual: actual)
         }
         return OpenSharedTensor(name: entry.info.name, place: .file(stored.range, checksums))
       }
@@ -91,7 +91,7 @@ package struct SharedTensors: Sendable {
   func verify(_ entry: SharedEntry) throws(StorageError) {
     let actual = try bytes(of: entry).withBytes { ContentDigest(of: $0) }
     switch entry.content {
-    case .detached: try bind(entry, "digest", entry.digest, actual)
+    case .detached: try bind(entry, "digest", expected: entry.digest, actual: actual)
     case .embedded:
       guard actual == entry.digest else {
         throw StorageError(.digestMismatch, "the shared tensor has digest \(actual) instead of \(entry.digest)")
@@ -100,7 +100,7 @@ package struct SharedTensors: Sendable {
   }
 
   private func bind<Value: Equatable>(
-    _ entry: SharedEntry, _ kind: String, _ expected: Value, _ actual: Value
+    _ entry: SharedEntry, _ kind: String, expected: Value, actual: Value
   ) throws(StorageError) {
     guard actual == expected else {
       throw StorageError(

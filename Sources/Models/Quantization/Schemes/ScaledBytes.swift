@@ -79,16 +79,18 @@ extension CodedWeight {
       guard shape.dimensions.count == 1, count > 0, shape.elementCount.isMultiple(of: count) else { throw mismatch() }
       return .runs(shape.elementCount / count)
     }
-    func grid(_ rows: Int, _ columns: Int, _ gridRows: Int, _ gridColumns: Int) -> ScalePlacement {
+    func blocks(of rows: Int, by columns: Int, gridRows: Int, gridColumns: Int) -> ScalePlacement {
       .grid(
         rows: rows, columns: columns, matrixRows: numbers.rows, gridRows: gridRows, gridColumns: gridColumns)
     }
     let dimensions = scale.shape.dimensions
     // One for each matrix of a stack, or each row of all.
-    if count == numbers.count, numbers.count > 1 { return grid(numbers.rows, numbers.columns, 1, 1) }
+    if count == numbers.count, numbers.count > 1 {
+      return blocks(of: numbers.rows, by: numbers.columns, gridRows: 1, gridColumns: 1)
+    }
     if dimensions.count < 2 || (dimensions.last == 1 && count == numbers.count * numbers.rows) {
       guard count == numbers.count * numbers.rows else { throw mismatch() }
-      return grid(1, numbers.columns, numbers.rows, 1)
+      return blocks(of: 1, by: numbers.columns, gridRows: numbers.rows, gridColumns: 1)
     }
     guard let scales = Matrices(scale.shape), scales.count == numbers.count, scales.rows > 0, scales.columns > 0 else {
       throw mismatch()
@@ -96,16 +98,18 @@ extension CodedWeight {
     let isGroups = scales.rows == numbers.rows && numbers.columns.isMultiple(of: scales.columns)
     if self[.groupIndex] != nil {
       guard scales.rows == numbers.rows else { throw mismatch() }
-      return grid(1, numbers.columns, scales.rows, scales.columns)
+      return blocks(of: 1, by: numbers.columns, gridRows: scales.rows, gridColumns: scales.columns)
     }
     for block in configuration?.blockSizes ?? [] {
       guard roundedUp(numbers.rows, by: block.rows) == scales.rows,
         roundedUp(numbers.columns, by: block.columns) == scales.columns
       else { continue }
-      return grid(block.rows, block.columns, scales.rows, scales.columns)
+      return blocks(of: block.rows, by: block.columns, gridRows: scales.rows, gridColumns: scales.columns)
     }
     // A row's groups need no configuration, as all are equal.
-    if isGroups { return grid(1, numbers.columns / scales.columns, scales.rows, scales.columns) }
+    if isGroups {
+      return blocks(of: 1, by: numbers.columns / scales.columns, gridRows: scales.rows, gridColumns: scales.columns)
+    }
     guard configuration?.blockSizes.isEmpty != false else { throw mismatch() }
     // What every such model has, unless its configuration says otherwise.
     guard roundedUp(numbers.rows, by: 128) == scales.rows, roundedUp(numbers.columns, by: 128) == scales.columns else {
@@ -114,7 +118,7 @@ extension CodedWeight {
         "has scales \(scale.shape) for \(shape), whose block size no configuration says: keep the model's config.json beside it",
         tensor: codes.name)
     }
-    return grid(128, 128, scales.rows, scales.columns)
+    return blocks(of: 128, by: 128, gridRows: scales.rows, gridColumns: scales.columns)
   }
 }
 
