@@ -79,6 +79,11 @@ def test_load_into_other_models(zoo):
         more = dict(expected, more=torch.zeros(2))
         with pytest.raises(tmpack.UsageError, match="missing are more"):
             tmpack.torch.load_into(model_like(more), archive, "math")
+        # What transformers never saves.
+        own = model_like(more)
+        own._keys_to_ignore_on_save = {"more"}
+        assert tmpack.torch.load_into(own, archive, "math").missing_keys == []
+        assert torch.equal(own.state_dict()["emb.weight"], expected["emb.weight"])
         other = dict(expected, **{"head.bias": torch.zeros(3)})
         with pytest.raises(tmpack.UsageError, match="in the model"):
             tmpack.torch.load_into(other, archive, "math", strict=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Mapping
-from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
+from typing import Any, Dict, Iterator, List, Optional, Set, Tuple, Union
 
 import torch
 
@@ -44,7 +44,10 @@ class _Plan:
         missing = [name for name in tensors if name not in mix]
         self.unexpected = [name for name in mix if name not in tensors]
         written = {_place(tensors[name]) for name in mix if name in tensors}
-        self.missing = [name for name in missing if _place(tensors[name]) not in written and tensors[name].numel()]
+        own = _made_by_the_model(model)
+        self.missing = [
+            name for name in missing if _place(tensors[name]) not in written and tensors[name].numel() and name not in own
+        ]
         if strict and (self.missing or self.unexpected):
             raise _errors.made(
                 "shape-mismatch",
@@ -133,6 +136,11 @@ def _tensors(model: Any) -> Dict[str, torch.Tensor]:
     return {name: tensor.data for name, tensor in state.items() if isinstance(tensor, torch.Tensor)}
 
 
+def _made_by_the_model(model: Any) -> Set[str]:
+    """Names that transformers never saves, such as sinusoidal positions: a model has them from its configuration."""
+    return set(getattr(model, "_keys_to_ignore_on_save", None) or ())
+
+
 def _place(tensor: torch.Tensor) -> Tuple:
     return (tensor.device, tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype)
 
@@ -181,7 +189,8 @@ def load_into(
     On the CPU and in the archive's dtype nothing is copied; to others the tensors go through a buffer, pinned for CUDA. Tied tensors of the model
     need one of their names. On an error, the model holds anything.
 
-    Gives what ``torch.nn.Module.load_state_dict`` gives: the missing and the unexpected names, which are errors if ``strict``.
+    Gives what ``torch.nn.Module.load_state_dict`` gives: the missing and the unexpected names, which are errors if ``strict``. What
+    a model of transformers makes itself and never saves may be missing.
     """
     with _mix_for(model, archive, weights, exact, names) as mix:
         plan = _Plan(model, mix, strict)
