@@ -84,12 +84,11 @@ struct PackReport {
     // Where statistics weigh directions, the loss of numbers says less.
     let experts = zip(experts, inputs).filter { $1.statistics == nil }.map(\.0)
     return experts.compactMap { expert in
-      expert.summary.error.map { error in
-        (
-          expert.name,
-          "such a loss kept \(measured.kept(at: error.value)) of the scores of \(MeasuredScores.origin); --eval measures yours"
-        )
-      }
+      guard let loss = expert.summary.error?.value else { return nil }
+      let kept = "such a loss kept \(measured.kept(at: loss)) of the scores of \(MeasuredScores.origin)"
+      let advice =
+        measured.isMuch(loss) ? "a higher --quality keeps more, and --eval measures yours" : "--eval measures yours"
+      return (expert.name, "\(kept); \(advice)")
     }
   }
 

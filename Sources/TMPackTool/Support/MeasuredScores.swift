@@ -33,15 +33,23 @@ struct MeasuredScores {
     points = !isRate ? Self.ofRanks : objective == "balanced" ? Self.ofPresets : Self.ofLeastError
   }
 
+  /// A share below which more bytes are worth a thought.
+  private static let good = 0.95
+
   /// In words: `about 97 %`.
   func kept(at loss: Double) -> String {
-    guard let next = points.firstIndex(where: { $0.loss >= loss }) else {
-      return "less than \(Self.percent(points[points.count - 1].share))"
-    }
+    guard let share = share(at: loss) else { return "less than \(Self.percent(points[points.count - 1].share))" }
+    return share > 0.99 ? "more than 99 %" : "about \(Self.percent(share))"
+  }
+
+  func isMuch(_ loss: Double) -> Bool { share(at: loss).map { $0 < Self.good } ?? true }
+
+  /// Between what was measured on a straight line; nil above all of it.
+  private func share(at loss: Double) -> Double? {
+    guard let next = points.firstIndex(where: { $0.loss >= loss }) else { return nil }
     let (low, high) = (points[max(0, next - 1)], points[next])
     let position = next > 0 ? (loss - low.loss) / (high.loss - low.loss) : 0
-    let share = low.share + position * (high.share - low.share)
-    return share > 0.99 ? "more than 99 %" : "about \(Self.percent(share))"
+    return low.share + position * (high.share - low.share)
   }
 
   private static func percent(_ share: Double) -> String { "\((share * 100).fixed(0)) %" }
