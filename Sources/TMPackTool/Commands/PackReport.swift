@@ -53,7 +53,7 @@ struct PackReport {
       ])
     }
     Console.result(table)
-    for note in ExpertNotes(verdicts).texts { Console.talk("note: \(note)") }
+    if let verdict { Console.talk("note: \(verdict)") }
     for unmatched in summary.unmatched { Console.talk("note: \(unmatched.note)") }
     let ofTensors = summary.notes.map { note in
       (expert: note.expert, note: "\(counted(note.count, "tensor")) \(note.reason.rawValue) (\(note.example))")
@@ -78,18 +78,19 @@ struct PackReport {
     }
   }
 
-  /// What such a loss meant for scores where that was measured. Of the user's own there is more to say.
-  private var verdicts: [(expert: String, note: String)] {
-    guard scoreSearch == nil, let measured = MeasuredScores(options: options) else { return [] }
+  /// Of a smaller loss there is nothing to say.
+  private static let noteworthyLoss = 0.1
+
+  /// What the greatest loss meant for scores where that was measured. Of the user's own there is more to say.
+  private var verdict: String? {
+    guard scoreSearch == nil, let measured = MeasuredScores(options: options) else { return nil }
     // Where statistics weigh directions, the loss of numbers says less.
-    let experts = zip(experts, inputs).filter { $1.statistics == nil }.map(\.0)
-    return experts.compactMap { expert in
-      guard let loss = expert.summary.error?.value else { return nil }
-      let kept = "such a loss kept \(measured.kept(at: loss)) of the scores of \(MeasuredScores.origin)"
-      let advice =
-        measured.isMuch(loss) ? "a higher --quality keeps more, and --eval measures yours" : "--eval measures yours"
-      return (expert.name, "\(kept); \(advice)")
-    }
+    let losses = zip(experts, inputs).compactMap { $1.statistics == nil ? $0.summary.error?.value : nil }
+    guard let loss = losses.max(), loss >= Self.noteworthyLoss else { return nil }
+    let advice =
+      measured.isMuch(loss) ? "a higher --quality keeps more, and --eval measures yours" : "--eval measures yours"
+    return
+      "a loss of \(loss.percent(2)) kept \(measured.kept(at: loss)) of the scores of \(MeasuredScores.origin); \(advice)"
   }
 
   /// From how many experts on the archive is smaller than their files, as long as it is not.
