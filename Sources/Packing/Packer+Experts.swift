@@ -66,7 +66,8 @@ extension Packer {
       named: expert.name,
       ExpertManifest(
         tensors: entries, absent: absent, files: files, metadata: expert.recordedMetadata,
-        provenance: digests.provenance(of: expert.checkpoint, options: options)))
+        provenance: digests.provenance(
+          of: expert.checkpoint, options: options.merging(expertOptions[expert.name] ?? [:]) { first, _ in first })))
     return notes.notes(expert: expert.name)
   }
 

@@ -35,13 +35,16 @@ public struct Packer: Sendable {
   package let pipeline: OrderedPipeline
   /// As provenance records them.
   package let options: [String: String]
+  /// What provenance records of single experts besides, by their names.
+  package let expertOptions: [String: [String: String]]
   /// What has been done already, and where to keep what is done now.
   package var journal: JobJournal?
 
   package init(
     sharedModel: SharedModel = .merged(TaskArithmetic()), rules: TensorRules, rate: RateControl? = nil,
     isDetached: Bool = false, storesCorrections: Bool = false, level: Int = 3,
-    pipeline: OrderedPipeline = .automatic, options: [String: String] = [:]
+    pipeline: OrderedPipeline = .automatic, options: [String: String] = [:],
+    expertOptions: [String: [String: String]] = [:]
   ) {
     self.sharedModel = sharedModel
     self.rules = rules
@@ -51,6 +54,7 @@ public struct Packer: Sendable {
     self.level = level
     self.pipeline = pipeline
     self.options = options
+    self.expertOptions = expertOptions
   }
 
   /// Makes an archive.

@@ -11,18 +11,21 @@ package struct ArchiveInspection: Sendable {
   package let listsTensors: Bool
   /// Of an expert's tensors; nil for that of the manifest.
   package let order: TensorOrder?
-  /// Tensors of each expert that are listed.
+  /// By what they are listed together; nil where each stands for itself.
+  package let grouping: TensorGrouping?
+  /// Tensors or groups of each expert that are listed.
   package let limit: Int
 
   /// - Parameter positions: nil for all experts.
   package init(
     _ archive: Archive, positions: [Int]? = nil, listsTensors: Bool = false, order: TensorOrder? = nil,
-    limit: Int = .max
+    grouping: TensorGrouping? = nil, limit: Int = .max
   ) {
     self.archive = archive
     self.positions = positions ?? Array(archive.experts.indices)
     self.listsTensors = listsTensors
     self.order = order
+    self.grouping = grouping
     self.limit = limit
   }
 
@@ -34,6 +37,18 @@ package struct ArchiveInspection: Sendable {
       case nil: entries
       case .error: entries.sorted { ($0.measures?.error.value ?? 0) > ($1.measures?.error.value ?? 0) }
       case .bytes: entries.sorted { $0.rawBytes > $1.rawBytes }
+      }
+    return sorted.prefix(limit)
+  }
+
+  /// The groups of an expert's tensors that are listed.
+  package func groups(_ manifest: ExpertManifest, by grouping: TensorGrouping) -> some Sequence<TensorGroup> {
+    let groups = TensorGroup.groups(of: manifest.tensors, by: grouping)
+    let sorted =
+      switch order {
+      case nil: groups
+      case .error: groups.sorted { ($0.error ?? 0) > ($1.error ?? 0) }
+      case .bytes: groups.sorted { $0.rawBytes > $1.rawBytes }
       }
     return sorted.prefix(limit)
   }
@@ -89,8 +104,20 @@ package struct ArchiveInspection: Sendable {
 
   private func expertJSON(_ position: Int, _ shared: SharedManifest) throws(StorageError) -> JSONObject {
     var object = archive.experts[position].summaryJSON
-    guard listsTensors else { return object }
+    guard listsTensors || grouping != nil else { return object }
     let manifest = try archive.file.expertSection(position).manifest
+    let loss = manifest.lostEnergy
+    if let grouping {
+      object["groups"] = .array(
+        groups(manifest, by: grouping).map { group in
+          var item: JSONObject = ["tensors": JSONValue(group.tensors), "raw_bytes": JSONValue(group.rawBytes)]
+          item[grouping.rawValue] = group.name.map { .string($0) } ?? .null
+          item["error"] = group.error.map { .number($0) }
+          item["share_of_loss"] = group.shareOfLoss(loss).map { .number($0) }
+          return .object(item)
+        })
+    }
+    guard listsTensors else { return object }
     object["files"] = .array(manifest.files.map { .string($0.name.text) })
     object["provenance"] = manifest.provenance.reportJSON
     object["absent"] = .array(manifest.absent.map { .string($0) })
@@ -115,6 +142,8 @@ package struct ArchiveInspection: Sendable {
         item["correction"] = entry.measures.map { _ in .bool(entry.correction != nil) }
         item["norm"] = entry.measures.map { .number($0.norm.value) }
         item["error"] = entry.measures.map { .number($0.error.value) }
+        item["full_rank"] = entry.fullRank(info.shape).map { JSONValue($0) }
+        item["share_of_loss"] = entry.shareOfLoss(loss).map { .number($0) }
         return .object(item)
       })
     return object
@@ -124,10 +153,6 @@ package struct ArchiveInspection: Sendable {
 /// What comes first in a list of tensors: the largest.
 package enum TensorOrder: String, Sendable, CaseIterable {
   case error, bytes
-}
-
-extension ExpertEntry {
-  fileprivate var rawBytes: Int { content.reduce(0) { $0 + $1.size } }
 }
 
 extension ExpertReference {

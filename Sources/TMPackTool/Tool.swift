@@ -70,10 +70,10 @@ struct Tool: ParsableCommand {
       // Help and the version arrive here, as "errors" of exit code 0.
       Console.result(fullMessage(for: error))
     } catch {
-      if let misspelt = try? CommandNames(of: Tool.self).misspelling(in: arguments) {
-        Console.report(misspelt, asJSON: wantsJSON)
-      } else if let meant = Arguments.meant(arguments) {
+      if let meant = Arguments.meant(arguments) {
         Console.report(StorageError(.invalidArgument, meant), asJSON: wantsJSON)
+      } else if let misspelt = try? CommandNames(of: Tool.self).misspelling(in: arguments) {
+        Console.report(misspelt, asJSON: wantsJSON)
       } else if wantsJSON {
         Console.report(StorageError(.invalidArgument, message(for: error)), asJSON: true)
       } else {

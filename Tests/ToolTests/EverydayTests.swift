@@ -168,14 +168,155 @@ import Testing
       (["convert", folder("trainer"), out], "name one of them, such as \(folder("trainer"))/checkpoint-500"),
       (["pack", base, a66, "-o", out], "tmpack pack --base \(base) --expert \(a66)"),
       (["unpack", archive, "a66", "-o", out], "tmpack unpack \(archive) --expert a66"),
+      (["export", archive, "--expert", "a66", "-o", out], "tmpack export --peft \(archive)#a66"),
+      (["merge", base, a66, "-o", out], "tmpack merge average --expert \(base) \(a66)"),
+      (["merge", "ties", base, a66, "-o", out], "tmpack merge ties --expert \(base) \(a66)"),
+      (["inspect", folder("trainer")], "such as \(folder("trainer"))/checkpoint-500"),
+      (["verify", folder(".")], "in it are zoo.tmpack"),
       (["pack"], "tmpack: Missing expected argument"),
     ] {
       let run = try Child(toolPath, arguments).wait()
       #expect(run.code == 1 || run.code == 2, "\(arguments)")
       #expect(run.talk.contains(said), "\(run.talk)")
     }
+    let hub = try tmpack("convert", "nobody/nothing", out)
+    #expect(hub.code == 4 && hub.talk.contains("hf download nobody/nothing fetches it"), "\(hub.talk)")
     let run = try tmpack("pack", "--base", base, "--expert", a66, "--exclude", "lstm", "-o", folder("x.tmpack"))
     #expect(run.talk.contains("--exclude lstm matches no tensor; '*lstm*' matches 3"), "\(run.talk)")
+  }
+
+  @Test func aModelWithoutTensorsIsNone() throws {
+    try writeModel([], to: folder("none.safetensors"))
+    let none = folder("none.safetensors")
+    for arguments in [
+      ["pack", "--base", none, "--expert", a66, "-o", folder("z.tmpack")],
+      ["pack", "--base", base, "--expert", none, "-o", folder("z.tmpack")],
+      ["merge", "average", "--expert", none, base, "-o", folder("m.safetensors")], ["base", none, "--of", base],
+    ] {
+      let run = try Child(toolPath, arguments).wait()
+      #expect(run.code == 1 && run.talk.contains("none.safetensors: holds no tensors"), "\(run.talk)")
+    }
+    #expect(try tmpack("inspect", none).output.hasPrefix("\(none)  0 tensors, 0 parameters, 0 B\n"))
+    #expect(try tmpack("convert", none, folder("c.safetensors")).code == 0)
+  }
+
+  /// `--base` and `--shared-from` are one thing to an archive whose shared model is the base.
+  @Test func aDetachedArchiveTakesItsBaseByEitherName() throws {
+    let archive = try zoo(in: folder, "--shared", "base", "--detached")
+    for option in ["--base", "--shared-from"] {
+      let out = folder("\(option).safetensors")
+      #expect(try tmpack("unpack", archive, "--expert", "a66", option, base, "-o", out).code == 0)
+      #expect(try tmpack("compare", out, "\(archive)#a66", option, base, "--require-equal").code == 0)
+      #expect(try tmpack("add", archive, "--expert", "c\(option)=\(c07)", option, base).code == 0)
+      let verified = try tmpack("verify", archive, option, base)
+      #expect(verified.code == 0 && !verified.output.contains("not given"), "\(verified.output)")
+      #expect(try tmpack("verify", archive, option, b44).code != 0)
+    }
+    #expect(try tmpack("verify", archive).output.contains("the detached shared model was not given"))
+    // Of another shared model the base says nothing.
+    let shared = folder("shared.safetensors")
+    let merged = try zoo(in: folder, "--detached", "--shared-out", shared, "--force")
+    #expect(try tmpack("add", merged, "--expert", "c07=\(c07)", "--base", base).code == 1)
+    #expect(try tmpack("add", merged, "--expert", "c07=\(c07)", "--base", base, "--shared-from", shared).code == 0)
+  }
+
+  /// What was measured elsewhere is said to be so; what the user has measured takes its place.
+  @Test(arguments: [
+    (["--quality", "medium"], "a loss of 56 % kept about 99 %"),
+    (["--error", "0.95"], "a loss of 94 % kept less than 65 %"),
+    (["--error", "0.6"], "kept about 93 %"), (["--error", "0.05"], nil), (["--lossless"], nil),
+    (["--density", "0.1"], nil),
+  ]) func aLossIsPutIntoWords(_ options: [String], _ said: String?) throws {
+    let run = try tmpack(["pack", "--base", base, "--expert", "a66=\(a66)", "-o", folder("z.tmpack")] + options)
+    #expect(run.code == 0)
+    if let said {
+      #expect(run.talk.contains(said), "\(run.talk)")
+      #expect(run.talk.contains("of the scores of four small fine-tunes (docs/packing.md)"))
+    } else {
+      #expect(!run.talk.contains("of the scores"), "\(run.talk)")
+    }
+  }
+
+  /// One expert does not pay for the shared model.
+  @Test func anArchiveSaysFromWhereItPays() throws {
+    let one = try tmpack("pack", "--base", base, "--expert", a66, "-o", folder("one.tmpack"), "--lossless")
+    #expect(one.output.contains("smaller than these from"), "\(one.output)")
+    #expect(one.output.contains("or where everybody has the base, with --shared base --detached"))
+    let two = try zoo(in: folder)
+    #expect(try !tmpack("add", two, "--expert", c07).output.contains("smaller than these"))
+  }
+
+  /// Together they are what they are apart.
+  @Test(arguments: ["layer", "kind"]) func tensorsAreListedTogether(_ by: String) throws {
+    let archive = try zoo(in: folder)
+    guard case .array(let experts) = try tmpack("inspect", archive, "--by", by, "--tensors", "--json").json()["experts"]
+    else {
+      Issue.record("no experts")
+      return
+    }
+    for expert in try experts.map({ try object($0) }) {
+      guard case .array(let groups) = expert["groups"], case .array(let tensors) = expert["tensor_list"] else {
+        Issue.record("no groups")
+        return
+      }
+      func sum(_ list: [JSONValue], _ name: String) throws -> Double {
+        try list.reduce(0) { sum, item in
+          switch try object(item)[name] {
+          case .integer(let number): sum + Double(number)
+          case .number(let number): sum + number
+          default: sum
+          }
+        }
+      }
+      #expect(try sum(groups, "tensors") == Double(tensors.count))
+      #expect(try sum(groups, "raw_bytes") == sum(tensors, "raw_bytes"))
+      #expect(try abs(sum(groups, "share_of_loss") - 1) < 1e-9)
+      #expect(try abs(sum(tensors, "share_of_loss") - 1) < 1e-9)
+      // Of one tensor alone, its own error.
+      let names = try groups.map { try object($0) }
+      for group in names where group["tensors"] == 1 {
+        #expect(
+          tensors.contains { tensor in
+            guard case .number(let a) = try? object(tensor)["error"], case .number(let b) = group["error"] else {
+              return false
+            }
+            return abs(a - b) < 1e-9
+          })
+      }
+    }
+    let text = try tmpack("inspect", archive, "--by", by, "--sort", "error", "--top", "1")
+    #expect(text.code == 0 && text.output.contains("of the loss"))
+    #expect(try tmpack("inspect", base, "--by", by).code == 1)
+  }
+
+  /// The tensor in which most is lost, and what its components hold of it.
+  @Test func whyATensorIsBadIsSaid() throws {
+    let archive = try zoo(in: folder, "--rank", "4")
+    let run = try tmpack("inspect", archive, "--expert", "a66", "--sort", "error")
+    #expect(run.output.contains("most is lost in lstm_1.recurrent_kernel"), "\(run.output)")
+    #expect(run.output.contains(": 4 of 64 components hold "))
+  }
+
+  /// Colours are for people at terminals.
+  @Test(arguments: [
+    ("", true), ("NO_COLOR=1", false), ("NO_COLOR=", true), ("TERM=dumb", false),
+  ]) func coloursOnTerminals(_ setting: String, _ isColoured: Bool) throws {
+    let archive = try zoo(in: folder)
+    let script = """
+      import os, pty, sys
+      os.environ.pop("NO_COLOR", None)
+      os.environ["TERM"] = "xterm"
+      for setting in sys.argv[1].split():
+          name, value = setting.split("=")
+          os.environ[name] = value
+      pty.spawn(sys.argv[2:])
+      """
+    for arguments in [["inspect", archive], ["inspect", folder("missing")]] {
+      let run = try #require(Python.run(["-c", script, setting, toolPath] + arguments))
+      #expect(run.output.contains("\u{1B}[") == isColoured, "\(run.output)")
+      let plain = try Child(toolPath, arguments).wait()
+      #expect(!(plain.output + plain.talk).contains("\u{1B}"))
+    }
   }
 
   /// An earlier model may have had a file where the new one has none.

@@ -43,7 +43,7 @@ import Testing
       }
     }
     let shown = rows.map { row -> [JSONValue?] in
-      guard case .array(let cells) = row, cells.count == 8 else { return [] }
+      guard case .array(let cells) = row, cells.count == 9 else { return [] }
       return [0, 1, 3, 5, 6].map { cells[$0] }
     }
     #expect(shown == expected && shown.count == 14)
@@ -88,11 +88,31 @@ import Testing
     }
   }
 
+  /// What --eval measured is in the archive, and drawn; it takes the place of what was measured of others.
+  @Test func scoresThatWereMeasured() throws {
+    let archive = folder("zoo.tmpack")
+    let command = "stat -c %s {checkpoint} > /dev/null; echo 0.8"
+    let packed = try tmpack(
+      "pack", "--base", base, "--expert", "a66=\(a66)", "--eval", command, "-o", archive, "--json")
+    #expect(packed.code == 0, "\(packed.talk)")
+    #expect(try tmpack("report", archive, "--quick", "-o", folder("r.html")).code == 0)
+    let text = try page(folder("r.html"))
+    #expect(isBalanced(text) && text.contains("Scores against bytes") && text.contains("a66, own score 0.8000"))
+    #expect(text.contains("measured, see below"))
+    let trials = try object(packed.json()["score_search"])["trials"]
+    guard case .array(let list) = trials else { Issue.record("no trials"); return }
+    #expect(text.ranges(of: "<circle").count == list.count)
+    #expect(try tmpack("report", zoo(in: folder, "--force"), "--quick", "-o", folder("o.html")).code == 0)
+    #expect(try !page(folder("o.html")).contains("Scores against bytes"))
+  }
+
   @Test func ofADetachedArchive() throws {
     let archive = try zoo(in: folder, "--shared", "base", "--detached")
     #expect(try tmpack("report", archive, "-o", folder("r.html")).code == 1)
     #expect(try tmpack("report", archive, "--quick", "-o", folder("quick.html")).code == 0)
     #expect(try tmpack("report", archive, "--shared-from", base, "-o", folder("r.html"), "--json").code == 0)
+    #expect(try tmpack("report", archive, "--base", base, "-o", folder("same.html")).code == 0)
+    #expect(try contents(folder("same.html")) == contents(folder("r.html")))
     #expect(try page(folder("r.html")).contains("How alike the experts are"))
     #expect(try !page(folder("quick.html")).contains("How alike the experts are"))
   }

@@ -58,6 +58,20 @@ import Testing
     #expect(text.code == 0 && text.output.contains("0–63"))
   }
 
+  /// The page counts what `route` counts.
+  @Test func aReportShowsWhatIsTakenForWhat() throws {
+    let archive = try routed("--model", "linear")
+    let test = try embeddings("test.safetensors", rows: 64, classes: "b44,a66", seed: 2)
+    let right = number(try tmpack("route", archive, "--embedding", test, "--json").json()["right"])
+    #expect(try tmpack("report", archive, "--quick", "--embedding", test, "-o", folder("r.html")).code == 0)
+    let page = String(decoding: try contents(folder("r.html")), as: UTF8.self)
+    #expect(page.contains("Right: \(Int(right)) of 64 inputs"))
+    #expect(page.contains("b44 taken for b44") && page.contains("a66 taken for b44"))
+    let other = try embeddings("other.safetensors", rows: 6, classes: "x,y", seed: 2)
+    #expect(try tmpack("report", archive, "--embedding", other, "-o", folder("s.html")).code == 1)
+    #expect(try tmpack("report", archive, "--embedding", test, "-o", test, "--force").code == 1)
+  }
+
   // A vector of integers that is no labels, or labels of other classes, must not keep inputs from being routed.
   @Test func routesWhateverTheLabelsMean() throws {
     let archive = try routed("--model", "linear")

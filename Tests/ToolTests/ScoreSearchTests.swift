@@ -66,7 +66,34 @@ import Testing
       ]
     ).wait()
     #expect(plain.code == 0)
-    #expect(try contents(folder("zoo.tmpack")) == contents(folder("plain.tmpack")))
+    for name in Self.experts {
+      let equal = try tmpack(
+        "compare", "\(folder("zoo.tmpack"))#\(name)", "\(folder("plain.tmpack"))#\(name)", "--require-equal")
+      #expect(equal.code == 0)
+    }
+    // Each expert's own scores are in its provenance, and nowhere else.
+    guard case .array(let made) = try tmpack("inspect", folder("zoo.tmpack"), "--json", "--tensors").json()["experts"]
+    else {
+      Issue.record("no experts")
+      return
+    }
+    for (index, expert) in made.enumerated() {
+      let options = try object(object(object(expert)["provenance"])["options"])
+      guard case .string(let text) = options["scores"], options["quality"] == .string(quality) else {
+        Issue.record("no scores")
+        continue
+      }
+      let record = try object(text)
+      guard case .array(let points) = record["trials"] else { Issue.record("no trials"); continue }
+      #expect(try double(record["own"]) == 1 && double(record["keep"]) == 0.95 && points.count == trials.count)
+      #expect(
+        try trials.allSatisfy { trial in
+          guard case .array(let bytes) = try object(trial)["bytes"],
+            case .array(let scores) = try object(trial)["scores"]
+          else { return false }
+          return points.contains(.array([bytes[index], scores[index]]))
+        })
+    }
     #expect(folder.names.filter { $0.hasPrefix(".") }.isEmpty)
   }
 

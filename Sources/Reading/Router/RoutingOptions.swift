@@ -63,6 +63,13 @@ public struct Routing: Sendable {
   public let weights: RouterWeights
 }
 
+extension Routing {
+  /// The class of the greatest probability; of equal ones the earlier.
+  package var mostProbable: Int {
+    probabilities.indices.max { (probabilities[$0], $1) < (probabilities[$1], $0) } ?? 0
+  }
+}
+
 extension RoutingOptions {
   /// TMP-11-11: what is kept of the probabilities, divided by its sum, in binary32.
   public func weights(_ probabilities: [Double]) -> [Float] {

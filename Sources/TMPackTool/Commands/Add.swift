@@ -24,18 +24,17 @@ struct Add: ParsableCommand {
   var experts: [NamedPath]
 
   @OptionGroup var adapterBase: AdapterBaseOptions
-  @OptionGroup var detached: DetachedOptions
   @OptionGroup(title: "Factors") var factors: FactorOptions
   @OptionGroup(title: "Work") var work: WorkOptions
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
   func run() throws {
-    let opened = try detached.open(archive, work.io)
+    let opened = try adapterBase.detached.open(archive, work.io)
     let (factors, taken) = try factors.completed(by: opened)
     if !taken.isEmpty, !reporting.json {
       Console.talk("note: packed as the archive's experts: \(taken.joined(separator: " "))")
     }
-    let archives = OpenArchives(work.io, detached, [opened])
+    let archives = OpenArchives(work.io, adapterBase.detached, [opened])
     let shared = try opened.sharedManifest().tensors.map(\.info)
     let inputs = try experts.map { expert in
       let input = try expert.expertInput(work.io, decoding: !factors.lossless) { () throws(StorageError) in
@@ -55,7 +54,7 @@ struct Add: ParsableCommand {
     }
     PackReport(
       path: archive, summary: summary, overflows: 0, bytesBefore: sizeBefore, inputs: inputs,
-      unusedPatterns: isPatternGiven ? factors.unusedPatterns(inputs) : []
+      unusedPatterns: isPatternGiven ? factors.unusedPatterns(inputs) : [], options: factors.record
     ).print(reporting)
   }
 

@@ -44,7 +44,7 @@ struct Base: ParsableCommand {
   }
 
   func run() throws {
-    let model = try Checkpoint.open(model, mode: reading.io).dequantized()
+    let model = try Checkpoint.open(model, mode: reading.io).holdingTensors().dequantized()
     let findings = try candidates.map { try finding($0, model) }.sorted { $0.distance < $1.distance }
     let best = findings.first { $0.isBase }
     if reporting.json {
@@ -59,12 +59,12 @@ struct Base: ParsableCommand {
       for finding in findings {
         let change = finding.change
         table.add([
-          finding.path, change?.relative?.significant(2) ?? "",
+          finding.path, change?.relative?.percent(2) ?? "",
           change.map { "\($0.matrices - $0.strangers) of \($0.matrices)" } ?? "",
           finding.reason ?? (finding.isBase ? "" : "has nothing in common with it"),
         ])
       }
-      Console.result(table.text)
+      Console.result(table)
       Console.result(verdict(findings))
     }
     if best == nil { throw ExitCode(StorageError.Family.usage.exitCode) }

@@ -42,14 +42,13 @@ struct Compare: ParsableCommand {
   var force = false
 
   @OptionGroup var adapterBase: AdapterBaseOptions
-  @OptionGroup var detached: DetachedOptions
   @OptionGroup(title: "Work") var work: WorkOptions
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
   func run() throws {
     let globs = try tensors.map { try Glob($0) }
     try html?.checkFile(replacing: force)
-    let archives = OpenArchives(work.io, detached)
+    let archives = OpenArchives(work.io, adapterBase.detached)
     let (reference, second) = try opened(archives)
     let architectures = [left, right].compactMap { TensorReference($0).architecture(archives, adapterBase) }
     let other = try second.aligned(
@@ -114,7 +113,7 @@ struct Compare: ParsableCommand {
         table.add([tensor.left.name, "", "", "", equal])
       }
     }
-    Console.result(table.text)
+    Console.result(table)
     for name in comparison.onlyLeft { Console.result("only in \(left): \(name)") }
     for name in comparison.onlyRight { Console.result("only in \(right): \(name)") }
     Console.result("\(counted(comparison.tensors.count, "tensor")) in common: \(verdict(comparison))")

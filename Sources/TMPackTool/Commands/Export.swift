@@ -90,7 +90,8 @@ struct Export: ParsableCommand {
 
   func run() throws {
     let (selection, target) = paths.choices[0]
-    guard let (archive, weights) = try TensorReference(selection).openSelection(OpenArchives(work.io, detached)) else {
+    guard let (archive, weights) = try TensorReference(selection).openSelection(OpenArchives(work.io, detached.model))
+    else {
       throw StorageError(.invalidArgument, "is no selection; name an expert: \(selection)#NAME", file: selection)
     }
     var options = try adapter.options()

@@ -15,9 +15,11 @@ struct Inspect: ParsableCommand {
         tmpack inspect zoo.tmpack --tensors --expert math
         tmpack inspect zoo.tmpack --json --tensors
         tmpack inspect zoo.tmpack --expert math --sort error --top 10
+        tmpack inspect zoo.tmpack --by layer
         tmpack inspect model/ --tensors
 
-      An error is the relative error of the difference from the shared model, ‖v − decoded‖ ÷ ‖v‖.
+      What is lost is a share of the difference from the shared model: its relative error, ‖v − decoded‖ ÷ ‖v‖. A \
+      tensor's share of the loss is one of all that its expert loses, by energy.
       """, aliases: ["ls", "info"])
 
   @Argument(help: ArgumentHelp("The archive, or a checkpoint.", valueName: "archive"), completion: .file())
@@ -30,10 +32,13 @@ struct Inspect: ParsableCommand {
     help: ArgumentHelp("List only the tensors of this expert.", valueName: "name"), completion: Completing.experts)
   var expert: String?
 
+  @Option(help: ArgumentHelp("List the tensors of each expert together, by layer or by kind.", valueName: "by"))
+  var by: TensorGrouping?
+
   @Option(help: ArgumentHelp("Order of an expert's tensors: the largest error or size first.", valueName: "by"))
   var sort: TensorOrder?
 
-  @Option(help: ArgumentHelp("List only so many tensors of each expert.", valueName: "n"))
+  @Option(help: ArgumentHelp("List only so many tensors, or groups of them, of each expert.", valueName: "n"))
   var top: Int?
 
   func validate() throws {
@@ -44,24 +49,35 @@ struct Inspect: ParsableCommand {
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
   func run() throws {
-    if try !ArchivePath.isArchive(archive), let model = try? Checkpoint.open(archive, mode: reading.io) {
-      guard expert == nil else {
-        throw StorageError(.invalidArgument, "is a checkpoint, and has no experts", file: archive)
-      }
+    if let model = try plainModel() {
       let inspection = ModelInspection(checkpoint: model, listsTensors: tensors)
-      if reporting.json { return Console.result(inspection.json) }
-      for text in inspection.texts { Console.result(text) }
-      return
+      return reporting.json ? Console.result(inspection.json) : inspection.print()
     }
     let opened = try Archive.opened(archive, reading.io)
     let positions = try expert.map { [try opened.file.expertIndex(named: $0)] } ?? Array(opened.experts.indices)
     let content = ArchiveInspection(
-      opened, positions: positions, listsTensors: tensors || expert != nil, order: sort, limit: top ?? .max)
+      opened, positions: positions, listsTensors: tensors || expert != nil && by == nil, order: sort, grouping: by,
+      limit: top ?? .max)
     if reporting.json {
       Console.result(.object(try content.json()))
     } else {
-      for text in try Inspection(content: content).texts() { Console.result(text) }
+      try Inspection(content: content).print()
     }
+  }
+
+  /// The checkpoint, if it is not an archive that is named.
+  private func plainModel() throws -> Checkpoint? {
+    if try ArchivePath.isArchive(archive) { return nil }
+    let model: Checkpoint
+    do throws(StorageError) { model = try Checkpoint.open(archive, mode: reading.io) } catch {
+      // Of a folder both could be said: that it is no archive, or what keeps it from being a model.
+      guard FileTree.kind(of: archive) == .folder, try ArchivePath.archives(in: archive).isEmpty else { return nil }
+      throw error
+    }
+    guard expert == nil, by == nil else {
+      throw StorageError(.invalidArgument, "is a checkpoint, and has no experts", file: archive)
+    }
+    return model
   }
 }
 
@@ -71,27 +87,37 @@ struct Inspection {
   private var archive: Archive { content.archive }
   private var positions: [Int] { content.positions }
 
-  func texts() throws -> [String] {
+  func print() throws {
     let manifest = try archive.sharedManifest()
     let parameters = manifest.tensors.reduce(0) { $0 + $1.info.shape.elementCount }
     let settings = archive.method.parameters.sorted { $0.key < $1.key }.map { "\($0.key) = \($0.value)" }.joined(
       separator: ", ")
     let storage = archive.isDetached ? "detached" : "embedded, \(ByteSize.text(try content.sharedBytes()))"
-    var texts = [
-      "\(archive.path)  \(ByteSize.text(archive.size))  format \(HeaderSlot.majorVersion).\(HeaderSlot.minorVersion), generation \(archive.file.slot.generation)",
-      "root    \(archive.rootDigest)",
-      "shared  \(archive.method.name.rawValue)\(settings.isEmpty ? "" : " (\(settings))"), \(manifest.tensors.count) tensors, \(parameters) parameters, \(storage)",
-    ]
+    let format = "format \(HeaderSlot.majorVersion).\(HeaderSlot.minorVersion)"
+    Console.result(
+      "\(archive.path)  \(ByteSize.text(archive.size))  \(format), generation \(archive.file.slot.generation)")
+    Console.result("root    \(archive.rootDigest)")
+    Console.result(
+      "shared  \(archive.method.name.rawValue)\(settings.isEmpty ? "" : " (\(settings))"), \(manifest.tensors.count) tensors, \(parameters) parameters, \(storage)"
+    )
     if let router = try archive.routerManifest() {
-      texts.append("router  \(router.summary)")
-      texts.append("        classes \(router.classes.joined(separator: ", "))")
-      if let settings = router.settings { texts.append("        \(settings)") }
+      Console.result("router  \(router.summary)")
+      Console.result("        classes \(router.classes.joined(separator: ", "))")
+      if let settings = router.settings { Console.result("        \(settings)") }
     }
-    texts.append("")
+    Console.result("")
+    Console.result(experts)
+    for position in positions {
+      if let grouping = content.grouping { try printGroups(of: position, by: grouping) }
+      if content.listsTensors { try printTensors(of: position, manifest) }
+    }
+  }
+
+  private var experts: TextTable {
     // Few archives have corrections.
     let isCorrected = positions.contains { archive.experts[$0].summary.correctionBytes != nil }
     var table = TextTable(
-      ["expert", "tensors", "factors", "stored"] + (isCorrected ? ["of it corrections"] : []) + ["error", "worst"],
+      ["expert", "tensors", "factors", "stored"] + (isCorrected ? ["of it corrections"] : []) + ["lost", "worst"],
       leftColumns: [0, 2])
     for position in positions {
       let expert = archive.experts[position]
@@ -103,34 +129,49 @@ struct Inspection {
           expert.name, String(expert.summary.tensors), factors.isEmpty ? "unchanged" : factors,
           ByteSize.text(expert.summary.bytes),
         ] + (isCorrected ? [corrections] : []) + [
-          expert.summary.error?.value.significant(3) ?? "exact", expert.summary.worstError?.value.significant(3) ?? "",
+          expert.summary.error?.value.percent ?? "nothing", expert.summary.worstError?.value.percent ?? "",
         ])
     }
-    texts.append(table.text)
-    if content.listsTensors { for position in positions { texts += try tensorTexts(position, manifest) } }
-    return texts
+    return table
   }
 
-  private func tensorTexts(_ position: Int, _ shared: SharedManifest) throws -> [String] {
+  private func printGroups(of position: Int, by grouping: TensorGrouping) throws {
     let manifest = try archive.file.expertSection(position).manifest
+    let loss = manifest.lostEnergy
+    var table = TextTable([grouping.rawValue, "tensors", "raw bytes", "lost", "of the loss"])
+    for group in content.groups(manifest, by: grouping) {
+      table.add([
+        group.name ?? "–", String(group.tensors), String(group.rawBytes), group.error?.percent ?? "nothing",
+        group.shareOfLoss(loss)?.percentOfAll ?? "",
+      ])
+    }
+    Console.result("\n\(archive.experts[position].name)")
+    Console.result(table)
+  }
+
+  private func printTensors(of position: Int, _ shared: SharedManifest) throws {
+    let manifest = try archive.file.expertSection(position).manifest
+    let loss = manifest.lostEnergy
     var table = TextTable(
-      ["tensor", "shape", "factor", "dtype", "rank", "raw bytes", "error"], leftColumns: [0, 1, 2, 3])
+      ["tensor", "shape", "factor", "dtype", "rank", "raw bytes", "lost", "of the loss"], leftColumns: [0, 1, 2, 3])
     for entry in content.entries(manifest) {
       let info = ArchiveInspection.info(entry, shared)
+      let fullRank = entry.fullRank(info.shape).map { " of \($0)" } ?? ""
       table.add([
         entry.name, "\(info.shape)", entry.factor.kind.rawValue, entry.factor.form?.dtype?.rawValue ?? info.dtype,
-        entry.factor.form?.rank.map(String.init) ?? "",
-        String(entry.content.reduce(0) { $0 + $1.size }), entry.measures?.error.value.significant(3) ?? "",
+        entry.factor.form?.rank.map { "\($0)\(fullRank)" } ?? "", String(entry.rawBytes),
+        entry.measures?.error.value.percent ?? "", entry.shareOfLoss(loss)?.percentOfAll ?? "",
       ])
     }
     let unchanged =
       shared.tensors.count - manifest.absent.count
       - manifest.tensors.count { shared.entry(named: $0.name) != nil }
-    return [
-      "", "\(archive.experts[position].name): \(unchanged) tensors unchanged, \(manifest.absent.count) absent",
-      table.text,
-    ]
+    Console.result(
+      "\n\(archive.experts[position].name): \(unchanged) tensors unchanged, \(manifest.absent.count) absent")
+    Console.result(table)
+    if let why = GreatestLoss(manifest, shared)?.text { Console.result(why) }
   }
 }
 
 extension TensorOrder: ExpressibleByArgument {}
+extension TensorGrouping: ExpressibleByArgument {}

@@ -18,25 +18,24 @@ struct ModelInspection {
       .sorted { ($1.count, $0.name) < ($0.count, $1.name) }
   }
 
-  var texts: [String] {
+  func print() {
     let source = checkpoint.source
-    var texts = [
-      "\(checkpoint.path)  \(counted(source.tensors.count, "tensor")), \(parameters) parameters, \(ByteSize.text(bytes)): "
-        + dtypes.map { "\($0.count) \($0.name)" }.joined(separator: ", "),
-      "weights  " + checkpoint.weightFiles.map(FileTree.lastComponent).joined(separator: ", "),
-    ]
+    let sizes = "\(counted(source.tensors.count, "tensor")), \(parameters) parameters, \(ByteSize.text(bytes))"
+    let kinds = dtypes.map { "\($0.count) \($0.name)" }.joined(separator: ", ")
+    Console.result("\(checkpoint.path)  \(sizes)\(kinds.isEmpty ? "" : ": \(kinds)")")
+    Console.result("weights  " + checkpoint.weightFiles.map(FileTree.lastComponent).joined(separator: ", "))
     if !checkpoint.carriedFiles.isEmpty {
-      texts.append("files    " + checkpoint.carriedFiles.map(\.name.text).joined(separator: ", "))
+      Console.result("files    " + checkpoint.carriedFiles.map(\.name.text).joined(separator: ", "))
     }
-    texts += (checkpoint.notes + checkpoint.skippedNotes()).map { "note     \($0)" }
+    for note in checkpoint.notes + checkpoint.skippedNotes() { Console.result("note     \(note)") }
     if listsTensors {
       var table = TextTable(["tensor", "dtype", "shape", "bytes"], leftColumns: [0, 1, 2])
       for info in source.tensors {
         table.add([info.name, info.dtype.rawValue, "\(info.shape)", String(info.byteCount)])
       }
-      texts += ["", table.text]
+      Console.result("")
+      Console.result(table)
     }
-    return texts
   }
 
   var json: JSONValue {

@@ -36,7 +36,7 @@ struct Join: ParsableCommand {
     var report = PackReport(
       path: archive.output.path, summary: summary, overflows: summary.overflows, base: packing.base,
       inputs: packing.experts,
-      unusedPatterns: packing.options.factors.unusedPatterns(packing.experts))
+      unusedPatterns: packing.options.factors.unusedPatterns(packing.experts), options: packing.options.record)
     if parts.kernels.count > 1 {
       report.otherNotes = [
         "the parts were made with BLAS kernels for \(parts.kernels.joined(separator: ", ")): the bytes may be others than pack's"

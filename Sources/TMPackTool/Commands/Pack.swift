@@ -92,7 +92,7 @@ struct Pack: ParsableCommand {
       options.factors.rateOptions.quality = found.best?.quality
     }
     let summary = try reporting.withProgress { show in
-      let packer = try options.packer(model, inputs)
+      let packer = try options.packer(model, inputs, scores: found?.curves ?? [:])
       return archive.resume
         ? try packer.resume(base: base, experts: inputs, to: output, replacing: archive.force, progress: show)
         : try packer.pack(
@@ -100,7 +100,7 @@ struct Pack: ParsableCommand {
     }
     PackReport(
       path: output, summary: summary, overflows: overflows + summary.overflows, base: base, inputs: inputs,
-      unusedPatterns: options.factors.unusedPatterns(inputs), scoreSearch: found
+      unusedPatterns: options.factors.unusedPatterns(inputs), options: options.record, scoreSearch: found
     ).print(reporting)
   }
 

@@ -16,12 +16,11 @@ struct PackReport {
   var base: Checkpoint?
   let inputs: [ExpertInput]
   let unusedPatterns: [String]
+  /// With which they were packed, as provenance records it.
+  let options: [String: String]
   /// With which the factors were chosen.
   var scoreSearch: ScoreSearchResult?
   var otherNotes: [String] = []
-
-  /// An error above which most of an expert's energy is gone.
-  private static let muchLoss = 0.75
 
   /// Those packed in this run.
   private var experts: ArraySlice<ExpertReference> { summary.experts.suffix(inputs.count) }
@@ -43,28 +42,18 @@ struct PackReport {
     if options.json { return Console.result(json) }
     for change in summary.changes where change.isIndependent { Console.talk("note: \(change.question)") }
     var table = TextTable(
-      ["expert", "tensors", "stored", "change", "error", "worst", "worst tensor"], leftColumns: [0, 6])
+      ["expert", "tensors", "stored", "change", "lost", "worst", "worst tensor"], leftColumns: [0, 6])
     for expert in experts {
       let summary = expert.summary
       table.add([
         expert.name, String(summary.tensors), ByteSize.text(summary.bytes),
-        change(of: expert.name)?.relative?.significant(2) ?? "",
-        summary.error?.value.significant(3) ?? "exact",
-        summary.worstError?.value.significant(3) ?? "", summary.worstTensor ?? "",
+        change(of: expert.name)?.relative?.percent(2) ?? "",
+        summary.error?.value.percent ?? "nothing",
+        summary.worstError?.value.percent ?? "", summary.worstTensor ?? "",
       ])
     }
-    Console.result(table.text)
-    // Coarse steps that shrink nothing have a larger error and better models (Spec/decisions/0023): it would mislead there.
-    let coarse: Set = ["quantized-low-rank", "quantized-layered", "quantized-stack"]
-    let lossy = experts.filter {
-      ($0.summary.error?.value ?? 0) > Self.muchLoss && coarse.isDisjoint(with: $0.summary.factors.keys)
-    }
-    if let worst = lossy.max(by: { $0.summary.error!.value < $1.summary.error!.value }) {
-      let names = lossy.prefix(3).map(\.name).joined(separator: ", ") + (lossy.count > 3 ? " and others" : "")
-      Console.talk(
-        "note: \(names): up to \(worst.summary.error!.value.percent) of what fine-tuning changed is lost; a higher --quality keeps more, and --dry-run shows what each takes"
-      )
-    }
+    Console.result(table)
+    if let verdict { Console.talk("note: \(verdict)") }
     for unmatched in summary.unmatched { Console.talk("note: \(unmatched.note)") }
     let ofTensors = summary.notes.map { note in
       (expert: note.expert, note: "\(counted(note.count, "tensor")) \(note.reason.rawValue) (\(note.example))")
@@ -84,9 +73,36 @@ struct PackReport {
         "\(path): \(size), was \(ByteSize.text(bytesBefore)); \(counted(summary.experts.count, "expert"))")
     } else {
       Console.result(
-        "\(path): \(size): \(ByteSize.text(sharedBytes)) once for what is shared, \(eachExpert); the experts' files: \(ByteSize.text(summary.inputBytes))"
+        "\(path): \(size): \(ByteSize.text(sharedBytes)) once for what is shared, \(eachExpert); the experts' files: \(ByteSize.text(summary.inputBytes))\(breakEven)"
       )
     }
+  }
+
+  /// Of a smaller loss there is nothing to say.
+  private static let noteworthyLoss = 0.1
+
+  /// What the greatest loss meant for scores where that was measured. Of the user's own there is more to say.
+  private var verdict: String? {
+    guard scoreSearch == nil, let measured = MeasuredScores(options: options) else { return nil }
+    // Where statistics weigh directions, the loss of numbers says less.
+    let losses = zip(experts, inputs).compactMap { $1.statistics == nil ? $0.summary.error?.value : nil }
+    guard let loss = losses.max(), loss >= Self.noteworthyLoss else { return nil }
+    let advice =
+      measured.isMuch(loss) ? "a higher --quality keeps more, and --eval measures yours" : "--eval measures yours"
+    return
+      "a loss of \(loss.percent(2)) kept \(measured.kept(at: loss)) of the scores of \(MeasuredScores.origin); \(advice)"
+  }
+
+  /// From how many experts on the archive is smaller than their files, as long as it is not.
+  private var breakEven: String {
+    guard summary.archiveBytes >= summary.inputBytes, !experts.isEmpty else { return "" }
+    let count = UInt64(experts.count)
+    let stored = experts.reduce(0) { $0 + $1.summary.bytes } / count
+    let file = summary.inputBytes / count
+    guard file > stored else { return ", which are smaller" }
+    let detached = options["detached"] == nil ? ", or where everybody has the base, with --shared base --detached" : ""
+    return
+      "; smaller than these from \(counted(Int(clamping: sharedBytes / (file - stored)) + 1, "expert")) on\(detached)"
   }
 
   /// How far an expert is from what it is said to be made from.

@@ -12,7 +12,7 @@ struct PlanReport {
 
   func print(_ options: OutputOptions) {
     if options.json { return Console.result(json) }
-    var frontier = TextTable(["expert", "setting", "stored", "±", "error", "±"], leftColumns: [0, 1])
+    var frontier = TextTable(["expert", "setting", "stored", "±", "lost", "±"], leftColumns: [0, 1])
     for expert in plan.experts {
       for point in expert.frontier {
         frontier.add(
@@ -22,15 +22,15 @@ struct PlanReport {
         frontier.add(["", "these options"] + cells(outcome.bytes, outcome.error))
       }
     }
-    Console.result(frontier.text)
+    Console.result(frontier)
     for line in summary { Console.result(line) }
     for line in notes { Console.talk("note: \(line)") }
   }
 
   private func cells(_ bytes: Estimate, _ error: Estimate?) -> [String] {
     [
-      size(bytes.value), bytes.deviation > 0 ? size(bytes.deviation) : "0", error?.value.significant(3) ?? "exact",
-      error.map { $0.deviation.significant(2) } ?? "",
+      size(bytes.value), bytes.deviation > 0 ? size(bytes.deviation) : "0", error?.value.percent ?? "nothing",
+      error.map { $0.deviation.percent(2) } ?? "",
     ]
   }
 

@@ -61,7 +61,7 @@ struct Route: ParsableCommand {
       let rows = routing.rows.count == 1 ? "\(first)" : "\(first)–\(routing.rows.upperBound - 1)"
       table.add([rows, routing.weights.summary ?? "(shared model)", routing.entropy.fixed(3)])
     }
-    Console.result(table.text)
+    Console.result(table)
     let fallen = routings.count(where: \.fellBack)
     if fallen > 0 {
       Console.talk("note: \(counted(fallen, "group")) of \(routings.count) fell back to the shared model")
@@ -116,8 +116,7 @@ struct Route: ParsableCommand {
         let own = labels[routing.rows]
         guard let label = own.first, own.allSatisfy({ $0 == label }) else { continue }
         groups += 1
-        let probabilities = routing.probabilities
-        if probabilities.indices.max(by: { (probabilities[$0], $1) < (probabilities[$1], $0) }) == label { right += 1 }
+        if routing.mostProbable == label { right += 1 }
       }
     }
 

@@ -148,11 +148,16 @@ enum ArchivePath {
     return try file.bytes(at: 0, count: magic.count) == magic
   }
 
+  /// Names of files in a folder that should be archives.
+  static func archives(in folder: String) throws(StorageError) -> [String] {
+    try FileTree.names(in: folder).filter { $0.hasSuffix(".tmpack") }.sorted()
+  }
+
   /// Says of what is surely no archive what it is, and what was meant perhaps.
   static func check(_ path: String) throws(StorageError) {
     switch FileTree.kind(of: path) {
     case .folder:
-      let archives = try FileTree.names(in: path).filter { $0.hasSuffix(".tmpack") }.sorted()
+      let archives = try archives(in: path)
       let hint =
         archives.isEmpty ? "tmpack pack makes one of models" : "in it are \(archives.prefix(3).joined(separator: ", "))"
       throw StorageError(.invalidArgument, "is a folder, and an archive is one file; \(hint)", file: path)

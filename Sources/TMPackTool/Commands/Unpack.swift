@@ -88,7 +88,7 @@ struct Unpack: ParsableCommand {
   }
 
   func run() throws {
-    let opened = try selection.detached.open(archive, work.io)
+    let opened = try selection.detached.model.open(archive, work.io)
     try FileTree.check(output.path, replacesNoneOf: [archive] + [selection.detached.sharedFrom].compactMap { $0 })
     let reconstructor = try Reconstructor(opened, memoryLimit: 0)
     if selection.all { return try unpackAll(opened, reconstructor) }

@@ -54,7 +54,6 @@ struct Verify: ParsableCommand {
   var finite = false
 
   @OptionGroup var adapterBase: AdapterBaseOptions
-  @OptionGroup var detached: DetachedOptions
   @OptionGroup(title: "Work") var work: WorkOptions
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
@@ -71,14 +70,15 @@ struct Verify: ParsableCommand {
       return
     }
     // What is in the file besides is among the faults.
-    let opened = try detached.complete(Archive(archive, mode: work.io), work.io, isRequired: receipt != nil)
+    try ArchivePath.check(archive)
+    let opened = try adapterBase.detached.complete(Archive(archive, mode: work.io), work.io, isRequired: receipt != nil)
     try trust.check(opened)
     if opened.file.slots.isBeingWritten {
       Console.talk("note: another process is changing it; this is generation \(opened.file.slot.generation)")
     }
     let read = try receipt.map { try MixReceipt(contentsOf: $0) }
     let inputs = try embedding.map { try Embeddings(contentsOf: $0, mode: work.io) }
-    let archives = OpenArchives(work.io, detached, [opened])
+    let archives = OpenArchives(work.io, adapterBase.detached, [opened])
     let verification = Verification(opened, pipeline: work.pipeline)
     let level: Verification.Level = quick ? .quick : deep ? .deep : .full
     var provedSources: [String] = []
@@ -140,7 +140,8 @@ struct Verify: ParsableCommand {
       let proved = source.isEmpty ? "" : "; proved against the sources of \(source.map(\.name).joined(separator: ", "))"
       let receipt = self.receipt.map { "; \($0) is proved\(embedding == nil ? "" : ", weights too")" } ?? ""
       let signed = trust.isGiven ? "; signed by \(trust.signer.joined(separator: ", "))" : ""
-      let unseen = opened.isDetached && detached.sharedFrom == nil ? "; the detached shared model was not given" : ""
+      let isUnseen = opened.isDetached && adapterBase.detached.path(for: opened) == nil
+      let unseen = isUnseen ? "; the detached shared model was not given" : ""
       let count = counted(opened.experts.count, "expert")
       Console.result(
         "\(archive): sound (\(level.rawValue)), \(count), root \(opened.rootDigest)\(signed)\(unseen)\(proved)\(receipt)"

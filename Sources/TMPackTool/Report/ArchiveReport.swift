@@ -8,6 +8,8 @@ struct ArchiveReport {
   let archive: Archive
   /// nil where only what the archive says of itself is shown.
   let measures: ArchiveMeasures?
+  /// Of labelled inputs that were given.
+  var confusion: RouterConfusion?
 
   private static let spectraOfAnExpert = 6
   private static let mostKinds = 24
@@ -20,7 +22,8 @@ struct ArchiveReport {
     var page = ReportPage(FileTree.lastComponent(archive.path))
     page.add("What it is", facts(manifest))
     page.add("Sizes", try sizes(inspection, manifests))
-    page.add("Experts", experts())
+    page.add("Experts", experts(manifest, manifests))
+    page.add("Scores against bytes", scores(manifests))
     for (expert, entries) in zip(archive.experts.indices, manifests) {
       page.add("\(archive.experts[expert].name): by layer and kind", maps(expert, entries))
     }
@@ -28,8 +31,8 @@ struct ArchiveReport {
     page.add("Components of the largest differences", spectra(manifests))
     page.add("Router", try router())
     page.addTable(
-      "Tensors", ["expert", "tensor", "shape", "factor", "rank", "payload bytes", "lost", "change"],
-      numeric: [4, 5, 6, 7], rows(manifest, manifests))
+      "Tensors", ["expert", "tensor", "shape", "factor", "rank", "payload bytes", "lost", "change", "of the loss"],
+      numeric: [4, 5, 6, 7, 8], rows(manifest, manifests))
     page.add("Where it comes from", provenance(manifest, manifests))
     return page
   }
@@ -62,7 +65,7 @@ struct ArchiveReport {
       bars: bars + archive.experts.map { ($0.name, $0.summary.bytes) })
     var kinds: [String: UInt64] = [:]
     for manifest in manifests {
-      for entry in manifest.tensors { kinds[TensorPlace(entry.name).kind, default: 0] += UInt64(entry.payloadBytes) }
+      for entry in manifest.tensors { kinds[TensorPlace(entry.name).kind, default: 0] += UInt64(entry.rawBytes) }
     }
     let largest = kinds.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.prefix(Self.mostKinds)
     let byKind = BarChart(
@@ -72,17 +75,34 @@ struct ArchiveReport {
       + byKind.svg
   }
 
-  private func experts() -> String {
-    ReportPage.table(
-      ["expert", "tensors", "stored", "share of the change that is lost", "worst", "worst tensor"],
-      archive.experts.map { expert in
-        let summary = expert.summary
+  private func experts(_ shared: SharedManifest, _ manifests: [ExpertManifest]) -> String {
+    let scores = zip(archive.experts, manifests).map { expert, manifest -> String? in
+      guard let loss = expert.summary.error?.value else { return nil }
+      if manifest.provenance.options[ScoreCurve.option] != nil { return "measured, see below" }
+      return MeasuredScores(options: manifest.provenance.options)?.kept(at: loss)
+    }
+    let isMeasured = scores.contains { $0 != nil }
+    let table = ReportPage.table(
+      ["expert", "tensors", "stored", "share of the change that is lost"] + (isMeasured ? ["scores kept"] : [])
+        + ["where most is lost"],
+      archive.experts.indices.map { position in
+        let (expert, summary) = (archive.experts[position], archive.experts[position].summary)
         return [
-          expert.name, String(summary.tensors), ByteSize.text(summary.bytes),
-          summary.error?.value.percent ?? "nothing", summary.worstError?.value.percent ?? "",
-          summary.worstTensor ?? "",
-        ]
+          expert.name, String(summary.tensors), ByteSize.text(summary.bytes), summary.error?.value.percent ?? "nothing",
+        ] + (isMeasured ? [scores[position] ?? ""] : []) + [GreatestLoss(manifests[position], shared)?.text ?? ""]
       })
+    guard isMeasured else { return table }
+    return table
+      + "<p>Scores kept are those of others that lost as much, \(MeasuredScores.origin.html): fine-tunes of a transformer of 3.2 M parameters. They are no measurement of these experts; <code>pack --eval</code> makes one.</p>"
+  }
+
+  private func scores(_ manifests: [ExpertManifest]) -> String {
+    let charts = zip(archive.experts, manifests).map { expert, manifest -> String in
+      guard let curve = manifest.provenance.options[ScoreCurve.option].flatMap({ ScoreCurve($0) }) else { return "" }
+      return "<h3>\(expert.name.html), own score \(curve.own.significant(4))</h3>"
+        + ScoreChart(name: expert.name, curve: curve).svg
+    }.joined()
+    return charts.isEmpty ? "" : "<p>As --eval has measured them when this was packed.</p>" + charts
   }
 
   private func maps(_ position: Int, _ manifest: ExpertManifest) -> String {
@@ -150,14 +170,15 @@ struct ArchiveReport {
     var rows = [["kind", router.summary], ["classes", router.classes.joined(separator: ", ")]]
     if let settings = router.settings { rows.append(["settings", settings]) }
     if let accuracy = router.measures.accuracy { rows.append(["accuracy", accuracy.value.percent]) }
-    return ReportPage.table(["", ""], rows)
+    return ReportPage.table(["", ""], rows) + (confusion?.html ?? "")
   }
 
   private func rows(_ shared: SharedManifest, _ manifests: [ExpertManifest]) -> [[JSONValue]] {
     var places: [String: Int] = [:]
     for (index, tensor) in (measures?.tensors ?? []).enumerated() { places[tensor.name] = index }
     return zip(archive.experts.indices, manifests).flatMap { position, manifest in
-      manifest.tensors.map { entry in
+      let loss = manifest.lostEnergy
+      return manifest.tensors.map { entry in
         let info = ArchiveInspection.info(entry, shared)
         var change = JSONValue.null
         if let measures, let place = places[entry.name] {
@@ -168,8 +189,9 @@ struct ArchiveReport {
         return [
           .string(archive.experts[position].name), .string(entry.name),
           .string(info.shape.map(String.init).joined(separator: " × ")), .string(entry.factor.kind.rawValue),
-          entry.factor.form?.rank.map { JSONValue($0) } ?? .null, JSONValue(entry.payloadBytes),
+          entry.factor.form?.rank.map { JSONValue($0) } ?? .null, JSONValue(entry.rawBytes),
           entry.measures.map { .number($0.error.value) } ?? .null, change,
+          entry.shareOfLoss(loss).map { .number($0) } ?? .null,
         ]
       }
     }
@@ -178,7 +200,9 @@ struct ArchiveReport {
   private func provenance(_ shared: SharedManifest, _ manifests: [ExpertManifest]) -> String {
     let all = [("shared model", shared.provenance)] + zip(archive.experts.map(\.name), manifests.map(\.provenance))
     return all.map { name, provenance in
-      let options = provenance.options.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(
+      let options = provenance.options.filter { $0.key != ScoreCurve.option }.sorted { $0.key < $1.key }.map {
+        "\($0.key) \($0.value)"
+      }.joined(
         separator: ", ")
       let table = ReportPage.table(
         ["file", "bytes", "SHA-256"], provenance.sources.map { [$0.name, String($0.size), $0.digest.hexadecimal] })
@@ -186,10 +210,6 @@ struct ArchiveReport {
         + (provenance.sources.isEmpty ? "" : table)
     }.joined()
   }
-}
-
-extension ExpertEntry {
-  fileprivate var payloadBytes: Int { content.reduce(0) { $0 + $1.size } }
 }
 
 extension ArchiveMeasures.Tensor {

@@ -1,3 +1,5 @@
+import TMPackReading
+
 /// A table of colours: kinds of tensors down, layers across.
 struct HeatMap {
   struct Cell {
@@ -110,8 +112,4 @@ struct HeatMap {
     (rows, columns) = (names, names)
     hasNumbers = names.count <= 20
   }
-}
-
-extension TensorPlace {
-  init(kind: String, layer: Int?) { (self.kind, self.layer) = (kind, layer) }
 }

@@ -3,13 +3,23 @@ import TMPackByteIO
 import TMPackModels
 import TMPackReading
 
-/// For commands that read adapters: the model that they are for.
+/// For commands that read adapters and archives: the model that adapters are for, and the shared model that is elsewhere.
 struct AdapterBaseOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "The model that PEFT adapters are for: a file, a folder or ARCHIVE# (default: an archive's shared model, if that is the base).",
+      "The model that PEFT adapters are for: a file, a folder or ARCHIVE# (default: an archive's shared model, if that is the base); and that a detached archive is for.",
       valueName: "path"))
   var base: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "The shared model of a detached archive (default: --base, if that is what it was made from).", valueName: "path"),
+    completion: .file())
+  var sharedFrom: String?
+
+  var detached: DetachedModel {
+    DetachedModel(path: sharedFrom, base: base.flatMap { TensorReference($0).isPath ? $0 : nil })
+  }
 
   /// The model, when an adapter asks for it.
   ///

@@ -1,3 +1,5 @@
+import TMPackMerging
+
 /// The arguments of the command line, as the parser takes them.
 enum Arguments {
   /// The parser calls the help with what is seldom needed so.
@@ -20,6 +22,16 @@ enum Arguments {
     case "unpack":
       guard words.count == 2, let archive = words.first, let expert = words.last else { return nil }
       return "an expert is given by an option: tmpack unpack \(archive) --expert \(expert) …"
+    case "export":
+      guard let option = arguments.firstIndex(of: takesSeveral), option + 1 < arguments.count else { return nil }
+      let archive = words.first ?? "ARCHIVE"
+      return "archive and expert are one word: tmpack export --peft \(archive)#\(arguments[option + 1]) …"
+    case "merge":
+      guard words.count > 1, let method = words.first else { return nil }
+      let isMethod = MergingMethodKind.all.contains { $0.name == method }
+      let models = isMethod ? words.dropFirst() : words
+      return
+        "models are given by an option: tmpack merge \(isMethod ? method : "average") --expert \(models.joined(separator: " ")) …"
     default: return nil
     }
   }

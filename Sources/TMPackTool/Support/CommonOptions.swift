@@ -102,10 +102,22 @@ struct NamedPath: ExpressibleByArgument {
       // In an archive such a name would be the file's fault.
       throw error.code == .malformed ? StorageError(.invalidArgument, "\(error)") : error
     }
-    let checkpoint = try Checkpoint.open(path, onBase: base(), mode: io)
+    let checkpoint = try Checkpoint.open(path, onBase: base(), mode: io).holdingTensors()
     return try ExpertInput(
       name: name, checkpoint: decoding ? checkpoint.dequantized() : checkpoint,
       statistics: statistics.map { path throws(StorageError) in try Checkpoint.open(path, mode: io).source })
+  }
+}
+
+extension Checkpoint {
+  /// Refuses one without any: nothing can be learnt from it.
+  func holdingTensors() throws(StorageError) -> Checkpoint {
+    guard !source.tensors.isEmpty else {
+      throw StorageError(
+        .invalidArgument, "holds no tensors: saving it may have failed; tmpack inspect says what a model holds",
+        file: path)
+    }
+    return self
   }
 }
 
@@ -141,26 +153,10 @@ extension Archive {
 
 /// For archives whose shared model is elsewhere.
 struct DetachedOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("The shared model of a detached archive.", valueName: "path"), completion: .file())
+  @Option(
+    name: [.customLong("shared-from"), .customLong("base")],
+    help: ArgumentHelp("The shared model of a detached archive.", valueName: "path"), completion: .file())
   var sharedFrom: String?
 
-  /// - Parameter isRequired: whether a detached archive is of no use without its shared model.
-  func open(_ path: String, _ io: InputMode, isRequired: Bool = true) throws(StorageError) -> Archive {
-    try complete(Archive.opened(path, io), io, isRequired: isRequired)
-  }
-
-  /// The archive with its shared model, if that is elsewhere.
-  func complete(_ archive: Archive, _ io: InputMode, isRequired: Bool = true) throws(StorageError) -> Archive {
-    let path = archive.path
-    guard let sharedFrom else {
-      guard archive.isDetached, isRequired else { return archive }
-      throw StorageError(
-        .invalidArgument, "is detached: its shared model is another checkpoint; give it with --shared-from", file: path)
-    }
-    guard archive.isDetached else {
-      throw StorageError(
-        .invalidArgument, "holds its shared model itself; --shared-from is for detached archives", file: path)
-    }
-    return try Archive(path, mode: io, sharedModel: try Checkpoint.open(sharedFrom, mode: io).source)
-  }
+  var model: DetachedModel { DetachedModel(path: sharedFrom) }
 }

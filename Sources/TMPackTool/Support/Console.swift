@@ -31,12 +31,24 @@ enum Console {
 
   static func result(_ text: String) { write(text.printable + "\n", to: resultDescriptor) }
 
+  static func result(_ table: TextTable) {
+    let lines = table.lines
+    let styled =
+      [
+        TerminalStyle.heading.applied(to: lines[0], on: resultDescriptor),
+        TerminalStyle.faint.applied(to: lines[1], on: resultDescriptor),
+      ] + lines[2...]
+    write(styled.joined(separator: "\n") + "\n", to: resultDescriptor)
+  }
+
   static func result(_ json: JSONValue) { write(json.prettyText.printableJSON + "\n", to: resultDescriptor) }
 
   /// Whether the last line is being drawn, and has no end yet.
   nonisolated(unsafe) static var isDrawing = false
 
-  static func talk(_ text: String) { write(text.printable + "\n", to: STDERR_FILENO) }
+  static func talk(_ text: String) {
+    write(TerminalStyle.message(text.printable, on: STDERR_FILENO) + "\n", to: STDERR_FILENO)
+  }
 
   /// Without a line feed: for a line that is drawn again.
   static func draw(_ text: String) { write(text, to: STDERR_FILENO) }

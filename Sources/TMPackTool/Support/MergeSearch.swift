@@ -80,14 +80,14 @@ struct MergeSearch {
     settings.map { "\($0.key)=\($0.value)" }.sorted().joined(separator: " ")
   }
 
-  var table: String {
+  var table: TextTable {
     var table = TextTable(names.map(\.description) + ["score", ""], leftColumns: [])
     let best = best
     for trial in trials {
       let isBest = trial.settings == best.settings
       table.add(names.map { trial.settings[$0] ?? "" } + [trial.score.significant(6), isBest ? "best" : ""])
     }
-    return table.text
+    return table
   }
 
   var json: JSONValue {

@@ -40,7 +40,7 @@ struct PackOptions: ParsableArguments {
     // Only numbers can be approximated; what is kept bit for bit stays what it is.
     let decoding = !factors.lossless
     let base = try paths.base.map { path in
-      let base = try Checkpoint.open(path, mode: work.io)
+      let base = try Checkpoint.open(path, mode: work.io).holdingTensors()
       // The shared model that an archive is bound to is what is on disk.
       return decoding && !(shared.detached && shared.sharedOut == nil) ? try base.dequantized() : base
     }
@@ -57,11 +57,16 @@ struct PackOptions: ParsableArguments {
     return (base, try aligned.map { try $0.matchingDTypes(of: reference.source.tensors) })
   }
 
-  func packer(_ model: Packer.SharedModel, _ experts: [ExpertInput]) throws -> Packer {
+  func packer(
+    _ model: Packer.SharedModel, _ experts: [ExpertInput], scores: [String: ScoreCurve] = [:]
+  ) throws -> Packer {
     Packer(
       sharedModel: model, rules: try factors.rules().unified(over: experts.map(\.checkpoint.source)),
       rate: try factors.rateOptions.control(),
       isDetached: shared.detached, storesCorrections: factors.exact, level: factors.level, pipeline: work.pipeline,
-      options: factors.record.merging(shared.record) { first, _ in first })
+      options: record, expertOptions: scores.mapValues { [ScoreCurve.option: $0.text] })
   }
+
+  /// As provenance records them.
+  var record: [String: String] { factors.record.merging(shared.record) { first, _ in first } }
 }

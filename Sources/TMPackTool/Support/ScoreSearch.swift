@@ -104,7 +104,7 @@ struct ScoreSearchResult {
   /// The smallest that keeps the share; nil where none does.
   var best: Trial? { trials.filter(keeps).min { $0.meanBytes < $1.meanBytes } }
 
-  var table: String {
+  var table: TextTable {
     var table = TextTable(["components", "an expert"] + names + [""], leftColumns: [])
     let sorted = trials.sorted { $0.meanBytes < $1.meanBytes }
     for trial in sorted {
@@ -113,7 +113,17 @@ struct ScoreSearchResult {
         [trial.quality?.text ?? "", ByteSize.text(trial.meanBytes)] + shares(trial).map(\.percent)
           + [isBest ? "smallest that keeps \(share.percent)" : ""])
     }
-    return table.text
+    return table
+  }
+
+  /// Of each expert, for provenance.
+  var curves: [String: ScoreCurve] {
+    var curves: [String: ScoreCurve] = [:]
+    for (index, name) in names.enumerated() {
+      curves[name] = ScoreCurve(
+        own: own.scores[index], keep: share, trials: trials.map { ($0.bytes[index], $0.scores[index]) })
+    }
+    return curves
   }
 
   var json: JSONValue {

@@ -21,6 +21,8 @@ struct TensorReference {
     }
   }
 
+  var isPath: Bool { selection == nil }
+
   /// - Parameters:
   ///   - adapterBase: what an adapter is merged into.
   ///   - decoding: whether weights that are kept as codes are to be numbers.
@@ -84,11 +86,11 @@ struct TensorReference {
 /// The archives that a command reads: each is opened, and warned of, once, however many references name it.
 final class OpenArchives {
   let io: InputMode
-  private let detached: DetachedOptions
+  private let detached: DetachedModel
   private var archives: [Archive]
 
   /// - Parameter archives: those that are open already.
-  init(_ io: InputMode, _ detached: DetachedOptions, _ archives: [Archive] = []) {
+  init(_ io: InputMode, _ detached: DetachedModel, _ archives: [Archive] = []) {
     self.io = io
     self.detached = detached
     self.archives = archives

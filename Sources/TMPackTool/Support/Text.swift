@@ -103,7 +103,12 @@ extension Double {
   }
 
   /// As a percentage.
-  var percent: String { "\((self * 100).significant(3)) %" }
+  var percent: String { percent(3) }
+
+  /// Of a share among others, where small ones need no digits.
+  var percentOfAll: String { "\((self * 100).fixed(1)) %" }
+
+  func percent(_ digits: Int) -> String { "\((self * 100).significant(digits)) %" }
 }
 
 extension String {
@@ -169,7 +174,8 @@ struct TextTable {
 
   mutating func add(_ row: [String]) { rows.append(row.map(\.onOneLine.printable)) }
 
-  var text: String {
+  /// The header, a rule, and the rows.
+  var lines: [String] {
     var widths = header.indices.map { column in ([header] + rows).map { $0[column].count }.max() ?? 0 }
     // The first column gives way.
     let excess = widths.reduce(0, +) + 2 * (widths.count - 1) - Self.width
@@ -181,8 +187,7 @@ struct TextTable {
       }
       return padded.joined(separator: "  ").trimmingTrailingSpaces()
     }
-    return ([line(header), line(widths.map { String(repeating: "─", count: $0) })] + rows.map(line)).joined(
-      separator: "\n")
+    return [line(header), line(widths.map { String(repeating: "─", count: $0) })] + rows.map(line)
   }
 }
 

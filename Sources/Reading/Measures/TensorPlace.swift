@@ -1,9 +1,11 @@
 /// Where a tensor is in its model, going by its name: the layer is the first number in it, the kind the name without numbers.
-struct TensorPlace: Hashable {
-  let kind: String
-  let layer: Int?
+package struct TensorPlace: Hashable, Sendable {
+  package let kind: String
+  package let layer: Int?
 
-  init(_ name: String) {
+  package init(kind: String, layer: Int?) { (self.kind, self.layer) = (kind, layer) }
+
+  package init(_ name: String) {
     var (kind, number) = ("", "")
     var layer: Int?
     func end() {
