@@ -1,6 +1,6 @@
 # Needs Swift 6.3 and GNU make 3.81 or newer; the other packages are installed when they are missing.
 #
-#   make demo      pack a real fine-tune, verify and unpack it, compare it with the original, and make a page of pictures
+#   make demo      pack two real fine-tunes, verify and unpack them, compare with the original, and make a page of pictures
 #   make test      build and run all tests; those that need Python packages after make test-packages, which installs them
 #   make check     what CI runs: format, no warnings, all tests, citations of the specification, examples of the documents
 #   make documents run the examples of README.md and docs/, and compare what they print; compile the library's documentation

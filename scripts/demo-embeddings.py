@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How near the sentence embeddings of two models are: demo-embeddings.py MODEL MODEL"""
+"""How near the sentence embeddings of a fine-tune are to those of what was rebuilt, and to the base's: demo-embeddings.py MODEL REBUILT BASE"""
 import sys
 
 import torch
@@ -23,6 +23,6 @@ def embeddings(folder):
     return torch.nn.functional.normalize((states * mask).sum(1) / mask.sum(1), dim=1)
 
 
-a, b = embeddings(sys.argv[1]), embeddings(sys.argv[2])
-cosines = (a * b).sum(1)
-print(f"Embeddings of {len(SENTENCES)} sentences by the fine-tune and by what was rebuilt: cosine {cosines.min():.4f} at least.")
+own, rebuilt, base = (embeddings(folder) for folder in sys.argv[1:4])
+print(f"Embeddings of {len(SENTENCES)} sentences by the fine-tune: cosine {(own * rebuilt).sum(1).min():.4f} at least to what was rebuilt, "
+      f"{(own * base).sum(1).min():.4f} to the base.")
