@@ -34,7 +34,7 @@ class Block(torch.nn.Module):
 
 
 class Testbed(torch.nn.Module):
-    """The network of the testbed's model_np.py, for one input without padding."""
+    """The network of the testbed's model_np.py; 0 is padding, on the right."""
 
     def __init__(self, tensors, heads=4):
         super().__init__()
@@ -50,7 +50,8 @@ class Testbed(torch.nn.Module):
         h = self.tok_embeddings(ids) + self.pos_embeddings(torch.arange(ids.shape[1]))
         for layer in self.layers:
             h = layer(h, self.heads)
-        return self.classifier(self.final_norm(h).mean(1))
+        inputs = (ids > 0).unsqueeze(-1)
+        return self.classifier((self.final_norm(h) * inputs).sum(1) / inputs.sum(1))
 
 
 def testbed(count):
@@ -70,7 +71,7 @@ def testbed(count):
 def sentences():
     """Of the decisions before the thirtieth, which stay as they are: the even ones to calibrate with, the odd ones to judge by."""
     text = "\n\n".join(p.read_text() for p in sorted((ROOT / "Spec/decisions").glob("00[0-2]*.md")))
-    found = re.findall(r"[A-Z][^|.:\n]{40,300}[.:](?=\s)", text)
+    found = re.findall(r"[A-Z`][^|.;\n]{30,300}[.;](?=\s)", text)
     return found[0::2], found[1::2]
 
 
