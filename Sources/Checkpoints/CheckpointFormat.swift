@@ -18,20 +18,20 @@ package enum CheckpointFormat: Sendable, CaseIterable {
   /// Enough of a file to tell.
   static let prefixBytes = 32
 
-  private static let magics: [(bytes: [UInt8], format: CheckpointFormat)] = [
-    ([0x89, UInt8(ascii: "T"), UInt8(ascii: "M"), UInt8(ascii: "P"), 0x0D, 0x0A, 0x1A, 0x0A], .tmpack),
-    (Array("GGUF".utf8), .gguf),
-    ([UInt8(ascii: "P"), UInt8(ascii: "K"), 3, 4], .zip),
-    // Without entries: `numpy.savez` of nothing.
-    ([UInt8(ascii: "P"), UInt8(ascii: "K"), 5, 6], .zip),
-    (TorchFile.legacyMagic, .legacyTorch),
-    ([0x80, 2], .pickle), ([0x80, 3], .pickle), ([0x80, 4], .pickle), ([0x80, 5], .pickle),
-    ([0x89] + Array("HDF\r\n".utf8) + [0x1A, 0x0A], .hdf5),
-    ([0x93] + Array("NUMPY".utf8), .npy),
-    (Array("version https://git-lfs.".utf8), .gitLFSPointer),
-    (Array("{".utf8), .json),
-    (Array("<".utf8), .markup),
-  ]
+  private static let magics: [(bytes: [UInt8], format: CheckpointFormat)] =
+    TorchFile.legacyMagics.map { ($0, .legacyTorch) } + [
+      ([0x89, UInt8(ascii: "T"), UInt8(ascii: "M"), UInt8(ascii: "P"), 0x0D, 0x0A, 0x1A, 0x0A], .tmpack),
+      (Array("GGUF".utf8), .gguf),
+      ([UInt8(ascii: "P"), UInt8(ascii: "K"), 3, 4], .zip),
+      // Without entries: `numpy.savez` of nothing.
+      ([UInt8(ascii: "P"), UInt8(ascii: "K"), 5, 6], .zip),
+      ([0x80, 2], .pickle), ([0x80, 3], .pickle), ([0x80, 4], .pickle), ([0x80, 5], .pickle),
+      ([0x89] + Array("HDF\r\n".utf8) + [0x1A, 0x0A], .hdf5),
+      ([0x93] + Array("NUMPY".utf8), .npy),
+      (Array("version https://git-lfs.".utf8), .gitLFSPointer),
+      (Array("{".utf8), .json),
+      (Array("<".utf8), .markup),
+    ]
 
   /// - Parameter prefix: the first bytes of the file, up to `prefixBytes`.
   init?(sniffing prefix: [UInt8]) {

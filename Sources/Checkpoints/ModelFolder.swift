@@ -7,11 +7,10 @@ import TMPackTensorKit
 /// Which weights:
 /// 1. `model.safetensors`, or the shards of `model.safetensors.index.json`; both only if the index means that file.
 ///    Or else the same with `diffusion_pytorch_model`.
-/// 2. Otherwise the same for PyTorch (`pytorch_model.bin`).
+/// 2. Otherwise the same for PyTorch (`pytorch_model.bin`), NumPy (`model.npz`) and GGUF (`model.gguf`).
 /// 3. Otherwise the only index of safetensors shards of another name.
 /// 4. Otherwise the only safetensors file of another name.
-/// 5. Otherwise the same for PyTorch; the state of a training does not count. Then for NumPy (`model.npz`) and GGUF
-///    (`model.gguf`).
+/// 5. Otherwise the same for PyTorch, NumPy and GGUF; the state of a training does not count.
 ///
 /// 6. Otherwise a checkpoint that `torch.distributed.checkpoint` wrote: see `DistributedCheckpoint`.
 ///
@@ -83,9 +82,7 @@ package struct ModelFolder: Sendable {
       for name in index.components.map(\.name) where names.contains(name) {
         if try hasWeights(FileTree.join(folder, name)) { components.append(name) }
       }
-    } else if names.contains(ModuleList.fileName),
-      let list = try ModuleList(contentsOf: FileTree.join(folder, ModuleList.fileName))
-    {
+    } else if let list = try ModuleList(in: folder, names) {
       for module in list.folders { try addFolders(of: module) }
       if !components.isEmpty, names.contains(where: { areWeights($0) }) { components.append("") }
     }
@@ -100,6 +97,31 @@ package struct ModelFolder: Sendable {
       }
     }
     return Set(components.map { ExactString($0) }).map(\.text).sorted { $0.precedesInBytes($1) }
+  }
+
+  /// What belongs to an adapter in a folder besides its own weights: the modules of sentence-transformers that have weights, and
+  /// files as `ComponentFile` knows them; nil if there is nothing.
+  ///
+  /// - Parameter used: files of the adapter itself.
+  /// - Returns: paths in the folder, too.
+  static func companions(
+    ofAdapter adapter: any TensorSource, in folder: String, used: [String], _ mode: InputMode
+  ) throws(StorageError) -> (source: any TensorSource, files: [String])? {
+    let names = try FileTree.names(in: folder)
+    var parts: [(name: String, source: any TensorSource)] = []
+    var files: [String] = []
+    for component in try names.contains(PipelineIndex.fileName) ? [] : components(in: folder, names)
+    where !component.isEmpty {
+      let path = FileTree.join(folder, component)
+      let weights = try OpenedWeights(in: path, FileTree.names(in: path), mode)
+      parts.append((component, weights.source))
+      files += weights.used.map { FileTree.join(component, $0) }
+    }
+    for file in ComponentFile.all(amongst: names, in: folder, used: used, beside: adapter, mode) {
+      parts.append(file)
+      files.append(file.name)
+    }
+    return parts.isEmpty ? nil : (try PipelineSource(parts, label: folder), files)
   }
 
   /// The weights of one folder.
@@ -203,15 +225,10 @@ package struct ModelFolder: Sendable {
     }
 
     private static func weights(amongst names: [String]) throws(StorageError) -> Weights? {
-      let first: [WritableFormat] = [.safetensors, .pytorch]
-      for format in first {
+      for format in WritableFormat.allCases {
         if let found = usualWeights(of: format, amongst: names) { return found }
       }
-      for format in first {
-        if let found = try otherWeights(of: format, amongst: names) { return found }
-      }
-      for format in WritableFormat.allCases where !first.contains(format) {
-        if let found = usualWeights(of: format, amongst: names) { return found }
+      for format in WritableFormat.allCases {
         if let found = try otherWeights(of: format, amongst: names) { return found }
       }
       return nil

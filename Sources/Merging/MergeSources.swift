@@ -69,12 +69,23 @@ extension MergeSources {
     }
   }
 
-  /// Refuses models that keep weights as codes: those are no numbers, whose sums mean nothing.
+  /// Refuses models that keep weights as codes: those are no numbers, whose sums mean nothing. Matrices of small integers that are
+  /// called weights and differ are codes of a scheme that nobody knows.
   package func refuseCodes() throws(StorageError) {
     try Quantization(of: base).refuse("merged")
     for expert in experts {
       try located(expert: expert.name) { () throws(StorageError) in
         try Quantization(of: expert.source).refuse("merged")
+        for weight in base.tensors
+        where weight.dtype.floatFormat == nil && weight.dtype.mayBeCodes && weight.shape.dimensions.count >= 2
+          && weight.name.hasSuffix("weight")
+        {
+          guard try expert.differs(from: base, in: weight) else { continue }
+          throw StorageError(
+            .unsupportedFeature,
+            "is \(weight.dtype.rawValue) and differs from the base's: codes of a scheme that is not known, which cannot be merged",
+            file: expert.source.label, tensor: weight.name)
+        }
       }
     }
   }
@@ -116,11 +127,8 @@ extension MergeSources {
   /// Tensors of the base that hold no floats, and other values in an expert's. Counters of batches count for nothing in a merged model.
   private func integersThatDiffer(from expert: Expert) -> [TensorInfo] {
     base.tensors.filter { info in
-      guard info.dtype.floatFormat == nil, !info.name.hasSuffix("num_batches_tracked"),
-        let own = expert.source.tensor(named: info.name), own.matches(info),
-        let bytes = try? base.bytes(of: info), let others = try? expert.source.bytes(of: own)
-      else { return false }
-      return !bytes.hasSameBytes(as: others)
+      info.dtype.floatFormat == nil && !info.name.hasSuffix("num_batches_tracked")
+        && (try? expert.differs(from: base, in: info)) == true
     }
   }
 
@@ -150,5 +158,13 @@ extension TensorSource {
       .shapeMismatch,
       "is of another architecture: no tensor agrees with the shared model's; the first, \(first.dtype.rawValue) \(first.shape), is \(found) here",
       file: label, expert: expert, tensor: first.name)
+  }
+}
+
+extension MergeSources.Expert {
+  /// Whether it has the tensor, of the same dtype and shape, with other bytes.
+  fileprivate func differs(from base: any TensorSource, in info: TensorInfo) throws(StorageError) -> Bool {
+    guard let own = source.tensor(named: info.name), own.matches(info) else { return false }
+    return try !base.bytes(of: info).hasSameBytes(as: source.bytes(of: own))
   }
 }

@@ -160,6 +160,9 @@ public struct Packer: Sendable {
   /// Refuses experts that have most of their parameters alone: they would be stored whole, surely a mistake.
   package func checkArchitectures(of experts: [ExpertInput], against shared: [TensorInfo]) throws(StorageError) {
     for expert in experts {
+      // Its numbers would be stored beside the base's codes, under a configuration that knows of codes only.
+      if expert.adapted != nil { try Self.refuseCodesOfOne(expert, against: shared) }
+      if Self.hasCodesOfNumbers(expert, against: shared) { continue }
       do throws(StorageError) {
         try expert.checkpoint.source.checkArchitecture(as: expert.name, against: shared)
         let unmatched = UnmatchedParameters(of: expert.checkpoint.source, named: expert.name, in: shared)
@@ -169,6 +172,16 @@ public struct Packer: Sendable {
         throw error
       }
     }
+  }
+
+  /// Whether an expert keeps weights as codes that the shared model has as numbers, under the same names: it is stored as it is then,
+  /// and decoded where it is mixed.
+  private static func hasCodesOfNumbers(_ expert: ExpertInput, against shared: [TensorInfo]) -> Bool {
+    let own = CodedWeights(in: expert.checkpoint.source.tensors).weights
+    return !own.isEmpty
+      && own.allSatisfy { weight in
+        shared.index(ofTensor: weight.name).map { shared[$0].dtype.floatFormat != nil } ?? false
+      }
   }
 
   /// Codes and numbers have no bit in common, though they may be of one model.

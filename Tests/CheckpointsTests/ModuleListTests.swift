@@ -60,6 +60,28 @@ import Testing
     #expect(copy.skippedFiles.isEmpty)
   }
 
+  /// Sub-models of a router that is the folder itself stand beside its configuration.
+  @Test func readsTheModulesOfARouter() throws {
+    let folder = TemporaryFolder()
+    let root = folder("model")
+    for path in ["", "/query_0_Transformer", "/document_0_Transformer"] { try FileTree.makeFolder(root + path) }
+    try PipelineTests.put(
+      #"[{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Router"}]"#,
+      at: "\(root)/modules.json")
+    try PipelineTests.put(
+      #"{"types": {"query_0_Transformer": "T", "document_0_Transformer": "T"}}"#, at: "\(root)/router_config.json")
+    for (number, part) in ["query_0_Transformer", "document_0_Transformer"].enumerated() {
+      try CheckpointDestination("\(root)/\(part)/model.safetensors")
+        .write(source([info("w", .f32, [2])], seed: UInt64(number)))
+    }
+    let original = try Checkpoint.open(root)
+    #expect(original.source.tensors.map(\.name) == ["document_0_Transformer/w", "query_0_Transformer/w"])
+    try CheckpointDestination(folder("out")).write(original.source, carriedFiles: original.carriedFiles.map(\.content))
+    let copy = try Checkpoint.open(folder("out"))
+    #expect(try hasSameTensors(copy.source, original.source))
+    #expect(copy.weightFiles.count == 2)
+  }
+
   /// A slash in a name means nothing where no module is called so.
   @Test func otherNamesStayInOneFile() throws {
     let folder = TemporaryFolder()

@@ -55,6 +55,43 @@ import Testing
     #expect(try self.merged(text, [zeros, zeros, zeros]).allSatisfy { $0.allSatisfy { $0 == 0 } })
   }
 
+  /// What is equal in all models is equal in what is merged: the sign of a zero, too.
+  @Test(arguments: ["average", "task-arithmetic", "ties", "slerp", "magmax"], [DType.f32, .bf16, .f16, .f64])
+  func zerosKeepTheirSigns(_ text: String, _ dtype: DType) throws {
+    let values = [-0.0, 0, 1, -0.0, -2, 0]
+    let model = [try tensor("w", dtype, [2, 3], values)]
+    let sources = try MergeSources(
+      base: MemoryTensorSource(model),
+      experts: ["a", "b"].map { .init(name: $0, source: try MemoryTensorSource(model)) })
+    let merged = try SharedModelSource(sources, method: method(text).make())
+    #expect(try bytes(of: merged, "w") == model[0].bytes.withBytes { [UInt8]($0) })
+  }
+
+  /// Codes that no scheme explains, and integers that are the base's.
+  @Test func integersThatDifferAreSaid() throws {
+    func sources(_ name: String, _ dtype: DType, _ shape: [Int]) throws -> MergeSources {
+      let count = shape.reduce(1, *) * dtype.bitWidth / 8
+      return try MergeSources(
+        base: MemoryTensorSource([
+          tensor(name, dtype, shape, bytes: [UInt8](repeating: 1, count: count)), tensor("f", .f32, [1], [1]),
+        ]),
+        experts: [
+          .init(
+            name: "a",
+            source: MemoryTensorSource([
+              tensor(name, dtype, shape, bytes: [UInt8](repeating: 2, count: count)), tensor("f", .f32, [1], [2]),
+            ]))
+        ])
+    }
+    #expect(
+      code { _ = try SharedModelSource(sources("m.weight", .i8, [2, 3]), method: method("average").make()) }
+        == .unsupportedFeature)
+    let ids = try sources("position_ids", .i64, [1, 4])
+    #expect(ids.notes.contains { $0.contains("position_ids") && $0.contains("are no floats") })
+    _ = try SharedModelSource(ids, method: method("average").make())
+    #expect(try sources("bn.num_batches_tracked", .i64, []).notes.isEmpty)
+  }
+
   @Test(arguments: methods) func oneExpertIsMergedOrRefused(_ text: String) throws {
     let models = [try model(seed: 1), try model(seed: 5)]
     if text.hasPrefix("model-stock") {

@@ -133,6 +133,45 @@ import Testing
     #expect(aligned.tensors.map(\.name) == own.map(\.info).sortedByName().map(\.name))
   }
 
+  /// Rows of heads of four as Meta has them: pairs; as transformers has them: the first of all pairs, then the second ones.
+  @Test func rowsOfHeadsAreBroughtIntoOrder() throws {
+    let order = [0, 2, 1, 3, 4, 6, 5, 7]
+    func model(_ names: (query: String, other: String), _ rows: [Int]) throws -> MemoryTensorSource {
+      try MemoryTensorSource([
+        try tensor(names.query, .f32, [8, 2], rows.flatMap { [Double($0), Double($0) + 0.5] }),
+        try tensor(names.other, .f32, [8, 2], (0..<16).map { Double($0) }),
+      ])
+    }
+    let meta = try model(("layers.0.attention.wq.weight", "layers.0.feed_forward.w1.weight"), Array(0..<8))
+    let names = ("model.layers.0.self_attn.q_proj.weight", "model.layers.0.mlp.gate_proj.weight")
+    let other = try model(names, order)
+    let aligned = try #require(try meta.aligned(to: other.tensors, headWidth: 4) as? AlignedSource)
+    #expect(try hasSameTensors(aligned, other))
+    #expect(aligned.notes.contains { $0.contains("with the rows of heads in their order") })
+    #expect(try hasSameTensors(aligned.renamed(by: #require(aligned.ownNames)), meta))
+    #expect(try hasSameTensors(other.aligned(to: meta.tensors, headWidth: 4), meta))
+    // An adapter is made for the model in memory.
+    let view = try #require(try meta.inMemory(having: [names.0, names.1], headWidth: 4))
+    #expect(try hasSameTensors(AlignedSource(meta, view), other))
+    #expect(try hasSameTensors(AlignedSource(undoing: view, of: other), meta))
+    // Without the width nothing is guessed.
+    #expect(code { _ = try meta.aligned(to: other.tensors) } == .unsupportedFeature)
+    #expect(code { _ = try meta.inMemory(having: [names.0, names.1]) } == .unsupportedFeature)
+    // The same order on both sides asks for none.
+    #expect(!(try meta.aligned(to: meta.tensors) is AlignedSource))
+  }
+
+  /// What a rule puts in its text's place may have the text in it.
+  @Test func rulesLeaveNamesInMemoryAsTheyAre() throws {
+    let bytes = { (text: String) in Array(text.utf8) }
+    let rule = NameTable.Renaming(pattern: "post_norm", name: "mlp.post_norm")
+    #expect(rule.apply(to: bytes("layers.1.post_norm.weight")) == bytes("layers.1.mlp.post_norm.weight"))
+    #expect(rule.apply(to: bytes("layers.1.mlp.post_norm.weight")) == nil)
+    #expect(rule.apply(to: bytes("mlp.post_norm")) == nil)
+    let other = NameTable.Renaming(pattern: "norm0", name: "norm1")
+    #expect(other.apply(to: bytes("a.norm0.norm1")) == bytes("a.norm1.norm1"))
+  }
+
   /// TMP-6-31: a record is read as any other part of a file is, with distrust.
   @Test(arguments: [
     "", "{}", "[1]", #"[["x"]]"#, #"[["x","absent"]]"#, #"[["b","a"]]"#, #"[["x",[4],["a",1,4,1,4,0,4]]]"#,

@@ -389,3 +389,36 @@ def test_mlx_loads_what_is_written(kind, sources, tmp_path):
                     close(out[name.replace(".switch_mlp.", f".experts.{expert}.")], matrix, 1e-5)
             else:
                 close(out[name], tensor, 1e-5)
+
+
+def test_whole_differences_of_comfyui(tmp_path):
+    """`diff` of a weight and `diff_b` of a bias, as ComfyUI adds them: weight += diff, whatever alpha is."""
+    base = {"blocks.0.q.weight": random(6, 4), "blocks.0.q.bias": random(6), "blocks.0.norm.weight": random(4)}
+    save_file(base, tmp_path / "base.safetensors")
+    adapter = {
+        "diffusion_model.blocks.0.q.lora_down.weight": random(2, 4), "diffusion_model.blocks.0.q.lora_up.weight": random(6, 2),
+        "diffusion_model.blocks.0.q.alpha": np.array(1, np.float32), "diffusion_model.blocks.0.q.diff_b": random(6),
+        "diffusion_model.blocks.0.norm.diff": random(4),
+    }
+    save_file(adapter, tmp_path / "wan.safetensors")
+    out = load_file(unpacked(tmp_path, tmp_path / "base.safetensors", tmp_path / "wan.safetensors") / "model.safetensors")
+    part = {name.removeprefix("diffusion_model.blocks.0."): tensor for name, tensor in adapter.items()}
+    close(out["blocks.0.q.weight"], base["blocks.0.q.weight"] + 0.5 * part["q.lora_up.weight"] @ part["q.lora_down.weight"])
+    close(out["blocks.0.q.bias"], base["blocks.0.q.bias"] + part["q.diff_b"])
+    close(out["blocks.0.norm.weight"], base["blocks.0.norm.weight"] + part["norm.diff"])
+    run = tmpack("convert", "--adapter", "peft", tmp_path / "wan.safetensors", tmp_path / "peft")
+    assert run.returncode == 3 and "whole difference" in run.stderr
+
+
+def test_whole_differences_in_words(tmp_path):
+    """The same under kohya's names, where a bias is found by its module; and one of another shape is refused."""
+    base = {"conv.a_b.weight": random(3, 4), "conv.a_b.bias": random(3)}
+    save_file(base, tmp_path / "base.safetensors")
+    adapter = {"lora_unet_conv_a_b.diff": random(3, 4), "lora_unet_conv_a_b.diff_b": random(3)}
+    save_file(adapter, tmp_path / "x.safetensors")
+    out = load_file(unpacked(tmp_path, tmp_path / "base.safetensors", tmp_path / "x.safetensors") / "model.safetensors")
+    close(out["conv.a_b.weight"], base["conv.a_b.weight"] + adapter["lora_unet_conv_a_b.diff"])
+    close(out["conv.a_b.bias"], base["conv.a_b.bias"] + adapter["lora_unet_conv_a_b.diff_b"])
+    save_file({"lora_unet_conv_a_b.diff": random(3, 5)}, tmp_path / "wide.safetensors")
+    run = tmpack("pack", "--base", tmp_path / "base.safetensors", "--expert", tmp_path / "wide.safetensors", "-o", tmp_path / "y")
+    assert run.returncode == 1 and "[3, 5]" in run.stderr

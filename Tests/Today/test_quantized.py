@@ -298,3 +298,51 @@ def test_a_mix_in_fp8_is_written_with_codes_again(tmp_path):
     # What is kept to the bit has its codes already, and what is no number has none.
     assert "no mix" in tmpack("unpack", tmp_path / "zoo.tmpack", "--expert", "b", "-o", tmp_path / "b2", "--requantize", code=1)
     tmpack(*mix, tmp_path / "x", "--requantize", "--dtype", "f32", code=1)
+
+
+def test_scales_of_inputs_are_columns(tmp_path):
+    """ModelOpt's `pre_quant_scale`, by its layout: the layer computes W · (x ∘ s)."""
+    module = "model.layers.0.mlp.down_proj."
+    codes, scale, inputs = torch.randint(-100, 100, (32, 64)).to(torch.int8), torch.rand(32) * 0.01 + 0.001, torch.rand(64) + 0.5
+    tensors = {module + "weight": codes, module + "weight_scale": scale, module + "pre_quant_scale": inputs}
+    (tmp_path / "model").mkdir()
+    save_file(tensors, tmp_path / "model/model.safetensors")
+    (tmp_path / "model/config.json").write_text(json.dumps({
+        "dtype": "float32", "quantization_config": {"quant_method": "modelopt", "quant_algo": "INT8_SQ"}}))
+    tmpack("convert", tmp_path / "model", tmp_path / "out", "--dtype", "f32")
+    out = load_file(tmp_path / "out/model.safetensors")
+    assert list(out) == [module + "weight"]
+    assert torch.equal(out[module + "weight"], codes.float() * scale[:, None] * inputs)
+    tensors[module + "pre_quant_scale"] = torch.rand(32)
+    save_file(tensors, tmp_path / "model/model.safetensors")
+    assert "pre_quant_scale" in tmpack("convert", tmp_path / "model", tmp_path / "other", "--dtype", "f32", code=2)
+
+
+def test_codes_stay_with_their_scales(tmp_path):
+    fp8(tmp_path / "model", 0)
+    for number, arguments in enumerate([("--tensors", "*.down_proj.weight"), ("--rename", "model.layers.*.weight=L.*.w")]):
+        said = tmpack("convert", tmp_path / "model", tmp_path / str(number), *arguments, code=3)
+        assert "parted from their scales" in said
+    tmpack("convert", tmp_path / "model", tmp_path / "both", "--tensors", "*.down_proj.*")
+    tmpack("convert", tmp_path / "model", tmp_path / "norms", "--tensors", "*norm*")
+
+
+def test_an_expert_in_codes_on_a_base_in_numbers(tmp_path):
+    """Stored as it is, to the bit; in mixes it counts as its numbers."""
+    fp8(tmp_path / "expert", 1)
+    llama(0).save_pretrained(tmp_path / "base")
+    llama(2).save_pretrained(tmp_path / "other")
+    tmpack("pack", "--base", tmp_path / "base", "--expert", f"x={tmp_path / 'expert'}", "--expert", f"y={tmp_path / 'other'}",
+           "--shared", "base", "--lossless", "-o", tmp_path / "z.tmpack")
+    tmpack("unpack", tmp_path / "z.tmpack", "--expert", "x", "-o", tmp_path / "out")
+    ours, theirs = (load_file(tmp_path / name / "model.safetensors") for name in ("out", "expert"))
+    assert sorted(ours) == sorted(theirs)
+    for name, tensor in theirs.items():
+        assert torch.equal(ours[name].view(torch.uint8), tensor.view(torch.uint8)), name
+    tmpack("convert", tmp_path / "expert", tmp_path / "numbers", "--dtype", "bf16")
+    tmpack("unpack", tmp_path / "z.tmpack", "--weights", "x=0.5,y=0.5", "-o", tmp_path / "mix", "--dtype", "f32")
+    mix, x, y, base = (
+        load_file(tmp_path / name / "model.safetensors") for name in ("mix", "numbers", "other", "base"))
+    for name, tensor in mix.items():
+        right = base[name].float() + 0.5 * (x[name].float() - base[name].float()) + 0.5 * (y[name].float() - base[name].float())
+        assert torch.allclose(tensor, right, rtol=1e-5, atol=1e-6), name

@@ -184,3 +184,27 @@ def test_what_modules_note_of_their_layout_stays(tmp_path):
     run = tmpack("convert", tmp_path / "d.pt", tmp_path / "e.pt")
     assert run.returncode == 0, run.stderr
     assert torch.load(tmp_path / "e.pt")._metadata == {"": {"version": 1, "flag": True, "none": None}}
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_files_of_before_zip(protocol, tmp_path):
+    torch.save(state(), tmp_path / "x.pt", _use_new_zipfile_serialization=False, pickle_protocol=protocol)
+    same(converted(tmp_path / "x.pt", tmp_path)[0], state())
+
+
+@pytest.mark.parametrize("beside,name", [
+    (dict(epoch=1, arch="resnet18", best_acc1=torch.tensor(76.1)), "state_dict"),
+    (dict(epoch=1, loss=torch.tensor(0.3)), "model_state_dict"), (dict(rng_state=torch.get_rng_state()), "model"),
+])
+def test_a_model_beside_a_tensor_of_its_training(beside, name, tmp_path):
+    model = torch.nn.Linear(2, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    model(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    torch.save({name: model.state_dict(), "optimizer": optimizer.state_dict(), **beside}, tmp_path / "x.pt")
+    read, said = converted(tmp_path / "x.pt", tmp_path)
+    same(read, model.state_dict())
+    assert f'those of "{name}"' in said and "optimizer" in said
+    # Without an optimizer nothing tells that a module called "model" is the whole.
+    torch.save({"model": {"weight": torch.ones(2)}, "scale": torch.ones(1)}, tmp_path / "y.pt")
+    assert sorted(converted(tmp_path / "y.pt", tmp_path)[0]) == ["model.weight", "scale"]

@@ -32,6 +32,8 @@ package struct AdapterConfiguration: Sendable {
   private let modulesToSave: [String]
   /// Parameters that are adapted instead of modules: names, or ends of names behind a dot.
   private let targetParameters: [String]
+  /// Of modules that have updates.
+  let selection: ModuleSelection
   /// Whether tied modules stay tied when one of them is trained whole.
   package let keepsTies: Bool
 
@@ -52,6 +54,7 @@ package struct AdapterConfiguration: Sendable {
     (baseModelName, taskType) = (nil, nil)
     trainableTokens = .byModule([])
     (modulesToSave, targetParameters) = ([], [])
+    selection = .all
     keepsTies = false
   }
 
@@ -86,6 +89,8 @@ package struct AdapterConfiguration: Sendable {
     trainableTokens = try Self.trainableTokens(object["trainable_token_indices"])
     modulesToSave = try Self.names(object, "modules_to_save")
     targetParameters = try Self.names(object, "target_parameters")
+    // Where ties are kept, a file has updates of both modules, and the configuration names one.
+    selection = try flag("ensure_weight_tying") ? .all : ModuleSelection(object)
     // peft 0.21.2 heeds it for modules of these names alone.
     keepsTies =
       try flag("ensure_weight_tying")

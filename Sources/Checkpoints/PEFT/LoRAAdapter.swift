@@ -100,7 +100,10 @@ package struct LoRAAdapter: Sendable {
     switch AdapterLayout(of: path) ?? .peft {
     case .peft: try self.init(peft: path, mode)
     case .mlx: try self.init(mlx: path, mode)
-    case .diffusers: try self.init(.diffusers, FileTree.join(path, LoRAFile.diffusersName), in: path, mode)
+    case .diffusers:
+      let names = try FileTree.names(in: path)
+      let name = LoRAFile.diffusersNames.first(where: names.contains) ?? LoRAFile.diffusersNames[0]
+      try self.init(.diffusers, FileTree.join(path, name), in: path, mode)
     case .file: try self.init(.file, path, in: nil, mode)
     }
   }
@@ -133,7 +136,12 @@ package struct LoRAAdapter: Sendable {
       files.append(FileTree.join(path, Self.otherTrainedName))
       source = try JoinedSource([source, CheckpointFormat.open(files[2], mode: mode)])
     }
-    let used = Self.weightFileNames + [AdapterConfiguration.fileName, Self.otherTrainedName]
+    var used = Self.weightFileNames + [AdapterConfiguration.fileName, Self.otherTrainedName]
+    if let companions = try ModelFolder.companions(ofAdapter: source, in: path, used: used, mode) {
+      source = try JoinedSource([source, companions.source])
+      used += companions.files
+      files += companions.files.map { FileTree.join(path, $0) }
+    }
     try self.init(
       path, .peft, configuration, source, weightFiles: files, others: ModelFolder.otherFiles(in: path, used: Set(used)))
   }
@@ -156,7 +164,7 @@ package struct LoRAAdapter: Sendable {
     try self.init(
       folder ?? file, layout, configuration, view, weightFiles: [file],
       others: folder.map { path throws(StorageError) in
-        try ModelFolder.otherFiles(in: path, used: [LoRAFile.diffusersName])
+        try ModelFolder.otherFiles(in: path, used: Set(LoRAFile.diffusersNames))
       } ?? ([], []))
   }
 
@@ -198,6 +206,9 @@ package struct LoRAAdapter: Sendable {
       try parts.updates.sorted { $0.key.text.precedesInBytes($1.key.text) }
         .map { entry throws(StorageError) in try Update(module: entry.key.text, entry.value, configuration) }
     }
+    try located(file: weightsPath) { [updates, configuration] () throws(StorageError) in
+      try Self.refuseUnselected(updates, configuration)
+    }
     differences = try located(file: weightsPath) { () throws(StorageError) in
       try parts.differences.sorted { $0.key.text.precedesInBytes($1.key.text) }
         .map { entry throws(StorageError) in
@@ -211,6 +222,21 @@ package struct LoRAAdapter: Sendable {
     guard !updates.isEmpty || !wholeTensors.isEmpty || !rows.isEmpty || !differences.isEmpty else {
       throw StorageError(.malformed, "holds no tensor of an adapter", file: weightsPath)
     }
+  }
+
+  /// Refuses updates of modules that the configuration leaves out, unless it names none of them all: then names have changed since.
+  private static func refuseUnselected(
+    _ updates: [Update], _ configuration: AdapterConfiguration
+  ) throws(StorageError) {
+    let ofModules = updates.filter { configuration.parameters(of: $0.module).isEmpty }
+    let left = ofModules.compactMap { update in
+      configuration.selection.member(leavingOut: update.module).map { (update, $0) }
+    }
+    guard let (update, member) = left.first, left.count < ofModules.count else { return }
+    throw StorageError(
+      .unsupportedFeature,
+      "is of a module that \"\(member)\" of \(AdapterConfiguration.fileName) leaves out, so that PEFT passes over it: take it out of the file, or name the module there",
+      tensor: update.a.name)
   }
 
   private static func refuseWholeCheckpoint(amongst names: Set<String>, _ path: String) throws(StorageError) {

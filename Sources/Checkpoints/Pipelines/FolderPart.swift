@@ -41,8 +41,11 @@ struct FolderPart: Sendable {
       return rest.tensors.isEmpty && !parts.isEmpty ? parts : [whole(source)]
     }
     if let text = try content(ModuleList.fileName, of: files),
-      let list = try? text.withBytes({ raw throws(StorageError) in try ModuleList(parsing: raw) }) ?? nil
+      var list = try? text.withBytes({ raw throws(StorageError) in try ModuleList(parsing: raw) }) ?? nil
     {
+      if let routes = try content(ModuleList.routerFileName, of: files) {
+        try? routes.withBytes { raw throws(StorageError) in try list.addRoutes(parsing: raw) }
+      }
       // A module may have modules of its own: the folder of a tensor is what stands before its last separator.
       let folders = Set(
         source.tensors.compactMap { info -> ExactString? in

@@ -3,8 +3,9 @@ import TMPackByteIO
 /// The tensors of what `torch.save` was given, by name.
 ///
 /// 1. Keys of nested dictionaries, and indexes of lists, are joined by dots.
-/// 2. A dictionary without tensors of its own that keeps the model beside the state of its training, under
-///    `state_dict`, `model_state_dict`, `model` or `module`, stands for that member alone.
+/// 2. A dictionary that keeps the model beside the state of its training, under `state_dict`, `model_state_dict`,
+///    `model` or `module`, stands for that member alone. One that has tensors of its own, such as a loss, does so if the
+///    member's name has `state_dict` in it, or a member beside it is called as an optimizer is.
 /// 3. Names stay as they are, `module.` of `DataParallel` included.
 /// 4. An object of a class that is not known is left out, and the tensors that are in it alone.
 ///
@@ -107,8 +108,9 @@ struct StateDictionary {
 
   private mutating func wrapped(_ value: PickleValue) throws(StorageError) -> (name: String, PickleValue)? {
     guard let members = dictionary(value) else { return nil }
-    guard !members.contains(where: { isTensor($0.value) }) else { return nil }
-    for wrapper in Self.wrappers {
+    let hasTensors = members.contains { isTensor($0.value) }
+    let names = members.compactMap { key($0.key) }
+    for wrapper in Self.wrappers where !hasTensors || Self.isCheckpoint(wrapper, amongst: names) {
       for member in members where key(member.key).map({ $0.hasSameBytes(as: wrapper) }) ?? false {
         if dictionary(member.value) != nil, try holdsTensor(member.value, depth: 1) { return (wrapper, member.value) }
         // What else has tensors here is not the model.
@@ -119,6 +121,11 @@ struct StateDictionary {
       }
     }
     return nil
+  }
+
+  /// Whether a dictionary with members of those names is surely a checkpoint with the model in one of them, and not a model.
+  fileprivate static func isCheckpoint(_ wrapper: String, amongst names: some Sequence<String>) -> Bool {
+    wrapper.hasSuffix("state_dict") || names.contains { $0.hasPrefix("optim") }
   }
 
   private mutating func reportSiblings(
@@ -264,10 +271,13 @@ extension StateDictionary {
       var path: [String] = []
       while path.count < StateDictionary.wrappers.count {
         let inside = tensors.filter { $0.starts(with: path) }
-        guard !inside.contains(where: { $0.count == path.count + 1 }) else { break }
+        let hasTensors = inside.contains { $0.count == path.count + 1 }
+        let names = Set(
+          (inside + others.filter { $0.starts(with: path) && $0.count > path.count }).map { $0[path.count] })
         guard
           let wrapper = StateDictionary.wrappers.first(where: { name in
-            inside.contains { $0.count > path.count && $0[path.count] == name }
+            inside.contains { $0.count > path.count + 1 && $0[path.count] == name }
+              && (!hasTensors || StateDictionary.isCheckpoint(name, amongst: names))
           })
         else { break }
         path.append(wrapper)

@@ -11,10 +11,12 @@ import TMPackByteIO
 /// | the pickle of the list of the storages' keys                      |
 /// | for each: 8 bytes, the number of elements; the elements, little-endian |
 extension TorchFile {
-  /// The first pickle, in the protocol that was always used.
-  static let legacyMagic: [UInt8] = [
-    0x80, 2, 0x8A, 10, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19, UInt8(ascii: "."),
-  ]
+  /// The first pickle, in each of the protocols: from 4 on it is one frame.
+  static let legacyMagics: [[UInt8]] = (2...5).map { number in
+    let magic: [UInt8] = [0x8A, 10, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19, UInt8(ascii: ".")]
+    let frame: [UInt8] = [0x95, UInt8(magic.count), 0, 0, 0, 0, 0, 0, 0]
+    return [0x80, UInt8(number)] + (number < 4 ? [] : frame) + magic
+  }
 
   init(legacy file: ReadableFile) throws(StorageError) {
     let contents = try TorchContents(legacy: file)
@@ -34,7 +36,8 @@ extension TorchContents {
     let (pickle, records) = try located(file: file.path) { () throws(StorageError) in
       try file.withBytes(at: 0, count: count) { raw throws(StorageError) in
         var input = ByteReader(raw)
-        _ = try input.take(TorchFile.legacyMagic.count)
+        // What it is has been looked at before.
+        _ = try Unpickler.load(&input)
         guard try Unpickler.load(&input).root == .integer(Self.legacyVersion) else {
           throw StorageError(.unsupportedVersion, "is of an unknown version of PyTorch's old format")
         }

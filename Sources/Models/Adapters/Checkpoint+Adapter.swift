@@ -31,7 +31,16 @@ extension Checkpoint {
         stamps: base.stamps + adapted.stamps)
     }
     let path = LoRAAdapter.folder(ofWeights: try HubCache.path(of: text))
-    guard LoRAAdapter.isAdapter(path) else { return try open(path, mode: mode) }
+    guard LoRAAdapter.isAdapter(path) else {
+      let model = try open(path, mode: mode)
+      if model.layout == .file, LoRAFile.isOfPEFT(model.source.tensors), try base() != nil {
+        throw StorageError(
+          .unsupportedFeature,
+          "is an adapter of PEFT without its adapter_config.json, which says how much of it is added: name a folder with both",
+          file: path)
+      }
+      return model
+    }
     let base = try base()
     // A lone file is one of tensors, too.
     if base == nil, FileTree.kind(of: path) == .file { return try open(path, mode: mode) }
@@ -69,14 +78,20 @@ extension Checkpoint {
     _ base: AdapterBase, by adapter: LoRAAdapter
   ) throws(StorageError) -> (source: any TensorSource, adapted: AdaptedSource) {
     let architectures = [base.architecture, base.modelType].compactMap { $0 }
+    let headWidth = ModelArchitecture(in: base.files).headWidth
     let names = adapter.names + adapter.wholeTensors.map(\.name)
     let isUnderscored = UnderscoredNames.areUsed(by: adapter.names)
     var view =
       try isUnderscored
       ? nil
       : base.source.inMemory(
-        having: names, architectures: architectures, headWidth: ModelArchitecture(in: base.files).headWidth)
+        having: names, architectures: architectures, headWidth: headWidth)
     if view == nil, !isUnderscored { view = try base.source.onDisk(having: names, architectures: architectures) }
+    if view == nil, !isUnderscored, let own = try base.source.inMemory(by: architectures, headWidth: headWidth) {
+      // An output layer that the file lacks, being tied, has its name in memory alone.
+      let ties = try TiedEmbeddings(of: base.replacing(AlignedSource(base.source, own)))
+      if let ties, names.contains(ties.head) { view = own }
+    }
     guard let view else {
       let adapted = try AdaptedSource(adapter, on: base)
       return (adapted, adapted)

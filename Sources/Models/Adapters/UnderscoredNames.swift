@@ -8,6 +8,7 @@ struct UnderscoredNames {
   private static let beginnings: [String: [String]] = [
     "lora_unet_": ["unet/", "transformer/", "model.diffusion_model.", "diffusion_model.", ""],
     "lora_transformer_": ["transformer/", ""],
+    "lycoris_": ["", "unet/", "transformer/", "model.diffusion_model.", "diffusion_model."],
     "lora_te1_": ["text_encoder/", "conditioner.embedders.0.transformer.", ""],
     "lora_te2_": ["text_encoder_2/", "conditioner.embedders.1.model.", ""],
     "lora_te3_": ["text_encoder_3/", ""], "lora_te_": ["text_encoder/", "cond_stage_model.transformer.", ""],

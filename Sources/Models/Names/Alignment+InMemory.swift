@@ -125,6 +125,17 @@ extension TensorSource {
     return alignment
   }
 
+  /// How the model is in memory, by its architecture; nil where that is as it is here, or not known.
+  ///
+  /// - Parameter architectures: as of `Alignment.find`; so is `headWidth`.
+  func inMemory(by architectures: [String], headWidth: Int?) throws(StorageError) -> Alignment? {
+    let naming = architectures.lazy.compactMap { NameTable.shared.namings[$0]?.first }.first
+    guard let naming, !naming.parts.isEmpty,
+      let found = try Alignment.inMemory(tensors, by: naming, headWidth: headWidth), found.unordered == nil
+    else { return nil }
+    return found
+  }
+
   /// The model under the names, and with the fusing, that it has in memory.
   ///
   /// - Parameter architectures: class and type of the model.

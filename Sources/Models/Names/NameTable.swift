@@ -1,13 +1,17 @@
 /// How models of known families name their tensors in memory and on disk: `Spec/names.txt`.
 package struct NameTable: Sendable {
   /// `rename`, `stack`, `join` or `part`: one line.
-  struct Renaming: Sendable {
+  package struct Renaming: Sendable {
     let pattern: NamePattern
     let name: NameReplacement
 
+    package init(pattern: Substring, name: Substring) {
+      (self.pattern, self.name) = (NamePattern(pattern), NameReplacement(name))
+    }
+
     /// The name in memory; nil for one that is none of the rule's, or is in memory already: what the rule puts in the place of the
     /// text stands around it.
-    func apply(to name: [UInt8]) -> [UInt8]? {
+    package func apply(to name: [UInt8]) -> [UInt8]? {
       guard let match = pattern.firstMatch(in: name), !self.name.isAround(match, in: name) else { return nil }
       return self.name.replace(match, in: name)
     }
@@ -70,8 +74,7 @@ package struct NameTable: Sendable {
         open = words[1...].map(String.init)
         for name in open { families[name] = Family() }
       case "rename":
-        let rule = Renaming(
-          pattern: NamePattern(words[1]), name: NameReplacement(words.count > 3 ? words[3] : ""))
+        let rule = Renaming(pattern: words[1], name: words.count > 3 ? words[3] : "")
         for name in open { families[name]!.renamings.append(rule) }
       case "pairs":
         for name in open { families[name]!.pairs.append(NamePattern(words[1])) }

@@ -85,7 +85,7 @@ package struct CodedWeights: Sendable {
 
 extension DType {
   /// Whether libraries keep codes in it.
-  var mayBeCodes: Bool {
+  package var mayBeCodes: Bool {
     switch self {
     case .f4, .f6e2m3, .f6e3m2, .u8, .i8, .f8e5m2, .f8e4m3, .f8e8m0, .f8e4m3fnuz, .f8e5m2fnuz, .i16, .u16, .i32, .u32:
       true

@@ -19,7 +19,7 @@ extension TiedEmbeddings {
     (
       "language_model.lm_head.weight",
       [
-        "language_model.model.embed_tokens.weight"
+        "language_model.model.embed_tokens.weight", "language_model.model.decoder.embed_tokens.weight",
       ]
     ),
     (

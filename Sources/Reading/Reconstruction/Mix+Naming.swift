@@ -32,6 +32,8 @@ extension TensorSource {
         .invalidArgument, "has no config.json that names its architecture, which the names of transformers 5 go by",
         file: label)
     }
-    return try inMemory(of: architecture.names)
+    let named = try inMemory(of: architecture.names)
+    try named.checkCodes(asIn: self)
+    return named
   }
 }

@@ -151,12 +151,18 @@ struct Convert: ParsableCommand {
     var source: any TensorSource = checkpoint.source
     if naming == .transformers5 { source = try source.namedInMemory(by: checkpoint.carriedFiles.map(\.content)) }
     if !globs.isEmpty {
+      let whole = source
       source = TensorSelection(of: source, including: globs)
       guard !source.tensors.isEmpty else {
         throw StorageError(.invalidArgument, "no tensor's name matches \(tensors.joined(separator: ", "))", file: input)
       }
+      try source.checkCodes(asIn: whole, isSelection: true)
     }
-    if !rules.isEmpty { source = try RenamedSource(source, by: rules) }
+    if !rules.isEmpty {
+      let renamed = try RenamedSource(source, by: rules)
+      try renamed.checkCodes(asIn: source)
+      source = renamed
+    }
     let scaled = quantize == .fp8 ? try BlockScaledFloats(source, files: checkpoint.carriedFiles.map(\.content)) : nil
     if let scaled { (source, files) = (scaled.source, scaled.files) }
     let formatted = try FormattedSource(

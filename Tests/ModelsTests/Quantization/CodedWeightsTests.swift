@@ -48,6 +48,18 @@ import Testing
     (.torchAO, "m.weight", [("m._weight_qdata", .i8, [8, 8]), ("m._weight_scale", .f32, [8, 1])]),
     (.hqq, "m.W_q", [("m.W_q", .u8, [8, 8]), ("m.scale", .f16, [8, 1])]),
     (.exllamaV2, "m.q_weight", [("m.q_weight", .i32, [8, 8]), ("m.q_scale", .i32, [1, 1])]),
+    (
+      .metal, "m.weight",
+      [("m.weight", .u32, [8, 4]), ("m.scales", .bf16, [8, 1]), ("m.qbiases", .bf16, [8, 1])]
+    ),
+    (
+      .marlin24, "m.weight",
+      [("m.weight_packed", .i32, [2, 16]), ("m.scale_packed", .f16, [2, 8]), ("m.meta", .i16, [8, 4])]
+    ),
+    (
+      .sparse, "m.weight",
+      [("m.compressed", .bf16, [8, 4]), ("m.bitmask", .u8, [8, 1]), ("m.shape", .i64, [2])]
+    ),
     (.unknown, "m.weight", [("m.weight", .u8, [8, 8]), ("m.weight_scale", .bf16, [1])]),
     (.unknown, "m.kernel", [("m.kernel", .i8, [8, 8]), ("m.kernel_scale_x", .bf16, [1])]),
   ]

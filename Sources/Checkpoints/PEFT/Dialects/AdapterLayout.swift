@@ -19,14 +19,16 @@ enum AdapterLayout {
         self = .peft
       } else if has(AdapterConfiguration.fileName), has(MLXAdapter.weightFileName) {
         self = .mlx
-      } else if has(LoRAFile.diffusersName), !has(PipelineIndex.fileName), !has(ModelConfiguration.fileName) {
+      } else if LoRAFile.diffusersNames.contains(where: has), !has(PipelineIndex.fileName),
+        !has(ModelConfiguration.fileName)
+      {
         self = .diffusers
       } else {
         return nil
       }
     case .file:
       // Nobody keeps a lone adapter otherwise; what cannot be read is said when it is opened as a checkpoint.
-      guard path.hasSuffix(".safetensors"), let source = try? CheckpointFormat.open(path, mode: .automatic),
+      guard ComponentFile.format(of: path) != nil, let source = try? CheckpointFormat.open(path, mode: .automatic),
         LoRAFile.isAdapter(source.tensors)
       else { return nil }
       self = .file

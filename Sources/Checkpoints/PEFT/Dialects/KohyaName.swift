@@ -7,6 +7,7 @@ package enum KohyaName {
   package static let prefixes: [(text: String, component: String)] = [
     ("lora_unet_", "unet"), ("lora_transformer_", "transformer"), ("lora_te1_", "text_encoder"),
     ("lora_te2_", "text_encoder_2"), ("lora_te3_", "text_encoder_3"), ("lora_te_", "text_encoder"),
+    ("lycoris_", "unet"),
   ]
 
   package static func isUsed(by module: String) -> Bool { prefixes.contains { module.hasPrefix($0.text) } }

@@ -16,8 +16,9 @@ import TMPackTensorKit
 ///
 /// Differences are added as they are, whatever α is. Where there is no α, it is the rank; where a LoKr is not factored, what α says is not heeded. kohya's modules have their names in one word, in which underscores stand for dots
 /// too: `lora_unet_…`, `lora_te1_…`; what they mean, the base tells.
-enum LoRAFile {
-  static let diffusersName = "pytorch_lora_weights.safetensors"
+package enum LoRAFile {
+  /// As diffusers writes it, and as it did.
+  static let diffusersNames = ["pytorch_lora_weights.safetensors", "pytorch_lora_weights.bin"]
 
   private enum Kind { case a, b, alpha, magnitude, difference, biasDifference }
 
@@ -31,7 +32,9 @@ enum LoRAFile {
   ]
 
   /// Parts of other ways to adapt weights, which tell what a file is.
-  private static let others = ["oft_blocks", "oft_diag", "lora_mid.weight", "a1.weight"]
+  private static let others = [
+    "oft_blocks", "oft_diag", "lora_mid.weight", "a1.weight", "a2.weight", "b1.weight", "b2.weight", "on_input",
+  ]
 
   private static func part(_ name: String) -> (module: String, kind: Kind)? {
     suffixes.first { name.hasSuffix($0.suffix) && name.utf8.count > $0.suffix.utf8.count }
@@ -55,6 +58,11 @@ enum LoRAFile {
       }
     }
     return hasUpdate
+  }
+
+  /// Whether all tensors are those of an adapter that peft saved, whose configuration is missing then.
+  package static func isOfPEFT(_ tensors: [TensorInfo]) -> Bool {
+    tensors.contains { $0.name.contains(".lora_") } && tensors.allSatisfy { $0.name.hasPrefix("base_model.model.") }
   }
 
   /// - Throws: `malformed`; `unsupportedFeature` for another way to adapt weights than LoRA, DoRA, LoHa and LoKr.

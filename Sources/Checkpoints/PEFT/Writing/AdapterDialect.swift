@@ -15,7 +15,7 @@ package enum AdapterDialect: String, Sendable, CaseIterable {
     case .peft: LoRAAdapter.weightFileName
     case .mlx: MLXAdapter.weightFileName
     case .kohya: nil
-    case .diffusers: LoRAFile.diffusersName
+    case .diffusers: LoRAFile.diffusersNames[0]
     }
   }
 
