@@ -169,7 +169,7 @@ struct Inspection {
     Console.result(
       "\n\(archive.experts[position].name): \(unchanged) tensors unchanged, \(manifest.absent.count) absent")
     Console.result(table)
-    if let why = GreatestLoss(manifest, shared)?.text { Console.result(why) }
+    if let place = GreatestLoss(manifest, shared)?.text { Console.result("most is lost in \(place)") }
   }
 }
 

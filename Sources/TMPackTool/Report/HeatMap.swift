@@ -32,11 +32,13 @@ struct HeatMap {
     let height = hasNumbers ? 24 : side
     let shown = rows.prefix(Self.mostRows)
     let labels = shown.map { $0.shortened(to: Self.characters) }
-    let left = 10 + 7 * (labels.map(\.count).max() ?? 0)
+    let left = 10 + 8 * (labels.map(\.count).max() ?? 0)
     // Every layer has its number where there is room, and every eighth where not.
     let every = hasNumbers || columns.count <= 12 ? 1 : columns.count <= 40 ? 4 : 8
     let top = hasNumbers ? 90 : 24
-    let (width, bottom) = (left + columns.count * (side + gap) + 40, top + shown.count * (height + gap))
+    let (width, bottom) = (
+      left + columns.count * (side + gap) + (hasNumbers ? 80 : 40), top + shown.count * (height + gap)
+    )
     var text =
       "<svg role=\"img\" aria-label=\"\(label.html)\" viewBox=\"0 0 \(width) \(bottom)\" width=\"\(width)\" height=\"\(bottom)\">"
     for (index, column) in columns.enumerated() where index % every == 0 {

@@ -100,7 +100,7 @@ struct ReportPage {
       h1{font-size:1.5em;overflow-wrap:anywhere}h2{font-size:1.15em;margin:2em 0 .4em}h3{font-size:1em;margin:1.4em 0 .3em}
       .wide{overflow-x:auto}svg text{fill:var(--ink);font:12px system-ui,sans-serif}svg text.on{fill:var(--on)}svg text.off{fill:var(--off)}
       svg .bar{fill:var(--bar)}polyline{fill:none;stroke-width:1.8}.goal{stroke:var(--soft);stroke-dasharray:4 4}
-      table{border-collapse:collapse;font-variant-numeric:tabular-nums}th,td{text-align:left;padding:3px 12px 3px 0;border-bottom:1px solid var(--line);font-weight:400;vertical-align:top}
+      table{border-collapse:collapse;font-variant-numeric:tabular-nums}th,td{text-align:left;padding:3px 12px 3px 0;border-bottom:1px solid var(--line);font-weight:400;vertical-align:top}tr>:not(:last-child){white-space:nowrap}
       thead th{color:var(--soft);white-space:nowrap}.n{white-space:nowrap}.n{text-align:right}th button{all:unset;cursor:pointer}th button:focus-visible,input:focus-visible,.more:focus-visible{outline:2px solid var(--bar);outline-offset:2px}
       th[aria-sort=ascending] button::after{content:" \\2191"}th[aria-sort=descending] button::after{content:" \\2193"}
       code{font:13px ui-monospace,monospace;overflow-wrap:anywhere}p{margin:.4em 0;max-width:75ch}.legend,.key{color:var(--soft);font-size:13px}.key{list-style:none;padding:0}

@@ -3,6 +3,7 @@ import TMPackReading
 
 /// The tensor in which an expert loses most, and why: what its components hold.
 struct GreatestLoss {
+  /// The tensor, its share of all, and why.
   let text: String
 
   /// nil for what loses nothing.
@@ -23,6 +24,6 @@ struct GreatestLoss {
       } else {
         "what is stored holds \(kept)"
       }
-    text = "most is lost in \(entry.name), \(share.percentOfAll) of all: \(why)"
+    text = "\(entry.name), \(share.percentOfAll) of all: \(why)"
   }
 }
