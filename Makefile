@@ -10,7 +10,7 @@
 #   make differential  the tool beside the second reader, on random archives and changed ones; SEED, COUNT
 #   make stress    readers, writers and killers on one archive for SECONDS
 #   make linking   a package that depends on TMPackReading: what the linker brings along
-#   make wheel     the Python package, with the library and the tool in it, in dist/, and its tests in a fresh environment
+#   make wheel     the Python package in dist/, with the library and the tool in it and as sources, and its tests in a fresh environment
 #   make dist      for machines without Swift: a tarball, a Debian package, a Homebrew formula, in dist/
 #   make dist-check these on bare Debian systems; needs root and debootstrap
 #   make bench     run the benchmarks
@@ -102,6 +102,8 @@ linking:
 
 wheel: test-packages
 	scripts/build-wheel dist
+	scripts/build-sdist dist
+	TMPACK_BUILT=$(CURDIR)/.build/library/wheel scripts/check-sdist dist
 	Tests/C/check .build/library/wheel
 	scripts/test-wheel dist/tmpack-*.whl
 
