@@ -193,7 +193,8 @@ package struct ModelFolder: Sendable {
     case distributed
 
     init(amongst names: [String], in folder: String) throws(StorageError) {
-      let visible = names.filter { !$0.hasPrefix(".") }
+      let others = DistributedCheckpoint.isOne(names) ? DistributedCheckpoint.companions : []
+      let visible = names.filter { !$0.hasPrefix(".") && !others.contains($0) }
       if let found = try Self.weights(amongst: visible) {
         guard !DistributedCheckpoint.isOne(names) else {
           throw StorageError(

@@ -71,6 +71,16 @@ import Testing
     #expect(error?.message.contains("model.safetensors") == true)
   }
 
+  /// Megatron and Lightning keep arguments and counters beside it.
+  @Test(arguments: ["common.pt", "meta.pt"]) func leavesWhatTrainingKeepsBeside(_ name: String) throws {
+    let folder = try copy("plain")
+    try PipelineTests.put("no weights", at: folder(name))
+    let full = try Checkpoint.open(Self.path("full.safetensors")).source
+    let checkpoint = try Checkpoint.open(folder.path)
+    #expect(try hasSameTensors(checkpoint.source, full))
+    #expect(checkpoint.skippedFiles.map(\.name) == [name])
+  }
+
   /// What is read is right, or it is an error; only bare elements have no checksum.
   @Test(arguments: ["plain", "zstd", "raw"]) func survivesDamage(_ name: String) throws {
     let full = try Checkpoint.open(Self.path("full.safetensors")).source

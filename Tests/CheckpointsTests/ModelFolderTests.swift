@@ -67,7 +67,10 @@ import Testing
       try Self.put("x", at: folder(name))
     }
     #expect(try Self.names(Checkpoint.open(folder.path)) == ["n"])
+    // A file of the name that libraries look for goes before any of another.
     try write("other.pth", "o")
+    #expect(try Self.names(Checkpoint.open(folder.path)) == ["n"])
+    removeFile(folder("model.npz"))
     #expect(try Self.names(Checkpoint.open(folder.path)) == ["o"])
     try write("pytorch_model.bin", "p")
     #expect(try Self.names(Checkpoint.open(folder.path)) == ["p"])

@@ -25,6 +25,22 @@ import Testing
     #expect(checkpoint.notes.contains { $0.contains("frozen.weight") } == (stage == 1))
   }
 
+  /// The Trainer of transformers leaves the state of its training beside the folder that `latest` names.
+  @Test func isFoundBesideTheStateOfATraining() throws {
+    let folder = TemporaryFolder()
+    try FileTree.makeFolder(folder("global_step2"))
+    let step = Self.path("zero2/global_step2")
+    for file in try FileTree.names(in: step) {
+      putQuickly(try contents(FileTree.join(step, file)), at: folder("global_step2/\(file)"))
+    }
+    try PipelineTests.put("global_step2", at: folder("latest"))
+    let state = ["rng_state_0.pth", "scheduler.pt", "training_args.bin"]
+    for name in state { try PipelineTests.put("no weights", at: folder(name)) }
+    let checkpoint = try Checkpoint.open(folder.path)
+    #expect(try hasSameTensors(checkpoint.source, Checkpoint.open(Self.path("zero2.safetensors")).source))
+    #expect(checkpoint.skippedFiles.map(\.name) == state)
+  }
+
   @Test func refusesTheEmptyWeightsOfOneFile() throws {
     let error = failure {
       _ = try Checkpoint.open(Self.path("zero3/global_step2/zero_pp_rank_0_mp_rank_00_model_states.pt"))

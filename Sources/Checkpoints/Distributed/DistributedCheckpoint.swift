@@ -17,6 +17,9 @@ struct DistributedCheckpoint {
   /// In the folder: the metadata first.
   let files: [String]
 
+  /// Arguments and counters that Megatron (`common.pt`) and Lightning (`meta.pt`) keep beside it.
+  static let companions: Set<String> = ["common.pt", "meta.pt"]
+
   /// Whether the names of a folder's files are those of such a checkpoint.
   static func isOne(_ names: [String]) -> Bool {
     names.contains(DistributedMetadata.fileName) && names.contains { $0.hasSuffix(suffix) }

@@ -35,7 +35,8 @@ struct ZeROCheckpoint {
   /// The folder that `latest` names, as DeepSpeed writes it beside the folders of its steps; nil where there is none, or
   /// weights of another kind.
   static func latest(in folder: String, _ names: [String]) throws(StorageError) -> String? {
-    guard names.contains("latest"), !names.contains(where: WeightFileName.isWeights) else { return nil }
+    let hasWeights = names.contains { WeightFileName.isWeights($0) && !TrainingState.isOne($0) }
+    guard names.contains("latest"), !hasWeights else { return nil }
     let file = try ReadableFile(FileTree.join(folder, "latest"), mode: .read)
     guard file.size <= UInt64(Limits.nameBytes) else { return nil }
     var text = String(decoding: try file.bytes(at: 0, count: Int(file.size)), as: UTF8.self)
