@@ -60,7 +60,7 @@ struct PackOptions: ParsableArguments {
   func packer(_ model: Packer.SharedModel, _ experts: [ExpertInput]) throws -> Packer {
     Packer(
       sharedModel: model, rules: try factors.rules().unified(over: experts.map(\.checkpoint.source)),
-      rate: try factors.rateOptions.control(),
+      rate: try factors.rate(),
       isDetached: shared.detached, storesCorrections: factors.exact, level: factors.level, pipeline: work.pipeline,
       options: factors.record.merging(shared.record) { first, _ in first })
   }
