@@ -12,7 +12,7 @@ import Testing
 @Suite struct WeightedPackingTests {
   private let folder = TemporaryFolder()
 
-  private static let (rows, columns) = (64, 48)
+  private static let (rows, columns) = (256, 192)
   private static let rank = 24
 
   /// Of a mean square of 1 along every fourth axis, and of less along the others.
