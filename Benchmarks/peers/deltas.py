@@ -78,7 +78,7 @@ def rounded(rows, bits):
 class SingularVectors:
     """Of the matrices of a model; computed once for all rates."""
 
-    WIDTHS = (0, 1, 2, 3, 4, 6, 8)
+    WIDTHS = (0, 2, 3, 4, 6, 8)
 
     def __init__(self, differences):
         self.differences = differences

@@ -61,7 +61,7 @@ def settings(folder, work):
     rows = []
     for options in ([], DETACHED, ["--quality", "medium"], ["--quality", "medium", *DETACHED], ["--quality", "medium", "--exact", *DETACHED], ["--lossless", *DETACHED]):
         result, cost = tool("pack", "--base", folder / "base", f"--expert=sre={folder / 'sre'}", f"--expert=npm={folder / 'npm'}", *options, "--force", "-o", work / "m.tmpack")
-        rows.append((" ".join(options) or "none: rank 16, int8", *(f"{e['bytes'] / 1e3:.0f} ({e.get('error', 0):.3f})" for e in result["experts"]),
+        rows.append((" ".join(options) or "none", *(f"{e['bytes'] / 1e3:.0f} ({e.get('error', 0):.3f})" for e in result["experts"]),
                      f"{result['bytes'] / 1e6:.2f}", f"{result['ratio']:.1f}", f"{cost.cpu:.1f}"))
     return table(("options", "sre, kB (error)", "npm, kB (error)", "archive, MB", "ratio", "CPU s"), rows)
 

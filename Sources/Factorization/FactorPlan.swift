@@ -32,6 +32,13 @@ package struct FactorPlan: Sendable, Hashable {
   /// whatever rank the method says.
   package let keepsKnownRank: Bool
 
+  /// All components of what is known as a product.
+  package static let products = FactorPlan(method: .lowRank(rank: 1), dtype: .int8, keepsKnownRank: true)
+
+  private init(method: Method, dtype: FactorDType, keepsKnownRank: Bool) {
+    (self.method, self.dtype, self.keepsKnownRank) = (method, dtype, keepsKnownRank)
+  }
+
   /// - Throws: `invalidArgument` for a rank below 1, or a ratio or density outside of (0, 1].
   package init(_ method: Method, dtype: FactorDType, keepsKnownRank: Bool = false) throws(StorageError) {
     switch method {

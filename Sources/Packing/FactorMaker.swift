@@ -67,31 +67,48 @@ struct RatedFactors: FactorMaker {
   let setting: RateSetting
   let codecs: Set<QuantizedFactor.Codec>
   let stacking: Stacking
+  /// Of matrices that are products of few components; nil treats them like any other.
+  var products: FactorPlan?
   /// Of a matrix of some shape.
   var weights: @Sendable (Shape) throws(StorageError) -> MatrixWeights? = { _ in nil }
 
   func stack(for tensor: ExclusiveTensor) throws(StorageError) -> MatrixStack? { try stacking.stack(for: tensor) }
 
   func factor(of vector: borrowing ExclusiveVector, shape: Shape) throws(StorageError) -> Factor? {
-    let factor = try encoded(vector, shape: shape, weights: weights(shape), overhead: QuantizableTensor.entryOverhead)
+    let weights = try weights(shape)
+    let matrix = try QuantizableMatrix(vector, shape: shape, weights: weights, for: setting)
+    if let products, let few = components(of: matrix, areKnown: vector.product != nil, areWeighed: weights != nil) {
+      return try products.encode(vector.values, shape: shape, known: few).decoded()
+    }
+    let factor = try encoded(matrix, vector, overhead: QuantizableTensor.entryOverhead)
     return try factor.map { factor throws(StorageError) in try Factor.quantized(factor).decoded() }
   }
 
   /// Memory: one matrix with its singular vectors, and the factors of all.
   func factor(of tensor: ExclusiveTensor, as stack: MatrixStack) throws(StorageError) -> Factor? {
+    if let products, case .stack = tensor.products {
+      return try PlannedFactors(plan: products, stacking: stacking).factor(of: tensor, as: stack)
+    }
     let matrices = try tensor.map(matricesOf: stack) { vector, shape throws(StorageError) in
-      try encoded(vector, shape: shape, overhead: QuantizableTensor.matrixOverhead)
+      try encoded(
+        QuantizableMatrix(vector, shape: shape, for: setting), vector, overhead: QuantizableTensor.matrixOverhead)
     }
     return try QuantizedStack(stack, matrices).map { stack throws(StorageError) in
       try Factor.quantized(.stack(stack)).decoded()
     }
   }
 
+  /// What a matrix is a product of, where that is known, or is seen: half of the components that would be used, or fewer.
+  private func components(of matrix: QuantizableMatrix, areKnown: Bool, areWeighed: Bool) -> SingularVectors? {
+    if areKnown { return matrix.vectors }
+    // Weighed vectors are not orthogonal, and do not tell.
+    return areWeighed ? nil : matrix.components(ifAtMost: Int(min(setting.quality, 0x1p20)) / 2)
+  }
+
   private func encoded(
-    _ vector: borrowing ExclusiveVector, shape: Shape, weights: MatrixWeights? = nil, overhead: Int
+    _ matrix: QuantizableMatrix, _ vector: borrowing ExclusiveVector, overhead: Int
   ) throws(StorageError) -> QuantizedFactor? {
-    try QuantizableMatrix(vector, shape: shape, weights: weights, for: setting)
-      .encoding(at: setting, codecs, overhead: overhead) { $0(vector.values) }.factor
+    try matrix.encoding(at: setting, codecs, overhead: overhead) { $0(vector.values) }.factor
   }
 }
 

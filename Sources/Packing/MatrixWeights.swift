@@ -7,26 +7,10 @@ import TMPackTensorKit
 package struct MatrixWeights: Sendable {
   let rows: DirectionWeights?
   let columns: DirectionWeights?
-
-  /// ‖W (v − decoded) W‖².
-  ///
-  /// - Parameters:
-  ///   - values: of v.
-  ///   - factor: nil for nothing.
-  func squaredError(
-    of factor: QuantizedFactor?, against values: UnsafeBufferPointer<Float>, of shape: (rows: Int, columns: Int)
-  ) -> Double {
-    var lost = Array(values)
-    if let factor {
-      lost.withUnsafeMutableBufferPointer { Factor.quantized(factor).accumulate(weight: -1, into: $0) }
-    }
-    return DirectionWeights.weighted(lost, rows: shape.rows, columns: shape.columns, rows, columns)
-      .reduce(0) { $0 + Double($1) * Double($1) }
-  }
 }
 
 extension Limits {
-  /// The side of a matrix that is weighed: a decomposition of the square that is as long takes minutes above.
+  /// The side of a matrix that is weighed by a square of moments: factoring it takes longer than all else above.
   static let weighedSide = 4096
 }
 
@@ -35,11 +19,12 @@ extension ExpertInput {
   ///
   /// - Returns: nil without statistics, and for what has not two dimensions.
   /// - Throws: `shapeMismatch` for moments of another size; `malformed` and `nonFinite` for numbers that no moments can be.
-  /// - Complexity: O(side³) for each side; holds up to 6 side² doubles.
+  /// - Complexity: O(side³ ÷ 3) for each side; holds up to 3 side² floats.
   package func weights(of name: String, _ shape: Shape) throws(StorageError) -> MatrixWeights? {
     guard statistics != nil, shape.dimensions.count == 2, shape.elementCount > 0 else { return nil }
     func side(_ axis: Int) throws(StorageError) -> DirectionWeights? {
-      guard shape.dimensions[axis] <= Limits.weighedSide, let own = moments(of: name, axis: axis) else { return nil }
+      guard let own = moments(of: name, axis: axis), own.isDiagonal || shape.dimensions[axis] <= Limits.weighedSide
+      else { return nil }
       return try located(expert: self.name, tensor: own.info.name) { () throws(StorageError) in
         try weights(own.info, isDiagonal: own.isDiagonal, order: shape.dimensions[axis])
       }
@@ -51,9 +36,11 @@ extension ExpertInput {
   /// Why a matrix that the statistics could weigh is not, or only on one side; by names and shapes alone.
   func noteOnWeights(of info: TensorInfo) -> PackSummary.Note.Reason? {
     guard statistics != nil, info.shape.dimensions.count == 2, info.shape.elementCount > 0 else { return nil }
-    let measured = [0, 1].filter { moments(of: info.name, axis: $0) != nil }
+    let measured = [0, 1].compactMap { axis in
+      moments(of: info.name, axis: axis).map { (side: info.shape.dimensions[axis], isDiagonal: $0.isDiagonal) }
+    }
     if measured.isEmpty { return .unmeasured }
-    return measured.contains { info.shape.dimensions[$0] > Limits.weighedSide } ? .longSide : nil
+    return measured.contains { !$0.isDiagonal && $0.side > Limits.weighedSide } ? .longSide : nil
   }
 
   private func moments(of name: String, axis: Int) -> (info: TensorInfo, isDiagonal: Bool)? {
@@ -76,28 +63,17 @@ extension ExpertInput {
     guard let format = info.dtype.floatFormat else {
       throw StorageError(.malformed, "is \(info.dtype.rawValue); statistics are floats", file: statistics.label)
     }
-    try Resources.checkMemory(8 * info.shape.elementCount)
-    let moments = try statistics.bytes(of: info).withBytes { raw in
-      [Double](unsafeUninitializedCapacity: info.shape.elementCount) { values, count in
-        count = info.shape.elementCount
-        format.widen(raw, into: UnsafeMutableBufferPointer(rebasing: values[..<count]))
+    try Resources.checkMemory(4 * info.shape.elementCount)
+    return try statistics.bytes(of: info).withBytes { raw throws(StorageError) in
+      let moments = try SecondMoments(raw, format, order: order, isDiagonal: isDiagonal, of: statistics.label)
+      if isDiagonal { return DirectionWeights(diagonal: moments.diagonal.map(Double.init)) }
+      guard let relative = try moments.relative() else { return nil }
+      guard let weights = DirectionWeights(relativeMoments: relative, order: order) else {
+        throw StorageError(
+          .malformed, "has eigenvalues below 0, which second moments have not", file: statistics.label)
       }
+      return weights
     }
-    guard moments.allSatisfy({ $0.magnitude <= 1e150 }) else {
-      throw StorageError(.nonFinite, "holds a number that no moment can be", file: statistics.label)
-    }
-    let diagonal = isDiagonal ? moments : (0..<order).map { moments[$0 * order + $0] }
-    guard diagonal.allSatisfy({ $0 >= 0 }) else {
-      throw StorageError(.malformed, "has a mean of squares below 0", file: statistics.label)
-    }
-    if isDiagonal { return DirectionWeights(diagonal: moments) }
-    let tolerance = 1e-3 * (diagonal.max() ?? 0)
-    for i in 0..<order {
-      for j in 0..<i where abs(moments[i * order + j] - moments[j * order + i]) > tolerance {
-        throw StorageError(.malformed, "is not symmetric", file: statistics.label)
-      }
-    }
-    return DirectionWeights(moments: moments, order: order)
   }
 }
 

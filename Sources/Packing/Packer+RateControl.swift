@@ -51,8 +51,9 @@ extension Packer {
     let codecs = rate.quantizedCodecs
     let rules = rules
     let isWeighed = rate.weighsDirections
+    let products = rate.keepsProducts ? FactorPlan.products : nil
     return maker { name in
-      RatedFactors(setting: setting, codecs: codecs, stacking: rules.stacking(of: name)) {
+      RatedFactors(setting: setting, codecs: codecs, stacking: rules.stacking(of: name), products: products) {
         shape throws(StorageError) in isWeighed ? try expert.weights(of: name, shape) : nil
       }
     }

@@ -35,14 +35,9 @@ package struct QuantizableMatrix: Sendable {
   /// All triplets are as quick as more than a quarter of them.
   static func rank(_ wanted: Int, of side: Int) -> Int { wanted > side / 4 ? side : wanted }
 
-  package init(_ vector: borrowing ExclusiveVector, shape: Shape, rank: Int) throws(StorageError) {
-    try self.init(vector, shape: shape, rank: rank, weighed: nil)
-  }
-
-  /// - Parameter weighed: by what, and at which setting, if that loses less there by its own measure: where the weights are all in a
-  ///   few directions that the difference does not have, quantising what is in those loses more.
-  private init(
-    _ vector: borrowing ExclusiveVector, shape: Shape, rank: Int, weighed: (by: MatrixWeights, at: RateSetting)?
+  /// - Parameter weights: by which the triplets are weighed.
+  package init(
+    _ vector: borrowing ExclusiveVector, shape: Shape, rank: Int, weights: MatrixWeights? = nil
   ) throws(StorageError) {
     energy = vector.energy
     guard let (rows, columns) = shape.matrix, min(rows, columns) > 1 else {
@@ -56,31 +51,18 @@ package struct QuantizableMatrix: Sendable {
       vectors = known
       return
     }
-    let matrix = MatrixView(vector.values, rows: rows, columns: columns)
-    let rank = min(rank, rows, columns)
-    let plain = try SingularVectors(of: matrix, rank: rank)
-    guard let (weights, setting) = weighed else {
-      vectors = plain
-      return
-    }
-    let other = try SingularVectors(of: matrix, rank: rank, left: weights.rows, right: weights.columns)
-    let (own, size) = (energy, (rows, columns))
-    func error(_ vectors: SingularVectors) throws(StorageError) -> Double {
-      let candidate = QuantizableMatrix(rows: size.0, columns: size.1, energy: own, vectors: vectors)
-      let encoding = try candidate.encoding(at: setting, [.lowRank], overhead: 0) { _ in }
-      return weights.squaredError(of: encoding.factor, against: vector.values, of: size)
-    }
-    vectors = try error(other) < error(plain) ? other : plain
+    vectors = try SingularVectors(
+      of: MatrixView(vector.values, rows: rows, columns: columns), rank: min(rank, rows, columns),
+      left: weights?.rows, right: weights?.columns)
   }
 
-  /// As many triplets as a setting can make use of, weighed where that pays.
+  /// As many triplets as a setting can make use of.
   package init(
     _ vector: borrowing ExclusiveVector, shape: Shape, weights: MatrixWeights? = nil, for setting: RateSetting
   ) throws(StorageError) {
     var rank = setting.objective == .balanced ? Int(min(setting.quality.rounded(.up), 0x1p31)) : 32
     while true {
-      let candidate = try QuantizableMatrix(
-        vector, shape: shape, rank: rank, weighed: weights.map { ($0, setting) })
+      let candidate = try QuantizableMatrix(vector, shape: shape, rank: rank, weights: weights)
       guard let vectors = candidate.vectors, vectors.rank == rank, vector.product == nil,
         setting.needsMore(than: vectors.singularValues, rows: candidate.rows, columns: candidate.columns)
       else {
@@ -90,6 +72,21 @@ package struct QuantizableMatrix: Sendable {
       rank *= 4
     }
   }
+
+  /// The triplets without those that are rounding errors, where no more than so many are all that there is: of an adapter that was
+  /// merged.
+  func components(ifAtMost limit: Int) -> SingularVectors? {
+    guard let vectors else { return nil }
+    var left = energy
+    for (index, value) in vectors.singularValues.prefix(min(limit, (min(rows, columns) - 1) / 2)).enumerated() {
+      left -= value * value
+      if left <= Self.rounding * energy { return vectors.leading(index + 1) }
+    }
+    return nil
+  }
+
+  /// Of an energy.
+  private static let rounding = 1e-6
 
   /// The cheapest form at a setting.
   ///

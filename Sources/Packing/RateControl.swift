@@ -36,10 +36,18 @@ public struct RateControl: Sendable, Hashable {
   public let target: Target
   public let objective: Objective
   public let codecs: Set<Codec>
+  /// Whether what is known or found to be a product of few components, as of a LoRA, keeps all of them, in 8 bits each.
+  package let keepsProducts: Bool
 
   /// - Throws: `invalidArgument` for a target that is not positive, or an error of 1 or more.
   public init(
     _ target: Target, objective: Objective = .balanced, codecs: Set<Codec> = Codec.standard
+  ) throws(StorageError) {
+    try self.init(target, objective: objective, codecs: codecs, keepsProducts: false)
+  }
+
+  package init(
+    _ target: Target, objective: Objective = .balanced, codecs: Set<Codec> = Codec.standard, keepsProducts: Bool
   ) throws(StorageError) {
     switch target {
     case .quality(let value) where !(value > 0 && value < 0x1p60):
@@ -52,6 +60,7 @@ public struct RateControl: Sendable, Hashable {
     self.target = target
     self.objective = objective
     self.codecs = codecs
+    self.keepsProducts = keepsProducts
   }
 
   /// The quality, if it was given as such.

@@ -19,10 +19,12 @@ import Testing
     return "sh \(folder("score")) {expert} {checkpoint}"
   }
 
-  private func pack(_ options: String...) throws -> Run {
+  private func pack(_ options: String...) throws -> Run { try run("pack", options) }
+
+  private func run(_ command: String, _ options: [String]) throws -> Run {
     try Child(
       toolPath,
-      ["pack", "--base", base] + Self.experts.flatMap { ["--expert", fixture($0)] } + ["-o", folder("zoo.tmpack")]
+      [command, "--base", base] + Self.experts.flatMap { ["--expert", fixture($0)] } + ["-o", folder("zoo.tmpack")]
         + options
     ).wait()
   }
@@ -103,6 +105,16 @@ import Testing
     #expect(run.output.contains("smallest that keeps 90"))
     #expect(FileTree.kind(of: folder("zoo.tmpack")) == nil)
     #expect(folder.names.filter { $0.hasPrefix(".") }.isEmpty)
+  }
+
+  @Test func planLooksAsPackDoes() throws {
+    let options = try ["--eval", similarity(), "--keep", "0.9"]
+    let planned = try run("plan", options)
+    #expect(planned.code == 0, "\(planned.talk)")
+    #expect(try planned.output == run("pack", options + ["--dry-run"]).output)
+    #expect(FileTree.kind(of: folder("zoo.tmpack")) == nil)
+    #expect(try run("plan", options + ["--quality", "low"]).code == 1)
+    #expect(try run("plan", options + ["--tasks", folder("tasks.json")]).code == 1)
   }
 
   @Test(arguments: [

@@ -45,7 +45,7 @@ struct Add: ParsableCommand {
     let sizeBefore = opened.size
     let packer = Packer(
       rules: try factors.rules().unified(over: inputs.map(\.checkpoint.source)),
-      rate: try factors.rateOptions.control(), storesCorrections: factors.exact,
+      rate: try factors.rate(), storesCorrections: factors.exact,
       level: factors.level, pipeline: work.pipeline, options: factors.record)
     let summary = try reporting.withProgress { try packer.add(inputs, to: opened, progress: $0) }
     if opened.hasRouter, !reporting.json {

@@ -49,9 +49,7 @@ struct Pack: ParsableCommand {
     if options.shared.sharedOut?.path == archive.output.path {
       throw ValidationError("--output and --shared-out are one path.")
     }
-    if score.command != nil, options.factors.isTreatmentGiven {
-      throw ValidationError("--eval looks for a --quality, so nothing else may say how large the factors are.")
-    }
+    try options.validate(score)
     if score.command != nil, archive.resume { throw ValidationError("--eval and --resume exclude each other.") }
     if archive.resume, options.shared.sharedOut != nil {
       throw ValidationError(
@@ -82,13 +80,10 @@ struct Pack: ParsableCommand {
     let (model, written, overflows) = try reporting.withProgress { show in
       try shared.sharedModel(base: base, experts: inputs, force: archive.force, work: work, progress: show)
     }
-    let found = try search(model, base, inputs)
+    let found = try options.search(score, model, base, inputs, besides: output, reporting)
     if let found {
+      if archive.dryRun { return found.print(reporting) }
       if !reporting.json { Console.result(found.table) }
-      if archive.dryRun {
-        if reporting.json { Console.result(["score_search": found.json]) }
-        return
-      }
       options.factors.rateOptions.quality = found.best?.quality
     }
     let summary = try reporting.withProgress { show in
@@ -102,27 +97,5 @@ struct Pack: ParsableCommand {
       path: output, summary: summary, overflows: overflows + summary.overflows, base: base, inputs: inputs,
       unusedPatterns: options.factors.unusedPatterns(inputs), options: options.record, scoreSearch: found
     ).print(reporting)
-  }
-
-  /// nil when no command scores the experts.
-  private func search(
-    _ model: Packer.SharedModel, _ base: Checkpoint?, _ inputs: [ExpertInput]
-  ) throws -> ScoreSearchResult? {
-    guard let command = score.command else { return nil }
-    let sharedModel: (any TensorSource)? =
-      if case .given(let checkpoint, _) = model { checkpoint.source } else { base?.source }
-    let search = ScoreSearch(
-      command: ScoreCommand(command), share: score.share, experts: inputs,
-      sharedModel: options.shared.detached ? sharedModel : nil, reporting: reporting)
-    return try search.run(besides: archive.output.path) { quality, path in
-      var options = options
-      options.factors.rateOptions.quality = quality
-      options.factors.lossless = quality == nil
-      // What makes the experts exact does not show in their scores.
-      options.factors.exact = false
-      return try reporting.withProgress { show in
-        try options.packer(model, inputs).pack(base: base, experts: inputs, to: path, progress: show)
-      }
-    }
   }
 }

@@ -12,6 +12,7 @@ struct Plan: ParsableCommand {
         tmpack plan --base base/ --expert math=m/ --expert code=c/
         tmpack plan --base base/ --expert m/ --budget-per-expert 20MB -o z.tmpack
         tmpack plan --base base/ --expert math=m/ --tasks tasks.json
+        tmpack plan --base base/ --expert m/ --eval 'score {checkpoint}' -o z.tmpack
 
       Takes pack's options. It reads headers and a sample of the tensors, and makes no archive.
 
@@ -32,9 +33,18 @@ struct Plan: ParsableCommand {
   var force = false
 
   @OptionGroup var options: PackOptions
+  @OptionGroup(title: "Scores") var score: ScoreOptions
   @OptionGroup(title: "Output") var reporting: OutputOptions
 
   func validate() throws {
+    try options.validate(score)
+    if score.command != nil {
+      if tasks != nil { throw ValidationError("--eval and --tasks exclude each other.") }
+      if output == nil {
+        throw ValidationError("--eval packs candidates beside the archive: say where with -o/--output.")
+      }
+      if options.shared.sharedOut != nil { throw ValidationError("--shared-out belongs to pack; plan writes nothing.") }
+    }
     guard sample > 0, sample <= 1 else { throw ValidationError("--sample must be above 0 and at most 1.") }
     if tasks != nil, output != nil {
       throw ValidationError("--tasks makes no prediction; -o/--output belongs to join.")
@@ -43,6 +53,13 @@ struct Plan: ParsableCommand {
 
   func run() throws {
     if let tasks { return try writeTasks(to: tasks.path) }
+    if let output, score.command != nil {
+      let (base, inputs) = try options.open()
+      let model = try options.shared.plannedModel(base: base, experts: inputs, options.work)
+      let found = try options.search(score, model, base, inputs, besides: output.path, reporting)
+      found?.print(reporting)
+      return
+    }
     try options.predict(output: output?.path, sample: sample, reporting)
   }
 

@@ -40,9 +40,7 @@ extension FactorOptions {
     return (options, taken)
   }
 
-  private static let standards = [
-    "rank": "16", "factor-dtype": FactorDType.int8.rawValue, "level": String(standardLevel),
-  ]
+  private static let standards = ["factor-dtype": FactorDType.int8.rawValue, "level": String(standardLevel)]
 
   /// What a record has of some options, unless it is what holds anyway.
   private static func words(_ names: [String], _ record: [String: String]) -> [String] {
@@ -54,6 +52,8 @@ extension FactorOptions {
   private static func treatment(_ record: [String: String], _ archive: Archive) -> [String] {
     // Masks are of all experts together.
     if record["tall-masks"] != nil { return [] }
+    // What holds without options, too.
+    if record[productsKey] != nil { return [] }
     if let factor = record["factor"] { return ["--\(factor)"] + words(["factor-dtype"], record) }
     let rate = words(["objective", "codec"], record)
     if record["budget"] != nil {

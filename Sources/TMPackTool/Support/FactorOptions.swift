@@ -8,7 +8,7 @@ import TMPackTensorKit
 struct FactorOptions: ParsableArguments {
   @OptionGroup(title: "Size and quality") var rateOptions: RateOptions
 
-  @Option(help: ArgumentHelp("Rank of the low-rank factors (default: 16; of adapters, their own).", valueName: "r"))
+  @Option(help: ArgumentHelp("Rank of low-rank factors, without a quantiser's search for the bytes.", valueName: "r"))
   var rank: Int?
 
   @Option(
@@ -47,7 +47,7 @@ struct FactorOptions: ParsableArguments {
   var exact = false
 
   @Option(
-    help: ArgumentHelp("How factors are stored (default: int8).", valueName: "dtype"))
+    help: ArgumentHelp("How the factors of --rank and its like are stored (default: int8).", valueName: "dtype"))
   var factorDtype: FactorDType?
 
   @Option(
@@ -77,6 +77,12 @@ struct FactorOptions: ParsableArguments {
 
   var isTreatmentGiven: Bool { treatments > 0 || factorDtype != nil }
 
+  /// Whether nothing says what the factors are to be.
+  private var isStandard: Bool { !isTreatmentGiven }
+
+  /// nil where no rate is to be kept.
+  func rate() throws -> RateControl? { isStandard ? try RateOptions.standard() : try rateOptions.control() }
+
   func validate() throws {
     if treatments > 1 {
       throw ValidationError(
@@ -101,7 +107,7 @@ struct FactorOptions: ParsableArguments {
 
   private func standard() throws -> TensorTreatment {
     if lossless { return .exact }
-    if rateOptions.isGiven { return .controlled }
+    if rateOptions.isGiven || isStandard { return .controlled }
     if let tallMasks { return .tallMask(try TALLMaskPlan(lambda: tallMasks, dtype: factorDtype ?? .int8)) }
     return .factor(
       try FactorPlan(method, dtype: factorDtype ?? .int8, keepsKnownRank: rank == nil && rankRatio == nil))
@@ -139,11 +145,18 @@ struct FactorOptions: ParsableArguments {
     return count > 0 ? "; '\(wider)' matches \(count)" : ""
   }
 
+  /// What becomes of adapters; only where nothing says what the factors are to be.
+  static let productsKey = "products"
+  static let keptProducts = "own-rank"
+
   /// For provenance.
   var record: [String: String] {
     var record = ["level": String(level)]
     if lossless {
       record["factor"] = "lossless"
+    } else if isStandard {
+      record["quality"] = RateOptions.Preset.high.rawValue
+      record[Self.productsKey] = Self.keptProducts
     } else if rateOptions.isGiven {
       record.merge(rateOptions.record) { first, _ in first }
     } else if let tallMasks {

@@ -62,7 +62,7 @@ struct PackOptions: ParsableArguments {
   ) throws -> Packer {
     Packer(
       sharedModel: model, rules: try factors.rules().unified(over: experts.map(\.checkpoint.source)),
-      rate: try factors.rateOptions.control(),
+      rate: try factors.rate(),
       isDetached: shared.detached, storesCorrections: factors.exact, level: factors.level, pipeline: work.pipeline,
       options: record, expertOptions: scores.mapValues { [ScoreCurve.option: $0.text] })
   }

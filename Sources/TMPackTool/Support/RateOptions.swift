@@ -57,7 +57,8 @@ struct RateOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "A preset: low, medium, high or near-lossless; or a number of components.", valueName: "preset"))
+      "A preset: low, medium, high or near-lossless; or a number of components (default: high, and adapters exact at their own rank).",
+      valueName: "preset"))
   var quality: Quality?
 
   @Option(help: ArgumentHelp("Size of the whole archive, such as 20MB.", valueName: "size"))
@@ -114,6 +115,9 @@ struct RateOptions: ParsableArguments {
       target, objective: objective ?? (isErrorTarget ? .leastError : .balanced),
       codecs: codec.map { [$0] } ?? RateControl.Codec.standard)
   }
+
+  /// What holds where nothing says how large the factors are: scores as they were, and adapters, merged or not, as they are.
+  static func standard() throws -> RateControl { try RateControl(Preset.high.target, keepsProducts: true) }
 
   /// For provenance.
   var record: [String: String] {
