@@ -125,7 +125,7 @@ package struct AdapterExport: Sendable {
     mix = try reconstructor.mix(weights)
     try mix.quantization().refuse(
       "exported as an adapter", advice: "unpack it, and serve it as it is")
-    let shared = reconstructor.shared.manifest.tensors.map(\.info)
+    let shared = reconstructor.shared.manifest.infos
     var globs = options.embeddings
     if globs == nil {
       globs = try AdaptableModules.usualEmbeddings.map { text throws(StorageError) in try Glob(text) }

@@ -34,15 +34,15 @@ package final class ArchiveFile: Sendable {
     path = file.path
     self.slots = slots
     index = try located(file: file.path) { () throws(StorageError) in
-      try Self.withRaw(slots.active.index, rawSize: slots.active.indexRawSize, "the index", of: file) {
-        raw throws(StorageError) in
-        do throws(StorageError) {
-          return try ArchiveIndex(parsing: raw, archiveEnd: slots.active.archiveEnd)
-        } catch {
-          // Offsets inside compressed text mean nothing in the file.
-          guard error.offset != nil else { throw error }
-          throw StorageError(error.code, "the index: \(error.message)", offset: slots.active.index.offset)
+      let raw = try Self.raw(slots.active.index, rawSize: slots.active.indexRawSize, "the index", of: file)
+      do throws(StorageError) {
+        return try raw.withBytes { raw throws(StorageError) in
+          try ArchiveIndex(parsing: raw, archiveEnd: slots.active.archiveEnd)
         }
+      } catch {
+        // Offsets inside compressed text mean nothing in the file.
+        guard error.offset != nil else { throw error }
+        throw StorageError(error.code, "the index: \(error.message)", offset: slots.active.index.offset)
       }
     }
     cache = Mutex(Cache())
@@ -146,34 +146,30 @@ package final class ArchiveFile: Sendable {
     _ reference: SectionReference, _ what: String, context: Manifest.Context
   ) throws(StorageError) -> Section<Manifest> {
     try located(file: path) { () throws(StorageError) in
-      try Self.withRaw(reference.extent, rawSize: reference.rawSize, what, of: file) { raw throws(StorageError) in
-        do throws(StorageError) {
-          return try Section(parsing: raw, context: context, archiveEnd: slot.archiveEnd)
-        } catch {
-          // Offsets inside a compressed section mean nothing in the file: name the section's place.
-          throw StorageError(
-            error.code, "\(what): \(error.message)", offset: reference.extent.offset, expert: error.expert,
-            tensor: error.tensor)
-        }
+      let raw = try Self.raw(reference.extent, rawSize: reference.rawSize, what, of: file)
+      do throws(StorageError) {
+        return try Section(parsing: raw, context: context, archiveEnd: slot.archiveEnd)
+      } catch {
+        // Offsets inside a compressed section mean nothing in the file: name the section's place.
+        throw StorageError(
+          error.code, "\(what): \(error.message)", offset: reference.extent.offset, expert: error.expert,
+          tensor: error.tensor)
       }
     }
   }
 
-  /// Checks the digest of a compressed extent (TMP-4-1, TMP-5-6), decompresses it and lends it to `body`.
-  static func withRaw<Result>(
-    _ extent: Extent, rawSize: Int, _ what: String, of file: ReadableFile,
-    _ body: (UnsafeRawBufferPointer) throws(StorageError) -> Result
-  ) throws(StorageError) -> Result {
-    let raw = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, rawSize), alignment: 64)
-    defer { raw.deallocate() }
-    let used = UnsafeMutableRawBufferPointer(rebasing: raw[0..<rawSize])
+  /// Checks the digest of a compressed extent (TMP-4-1, TMP-5-6) and decompresses it.
+  static func raw(
+    _ extent: Extent, rawSize: Int, _ what: String, of file: ReadableFile
+  ) throws(StorageError) -> [UInt8] {
     try file.withBytes(at: extent.offset, count: extent.storedSize) { stored throws(StorageError) in
       try extent.check(stored, what)
-      do throws(StorageError) { try Zstandard.decompress(stored, into: used) } catch {
-        throw error.at(file: file.path, offset: extent.offset)
+      return try [UInt8](count: rawSize) { raw throws(StorageError) in
+        do throws(StorageError) { try Zstandard.decompress(stored, into: raw) } catch {
+          throw error.at(file: file.path, offset: extent.offset)
+        }
       }
     }
-    return try body(UnsafeRawBufferPointer(used))
   }
 
   /// Reads the payloads of this archive's sections.

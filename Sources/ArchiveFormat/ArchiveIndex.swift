@@ -95,10 +95,10 @@ extension ArchiveIndex {
   static let routerFeature = "router"
   /// Features that this build knows (TMP-4-5).
   static let knownFeatures = Set(RequiredFeature.allCases.map(\.rawValue) + [routerFeature])
-  private static let lists: Set = ["experts"]
+  private static let experts = LongList(member: "experts", elements: "experts", most: Limits.experts)  // TMP-9-3
 
   init(parsing raw: UnsafeRawBufferPointer, archiveEnd: UInt64) throws(StorageError) {
-    let text = try CanonicalText(parsing: raw, "the index", lists: Self.lists)
+    let text = try CanonicalText(parsing: raw, "the index", lists: [Self.experts])
     let object = text.object
     // Features first: they explain what else may look wrong.
     let features = try object.required("features", of: "the index").asObject("features")
@@ -143,8 +143,7 @@ extension ArchiveIndex {
       parameters: try shared.required("parameters", of: "shared").asStringMap("the parameters"))
 
     var names: Set<ExactString> = []
-    // TMP-9-3
-    experts = try text.elements(of: "experts", atMost: Limits.experts, "experts") { value throws(StorageError) in
+    experts = try text.elements(of: Self.experts) { value throws(StorageError) in
       let expert = try ExpertReference(json: value, archiveEnd: archiveEnd)
       guard names.insert(ExactString(expert.name)).inserted else {
         throw StorageError(.malformed, "two experts have the name \"\(expert.name)\"")
@@ -177,7 +176,7 @@ extension ArchiveIndex {
       ],
     ]
     if let router { json["extensions"] = .object([Self.routerFeature: ["section": router.json]]) }
-    try CanonicalText.check(json, "the index", lists: Self.lists)
+    try CanonicalText.check(json, "the index", lists: [Self.experts])
     let text = JSONValue.object(json).canonicalText
     try Limits.check(text.count, atMost: Limits.indexBytes, "the raw size of the index")
     return text

@@ -30,9 +30,7 @@ extension ArchiveWriter {
     }
     var section = try archive.expertSection(index)
     if droppingCorrections, section.correctionBytes != nil {
-      var manifest = section.manifest
-      for tensor in manifest.tensors.indices { manifest.tensors[tensor].correction = nil }
-      section = Section(numbering: manifest, placed: section.frames)
+      section = Section(numbering: section.manifest.withoutCorrections(), placed: section.frames)
     }
     let copied = Section(manifest: section.manifest, frames: try copy(section.frames, of: archive))
     let (reference, newBytes) = try writeSection(copied, context: shared.manifest)

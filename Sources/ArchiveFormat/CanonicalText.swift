@@ -1,71 +1,83 @@
 import TMPackByteIO
 import TMPackJSON
 
-/// A canonical JSON text (TMP-4-2) that is an object with long lists: their elements are made one at a time, for a tree of
-/// all takes many times the memory of the text.
+/// A canonical JSON text (TMP-4-2) that is an object with long lists, which are read one element at a time: a tree of all takes
+/// many times the memory of the text.
 struct CanonicalText {
   private let text: UnsafeRawBufferPointer
   private let what: String
   /// The object, with the lists empty.
   let object: JSONObject
-  /// Where the lists begin, and how many elements they have.
-  private let places: [String: (start: Int, count: Int)]
+  /// Where the lists begin.
+  private let starts: [String: Int]
 
-  /// More than any entry has.
+  /// More than any element has of those that are read as a tree.
   private static let valuesOfAnElement = 1024
 
   /// - Parameters:
   ///   - text: must outlive this.
-  ///   - lists: names of members that may be longer than a tree should be.
-  /// - Throws: `malformed` for a text that is not canonical or no object; `limitExceeded` (TMP-9-19).
-  init(parsing text: UnsafeRawBufferPointer, _ what: String, lists: Set<String>) throws(StorageError) {
-    var check = JSONReader(text)
-    try check.checkCanonical()
+  ///   - lists: members that may be longer than a tree should be.
+  ///   - readList: reads such a member, which comes next, by what a canonical text is read with, and gives the number of its elements. It
+  ///     is told the member's name, and the members that come before it. By default the list is passed by, for `elements`.
+  /// - Throws: `malformed` for a text that is not canonical or no object; `limitExceeded` (TMP-9-19); what `readList` throws.
+  init(
+    parsing text: UnsafeRawBufferPointer, _ what: String, lists: [LongList],
+    _ readList: (String, JSONObject, inout JSONReader) throws(StorageError) -> Int = Self.skip
+  ) throws(StorageError) {
     self.text = text
     self.what = what
     var reader = JSONReader(text)
     try reader.beginObject(what)
     // TMP-9-19
     var object = JSONObject()
-    var places: [String: (start: Int, count: Int)] = [:]
+    var starts: [String: Int] = [:]
     var valuesLeft = Limits.manifestValues - 1
-    while let name = try reader.nextMember() {
-      if let list = lists.first(where: { name.matches($0) }), try reader.kind() == .array {
-        let start = reader.position
-        var count = 0
-        try reader.beginArray()
-        while try reader.nextElement() {
-          try reader.skipValue()
-          count += 1
+    var last: JSONString?
+    while let name = try reader.nextCanonicalMember(after: &last) {
+      if let list = lists.first(where: { name.matches($0.member) }), try reader.kind() == .array {
+        let start = reader
+        do throws(StorageError) {
+          try list.check(count: try readList(list.member, object, &reader))
+        } catch {
+          // What is too long is that, whatever else is wrong with it.
+          try list.check(start)
+          throw error
         }
-        places[list] = (start, count)
-        object[list] = []
+        starts[list.member] = start.position
+        object[list.member] = []
         valuesLeft -= 2
       } else {
         valuesLeft -= 1
-        object[name.text] = try JSONValue(reading: &reader, &valuesLeft)
+        var again = reader
+        try reader.skipCanonicalValue()
+        object[name.text] = try JSONValue(reading: &again, &valuesLeft)
       }
       guard valuesLeft >= 0 else { throw Self.tooManyValues(what) }
     }
+    try reader.endCanonical()
     self.object = object
-    self.places = places
+    self.starts = starts
+  }
+
+  private static func skip(_: String, _: JSONObject, _ reader: inout JSONReader) throws(StorageError) -> Int {
+    var count = 0
+    try reader.beginArray()
+    while try reader.nextElement() {
+      try reader.skipCanonicalValue()
+      count += 1
+    }
+    return count
   }
 
   /// The elements of a list.
   ///
-  /// - Parameter name: what messages call the elements.
-  /// - Throws: `malformed` where there is no such list; `limitExceeded` for one of more than `most` elements.
+  /// - Throws: `malformed` where there is no such list; what `make` throws.
   func elements<Element>(
-    of list: String, atMost most: Int, _ name: String, _ make: (JSONValue) throws(StorageError) -> Element
+    of list: LongList, _ make: (JSONValue) throws(StorageError) -> Element
   ) throws(StorageError) -> [Element] {
-    guard let (start, count) = places[list] else {
-      _ = try object.required(list, of: what).asArray(name)
-      return []
-    }
-    try Limits.check(count, atMost: most, "the number of \(name)")
+    guard let start = starts[list.member] else { throw missing(list) }
     var reader = JSONReader(text, from: start)
     var elements: [Element] = []
-    elements.reserveCapacity(count)
     try reader.beginArray()
     while try reader.nextElement() {
       var valuesLeft = Self.valuesOfAnElement
@@ -74,9 +86,20 @@ struct CanonicalText {
     return elements
   }
 
+  /// For a list that is not there, or none.
+  func missing(_ list: LongList) -> StorageError {
+    do throws(StorageError) {
+      _ = try object.required(list.member, of: what).asArray(list.elements)
+    } catch {
+      return error
+    }
+    preconditionFailure("a list that was read")
+  }
+
   /// Throws `limitExceeded` for an object that could not be read again (TMP-9-19).
-  static func check(_ object: JSONObject, _ what: String, lists: Set<String>) throws(StorageError) {
-    let count = object.members.reduce(1) { $0 + 1 + (lists.contains($1.name) ? 1 : $1.value.count) }
+  static func check(_ object: JSONObject, _ what: String, lists: [LongList]) throws(StorageError) {
+    let listed = lists.map(\.member)
+    let count = object.members.reduce(1) { $0 + 1 + (listed.contains($1.name) ? 1 : $1.value.count) }
     guard count <= Limits.manifestValues else { throw tooManyValues(what) }
   }
 

@@ -46,11 +46,11 @@ extension ExpertSummary {
         if worst.map({ measures.error.value > $0.error.value }) ?? true { worst = (measures.error, entry.name) }
       }
     }
-    for entry in shared.tensors { parameters &+= UInt64(entry.info.shape.elementCount) }
+    for info in shared.infos { parameters &+= UInt64(info.shape.elementCount) }
     for name in manifest.absent { parameters &-= UInt64(shared.info(named: name)?.shape.elementCount ?? 0) }
     self.factors = factors
     self.parameters = parameters
-    tensors = shared.tensors.count - manifest.absent.count + newTensors
+    tensors = shared.infos.count - manifest.absent.count + newTensors
     let total = squaredNorm > 0 ? (squaredError / squaredNorm).squareRoot() : 0
     error = worst == nil ? nil : Measure(total.isFinite ? total : 0)
     worstError = worst?.error

@@ -41,7 +41,7 @@ extension Section where Manifest: SectionManifest {
 extension Section<ExpertManifest> {
   /// Stored bytes of the frames of corrections, each extent once; nil when there are no corrections (TMP-4-10).
   var correctionBytes: UInt64? {
-    guard manifest.tensors.contains(where: { $0.correction != nil }) else { return nil }
+    guard manifest.hasCorrections else { return nil }
     var counted = CountedExtents()
     let used = manifest.framesOfCorrections(count: frames.count)
     return counted.add(zip(frames, used).compactMap { frame, isUsed in isUsed ? frame.extent : nil })
@@ -80,63 +80,47 @@ package struct SectionReference: Sendable, Hashable {
 }
 
 extension Section where Manifest: SectionManifest {
-  /// Reads the raw bytes of a section (TMP-5-1).
-  init(parsing raw: UnsafeRawBufferPointer, context: Manifest.Context, archiveEnd: UInt64) throws(StorageError) {
-    var reader = ByteReader(raw)
-    let (manifestSize, frameCount) = try UnparsedSection.sizes(parsing: &reader)
-    let text = try reader.take(manifestSize)
-    try reader.zeros((8 + manifestSize).roundedUp(toMultipleOf: 8) - 8 - manifestSize)
-    var frames: [FrameRecord] = []
-    frames.reserveCapacity(frameCount)
-    for _ in 0..<frameCount { frames.append(try FrameRecord(parsing: &reader, archiveEnd: archiveEnd)) }
-    self.frames = frames
-    let manifest = try Manifest(
-      CanonicalText(parsing: text, Manifest.what, lists: Manifest.lists), context: context)
-    try Self.check(manifest, frames: frames, context: context, archiveEnd: archiveEnd)
-    self.manifest = manifest
+  /// Reads the raw bytes of a section (TMP-5-1), which its manifest may keep.
+  init(parsing raw: [UInt8], context: Manifest.Context, archiveEnd: UInt64) throws(StorageError) {
+    var decodedBytes: UInt64 = 0
+    try self.init(parsing: raw, context: context, archiveEnd: archiveEnd, &decodedBytes)
+    try Self.checkExpansion(decodedBytes, archiveEnd: archiveEnd)
   }
 
-  /// TMP-5-8, TMP-5-9 and TMP-9-11.
-  private static func check(
-    _ manifest: Manifest, frames: [FrameRecord], context: Manifest.Context, archiveEnd: UInt64
+  /// The same without a bound on what the payloads decode to.
+  ///
+  /// - Parameter decodedBytes: is set to that.
+  init(
+    parsing raw: [UInt8], context: Manifest.Context, archiveEnd: UInt64, _ decodedBytes: inout UInt64
   ) throws(StorageError) {
-    var used = 0
-    // Raw bytes in front of each frame, so that the work does not grow with the frames that many payloads share.
-    var starts = [0]
-    starts.reserveCapacity(frames.count + 1)
-    for frame in frames { starts.append(starts.last! + frame.rawSize) }
-    try manifest.forEachPayload { payload throws(StorageError) in
-      guard payload.count > 0 else { return }
-      guard payload.first <= used, payload.first <= frames.count, payload.count <= frames.count - payload.first,
-        payload.first == used || payload.first + payload.count <= used
-      else {
-        throw StorageError(.malformed, "a payload names frames out of order or beyond the last")
-      }
-      used = max(used, payload.first + payload.count)
-      let rawSize = starts[payload.frames.upperBound] - starts[payload.first]
-      let end = try payload.skip.adding(payload.size, "a payload's size")
-      guard payload.skip < frames[payload.first].rawSize, end <= rawSize,
-        end > rawSize - frames[payload.frames.upperBound - 1].rawSize
-      else { throw StorageError(.malformed, "a payload does not fit its frames") }
+    let (text, frames) = try raw.withBytes { bytes throws(StorageError) in
+      var reader = ByteReader(bytes)
+      let (manifestSize, frameCount) = try UnparsedSection.sizes(parsing: &reader)
+      let start = bytes.count - reader.remaining
+      _ = try reader.take(manifestSize)
+      try reader.zeros((8 + manifestSize).roundedUp(toMultipleOf: 8) - 8 - manifestSize)
+      var frames: [FrameRecord] = []
+      frames.reserveCapacity(frameCount)
+      for _ in 0..<frameCount { frames.append(try FrameRecord(parsing: &reader, archiveEnd: archiveEnd)) }
+      return (ManifestText(raw, start..<start + manifestSize), frames)
     }
-    try manifest.checkFrames(count: frames.count)
-    guard used == frames.count else { throw StorageError(.malformed, "a section has frames that nothing uses") }
-    let decoded = try manifest.payloadBytes().adding(manifest.symbolBytes(in: context), "the payloads' size")
-    try Self.checkExpansion(decoded, archiveEnd: archiveEnd)
+    var ledger = PayloadLedger(frames)
+    manifest = try Manifest(parsing: text, context: context, &ledger)
+    try ledger.finish()
+    self.frames = frames
+    decodedBytes = ledger.decodedBytes
   }
 
   /// TMP-9-11
-  static func checkExpansion(_ payloadBytes: UInt64, archiveEnd: UInt64) throws(StorageError) {
+  static func checkExpansion(_ decodedBytes: UInt64, archiveEnd: UInt64) throws(StorageError) {
     try Limits.check(
-      payloadBytes, atMost: Limits.bound(ofArchive: archiveEnd, Limits.expansionFloor, Limits.expansionFactor),
+      decodedBytes, atMost: Limits.bound(ofArchive: archiveEnd, Limits.expansionFloor, Limits.expansionFactor),
       "the size of a section's payloads together")
   }
 
   /// The raw bytes of a section, and where the frame records begin: digests, which spoil the codes of text.
   func encoded() throws(StorageError) -> (bytes: [UInt8], records: Int) {
-    guard case .object(let object) = manifest.json else { preconditionFailure("a manifest is an object") }
-    try CanonicalText.check(object, Manifest.what, lists: Manifest.lists)
-    let text = JSONValue.object(object).canonicalText
+    let text = try manifest.canonicalText()
     var writer = ByteWriter(capacity: 16 + text.count + frames.count * FrameRecord.byteCount)
     writer.integer(UInt32(text.count))
     writer.integer(UInt32(frames.count))
@@ -147,5 +131,15 @@ extension Section where Manifest: SectionManifest {
     try Limits.check(frames.count, atMost: Limits.frames, "the number of frames")
     try Limits.check(writer.bytes.count, atMost: Limits.sectionBytes, "the raw size of a section")
     return (writer.bytes, records)
+  }
+}
+
+extension SectionManifest {
+  /// - Throws: `limitExceeded` for one that could not be read again (TMP-9-19).
+  fileprivate func canonicalText() throws(StorageError) -> ArraySlice<UInt8> {
+    if let text { return text.bytes }
+    guard case .object(let object) = json else { preconditionFailure("a manifest is an object") }
+    try CanonicalText.check(object, Self.what, lists: Self.lists)
+    return JSONValue.object(object).canonicalText[...]
   }
 }

@@ -9,15 +9,18 @@ struct UnparsedSection {
   /// Where the frame records begin.
   let records: Int
 
-  init(_ raw: UnsafeRawBufferPointer, archiveEnd: UInt64) throws(StorageError) {
-    var reader = ByteReader(raw)
-    let (_, frameCount) = try Self.sizes(parsing: &reader)
-    records = raw.count - frameCount * FrameRecord.byteCount
-    frames = []
-    frames.reserveCapacity(frameCount)
-    _ = try reader.take(records - 8)
-    for _ in 0..<frameCount { frames.append(try FrameRecord(parsing: &reader, archiveEnd: archiveEnd)) }
-    self.raw = [UInt8](raw)
+  init(_ raw: [UInt8], archiveEnd: UInt64) throws(StorageError) {
+    (records, frames) = try raw.withBytes { bytes throws(StorageError) in
+      var reader = ByteReader(bytes)
+      let (_, frameCount) = try Self.sizes(parsing: &reader)
+      let records = bytes.count - frameCount * FrameRecord.byteCount
+      _ = try reader.take(records - 8)
+      var frames: [FrameRecord] = []
+      frames.reserveCapacity(frameCount)
+      for _ in 0..<frameCount { frames.append(try FrameRecord(parsing: &reader, archiveEnd: archiveEnd)) }
+      return (records, frames)
+    }
+    self.raw = raw
   }
 
   /// Reads the sizes that a section begins with, of the manifest in bytes and of its frames by number (TMP-5-1).
@@ -75,9 +78,9 @@ extension ArchiveFile {
   func unparsedExpertSection(_ position: Int) throws(StorageError) -> UnparsedSection {
     let expert = index.experts[position]
     return try located(file: path, expert: expert.name) { () throws(StorageError) in
-      try Self.withRaw(expert.section.extent, rawSize: expert.section.rawSize, "the expert's section", of: file) {
-        raw throws(StorageError) in try UnparsedSection(raw, archiveEnd: slot.archiveEnd)
-      }
+      let raw = try Self.raw(
+        expert.section.extent, rawSize: expert.section.rawSize, "the expert's section", of: file)
+      return try UnparsedSection(raw, archiveEnd: slot.archiveEnd)
     }
   }
 }

@@ -26,19 +26,34 @@ public struct ContentDigest: Sendable {
   /// Parses 64 lowercase hexadecimal digits; nil for anything else.
   public init?(hexadecimal text: String) {
     var text = text
-    let isSound = text.withUTF8 { digits in
-      guard digits.count == 2 * Self.byteCount else { return false }
-      return withUnsafeMutableBytes(of: &words) { bytes in
-        for index in bytes.indices {
-          guard let high = Self.value(digits[2 * index]), let low = Self.value(digits[2 * index + 1]) else {
-            return false
-          }
-          bytes[index] = high << 4 | low
-        }
-        return true
+    guard let digest = text.withUTF8({ Self(hexadecimal: UnsafeRawBufferPointer($0)) }) else { return nil }
+    self = digest
+  }
+
+  /// The same of their bytes in ASCII.
+  package init?(hexadecimal digits: UnsafeRawBufferPointer) {
+    guard digits.count == 2 * Self.byteCount else { return nil }
+    var areSound = true
+    withUnsafeMutableBytes(of: &words) { bytes in
+      for place in stride(from: 0, to: Self.byteCount, by: 4) {
+        let digits = UInt64(littleEndian: digits.loadUnaligned(fromByteOffset: 2 * place, as: UInt64.self))
+        guard let value = Self.value(ofEight: digits) else { return areSound = false }
+        bytes.storeBytes(of: value.littleEndian, toByteOffset: place, as: UInt32.self)
       }
     }
-    if !isSound { return nil }
+    if !areSound { return nil }
+  }
+
+  /// Four bytes, the first in the lowest, from eight digits likewise; nil where any is none.
+  private static func value(ofEight digits: UInt64) -> UInt32? {
+    let ones: UInt64 = 0x0101_0101_0101_0101
+    // Of a digit the low half, and 9 more of a letter.
+    let values = digits & (ones &* 15) &+ (digits >> 6 & ones) &* 9
+    let areLetters = (values &+ ones &* 6) >> 4 & ones
+    guard values & (ones &* 0xF0) == 0, digits == values &+ ones &* 0x30 &+ areLetters &* 39 else { return nil }
+    let pairs = (values << 4 | values >> 8) & 0x00FF_00FF_00FF_00FF
+    let quads = (pairs | pairs >> 8) & 0x0000_FFFF_0000_FFFF
+    return UInt32(truncatingIfNeeded: quads | quads >> 16)
   }
 
   public var hexadecimal: String {
@@ -50,14 +65,6 @@ public struct ContentDigest: Sendable {
         }
         return 2 * Self.byteCount
       }
-    }
-  }
-
-  private static func value(_ digit: UInt8) -> UInt8? {
-    switch digit {
-    case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
-    case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10
-    default: nil
     }
   }
 

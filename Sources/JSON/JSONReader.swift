@@ -66,7 +66,14 @@ package struct JSONReader {
     }
   }
 
-  mutating func expect(_ literal: StaticString) throws(StorageError) {
+  /// One ASCII character.
+  @inline(__always)
+  mutating func expect(_ character: Unicode.Scalar) throws(StorageError) {
+    guard next == UInt8(ascii: character) else { throw error("expected \(character)") }
+    position += 1
+  }
+
+  mutating func expectWord(_ literal: StaticString) throws(StorageError) {
     for index in 0..<literal.utf8CodeUnitCount {
       guard next == literal.utf8Start[index] else { throw error("expected \(literal)") }
       position += 1
@@ -89,7 +96,7 @@ package struct JSONReader {
 
   // MARK: Containers
 
-  private mutating func begin(_ bracket: StaticString) throws(StorageError) {
+  private mutating func begin(_ bracket: Unicode.Scalar) throws(StorageError) {
     guard depthLeft > 0 else { throw error("nested deeper than the limit", .limitExceeded) }
     depthLeft -= 1
     try expect(bracket)
@@ -141,11 +148,11 @@ package struct JSONReader {
 
   package mutating func bool() throws(StorageError) -> Bool {
     let value = next == UInt8(ascii: "t")
-    if value { try expect("true") } else { try expect("false") }
+    if value { try expectWord("true") } else { try expectWord("false") }
     return value
   }
 
-  package mutating func null() throws(StorageError) { try expect("null") }
+  package mutating func null() throws(StorageError) { try expectWord("null") }
 
   /// Passes a value of any kind by. Names that are there twice in it are not found.
   package mutating func skipValue() throws(StorageError) {
@@ -192,7 +199,7 @@ extension JSONReader {
   }
 
   /// What is not JSON at all is the graver fault.
-  private mutating func wrongType(_ what: String, _ expected: String) throws(StorageError) -> StorageError {
+  mutating func wrongType(_ what: String, _ expected: String) throws(StorageError) -> StorageError {
     let place = offset
     try skipValue()
     return JSONValue.wrongType(what, expected).at(offset: place)

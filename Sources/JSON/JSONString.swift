@@ -8,8 +8,8 @@
 
 /// A string of a JSON text, which must outlive it: sound, but not decoded until it is asked for.
 package struct JSONString {
-  /// What is between the quotation marks.
-  let body: UnsafeRawBufferPointer
+  /// What is between the quotation marks, with its escapes as they are.
+  package let body: UnsafeRawBufferPointer
   let hasEscapes: Bool
   /// Where `body` begins in the text.
   package let start: Int
@@ -38,6 +38,15 @@ package struct JSONString {
 
   func matches(_ other: JSONString) -> Bool {
     withDecodedBytes { bytes in other.withDecodedBytes { bytes.hasSameBytes(as: $0) } }
+  }
+
+  /// Whether its bytes come before others, as unsigned numbers.
+  package func precedes(_ right: UnsafeRawBufferPointer) -> Bool {
+    hasEscapes ? withDecodedBytes { $0.precedes(right) } : body.precedes(right)
+  }
+
+  package func precedes(_ other: JSONString) -> Bool {
+    other.hasEscapes ? other.withDecodedBytes { precedes($0) } : precedes(other.body)
   }
 
   func hash(into hasher: inout Hasher) {
@@ -76,6 +85,12 @@ package struct JSONString {
 }
 
 extension UnsafeRawBufferPointer {
+  fileprivate func precedes(_ other: UnsafeRawBufferPointer) -> Bool {
+    let common = Swift.min(count, other.count)
+    let order = common == 0 ? 0 : memcmp(baseAddress!, other.baseAddress!, common)
+    return order == 0 ? count < other.count : order < 0
+  }
+
   fileprivate func hasSameBytes(as other: UnsafeRawBufferPointer) -> Bool {
     guard count == other.count else { return false }
     guard let left = baseAddress, let right = other.baseAddress else { return true }

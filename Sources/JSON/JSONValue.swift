@@ -122,13 +122,6 @@ extension JSONValue {
     return Int(integer)
   }
 
-  /// An array of whole numbers that are not negative.
-  package func asCounts(_ what: @autoclosure () -> String, atMost limit: Int) throws(StorageError) -> [Int] {
-    let array = try asArray(what())
-    try Limits.check(array.count, atMost: limit, "\(what()): their number")
-    return try array.map { value throws(StorageError) in try value.asCount(what()) }
-  }
-
   static func wrongType(_ what: String, _ expected: String) -> StorageError {
     StorageError(.malformed, "\(what) must be \(expected)")
   }
@@ -138,7 +131,7 @@ extension JSONObject {
   /// The member `name`, which must be there.
   package func required(_ name: String, of what: @autoclosure () -> String) throws(StorageError) -> JSONValue {
     guard let value = self[name] else {
-      throw StorageError(.malformed, "\(what()) has no \"\(name)\"")
+      throw Self.missingMember(name, of: what())
     }
     return value
   }
@@ -146,7 +139,16 @@ extension JSONObject {
   /// Throws when a member is not one of `known`.
   package func allowOnly(_ known: [String], in what: @autoclosure () -> String) throws(StorageError) {
     for member in members where !known.contains(member.name) {
-      throw StorageError(.malformed, "\(what()) has an unknown member \"\(member.name)\"")
+      throw Self.unknownMember(member.name, of: what())
     }
+  }
+
+  package static func unknownMember(_ name: String, of what: String) -> StorageError {
+    StorageError(.malformed, "\(what) has an unknown member \"\(name)\"")
+  }
+
+  /// For a member that must be there.
+  package static func missingMember(_ name: String, of what: String) -> StorageError {
+    StorageError(.malformed, "\(what) has no \"\(name)\"")
   }
 }

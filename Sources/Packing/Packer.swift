@@ -109,7 +109,7 @@ public struct Packer: Sendable {
         .invalidArgument,
         "TALL masks are of the experts that are packed together; pack all of them anew, or add with other factors")
     }
-    let infos = try archive.sharedManifest().tensors.map(\.info)
+    let infos = try archive.sharedManifest().infos
     for expert in experts { try refuseCodes(of: expert.checkpoint, merging: false) }
     let model = try Reconstructor(archive, memoryLimit: 0).mix(.shared)
     let experts = try experts.map { expert throws(StorageError) in try expert.cut(toRowsOf: model) }
@@ -221,7 +221,7 @@ public struct Packer: Sendable {
     changes: [ModelChange], notes: [PackSummary.Note], overflows: Int = 0
   ) throws(StorageError) -> PackSummary {
     // All that can fail comes first: when the archive is there, the work has succeeded.
-    let shared = writer.sharedSection?.manifest.tensors.map(\.info) ?? []
+    let shared = writer.sharedSection?.manifest.infos ?? []
     let inputBytes = try experts.map(\.checkpoint).weightBytes()
     for input in inputs { try input.checkUnchanged() }
     let root = try writer.commit(with: others)

@@ -34,7 +34,7 @@ package struct ArchiveInspection: Sendable {
     let entries = manifest.tensors
     let sorted =
       switch order {
-      case nil: entries
+      case nil: Array(entries.prefix(limit))
       case .error: entries.sorted { ($0.measures?.error.value ?? 0) > ($1.measures?.error.value ?? 0) }
       case .bytes: entries.sorted { $0.rawBytes > $1.rawBytes }
       }

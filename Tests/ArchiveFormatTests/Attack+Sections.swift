@@ -57,6 +57,35 @@ extension Attacks {
     Attack("TMP-4-2", "a manifest that is not canonical", .malformed, "canonical") {
       $0.expert.editText = { rewritten("\"kind\":", "\"kind\": ", $0) }
     },
+    Attack("TMP-4-2", "an entry whose members are out of order", .malformed, "canonical") {
+      $0.shared.editText = { rewritten("\"dtype\":\"F32\",\"name\":\"m\"", "\"name\":\"m\",\"dtype\":\"F32\"", $0) }
+    },
+    Attack("TMP-4-2", "an entry with a member twice", .malformed, "duplicate") {
+      $0.shared.editText = { rewritten("\"dtype\":\"F32\",", "\"dtype\":\"F32\",\"dtype\":\"F32\",", $0) }
+    },
+    Attack("TMP-4-2", "an entry whose member is written with an escape", .malformed, "canonical") {
+      $0.shared.editText = { rewritten("\"dtype\":\"F32\"", "\"\\u0064type\":\"F32\"", $0) }
+    },
+    Attack("TMP-4-2", "a name that is written with an escape", .malformed, "canonical") {
+      $0.shared.editText = { rewritten("\"name\":\"m\"", "\"name\":\"\\u006d\"", $0) }
+    },
+    Attack("TMP-4-2", "a payload whose members are out of order", .malformed, "canonical") {
+      $0.shared.editText = { rewritten("\"count\":1,\"first\":0", "\"first\":0,\"count\":1", $0) }
+    },
+    Attack("TMP-4-2", "a size that is no integer", .malformed, "canonical") {
+      $0.shared.editText = { rewritten("\"first\":0", "\"first\":0.0", $0) }
+    },
+    Attack("TMP-4-2", "white space in an entry", .malformed, "canonical") {
+      $0.shared.editText = { rewritten("\"dtype\":\"F32\"", "\"dtype\": \"F32\"", $0) }
+    },
+    Attack("TMP-5-8", "a payload that is an array", .malformed, "payload", sharedPayload { $0 = [] }),
+    Attack("TMP-6-3", "a shape that is a string", .malformed, "dimensions") {
+      $0.shared.manifest["tensors", .at(1), "shape"] = "2"
+    },
+    Attack("TMP-6-16", "an entry that is a string", .malformed, "a tensor") {
+      $0.shared.manifest["tensors", .at(1)] = "n"
+    },
+    Attack("TMP-6-16", "tensors that are an object", .malformed, "tensors") { $0.shared.manifest["tensors"] = [:] },
     Attack("TMP-5-8", "a written skip of 0", .malformed, "skip of 0") { archive in
       archive.shared.manifest["tensors", .at(0), "payload", "skip"] = 0
     },

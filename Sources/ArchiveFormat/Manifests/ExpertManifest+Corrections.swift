@@ -1,21 +1,16 @@
 import TMPackByteIO
 
 extension ExpertManifest {
-  /// Whether the expert can be rebuilt to the bit: nothing is lossy, or everything that is has a correction (TMP-6-18).
-  package var isExact: Bool { tensors.allSatisfy { !$0.factor.isLossy || $0.correction != nil } }
-
   /// Which of the section's frames corrections use.
   func framesOfCorrections(count: Int) -> [Bool] {
     Self.frames(of: tensors.lazy.compactMap(\.correction), count: count)
   }
 
-  /// TMP-6-18: frames of corrections hold nothing else, so that they can be dropped.
-  func checkFrames(count: Int) throws(StorageError) {
-    let lossy = tensors.lazy.filter { $0.factor.isLossy }
-    guard lossy.contains(where: { $0.correction != nil }) else { return }
-    if let bare = lossy.first(where: { $0.correction == nil }) {
-      throw StorageError(.malformed, "has no correction, and others have", tensor: bare.name)
-    }
+  /// TMP-6-18: all lossy entries are corrected, or none, and frames of corrections hold nothing else, so that they can be dropped.
+  ///
+  /// - Parameter firstBare: the first lossy entry without one.
+  func checkFrames(count: Int, firstBare: String?) throws(StorageError) {
+    if let firstBare { throw StorageError(.malformed, "has no correction, and others have", tensor: firstBare) }
     let content = files.map(\.payload) + tensors.flatMap(\.content)
     let both = zip(framesOfCorrections(count: count), Self.frames(of: content, count: count))
     for (frame, uses) in both.enumerated() where uses.0 && uses.1 {

@@ -51,37 +51,52 @@ package struct ExpertEntry: Sendable, Hashable {
     self.measures = measures
   }
 
-  init(json: JSONValue, shared: SharedManifest) throws(StorageError) {
-    let object = try json.asObject("a tensor")
-    let name = try object.required("name", of: "a tensor").asString("a tensor's name")
-    self = try located(tensor: name) { () throws(StorageError) in
-      let factor = try StoredFactor(entry: object, name: name)
-      let info = shared.info(named: name)
-      try factor.check(against: info, name: name)
-      var measures: FactorMeasures?
-      var correction: PayloadReference?
-      if factor.isLossy {
-        correction = try object["correction"].map { value throws(StorageError) in
-          try PayloadReference(json: value, "the payload \"correction\"")
-        }
-        if let correction, correction.size != info?.byteCount {
-          throw StorageError(.malformed, "the correction has \(correction.size) bytes, which do not fit the tensor")
-        }
-        measures = FactorMeasures(
-          norm: try Measure(json: try object.required("norm", of: "the entry"), "the norm"),
-          error: try Measure(json: try object.required("error", of: "the entry"), "the error"))
-        guard measures!.norm.value > 0 else { throw StorageError(.malformed, "the norm is 0") }  // TMP-6-6
-      }
-      let extra = try object["extra"].map { value throws(StorageError) in
-        try PayloadReference(json: value, "the payload \"extra\"")
-      }
-      guard extra != nil || factor.kind != .common else {
-        throw StorageError(.malformed, "is in common with the shared tensor, and has no further rows")  // TMP-6-26
-      }
-      if let extra { _ = try info?.extended(by: extra.size) }
-      let source = try object.required("source", of: "the entry").asDigest("the source digest")
-      return ExpertEntry(
-        name: name, source: source, factor: factor, measures: measures, correction: correction, extra: extra)
+  package init(_ members: EntryMembers) throws(StorageError) {
+    let factor = try StoredFactor(members)
+    var measures: FactorMeasures?
+    if factor.isLossy {
+      let norm = try EntryMembers.required(members.norm, .norm)
+      let error = try EntryMembers.required(members.error, .error)
+      measures = FactorMeasures(
+        norm: try Measure(parsing: norm.text, "the norm"), error: try Measure(parsing: error.text, "the error"))
+      guard measures!.norm.value > 0 else { throw StorageError(.malformed, "the norm is 0") }  // TMP-6-6
+    }
+    let extra = members.payload(.extra)
+    guard extra != nil || factor.kind != .common else {
+      throw StorageError(.malformed, "is in common with the shared tensor, and has no further rows")  // TMP-6-26
+    }
+    self.init(
+      name: members.name.text, source: try EntryMembers.required(members.source, .source).asDigest("the source digest"),
+      factor: factor, measures: measures, correction: members.payload(.correction), extra: extra)
+  }
+
+  /// Throws `malformed` unless it goes with the shared tensor of that name, if there is one.
+  fileprivate func check(against shared: TensorInfo?) throws(StorageError) {
+    try factor.check(against: shared, name: name)
+    if let correction, correction.size != shared?.byteCount {
+      throw StorageError(.malformed, "the correction has \(correction.size) bytes, which do not fit the tensor")
+    }
+    if let extra { _ = try shared?.extended(by: extra.size) }
+  }
+
+  /// Symbols that the payloads decode to.
+  ///
+  /// - Parameter shared: of the shared tensor of that name, if there is one.
+  fileprivate func symbolCount(in shared: TensorInfo?) throws(StorageError) -> Int {
+    guard let shape = factor.own?.shape ?? shared?.shape else { return 0 }
+    switch factor.form {
+    case nil where factor.kind == .quantizedOwn: return shape.elementCount
+    case .quantized: return shape.elementCount
+    case .masked: return try shape.elementCount.multiplied(by: 2, "the number of symbols")
+    case .quantizedStack(let ranks, let dense, _):
+      return try ranks.symbolCount(in: shape, dense: dense.count)
+    case .quantizedLowRank(let rank, _), .quantizedLayered(let rank, _):
+      guard let (rows, columns) = shape.matrix else { return 0 }
+      let components = try rank.multiplied(
+        by: try rows.adding(columns, "the sides of a matrix"), "the number of symbols")
+      let isLayered = factor.kind == .quantizedLayered
+      return try components.adding(isLayered ? shape.elementCount : 0, "the number of symbols")
+    default: return 0
     }
   }
 
@@ -121,36 +136,59 @@ package struct ExpertEntry: Sendable, Hashable {
   }
 }
 
+extension ExpertEntry: ManifestEntry {}
+
 /// The table of contents of one expert's section (TMP-6).
 package struct ExpertManifest: Sendable {
   /// Without the unchanged ones.
-  package var tensors: [ExpertEntry]
+  package private(set) var tensors: EntryList<ExpertEntry>
   /// Shared tensors that the expert lacks (TMP-6-5), sorted.
-  package var absent: [String]
-  package var files: [CarriedFileEntry]
-  package var metadata: [String: String]
-  package var provenance: Provenance
+  package let absent: [String]
+  package private(set) var files: [CarriedFileEntry]
+  package let metadata: [String: String]
+  package let provenance: Provenance
+  /// What there is among the entries.
+  private let content: Content
+  private(set) var text: ManifestText?
+
+  private struct Content {
+    var hasCorrections = false
+    /// The first lossy entry without a correction.
+    var firstBare: String?
+    /// What a reader has to know to read them.
+    var required: Set<RequiredFeature> = []
+    /// Names of those whose tensors are not of a shared tensor's dtype and shape, or need not be.
+    var unlikeShared: [String] = []
+
+    mutating func add(_ entry: ExpertEntry) {
+      if entry.correction != nil { hasCorrections = true }
+      if firstBare == nil, entry.factor.isLossy, entry.correction == nil { firstBare = entry.name }
+      if entry.extra != nil { required.insert(.extraRows) }
+      if entry.extra != nil || entry.factor.own != nil { unlikeShared.append(entry.name) }
+      if entry.factor.form?.stack != nil { required.insert(.stacks) }
+      if entry.factor.kind == .quantizedOwn { required.insert(.quantizedOwn) }
+    }
+  }
 
   package init(
     tensors: [ExpertEntry], absent: [String], files: [CarriedFileEntry], metadata: [String: String],
     provenance: Provenance
   ) {
-    self.tensors = tensors
+    self.tensors = EntryList(tensors)
     self.absent = absent
     self.files = files
     self.metadata = metadata
     self.provenance = provenance
+    content = tensors.reduce(into: Content()) { $0.add($1) }
   }
 
   /// The entry of that name; nil for unchanged and absent tensors. O(log n).
   package func entry(named name: String) -> ExpertEntry? {
-    index(of: name).map { tensors[$0] }
+    tensors.index(ofName: name).map { tensors[$0] }
   }
 
-  private func index(of name: String) -> Int? { tensors.index(ofName: name) { $0.pointee.name } }
-
   /// Whether there is an entry of that name. O(log n).
-  package func holds(_ name: String) -> Bool { index(of: name) != nil }
+  package func holds(_ name: String) -> Bool { tensors.index(ofName: name) != nil }
 
   /// Whether the expert has no tensor of that name although the shared model has. O(log n).
   package func lacks(_ name: String) -> Bool {
@@ -177,64 +215,80 @@ extension TensorInfo {
 
 extension ExpertManifest {
   /// What a reader has to know to read it.
-  package var required: Set<RequiredFeature> {
-    var features: Set<RequiredFeature> = []
-    if tensors.contains(where: { $0.extra != nil }) { features.insert(.extraRows) }
-    if tensors.contains(where: { $0.factor.form?.stack != nil }) { features.insert(.stacks) }
-    if tensors.contains(where: { $0.factor.kind == .quantizedOwn }) { features.insert(.quantizedOwn) }
-    return features
+  package var required: Set<RequiredFeature> { content.required }
+
+  /// The tensors that are not of a shared tensor's dtype and shape, or need not be: with further rows, and those that stand by themselves.
+  package var unlikeShared: [String] { content.unlikeShared }
+
+  /// Whether any entry has a correction (TMP-6-17).
+  package var hasCorrections: Bool { content.hasCorrections }
+
+  /// Whether the expert can be rebuilt to the bit: nothing is lossy, or everything that is has a correction (TMP-6-18).
+  package var isExact: Bool { content.firstBare == nil }
+
+  /// The same without corrections.
+  func withoutCorrections() -> ExpertManifest {
+    let tensors = tensors.map { entry in
+      var entry = entry
+      entry.correction = nil
+      return entry
+    }
+    return ExpertManifest(
+      tensors: tensors, absent: absent, files: files, metadata: metadata, provenance: provenance)
   }
 }
 
 extension ExpertManifest: SectionManifest {
-  /// An entropy-coded symbol may take next to nothing in the payload, and two bytes in memory.
-  func symbolBytes(in shared: SharedManifest) throws(StorageError) -> UInt64 {
-    var symbols = 0
-    for entry in tensors {
-      guard let shape = entry.factor.own?.shape ?? shared.info(named: entry.name)?.shape else { continue }
-      let count: Int
-      switch entry.factor.form {
-      case nil where entry.factor.kind == .quantizedOwn: count = shape.elementCount
-      case .quantized: count = shape.elementCount
-      case .masked: count = try shape.elementCount.multiplied(by: 2, "the number of symbols")
-      case .quantizedStack(let ranks, let dense, _):
-        count = try ranks.symbolCount(in: shape, dense: dense.count)
-      case .quantizedLowRank(let rank, _), .quantizedLayered(let rank, _):
-        guard let (rows, columns) = shape.matrix else { continue }
-        let components = try rank.multiplied(
-          by: try rows.adding(columns, "the sides of a matrix"), "the number of symbols")
-        let isLayered = entry.factor.kind == .quantizedLayered
-        count = try components.adding(isLayered ? shape.elementCount : 0, "the number of symbols")
-      default: continue
-      }
-      symbols = try symbols.adding(count, "the number of symbols")
-    }
-    return try UInt64(symbols).multiplied(by: 2, "the size of the symbols")
-  }
-
   static let what = "the expert manifest"
-  static let lists: Set = ["absent", "tensors"]
+  static let lists = [LongList.absent, .tensors]
 
-  init(_ text: CanonicalText, context shared: SharedManifest) throws(StorageError) {
-    try text.object.allowOnly(SharedManifest.members + ["absent"], in: Self.what)
-    let common = try CommonManifest(text.object, kind: "expert")
-    files = common.files
-    metadata = common.metadata
-    provenance = common.provenance
-    // TMP-9-4
-    tensors = try text.elements(of: "tensors", atMost: Limits.tensors, "tensors") { value throws(StorageError) in
-      try ExpertEntry(json: value, shared: shared)
+  init(parsing text: ManifestText, context shared: SharedManifest, _ ledger: inout PayloadLedger) throws(StorageError) {
+    var absent: [String]?
+    var common: CommonManifest?
+    var tensors: EntryList<ExpertEntry>?
+    var content = Content()
+    let object = try text.withBytes { raw throws(StorageError) in
+      try CanonicalText(parsing: raw, Self.what, lists: Self.lists) { list, object, reader throws(StorageError) in
+        guard list == LongList.tensors.member else {
+          let names = try Self.absent(reading: &reader)
+          absent = names
+          return names.count
+        }
+        common = try CommonManifest(object, kind: "expert", &ledger)
+        var place = 0
+        let entries = try EntryList<ExpertEntry>(reading: &reader, in: text, "the expert's tensors") {
+          entry, members throws(StorageError) in
+          let info = shared.info(named: entry.name, from: &place)
+          try entry.check(against: info)
+          try members.forEachPayload { payload throws(StorageError) in try ledger.add(payload) }
+          try ledger.add(symbols: try entry.symbolCount(in: info))
+          content.add(entry)
+        }
+        tensors = entries
+        return entries.count
+      }
     }
-    try tensors.lazy.map(\.name).checkSorted("the expert's tensors")
-    absent = try text.elements(of: "absent", atMost: Limits.tensors, "absent tensors") { value throws(StorageError) in
-      try value.asString("an absent tensor's name")
-    }
-    try absent.checkSorted("the absent tensors")
+    try object.object.allowOnly(SharedManifest.members + ["absent"], in: Self.what)
+    guard let common, let tensors else { throw object.missing(.tensors) }
+    guard let absent else { throw object.missing(.absent) }
+    (files, metadata, provenance) = (common.files, common.metadata, common.provenance)
+    (self.tensors, self.absent, self.content, self.text) = (tensors, absent, content, text)
     for name in absent {  // TMP-6-5
       guard shared.holds(name), !holds(name) else {
         throw StorageError(.malformed, "is absent, but not a shared tensor or stored all the same", tensor: name)
       }
     }
+    if content.hasCorrections { try checkFrames(count: ledger.frames.count, firstBare: content.firstBare) }
+  }
+
+  private static func absent(reading reader: inout JSONReader) throws(StorageError) -> [String] {
+    var names: [String] = []
+    try reader.beginArray()
+    while try reader.nextElement() {
+      names.append(try reader.canonicalString("an absent tensor's name").text)
+    }
+    try names.checkSorted("the absent tensors")
+    return names
   }
 
   var json: JSONValue {
@@ -244,13 +298,14 @@ extension ExpertManifest: SectionManifest {
     return .object(object)
   }
 
-  func forEachPayload<Failure>(_ body: (PayloadReference) throws(Failure) -> Void) throws(Failure) {
-    for file in files { try body(file.payload) }
-    for entry in tensors { for payload in entry.payloads { try body(payload) } }
-  }
-
   mutating func mapPayloads<Failure>(_ body: (PayloadReference) throws(Failure) -> PayloadReference) throws(Failure) {
     for index in files.indices { files[index].payload = try body(files[index].payload) }
-    for index in tensors.indices { try tensors[index].mapPayloads(body) }
+    tensors = EntryList(
+      try tensors.map { entry throws(Failure) in
+        var entry = entry
+        try entry.mapPayloads(body)
+        return entry
+      })
+    text = nil
   }
 }

@@ -114,24 +114,22 @@ package enum FactorForm: Sendable, Hashable {
 
 extension FactorForm {
   /// The members that an entry has for it, those of the payloads among them.
-  static let members: [StoredFactor.Kind: [String]] = [
-    .lowRank: ["dtype", "left", "rank", "right", "scales"],
-    .lowRankStack: ["dtype", "left", "ranks", "right", "scales", "stack"],
-    .sparse: ["count", "dtype", "positions", "scales", "values"],
-    .dense: ["dtype", "scales", "values"],
-    .quantizedLowRank: ["payload", "quantizer", "rank"],
-    .quantizedLayered: ["payload", "quantizer", "rank"],
-    .quantizedStack: ["dense", "payload", "quantizer", "ranks", "stack"],
-    .quantized: ["payload"], .masked: ["mask", "vector"], .dropped: [],
+  static let members: [StoredFactor.Kind: EntryMemberSet] = [
+    .lowRank: [.dtype, .left, .rank, .right, .scales],
+    .lowRankStack: [.dtype, .left, .ranks, .right, .scales, .stack],
+    .sparse: [.count, .dtype, .positions, .scales, .values],
+    .dense: [.dtype, .scales, .values],
+    .quantizedLowRank: [.payload, .quantizer, .rank],
+    .quantizedLayered: [.payload, .quantizer, .rank],
+    .quantizedStack: [.dense, .payload, .quantizer, .ranks, .stack],
+    .quantized: [.payload], .masked: [.mask, .vector], .dropped: [],
   ]
 
   /// - Returns: nil for a kind that is not lossy.
-  init?(_ kind: StoredFactor.Kind, entry: JSONObject) throws(StorageError) {
-    func count(_ member: String) throws(StorageError) -> Int {
-      try entry.required(member, of: "the entry").asCount("the \(member)")
-    }
+  init?(_ kind: StoredFactor.Kind, _ members: EntryMembers) throws(StorageError) {
+    func rank() throws(StorageError) -> Int { try EntryMembers.required(members.rank, .rank) }
     func dtype() throws(StorageError) -> FactorDType {
-      let text = try entry.required("dtype", of: "the entry").asString("the dtype")
+      let text = try EntryMembers.required(members.dtype, .dtype).text
       guard let dtype = FactorDType(rawValue: text) else {
         throw StorageError(.malformed, "has the unknown factor dtype \"\(text)\"")
       }
@@ -139,22 +137,22 @@ extension FactorForm {
     }
     // Absent for the uniform one.
     func quantizer() throws(StorageError) -> Quantizer {
-      guard let text = try entry["quantizer"]?.asString("the quantizer") else { return .uniform }
+      guard let text = members.quantizer?.text else { return .uniform }
       guard let quantizer = Quantizer(rawValue: text), quantizer != .uniform else {
         throw StorageError(.malformed, "has the unknown quantizer \"\(text)\"")
       }
       return quantizer
     }
     switch kind {
-    case .lowRank: self = .lowRank(rank: try count("rank"), try dtype())
-    case .lowRankStack: self = .lowRankStack(try StackRanks(entry: entry), try dtype())
-    case .sparse: self = .sparse(count: try count("count"), try dtype())
+    case .lowRank: self = .lowRank(rank: try rank(), try dtype())
+    case .lowRankStack: self = .lowRankStack(try StackRanks(members), try dtype())
+    case .sparse: self = .sparse(count: try EntryMembers.required(members.count, .count), try dtype())
     case .dense: self = .dense(try dtype())
-    case .quantizedLowRank: self = .quantizedLowRank(rank: try count("rank"), try quantizer())
-    case .quantizedLayered: self = .quantizedLayered(rank: try count("rank"), try quantizer())
+    case .quantizedLowRank: self = .quantizedLowRank(rank: try rank(), try quantizer())
+    case .quantizedLayered: self = .quantizedLayered(rank: try rank(), try quantizer())
     case .quantizedStack:
-      let ranks = try StackRanks(entry: entry)
-      self = .quantizedStack(ranks, dense: try ranks.denseMatrices(entry: entry), try quantizer())
+      let ranks = try StackRanks(members)
+      self = .quantizedStack(ranks, dense: try ranks.denseMatrices(members), try quantizer())
     case .quantized: self = .quantized
     case .masked: self = .masked
     case .dropped: self = .dropped

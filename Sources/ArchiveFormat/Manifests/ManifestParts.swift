@@ -99,13 +99,6 @@ extension JSONValue {
     return digest
   }
 
-  func asChecksum(_ what: @autoclosure () -> String) throws(StorageError) -> CRC32 {
-    guard let checksum = CRC32(hexadecimal: try asString(what())) else {
-      throw StorageError(.malformed, "\(what()) is not 8 lowercase hexadecimal digits")
-    }
-    return checksum
-  }
-
   func asStringMap(_ what: @autoclosure () -> String) throws(StorageError) -> [String: String] {
     var map: [String: String] = [:]
     for (name, value) in try asObject(what()).members {
@@ -113,19 +106,32 @@ extension JSONValue {
     }
     return map
   }
+}
 
-  func asDType(_ what: @autoclosure () -> String) throws(StorageError) -> DType {
-    let name = try asString(what())
-    guard let dtype = DType(rawValue: name) else {
-      throw StorageError(.malformed, "\(what()) has the unknown dtype \(name)")
+extension JSONString {
+  func asDigest(_ what: @autoclosure () -> String) throws(StorageError) -> ContentDigest {
+    guard let digest = ContentDigest(hexadecimal: body) else {
+      throw StorageError(.malformed, "\(what()) is not 64 lowercase hexadecimal digits")
     }
-    return dtype
+    return digest
   }
 
-  func asShape(_ what: @autoclosure () -> String) throws(StorageError) -> Shape {
-    let array = try asArray(what())
-    try Limits.check(array.count, atMost: Limits.dimensions, "the number of dimensions")
-    return try Shape(array.map { value throws(StorageError) in try value.asCount("a dimension") })
+  func asChecksum(_ what: @autoclosure () -> String) throws(StorageError) -> CRC32 {
+    guard let checksum = CRC32(hexadecimal: text) else {
+      throw StorageError(.malformed, "\(what()) is not 8 lowercase hexadecimal digits")
+    }
+    return checksum
+  }
+}
+
+extension DType {
+  /// The member `dtype` of an entry.
+  init(_ members: EntryMembers) throws(StorageError) {
+    let name = try EntryMembers.required(members.dtype, .dtype).text
+    guard let dtype = DType(rawValue: name) else {
+      throw StorageError(.malformed, "the entry has the unknown dtype \(name)")
+    }
+    self = dtype
   }
 }
 

@@ -14,7 +14,11 @@ package struct Measure: Sendable, Hashable {
   }
 
   init(json: JSONValue, _ what: @autoclosure () -> String) throws(StorageError) {
-    text = try json.asString(what())
+    try self.init(parsing: try json.asString(what()), what())
+  }
+
+  init(parsing text: String, _ what: @autoclosure () -> String) throws(StorageError) {
+    self.text = text
     guard Self.isDecimal(text), let value = Double(text), value.isFinite else {
       throw StorageError(.malformed, "\(what()) is not a decimal number")
     }
@@ -41,23 +45,27 @@ package struct Measure: Sendable, Hashable {
   }
 
   private static func isDecimal(_ text: String) -> Bool {
-    var rest = text.utf8[...]
-    func digits() -> Bool {
-      let count = rest.prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }.count
-      rest = rest.dropFirst(count)
-      return count > 0
-    }
-    func skips(_ letter: Unicode.Scalar) -> Bool {
-      guard rest.first == UInt8(ascii: letter) else { return false }
-      rest = rest.dropFirst()
-      return true
-    }
-    guard text.utf8.count <= 32, digits() else { return false }
-    if skips("."), !digits() { return false }
-    if skips("e") {
-      if !skips("+") { _ = skips("-") }
+    guard text.utf8.count <= 32 else { return false }
+    var text = text
+    return text.withUTF8 { bytes in
+      var place = 0
+      func skips(_ letter: Unicode.Scalar) -> Bool {
+        guard place < bytes.count, bytes[place] == UInt8(ascii: letter) else { return false }
+        place += 1
+        return true
+      }
+      func digits() -> Bool {
+        let start = place
+        while place < bytes.count, bytes[place] &- UInt8(ascii: "0") < 10 { place += 1 }
+        return place > start
+      }
       guard digits() else { return false }
+      if skips("."), !digits() { return false }
+      if skips("e") {
+        if !skips("+") { _ = skips("-") }
+        guard digits() else { return false }
+      }
+      return place == bytes.count
     }
-    return rest.isEmpty
   }
 }

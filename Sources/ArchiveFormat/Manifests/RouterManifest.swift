@@ -125,15 +125,15 @@ package struct RouterManifest: Sendable {
 }
 
 extension RouterManifest: SectionManifest {
-  func checkFrames(count _: Int) {}
-
   static let what = "the router's manifest"
-  static let lists: Set<String> = []
+  static let lists: [LongList] = []
 
   /// - Parameter context: the names of the archive's experts.
-  init(_ text: CanonicalText, context experts: [String]) throws(StorageError) {
+  init(parsing text: ManifestText, context experts: [String], _ ledger: inout PayloadLedger) throws(StorageError) {
     let what = Self.what
-    let object = text.object
+    let object = try text.withBytes { raw throws(StorageError) in
+      try CanonicalText(parsing: raw, what, lists: Self.lists).object
+    }
     try object.allowOnly(
       ["classes", "defaults", "dimension", "kind", "measures", "model", "provenance"], in: what)
     guard try object.required("kind", of: what).asString("the kind") == "router" else {
@@ -160,7 +160,11 @@ extension RouterManifest: SectionManifest {
     }
     measures = try RouterMeasures(json: try object.required("measures", of: what))
     provenance = try Provenance(json: try object.required("provenance", of: what))
+    for payload in payloads { try ledger.add(payload) }
   }
+
+  /// Its classes, measures and defaults are small, and may be changed.
+  var text: ManifestText? { nil }
 
   /// The least temperature, so that logits of a sensible size can be divided by it (TMP-11-4).
   package static let leastTemperature = 1e-6
@@ -212,10 +216,6 @@ extension RouterManifest: SectionManifest {
       neighbours.vectors = try body(neighbours.vectors)
       model = .neighbours(neighbours)
     }
-  }
-
-  func forEachPayload<Failure>(_ body: (PayloadReference) throws(Failure) -> Void) throws(Failure) {
-    for payload in payloads { try body(payload) }
   }
 
   /// All payloads, in the order of the canonical manifest.

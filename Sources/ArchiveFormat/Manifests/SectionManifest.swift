@@ -1,5 +1,12 @@
 import TMPackByteIO
 import TMPackJSON
+import TMPackTensorKit
+
+/// TMP-9-4
+extension LongList {
+  static let tensors = LongList(member: "tensors", elements: "tensors", most: Limits.tensors)
+  static let absent = LongList(member: "absent", elements: "absent tensors", most: Limits.tensors)
+}
 
 /// A manifest that can stand in a section: JSON with references to payloads.
 protocol SectionManifest: Sendable {
@@ -10,35 +17,17 @@ protocol SectionManifest: Sendable {
   static var what: String { get }
 
   /// Members that are lists of entries, however long: the only ones that may have more than `Limits.manifestValues` values.
-  static var lists: Set<String> { get }
+  static var lists: [LongList] { get }
 
-  init(_ text: CanonicalText, context: Context) throws(StorageError)
+  /// Reads a manifest, and has each payload go through the ledger in the order of the text.
+  init(parsing text: ManifestText, context: Context, _ ledger: inout PayloadLedger) throws(StorageError)
+
+  /// What it was read from; nil where it was made, or changed.
+  var text: ManifestText? { get }
   var json: JSONValue { get }
 
-  /// Calls `body` with each payload in the order of the canonical text (TMP-5-9).
-  func forEachPayload<Failure>(_ body: (PayloadReference) throws(Failure) -> Void) throws(Failure)
-
-  /// Calls `body` with each payload in the same order, and keeps what it makes of it.
+  /// Calls `body` with each payload in the order of the canonical text (TMP-5-9), and keeps what it makes of it.
   mutating func mapPayloads<Failure>(_ body: (PayloadReference) throws(Failure) -> PayloadReference) throws(Failure)
-
-  /// Throws unless the frames are shared out among the payloads, which are known to fit them, as the manifest's kind wants.
-  func checkFrames(count: Int) throws(StorageError)
-
-  /// Bytes that payloads decode to beyond their own size (TMP-9-11).
-  func symbolBytes(in context: Context) throws(StorageError) -> UInt64
-}
-
-extension SectionManifest {
-  func symbolBytes(in _: Context) -> UInt64 { 0 }
-
-  /// The sum of the payloads' sizes.
-  func payloadBytes() throws(StorageError) -> UInt64 {
-    var sum: UInt64 = 0
-    try forEachPayload { payload throws(StorageError) in
-      sum = try sum.adding(UInt64(payload.size), "the payloads' size")
-    }
-    return sum
-  }
 }
 
 /// The members that both kinds of manifest have, besides their tensors.
@@ -53,7 +42,8 @@ struct CommonManifest {
     self.provenance = provenance
   }
 
-  init(_ object: JSONObject, kind: String) throws(StorageError) {
+  /// - Parameter object: the manifest without its tensors.
+  init(_ object: JSONObject, kind: String, _ ledger: inout PayloadLedger) throws(StorageError) {
     let what = "the \(kind) manifest"
     guard try object.required("kind", of: what).asString("the kind") == kind else {
       throw StorageError(.malformed, "\(what) says that it is of another kind")
@@ -75,6 +65,7 @@ struct CommonManifest {
     }
     metadata = try object.required("metadata", of: what).asStringMap("the metadata")
     provenance = try Provenance(json: try object.required("provenance", of: what))
+    for file in self.files { try ledger.add(file.payload) }
   }
 
   func object(kind: String, tensors: [JSONValue]) -> JSONObject {
@@ -82,29 +73,6 @@ struct CommonManifest {
       "files": .array(files.map(\.json)), "kind": .string(kind), "metadata": JSONValue(metadata),
       "provenance": provenance.json, "tensors": .array(tensors),
     ]
-  }
-}
-
-extension SharedManifest {
-  static let what = "the shared manifest"
-  static let lists: Set = ["tensors"]
-
-  init(_ text: CanonicalText, context storage: SharedStorage) throws(StorageError) {
-    try text.object.allowOnly(Self.members, in: Self.what)
-    let common = try CommonManifest(text.object, kind: "shared")
-    files = common.files
-    metadata = common.metadata
-    provenance = common.provenance
-    // TMP-9-4
-    tensors = try text.elements(of: "tensors", atMost: Limits.tensors, "tensors") { value throws(StorageError) in
-      try SharedEntry(json: value, storage: storage)
-    }
-    try tensors.lazy.map(\.info.name).checkSorted("the shared tensors")
-  }
-
-  func forEachPayload<Failure>(_ body: (PayloadReference) throws(Failure) -> Void) throws(Failure) {
-    for file in files { try body(file.payload) }
-    for entry in tensors { if let payload = entry.payload { try body(payload) } }
   }
 }
 

@@ -15,7 +15,7 @@ package struct SharedEntry: Sendable, Hashable {
   package let info: TensorInfo
   /// Of the tensor's bytes.
   package let digest: ContentDigest
-  public fileprivate(set) var content: Content
+  package fileprivate(set) var content: Content
 
   package init(info: TensorInfo, digest: ContentDigest, content: Content) {
     self.info = info
@@ -32,28 +32,29 @@ package struct SharedEntry: Sendable, Hashable {
     if case .embedded(let payload) = content { payload } else { nil }
   }
 
-  init(json: JSONValue, storage: SharedStorage) throws(StorageError) {
-    let object = try json.asObject("a tensor")
-    let name = try object.required("name", of: "a tensor").asString("a tensor's name")
-    self = try located(tensor: name) { () throws(StorageError) in
-      try object.allowOnly(["checksum", "digest", "dtype", "name", "payload", "shape"], in: "the entry")
-      let info = try TensorInfo(
-        name: name, dtype: try object.required("dtype", of: "the entry").asDType("the entry"),
-        shape: try object.required("shape", of: "the entry").asShape("the shape"))
-      let digest = try object.required("digest", of: "the entry").asDigest("the digest")
-      switch storage {
-      case .embedded:
-        guard object["checksum"] == nil else { throw StorageError(.malformed, "has a checksum in an embedded archive") }
-        let payload = try PayloadReference(json: try object.required("payload", of: "the entry"), "the payload")
-        guard payload.size == info.byteCount else {
-          throw StorageError(.malformed, "the payload has \(payload.size) bytes, the tensor \(info.byteCount)")
-        }
-        return SharedEntry(info: info, digest: digest, content: .embedded(payload))
-      case .detached:
-        guard object["payload"] == nil else { throw StorageError(.malformed, "has a payload in a detached archive") }
-        let checksum = try object["checksum"].map { value throws(StorageError) in try value.asChecksum("the checksum") }
-        return SharedEntry(info: info, digest: digest, content: .detached(checksum))
-      }
+  package init(_ members: EntryMembers) throws(StorageError) {
+    try members.allowOnly([.checksum, .digest, .dtype, .name, .payload, .shape])
+    info = try TensorInfo(
+      name: members.name.text, dtype: try DType(members), shape: Shape(EntryMembers.required(members.shape, .shape)))
+    digest = try EntryMembers.required(members.digest, .digest).asDigest("the digest")
+    let checksum = try members.checksum.map { text throws(StorageError) in try text.asChecksum("the checksum") }
+    guard let payload = members.payload(.payload) else {
+      content = .detached(checksum)
+      return
+    }
+    guard checksum == nil else { throw StorageError(.malformed, "has a checksum beside a payload") }
+    guard payload.size == info.byteCount else {
+      throw StorageError(.malformed, "the payload has \(payload.size) bytes, the tensor \(info.byteCount)")
+    }
+    content = .embedded(payload)
+  }
+
+  /// Throws `malformed` unless it is one of a model that is stored so.
+  fileprivate func check(_ storage: SharedStorage) throws(StorageError) {
+    switch (storage, content) {
+    case (.embedded, .detached): throw JSONObject.missingMember("payload", of: "the entry of an embedded archive")
+    case (.detached, .embedded): throw StorageError(.malformed, "has a payload in a detached archive")
+    case (.embedded, .embedded), (.detached, .detached): break
     }
   }
 
@@ -71,38 +72,71 @@ package struct SharedEntry: Sendable, Hashable {
   }
 }
 
+extension SharedEntry: ManifestEntry {
+  package var name: String { info.name }
+}
+
 /// The table of contents of the shared model's section (TMP-6).
 package struct SharedManifest: Sendable {
-  package var tensors: [SharedEntry]
-  package var files: [CarriedFileEntry]
-  package var metadata: [String: String]
-  package var provenance: Provenance
+  package private(set) var tensors: EntryList<SharedEntry>
+  /// Of the tensors, in their order.
+  package let infos: [TensorInfo]
+  package private(set) var files: [CarriedFileEntry]
+  package let metadata: [String: String]
+  package let provenance: Provenance
+  private(set) var text: ManifestText?
 
   package init(
     tensors: [SharedEntry], files: [CarriedFileEntry], metadata: [String: String], provenance: Provenance
   ) {
-    self.tensors = tensors
+    self.tensors = EntryList(tensors)
+    infos = tensors.map(\.info)
     self.files = files
     self.metadata = metadata
     self.provenance = provenance
   }
 
   /// The entry of that name. O(log n).
-  package func entry(named name: String) -> SharedEntry? { index(of: name).map { tensors[$0] } }
+  package func entry(named name: String) -> SharedEntry? { infos.index(ofTensor: name).map { tensors[$0] } }
 
   /// The shape and dtype of the tensor of that name. O(log n).
-  package func info(named name: String) -> TensorInfo? { index(of: name).map { tensors[$0].info } }
+  package func info(named name: String) -> TensorInfo? { infos.index(ofTensor: name).map { infos[$0] } }
+
+  /// The same for who goes through names in their order: `place` is where the next is looked for, at first 0.
+  func info(named name: String, from place: inout Int) -> TensorInfo? {
+    while place < infos.count, infos[place].name.precedesInBytes(name) { place += 1 }
+    return place < infos.count && infos[place].name.hasSameBytes(as: name) ? infos[place] : nil
+  }
 
   /// Whether there is a tensor of that name. O(log n).
-  package func holds(_ name: String) -> Bool { index(of: name) != nil }
-
-  private func index(of name: String) -> Int? { tensors.index(ofName: name) { $0.pointee.info.name } }
+  package func holds(_ name: String) -> Bool { infos.index(ofTensor: name) != nil }
 }
 
 extension SharedManifest: SectionManifest {
-  func checkFrames(count _: Int) {}
-
+  static let what = "the shared manifest"
+  static let lists = [LongList.tensors]
   static let members = ["files", "kind", "metadata", "provenance", "tensors"]
+
+  init(parsing text: ManifestText, context storage: SharedStorage, _ ledger: inout PayloadLedger) throws(StorageError) {
+    var common: CommonManifest?
+    var tensors: EntryList<SharedEntry>?
+    var infos: [TensorInfo] = []
+    let object = try text.withBytes { raw throws(StorageError) in
+      try CanonicalText(parsing: raw, Self.what, lists: Self.lists) { _, object, reader throws(StorageError) in
+        common = try CommonManifest(object, kind: "shared", &ledger)
+        tensors = try EntryList(reading: &reader, in: text, "the shared tensors") { entry, _ throws(StorageError) in
+          try entry.check(storage)
+          if let payload = entry.payload { try ledger.add(payload) }
+          infos.append(entry.info)
+        }
+        return infos.count
+      }
+    }
+    try object.object.allowOnly(Self.members, in: Self.what)
+    guard let common, let tensors else { throw object.missing(.tensors) }
+    (files, metadata, provenance) = (common.files, common.metadata, common.provenance)
+    (self.tensors, self.infos, self.text) = (tensors, infos, text)
+  }
 
   var json: JSONValue {
     .object(
@@ -112,8 +146,13 @@ extension SharedManifest: SectionManifest {
 
   mutating func mapPayloads<Failure>(_ body: (PayloadReference) throws(Failure) -> PayloadReference) throws(Failure) {
     for index in files.indices { files[index].payload = try body(files[index].payload) }
-    for index in tensors.indices {
-      if let payload = tensors[index].payload { tensors[index].content = .embedded(try body(payload)) }
-    }
+    tensors = EntryList(
+      try tensors.map { entry throws(Failure) in
+        guard let payload = entry.payload else { return entry }
+        var entry = entry
+        entry.content = .embedded(try body(payload))
+        return entry
+      })
+    text = nil
   }
 }

@@ -25,16 +25,14 @@ package struct StackRanks: Sendable, Hashable {
     self.init(stack, ranks: ranks)
   }
 
-  /// - Throws: `malformed`; `limitExceeded` for more matrices than there may be.
-  init(entry: JSONObject) throws(StorageError) {
-    dimensions = try entry.required("stack", of: "the entry").asCounts("the stack", atMost: 5)
-    ranks = try entry.required("ranks", of: "the entry").asCounts("the ranks", atMost: Limits.stackedMatrices)
+  init(_ members: EntryMembers) throws(StorageError) {
+    dimensions = try EntryMembers.required(members.stack, .stack)
+    ranks = try EntryMembers.required(members.ranks, .ranks)
   }
 
   /// The member `dense`: the numbers of the matrices that have, or also have, every element.
-  func denseMatrices(entry: JSONObject) throws(StorageError) -> [Int] {
-    guard let value = entry["dense"] else { return [] }
-    let numbers = try value.asCounts("the dense matrices", atMost: Limits.stackedMatrices)
+  func denseMatrices(_ members: EntryMembers) throws(StorageError) -> [Int] {
+    guard let numbers = members.dense else { return [] }
     let isAscending = zip(numbers, numbers.dropFirst()).allSatisfy { $0 < $1 }
     guard let last = numbers.last, last < ranks.count, isAscending else {
       throw StorageError(.malformed, "the dense matrices of a stack are not some of its matrices in ascending order")

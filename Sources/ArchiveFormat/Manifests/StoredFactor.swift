@@ -84,33 +84,31 @@ package enum StoredFactor: Sendable, Hashable {
 
 extension StoredFactor {
   /// Those that an entry of each kind may have.
-  private static let members: [Kind: [String]] = {
-    let common = ["factor", "name", "source"]
-    let lossy = common + ["correction", "error", "extra", "norm"]
-    return FactorForm.members.mapValues { lossy + $0 }.merging(
+  private static let members: [Kind: EntryMemberSet] = {
+    let common: EntryMemberSet = [.factor, .name, .source]
+    let lossy = common.union([.correction, .error, .extra, .norm])
+    return FactorForm.members.mapValues(lossy.union).merging(
       [
-        .difference: common + ["extra", "payload"], .common: common + ["extra"],
-        .replaced: common + ["dtype", "payload", "shape"],
-        .quantizedOwn: common + ["dtype", "error", "norm", "payload", "shape"],
+        .difference: common.union([.extra, .payload]), .common: common.union([.extra]),
+        .replaced: common.union([.dtype, .payload, .shape]),
+        .quantizedOwn: common.union([.dtype, .error, .norm, .payload, .shape]),
       ], uniquingKeysWith: { $1 })
   }()
 
   /// - Parameter entry: the whole entry; the members common to all factors are skipped.
-  init(entry: JSONObject, name: String) throws(StorageError) {
-    let kindName = try entry.required("factor", of: "the entry").asString("the factor")
+  init(_ entry: EntryMembers) throws(StorageError) {
+    let kindName = try EntryMembers.required(entry.factor, .factor).text
     guard let kind = Kind(rawValue: kindName), let members = Self.members[kind] else {
       throw StorageError(.malformed, "has the unknown factor \"\(kindName)\"")
     }
     func payload(_ role: PayloadRole) throws(StorageError) -> PayloadReference {
-      let member = role.rawValue
-      return try PayloadReference(json: try entry.required(member, of: "the entry"), "the payload \"\(member)\"")
+      try EntryMembers.required(entry.payload(role.member), role.member)
     }
-    try entry.allowOnly(members, in: "the entry")
-    if let form = try FactorForm(kind, entry: entry) {
+    try entry.allowOnly(members)
+    if let form = try FactorForm(kind, entry) {
       self = .lossy(try FactorLayout(form, payload))
     } else if kind == .replaced || kind == .quantizedOwn {
-      let dtype = try entry.required("dtype", of: "the entry").asDType("the entry")
-      let shape = try entry.required("shape", of: "the entry").asShape("the shape")
+      let (dtype, shape) = (try DType(entry), try Shape(EntryMembers.required(entry.shape, .shape)))
       self =
         kind == .replaced
         ? .replaced(dtype: dtype, shape: shape, payload: try payload(.payload))
@@ -132,6 +130,21 @@ extension StoredFactor {
       entry["dtype"] = .string(dtype.rawValue)
       entry["shape"] = shape.json
       entry["payload"] = payload.json
+    }
+  }
+}
+
+extension PayloadRole {
+  fileprivate var member: EntryMember {
+    switch self {
+    case .left: .left
+    case .right: .right
+    case .scales: .scales
+    case .positions: .positions
+    case .values: .values
+    case .payload: .payload
+    case .mask: .mask
+    case .vector: .vector
     }
   }
 }

@@ -16,7 +16,7 @@ public struct Mix: TensorSource {
   public let files: [MixFile]
 
   public let reconstructor: Reconstructor
-  private let recipes: [ExactString: Recipe]
+  private let recipes: MixRecipes
   private let dtype: FloatFormat?
   let overflows = OverflowCount()
 
@@ -68,33 +68,11 @@ public struct Mix: TensorSource {
     let names = selection.map { archive.experts[$0.position].name }
     label = names.isEmpty ? archive.path : "\(archive.path)#\(names.joined(separator: "+"))"
 
-    var recipes: [ExactString: Recipe] = [:]
-    var infos: [TensorInfo] = []
-    func add(_ recipe: Recipe, named name: String) throws(StorageError) {
-      let info = recipe.info
-      let converted = info.dtype.floatFormat == nil ? info.dtype : dtype?.dtype ?? info.dtype
-      infos.append(try TensorInfo(name: name, dtype: converted, shape: info.shape))
-      recipes[ExactString(name)] = recipe
+    recipes = try MixRecipes(MixedManifests(shared, selection, manifests, isExact: isExact))
+    tensors = try recipes.infos.map { info throws(StorageError) in
+      guard let dtype, info.dtype.floatFormat != nil else { return info }
+      return try TensorInfo(name: info.name, dtype: dtype.dtype, shape: info.shape)
     }
-    let ties = MixTies(shared: shared, manifests: manifests)
-    for entry in shared.tensors {
-      if let recipe = try Self.recipe(entry, selection, manifests, ties, isExact: isExact) {
-        try add(recipe, named: entry.info.name)
-      }
-    }
-    var fresh: Set<ExactString> = []
-    for manifest in manifests {
-      for entry in manifest.tensors where !shared.holds(entry.name) {
-        fresh.insert(ExactString(entry.name))
-      }
-    }
-    for name in fresh {
-      if let recipe = try Self.recipe(freshTensor: name.text, selection, manifests, ties, isExact: isExact) {
-        try add(recipe, named: name.text)
-      }
-    }
-    tensors = infos.sortedByName()
-    self.recipes = recipes
     try refuseCodes(selection)
   }
 
@@ -115,68 +93,7 @@ public struct Mix: TensorSource {
       purpose, advice: "unpack an expert alone and as it was packed")
   }
 
-  /// TMP-7-2 to TMP-7-4 and TMP-7-10 for a tensor of the shared model; nil when no expert of the selection has it.
-  private static func recipe(
-    _ base: SharedEntry, _ selection: [WeightedExpert], _ manifests: [ExpertManifest], _ ties: MixTies, isExact: Bool
-  ) throws(StorageError) -> Recipe? {
-    guard !selection.isEmpty else { return .shared(base) }
-    let name = base.info.name
-    // Which entry counts for the tensor: its own, or that of the tensor that an expert has in its place (TMP-7-15).
-    let names = selection.indices.map { manifests[$0].lacks(name) ? ties.partner(of: base, inExpert: $0) : name }
-    guard selection.indices.contains(where: { !manifests[$0].lacks(name) }) else { return nil }
-    let holders = selection.indices.filter { names[$0] != nil }
-    guard let decider = firstHeaviest(holders, selection) else { return nil }
-    func entry(_ index: Int) -> ExpertEntry? { manifests[index].entry(named: names[index]!) }
-    let isFloat = base.info.dtype.floatFormat != nil
-    let aloneAtOne = selection.count == 1 && selection[decider].weight == 1
-    let addends = holders.compactMap { index in entry(index).map { (expert: selection[index], entry: $0) } }
-      .filter { addend in
-        switch addend.entry.factor.kind {
-        case .replaced, .quantizedOwn, .common: false
-        case .difference: isFloat
-        default: true
-        }
-      }
-    guard let own = entry(decider) else { return addends.isEmpty ? .shared(base) : .sum(base, addends) }
-    var recipe = addends.isEmpty ? Recipe.shared(base) : .sum(base, addends)
-    switch own.factor.kind {
-    case .replaced: return try .exact(selection[decider], own, info: ownInfo(own))
-    case .difference where !isFloat || aloneAtOne: recipe = .exact(selection[decider], own, info: base.info)
-    default:
-      if isExact, aloneAtOne, own.correction != nil { recipe = .corrected(base, selection[decider], own) }
-    }
-    guard own.extra != nil else { return recipe }
-    let info = try TensorInfo(name: name, dtype: base.info.dtype, shape: own.info(against: base.info).shape)
-    return .extended(recipe, selection[decider], own, info: info)
-  }
-
-  /// A tensor that the shared model lacks: its entry stands by itself (TMP-6-7).
-  private static func recipe(
-    freshTensor name: String, _ selection: [WeightedExpert], _ manifests: [ExpertManifest], _ ties: MixTies,
-    isExact: Bool
-  ) throws(StorageError) -> Recipe? {
-    let holders = selection.indices.filter { manifests[$0].holds(name) }
-    guard let decider = firstHeaviest(holders, selection), let entry = manifests[decider].entry(named: name) else {
-      return nil
-    }
-    let info = try ownInfo(entry)
-    if let base = ties.shared(equalTo: entry, info, inExpert: decider) {  // TMP-7-16
-      return try recipe(base, selection, manifests, ties, isExact: isExact)
-    }
-    return .exact(selection[decider], entry, info: info)
-  }
-
-  private static func ownInfo(_ entry: ExpertEntry) throws(StorageError) -> TensorInfo {
-    guard let own = entry.factor.own else { preconditionFailure("not a tensor that stands by itself") }
-    return try TensorInfo(name: entry.name, dtype: own.dtype, shape: own.shape)
-  }
-
-  /// The decider (TMP-7-3).
-  private static func firstHeaviest(_ indices: [Int], _ selection: [WeightedExpert]) -> Int? {
-    indices.max { (selection[$0].weight, $1) < (selection[$1].weight, $0) }
-  }
-
-  func recipe(of info: TensorInfo) -> Recipe? { recipes[ExactString(info.name)] }
+  func recipe(of info: TensorInfo) -> Recipe? { recipes[info.name] }
 
   /// - Throws: `unknownName` for a tensor of another mix, or of another size.
   private func checkedRecipe(of info: TensorInfo) throws(StorageError) -> Recipe {
@@ -187,7 +104,7 @@ public struct Mix: TensorSource {
 
   /// What is added to the shared tensor of that name; nil for a tensor that comes about otherwise.
   package func addends(of name: String) -> [(expert: WeightedExpert, entry: ExpertEntry)]? {
-    switch recipes[ExactString(name)] {
+    switch recipes[name] {
     case .shared: []
     case .sum(_, let addends): addends
     case .exact, .corrected, .extended, nil: nil
@@ -202,7 +119,7 @@ public struct Mix: TensorSource {
 
   /// Whether `bytes(of:)` gives memory that the reconstructor keeps, too, instead of a copy.
   func sharesMemory(of info: TensorInfo) -> Bool {
-    guard reconstructor.memoryLimit > 0, let recipe = recipes[ExactString(info.name)], recipe.info.dtype == info.dtype
+    guard reconstructor.memoryLimit > 0, let recipe = recipes[info.name], recipe.info.dtype == info.dtype
     else {
       return false
     }

@@ -10,13 +10,13 @@ struct MixTies {
     let digest: ContentDigest
   }
 
-  private let sharedEntries: [SharedEntry]
+  private let shared: SharedManifest
   private let manifests: [ExpertManifest]
   /// The shared tensors of one content, by name, where some expert lacks one of the shared tensors.
   private let alike: [Content: [SharedEntry]]
 
   init(shared: SharedManifest, manifests: [ExpertManifest]) {
-    sharedEntries = shared.tensors
+    self.shared = shared
     self.manifests = manifests
     let isNeeded = manifests.count > 1 && manifests.contains { !$0.absent.isEmpty }
     alike =
@@ -33,11 +33,16 @@ struct MixTies {
   }
 
   /// The shared tensor that is the same as one of an expert's that the shared model lacks.
-  package func shared(equalTo entry: ExpertEntry, _ info: TensorInfo, inExpert index: Int) -> SharedEntry? {
-    sharedEntries.first { base in
-      guard !manifests[index].lacks(base.info.name) else { return false }
-      let own = manifests[index].entry(named: base.info.name)
-      return (own?.info(against: base.info) ?? base.info).matches(info) && (own?.source ?? base.digest) == entry.source
+  package func shared(equalTo wanted: ExpertEntry, _ info: TensorInfo, inExpert index: Int) -> SharedEntry? {
+    let columns = info.shape.dimensions.dropFirst()
+    for (number, base) in shared.infos.enumerated()
+    where base.dtype == info.dtype && base.shape.dimensions.dropFirst() == columns && !manifests[index].lacks(base.name)
+    {
+      let own = manifests[index].entry(named: base.name)
+      guard (own?.info(against: base) ?? base).matches(info) else { continue }
+      let entry = shared.tensors[number]
+      if (own?.source ?? entry.digest) == wanted.source { return entry }
     }
+    return nil
   }
 }

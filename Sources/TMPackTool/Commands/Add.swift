@@ -35,7 +35,7 @@ struct Add: ParsableCommand {
       Console.talk("note: packed as the archive's experts: \(taken.joined(separator: " "))")
     }
     let archives = OpenArchives(work.io, adapterBase.detached, [opened])
-    let shared = try opened.sharedManifest().tensors.map(\.info)
+    let shared = try opened.sharedManifest().infos
     let inputs = try experts.map { expert in
       let input = try expert.expertInput(work.io, decoding: !factors.lossless) { () throws(StorageError) in
         try adapterBase.source(archives, archive: opened)

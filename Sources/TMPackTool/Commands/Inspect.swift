@@ -89,7 +89,7 @@ struct Inspection {
 
   func print() throws {
     let manifest = try archive.sharedManifest()
-    let parameters = manifest.tensors.reduce(0) { $0 + $1.info.shape.elementCount }
+    let parameters = manifest.infos.reduce(0) { $0 + $1.shape.elementCount }
     let settings = archive.method.parameters.sorted { $0.key < $1.key }.map { "\($0.key) = \($0.value)" }.joined(
       separator: ", ")
     let storage = archive.isDetached ? "detached" : "embedded, \(ByteSize.text(try content.sharedBytes()))"
@@ -165,7 +165,7 @@ struct Inspection {
     }
     let unchanged =
       shared.tensors.count - manifest.absent.count
-      - manifest.tensors.count { shared.entry(named: $0.name) != nil }
+      - manifest.tensors.count { shared.holds($0.name) }
     Console.result(
       "\n\(archive.experts[position].name): \(unchanged) tensors unchanged, \(manifest.absent.count) absent")
     Console.result(table)

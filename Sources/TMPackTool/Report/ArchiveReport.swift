@@ -40,7 +40,7 @@ struct ArchiveReport {
   // MARK: Sections
 
   private func facts(_ manifest: SharedManifest) -> String {
-    let parameters = manifest.tensors.reduce(0) { $0 + $1.info.shape.elementCount }
+    let parameters = manifest.infos.reduce(0) { $0 + $1.shape.elementCount }
     return ReportPage.table(
       ["", ""],
       [
