@@ -56,6 +56,11 @@ struct PipelineSource: TensorSource {
     return try sources[origin.component].bytes(of: origin.info)
   }
 
+  func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
+    let origin = origins[tensors.index(ofTensor: info.name)!]
+    return try sources[origin.component].piece(range, of: origin.info)
+  }
+
   func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? {
     let origin = origins[tensors.index(ofTensor: info.name)!]
     return try sources[origin.component].stored(origin.info)
