@@ -151,8 +151,11 @@ struct Packed: FrameCodec {
 
   func encode(_ raw: UnsafeRawBufferPointer, against base: UnsafeRawBufferPointer) throws -> EncodedPayload {
     guard isDifference else { return EncodedPayload(tensor: raw, dtype: dtype, level: PayloadCoding.defaultLevel) }
-    let reference = TensorBytes(viewing: base, keeping: Owner.none)
-    return try EncodedPayload(differenceOf: raw, against: reference, dtype: dtype, level: PayloadCoding.defaultLevel)
+    let (own, reference) = (
+      TensorBytes(viewing: raw, keeping: Owner.none), TensorBytes(viewing: base, keeping: Owner.none)
+    )
+    return try EncodedPayload(
+      differenceOf: OpenTensor(own), against: OpenTensor(reference), dtype: dtype, level: PayloadCoding.defaultLevel)
   }
 
   func storedSize(_ encoded: EncodedPayload) -> Int { encoded.storedSize }

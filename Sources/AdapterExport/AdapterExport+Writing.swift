@@ -148,10 +148,9 @@ extension AdapterExport {
     guard let format = update.info.dtype.floatFormat, let (rows, columns) = update.info.shape.matrix,
       let shared = reconstructor.shared.manifest.entry(named: update.info.name)
     else { preconditionFailure("an update is of a float matrix of the shared model") }
-    let base = try reconstructor.sharedBytes(shared)
-    let vector = try mix.bytes(of: update.info).withBytes { raw throws(StorageError) in
-      try ExclusiveTensor(of: raw, against: base, format, shape: update.info.shape).vector()
-    }
+    let vector = try ExclusiveTensor(
+      of: mix.opened(update.info), against: reconstructor.openedShared(shared), format, shape: update.info.shape
+    ).vector()
     let vectors = try SingularVectors(
       of: MatrixView(vector.values, rows: rows, columns: columns), rank: update.rank)
     let kept = vectors.singularValues.reduce(0) { $0 + $1 * $1 }

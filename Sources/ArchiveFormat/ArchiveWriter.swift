@@ -83,6 +83,9 @@ package final class ArchiveWriter {
   /// Bytes of the archive so far.
   package var position: UInt64 { output.position }
 
+  /// For payloads that are to be placed here.
+  package func scratch() -> PayloadScratch { PayloadScratch(besides: output.readablePath) }
+
   /// A writer that stands where this one does, payloads of the open section included, and writes nothing: to learn
   /// what a section would take.
   package func measuring() -> ArchiveWriter {
@@ -118,19 +121,27 @@ package final class ArchiveWriter {
   }
 
   func store(_ frame: EncodedFrame) throws(StorageError) -> FrameRecord {
-    let extent = try store(frame.stored, digest: frame.digest, aligned: frame.codec == .raw)
+    let extent = try store(
+      frame.stored.count, digest: frame.digest, aligned: frame.codec == .raw, frame.stored.loaded)
     return FrameRecord(extent: extent, rawSize: frame.rawSize, codec: frame.codec, filter: frame.filter)
   }
 
   /// Writes bytes, unless the archive has them already.
   func store(_ bytes: [UInt8], digest: ContentDigest, aligned: Bool) throws(StorageError) -> Extent {
+    try store(bytes.count, digest: digest, aligned: aligned) { () in bytes }
+  }
+
+  /// - Parameter load: gives the `count` bytes, if they have to be written.
+  private func store(
+    _ count: Int, digest: ContentDigest, aligned: Bool, _ load: () throws(StorageError) -> [UInt8]
+  ) throws(StorageError) -> Extent {
     if let known = extents[digest], !aligned || known.offset.isMultiple(of: Layout.rawAlignment) { return known }
     if aligned {
       let padding = output.position.roundedUp(toMultipleOf: Layout.rawAlignment) - output.position
       if padding > 0 { try output.write([UInt8](repeating: 0, count: Int(padding))) }
     }
-    let extent = Extent(written: output.position, storedSize: bytes.count, digest: digest)
-    try output.write(bytes)
+    let extent = Extent(written: output.position, storedSize: count, digest: digest)
+    try output.write(try load())
     extents[digest] = extent
     return extent
   }

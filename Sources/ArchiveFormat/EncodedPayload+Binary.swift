@@ -74,7 +74,8 @@ extension EncodedFrame {
     writer.integer(filter.number)
     writer.integer(UInt8(filter.width))
     writer.append(digest.bytes)
-    writer.append(stored)
+    guard let held = stored.held else { preconditionFailure("records are of what is in memory") }
+    writer.append(held)
   }
 
   /// - Parameter expected: the raw size that it must have.
@@ -92,7 +93,7 @@ extension EncodedFrame {
     else { throw StorageError(.malformed, "a frame is not such", offset: reader.offset) }
     self.codec = codec
     self.filter = filter
-    stored = [UInt8](try reader.take(storedSize))
+    stored = StoredBytes([UInt8](try reader.take(storedSize)))
   }
 }
 

@@ -4,7 +4,7 @@ import TMPackZstandard
 
 /// A frame's bytes as they will stand in the file; where is not known yet.
 struct EncodedFrame: Sendable {
-  let stored: [UInt8]
+  var stored: StoredBytes
   let digest: ContentDigest
   let rawSize: Int
   let codec: FrameRecord.Codec
@@ -21,9 +21,18 @@ struct EncodedFrame: Sendable {
     }
     codec = best == nil ? .raw : .zstd
     filter = best?.filter ?? .none
-    stored = best?.bytes ?? [UInt8](raw)
+    let bytes = best?.bytes ?? [UInt8](raw)
+    stored = StoredBytes(bytes)
     rawSize = raw.count
-    digest = ContentDigest(of: stored)
+    digest = ContentDigest(of: bytes)
+  }
+
+  /// One whose bytes are not held in memory.
+  func moved(to scratch: PayloadScratch) throws(StorageError) -> EncodedFrame {
+    guard let held = stored.held else { return self }
+    var moved = self
+    moved.stored = try scratch.keep(held)
+    return moved
   }
 
   /// What it takes to decode it, at some place in a file.
@@ -120,6 +129,40 @@ package struct EncodedPayload: Sendable {
       })
   }
 
+  /// The same of bytes that come frame by frame.
+  ///
+  /// Memory: a frame, and the payload compressed, as far as it is held.
+  /// - Parameters:
+  ///   - size: of all bytes.
+  ///   - scratch: takes what is not held of a large payload; nil for all held.
+  ///   - lend: calls its second argument with some of the bytes, and with the places in them where their statistics may change.
+  package init(
+    size: Int, _ coding: PayloadCoding, level: Int, scratch: PayloadScratch? = nil,
+    lend: (
+      Range<Int>, (UnsafeRawBufferPointer, _ boundaries: [Int]) throws(StorageError) -> Void
+    ) throws(StorageError) -> Void
+  ) throws(StorageError) {
+    self.size = size
+    self.coding = coding
+    if size <= Self.pooledSize {
+      var pooled = Content.pooled([], boundaries: [])
+      try lend(0..<size) { bytes, boundaries in pooled = .pooled([UInt8](bytes), boundaries: boundaries) }
+      content = pooled
+      return
+    }
+    var frames: [EncodedFrame] = []
+    var held = 0
+    for start in stride(from: 0, to: size, by: Self.frameSize) {
+      try lend(start..<min(start + Self.frameSize, size)) { bytes, boundaries throws(StorageError) in
+        var frame = EncodedFrame(bytes, coding, boundaries: boundaries, level: level)
+        held += frame.stored.count
+        if let scratch, held > PayloadScratch.heldBytes { frame = try frame.moved(to: scratch) }
+        frames.append(frame)
+      }
+    }
+    content = .frames(frames)
+  }
+
   /// - Parameter elementWidth: bytes of an element.
   package init(_ bytes: UnsafeRawBufferPointer, elementWidth: Int, isShared: Bool = false, level: Int) {
     self.init(bytes, .elements(width: elementWidth), isShared: isShared, level: level)
@@ -142,7 +185,7 @@ package struct EncodedPayload: Sendable {
       var start = 0
       for frame in frames {
         let target = UnsafeMutableRawBufferPointer(rebasing: destination[start..<start + frame.rawSize])
-        try frame.stored.withBytes { stored throws(StorageError) in
+        try frame.stored.loaded().withBytes { stored throws(StorageError) in
           try frame.record.decode(stored, into: target, checkingDigest: false)
         }
         start += frame.rawSize

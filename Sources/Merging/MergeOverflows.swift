@@ -21,18 +21,22 @@ package struct CountedMerge: SourceView {
   package func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     try merged.read(info, into: destination)
     let sources = [merged.sources.base] + merged.sources.experts.map(\.source)
-    overflows.add(try info.overflowCount(of: UnsafeRawBufferPointer(destination), mergedOf: sources))
+    guard let first = info.dtype.floatFormat?.firstNonFinite(UnsafeRawBufferPointer(destination)) else { return }
+    let merged = TensorBytes(viewing: UnsafeRawBufferPointer(destination), keeping: overflows)
+    overflows.add(try info.overflowCount(of: OpenTensor(merged), from: first, mergedOf: sources))
   }
 }
 
 extension TensorInfo {
   /// Elements of a merged tensor that are not finite, though those of the same place in `sources` are.
   ///
-  /// The sources are read only where there is one that is not finite. Memory: a chunk of elements then, and what reading takes.
+  /// Memory: a chunk of elements, and what reading takes.
+  ///
+  /// - Parameter first: the first that is not finite.
   package func overflowCount(
-    of merged: UnsafeRawBufferPointer, mergedOf sources: [any TensorSource]
+    of merged: OpenTensor, from first: Int, mergedOf sources: [any TensorSource]
   ) throws(StorageError) -> Int {
-    guard let format = dtype.floatFormat, let first = format.firstNonFinite(merged) else { return 0 }
+    guard let format = dtype.floatFormat else { return 0 }
     let elements = sources.compactMap { source in
       source.tensor(named: name).flatMap { $0.matches(self) ? StoredElements($0, of: source) : nil }
     }
@@ -42,8 +46,8 @@ extension TensorInfo {
     for start in stride(from: first, to: shape.elementCount, by: room) {
       let range = start..<min(start + room, shape.elementCount)
       let bytes = range.lowerBound * format.byteWidth..<range.upperBound * format.byteWidth
-      values.withUnsafeMutableBufferPointer {
-        format.widen(UnsafeRawBufferPointer(rebasing: merged[bytes]), into: .init(rebasing: $0[..<range.count]))
+      try merged.withBytes(bytes) { raw in
+        values.withUnsafeMutableBufferPointer { format.widen(raw, into: .init(rebasing: $0[..<range.count])) }
       }
       overflowed = values[..<range.count].map { !$0.isFinite }
       guard overflowed.contains(true) else { continue }

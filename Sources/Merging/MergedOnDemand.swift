@@ -30,6 +30,14 @@ package final class MergedOnDemand: TensorSource {
     try source().read(info, into: destination)
   }
 
+  package func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes { try source().bytes(of: info) }
+
+  package func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
+    try source().piece(range, of: info)
+  }
+
+  package func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? { try source().spanned(info) }
+
   private func source() throws(StorageError) -> SharedModelSource {
     try merged.withLock { merged throws(StorageError) in
       if let merged { return merged }

@@ -30,6 +30,28 @@ package struct SharedModelSource: TensorSource {
   package var ties: [String: String] { method.readsExperts ? [:] : sources.base.ties }
   package var label: String { sources.base.label }
 
+  package func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
+    if let own = try unmerged(info) { return try sources.base.bytes(of: own) }
+    return try TensorBytes(count: info.byteCount) { memory throws(StorageError) in try read(info, into: memory) }
+  }
+
+  package func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
+    guard let own = try unmerged(info) else { return nil }
+    return try sources.base.piece(range, of: own)
+  }
+
+  package func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? {
+    guard let own = try unmerged(info) else { return nil }
+    return try sources.base.spanned(own)
+  }
+
+  /// The base's tensor that this one is; nil for one that is merged.
+  private func unmerged(_ info: TensorInfo) throws(StorageError) -> TensorInfo? {
+    let own = sources.leaders[ExactString(info.name)] ?? info
+    guard method.readsExperts, try sources.group(for: own) != nil else { return own }
+    return nil
+  }
+
   package func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
     let info = sources.leaders[ExactString(info.name)] ?? info
     guard method.readsExperts, let group = try sources.group(for: info) else {

@@ -5,19 +5,17 @@ import TMPackTensorKit
 
 /// One tensor of an exclusive vector before any of it is computed: as a whole, as one of the matrices that it is taken as, or some
 /// elements at a time, so that a tensor of many matrices needs the memory of one.
-///
-/// - Precondition: it is used while the bytes that it was made of are there.
 package struct ExclusiveTensor {
   package let shape: Shape
-  private let own: UnsafeRawBufferPointer
-  private let base: TensorBytes
+  private let own: OpenTensor
+  private let base: OpenTensor
   private let format: FloatFormat
   /// What it is, but for the rounding of the expert's tensor, if that came as products.
   package var products: KnownProducts?
 
   /// - Parameters:
   ///   - own, base: tensors of the same float dtype and shape.
-  package init(of own: UnsafeRawBufferPointer, against base: TensorBytes, _ format: FloatFormat, shape: Shape) {
+  package init(of own: OpenTensor, against base: OpenTensor, _ format: FloatFormat, shape: Shape) {
     self.shape = shape
     self.own = own
     self.base = base
@@ -55,14 +53,7 @@ package struct ExclusiveTensor {
   }
 
   private func vector(_ range: Range<Int>) throws(StorageError) -> ExclusiveVector {
-    try base.withBytes { base throws(StorageError) in
-      try ExclusiveVector(of: slice(own, range), against: slice(base, range), format)
-    }
-  }
-
-  private func slice(_ bytes: UnsafeRawBufferPointer, _ range: Range<Int>) -> UnsafeRawBufferPointer {
-    let width = format.byteWidth
-    return UnsafeRawBufferPointer(rebasing: bytes[range.lowerBound * width..<range.upperBound * width])
+    try ExclusiveVector(of: own, against: base, format, range)
   }
 
   /// Some elements, in order.
@@ -87,9 +78,7 @@ package struct ExclusiveTensor {
     for start in stride(from: 0, to: count, by: size) {
       let range = start..<min(count, start + size)
       let run = UnsafeMutableBufferPointer(rebasing: room[..<range.count])
-      try base.withBytes { base throws(StorageError) in
-        format.subtract(slice(base, range), from: slice(own, range), into: run)
-      }
+      try format.subtract(base, from: own, range, into: run)
       try body(start, UnsafeBufferPointer(run))
     }
   }
@@ -118,6 +107,18 @@ package struct ExclusiveTensor {
     var loss = LossMeter(of: factor)
     try forEachRun(granularity: loss.granularity) { start, run in loss.add(run, from: start) }
     return try loss.measures()
+  }
+}
+
+extension FloatFormat {
+  /// Some elements of one tensor less those of another, in binary32.
+  func subtract(
+    _ base: OpenTensor, from own: OpenTensor, _ range: Range<Int>, into difference: UnsafeMutableBufferPointer<Float>
+  ) throws(StorageError) {
+    let bytes = range.lowerBound * byteWidth..<range.upperBound * byteWidth
+    try own.withBytes(bytes) { own throws(StorageError) in
+      try base.withBytes(bytes) { base in subtract(base, from: own, into: difference) }
+    }
   }
 }
 

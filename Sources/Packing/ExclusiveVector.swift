@@ -7,33 +7,41 @@ import TMPackTensorKit
 /// then rounded).
 package struct ExclusiveVector: ~Copyable {
   private let storage: UnsafeMutableBufferPointer<Float>
-  package private(set) var survey = ExclusiveSurvey()
+  package let survey: ExclusiveSurvey
   /// What the vector is, but for the rounding of the expert's tensor, if it came as a product.
   package var product: LowRankProduct?
 
+  /// Memory: the elements, and a run of each tensor's bytes.
+  ///
   /// - Parameters:
-  ///   - own, base: elements of the same float dtype, as many.
-  package init(
-    of own: UnsafeRawBufferPointer, against base: UnsafeRawBufferPointer, _ format: FloatFormat
+  ///   - own, base: tensors of the same float dtype and size.
+  ///   - range: of their elements.
+  init(
+    of own: OpenTensor, against base: OpenTensor, _ format: FloatFormat, _ range: Range<Int>
   ) throws(StorageError) {
-    let count = own.count / format.byteWidth
+    let count = range.count
     try Resources.checkMemory(4 * count)
-    self.init(room: .allocate(capacity: count))
-    // Each run is looked at while it is in the cache.
-    for start in stride(from: 0, to: count, by: Self.runLength) {
-      let range = start..<min(count, start + Self.runLength)
-      let bytes = range.lowerBound * format.byteWidth..<range.upperBound * format.byteWidth
-      let run = UnsafeMutableBufferPointer(rebasing: storage[range])
-      format.subtract(
-        UnsafeRawBufferPointer(rebasing: base[bytes]), from: UnsafeRawBufferPointer(rebasing: own[bytes]), into: run)
-      survey.add(UnsafeBufferPointer(run), from: start)
+    let room = UnsafeMutableBufferPointer<Float>.allocate(capacity: count)
+    var survey = ExclusiveSurvey()
+    do throws(StorageError) {
+      // Each run is looked at while it is in the cache.
+      for start in stride(from: 0, to: count, by: Self.runLength) {
+        let end = min(count, start + Self.runLength)
+        let run = UnsafeMutableBufferPointer(rebasing: room[start..<end])
+        try format.subtract(base, from: own, range.lowerBound + start..<range.lowerBound + end, into: run)
+        survey.add(UnsafeBufferPointer(run), from: start)
+      }
+    } catch {
+      room.deallocate()
+      throw error
     }
+    self.init(room: room, survey)
   }
 
   private static let runLength = 1 << 15
 
-  private init(room: UnsafeMutableBufferPointer<Float>) {
-    storage = room
+  private init(room: UnsafeMutableBufferPointer<Float>, _ survey: ExclusiveSurvey) {
+    (storage, self.survey) = (room, survey)
   }
 
   deinit { storage.deallocate() }
@@ -43,9 +51,9 @@ package struct ExclusiveVector: ~Copyable {
     try Resources.checkMemory(4 * stack.matrixSize)
     let room = UnsafeMutableBufferPointer<Float>.allocate(capacity: stack.matrixSize)
     stack.gather(matrix, from: values, into: room)
-    var vector = ExclusiveVector(room: room)
-    vector.survey.add(vector.values, from: 0)
-    return vector
+    var survey = ExclusiveSurvey()
+    survey.add(UnsafeBufferPointer(room), from: 0)
+    return ExclusiveVector(room: room, survey)
   }
 
   /// As long as this lives: a temporary one does not.

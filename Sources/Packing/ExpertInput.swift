@@ -124,7 +124,7 @@ public struct ExpertInput: Sendable {
   /// A packed tensor with its further rows, if it has any.
   package func extended(_ packed: PackedTensor, _ info: TensorInfo, level: Int) throws(StorageError) -> PackedTensor {
     guard let grown, let whole = grown.whole(info.name) else { return packed }
-    return try grown.source.bytes(of: whole).withBytes { packed.extended(to: $0, info, level: level) }
+    return try packed.extended(to: grown.source.opened(whole), info, level: level)
   }
 
   /// As an archive keeps it: the checkpoint's, and its own names where they are others there (TMP-6-31).
@@ -152,7 +152,7 @@ public struct ExpertInput: Sendable {
         return nil
       }
     }
-    let unadapted = try adapted.unadapted(info)
+    let unadapted = try adapted.openUnadapted(info)
     if let slice {
       guard try unadapted.holds(slice, digest: shared.digest) else { return nil }
       return try adapted.product(of: info, matrix: slice.matrix).map {
@@ -167,21 +167,23 @@ public struct ExpertInput: Sendable {
     } else {
       return nil
     }
-    let isAddedToShared = try unadapted.withBytes { ContentDigest(of: $0) == shared.digest }
-    return isAddedToShared ? known : nil
+    return try ContentDigest(of: unadapted) == shared.digest ? known : nil
   }
 }
 
-extension TensorBytes {
-  /// Whether a part of these has that digest.
+extension OpenTensor {
+  /// Whether a part of the tensor has that digest.
   fileprivate func holds(_ slice: StackSlice, digest: ContentDigest) throws(StorageError) -> Bool {
     let dimensions = slice.source.shape.dimensions
     let width = slice.source.dtype.bitWidth / 8
-    return try withBytes { raw in
+    let row = dimensions[2] * width
+    let first = slice.matrix * dimensions[1]
+    let rows = (first + slice.rows.lowerBound) * row..<(first + slice.rows.upperBound) * row
+    return try withBytes(rows) { raw in
       var part: [UInt8] = []
       part.reserveCapacity(slice.rows.count * slice.columns.count * width)
-      for row in slice.rows {
-        let start = ((slice.matrix * dimensions[1] + row) * dimensions[2] + slice.columns.lowerBound) * width
+      for number in 0..<slice.rows.count {
+        let start = number * row + slice.columns.lowerBound * width
         part += raw[start..<start + slice.columns.count * width]
       }
       return ContentDigest(of: part) == digest

@@ -27,13 +27,13 @@ package struct OwnQuantizer: Sendable {
 
   /// - Parameter exact: what the tensor takes as it is.
   /// - Returns: nil for what is better kept exactly: with other numbers than finite ones, of nothing but zeros, or hardly smaller.
-  /// Memory: the elements in binary32, their symbols, and a tensor of zeros.
+  /// Memory: the elements in binary32, and their symbols.
   func quantized(
-    _ info: TensorInfo, _ bytes: UnsafeRawBufferPointer, insteadOf exact: EncodedPayload, level: Int
+    _ info: TensorInfo, _ own: OpenTensor, insteadOf exact: EncodedPayload, level: Int
   ) throws(StorageError) -> (payload: EncodedPayload, measures: FactorMeasures)? {
-    guard let format = info.dtype.floatFormat, format.firstNonFinite(bytes) == nil else { return nil }
-    let zeros = try TensorBytes(zeros: info.byteCount)
-    let vector = try ExclusiveTensor(of: bytes, against: zeros, format, shape: info.shape).vector()
+    guard let format = info.dtype.floatFormat, try own.firstNonFinite(format) == nil else { return nil }
+    let vector = try ExclusiveTensor(of: own, against: .zeros(count: info.byteCount), format, shape: info.shape)
+      .vector()
     let (rows, columns) = info.shape.matrix ?? (1, info.shape.elementCount)
     let rms = (vector.energy / Double(info.shape.elementCount)).squareRoot()
     guard rms > 0, rms.isFinite,

@@ -35,39 +35,42 @@ package struct PackedTensor: Sendable {
   ///   - whole: all rows.
   ///   - info: of the packed ones.
   func extended(
-    to whole: UnsafeRawBufferPointer, _ info: TensorInfo, level: Int
-  ) -> PackedTensor {
-    let extra = UnsafeRawBufferPointer(rebasing: whole[info.byteCount...])
-    return PackedTensor(
-      name: name, source: ContentDigest(of: whole), content: content,
-      extra: EncodedPayload(tensor: extra, dtype: info.dtype, level: level))
+    to whole: OpenTensor, _ info: TensorInfo, level: Int
+  ) throws(StorageError) -> PackedTensor {
+    let digest = try ContentDigest(of: whole)
+    let extra = try whole.withBytes(info.byteCount..<whole.count) {
+      EncodedPayload(tensor: $0, dtype: info.dtype, level: level)
+    }
+    return PackedTensor(name: name, source: digest, content: content, extra: extra)
   }
 
   /// Packs a tensor of an expert.
   ///
-  /// Memory: the exclusive vector in binary32, its decoded factor, and the factor.
+  /// Memory: the exclusive vector in binary32, or one matrix of it where it is taken as several; its decoded factor, and the factor.
   /// - Parameters:
-  ///   - info: of the expert's tensor, `bytes` its bytes.
-  ///   - base: the shared tensor of that name as it is stored; nil when there is none. Its bytes are asked for at most once.
+  ///   - info: of the expert's tensor `own`.
+  ///   - base: the shared tensor of that name as it is stored; nil when there is none. It is opened at most once.
   ///   - makeFactor: approximates the tensor, if its dtype is float; nil keeps it exactly.
   ///   - products: what the expert adds to the shared tensor, if that is known; asked for at most once.
   ///   - ownQuantizer: approximates the tensor if the shared model has none of its name; nil keeps it exactly.
   ///   - isCorrected: whether a factor goes with what makes it exact (TMP-6-17).
+  ///   - scratch: for large payloads; nil holds them.
   /// - Throws: `nonFinite` for a NaN or an infinity in a tensor that is to be approximated.
   package init(
-    _ info: TensorInfo, _ bytes: UnsafeRawBufferPointer, base: SharedEntry?,
-    baseBytes: () throws(StorageError) -> TensorBytes, makeFactor: (any FactorMaker)?,
+    _ info: TensorInfo, _ own: OpenTensor, base: SharedEntry?,
+    openBase: () throws(StorageError) -> OpenTensor, makeFactor: (any FactorMaker)?,
     ownQuantizer: OwnQuantizer? = nil, products: () throws(StorageError) -> KnownProducts? = { nil },
-    isCorrected: Bool = false, level: Int
+    isCorrected: Bool = false, level: Int, scratch: PayloadScratch? = nil
   ) throws(StorageError) {
     name = info.name
     extra = nil
-    source = ContentDigest(of: bytes)
+    let scan = try TensorScan(own, makeFactor == nil ? nil : info.dtype.floatFormat)
+    source = scan.digest
     guard let base, base.info.matches(info) else {
-      let exact = EncodedPayload(tensor: bytes, dtype: info.dtype, level: level)
-      let own = base == nil ? ownQuantizer : nil
-      let quantized = try own.flatMap { own throws(StorageError) in
-        try own.quantized(info, bytes, insteadOf: exact, level: level)
+      let exact = try EncodedPayload(tensor: own, dtype: info.dtype, level: level, scratch: scratch)
+      let quantizer = base == nil ? ownQuantizer : nil
+      let quantized = try quantizer.flatMap { quantizer throws(StorageError) in
+        try quantizer.quantized(info, own, insteadOf: exact, level: level)
       }
       content = quantized.map { .quantizedOwn(info, $0.payload, $0.measures) } ?? .replaced(info, exact)
       return
@@ -78,21 +81,23 @@ package struct PackedTensor: Sendable {
       return
     }
     if let makeFactor, let format = info.dtype.floatFormat {
-      try Self.refuseNonFinite(bytes, format)
+      try scan.refuseNonFinite(format)
       content = try Self.lossy(
-        makeFactor, base.info, format, bytes, try baseBytes(), products, isCorrected, level: level)
+        makeFactor, base.info, format, own, try openBase(), products, isCorrected, level: level, scratch: scratch)
       return
     }
     content = .difference(
-      try EncodedPayload(differenceOf: bytes, against: try baseBytes(), dtype: info.dtype, level: level))
+      try EncodedPayload(
+        differenceOf: own, against: try openBase(), dtype: info.dtype, level: level, scratch: scratch))
   }
 
   /// Memory: the vector in binary32, or one matrix of it where it is taken as several.
   private static func lossy(
-    _ makeFactor: any FactorMaker, _ info: TensorInfo, _ format: FloatFormat, _ bytes: UnsafeRawBufferPointer,
-    _ base: TensorBytes, _ products: () throws(StorageError) -> KnownProducts?, _ isCorrected: Bool, level: Int
+    _ makeFactor: any FactorMaker, _ info: TensorInfo, _ format: FloatFormat, _ own: OpenTensor,
+    _ base: OpenTensor, _ products: () throws(StorageError) -> KnownProducts?, _ isCorrected: Bool, level: Int,
+    scratch: PayloadScratch?
   ) throws(StorageError) -> Content {
-    var tensor = ExclusiveTensor(of: bytes, against: base, format, shape: info.shape)
+    var tensor = ExclusiveTensor(of: own, against: base, format, shape: info.shape)
     let made: (factor: Factor?, measures: FactorMeasures)?
     if StackCandidates(info.shape).plain == nil {
       var vector = try tensor.vector()
@@ -134,10 +139,12 @@ package struct PackedTensor: Sendable {
     guard let (factor, measures) = made else {
       // The signs of zeros may differ.
       guard isCorrected else { return .unchanged }
-      return .difference(try EncodedPayload(differenceOf: bytes, against: base, dtype: info.dtype, level: level))
+      return .difference(
+        try EncodedPayload(differenceOf: own, against: base, dtype: info.dtype, level: level, scratch: scratch))
     }
     let correction =
-      isCorrected ? try ExactUpgrade(info).correction(of: bytes, shared: base, factor, level: level) : nil
+      isCorrected
+      ? try ExactUpgrade(info).correction(of: own, shared: base, factor, level: level, scratch: scratch) : nil
     return .lossy(factor.map { EncodedFactor($0, level: level) } ?? .dropped, measures, correction: correction)
   }
 
@@ -146,14 +153,6 @@ package struct PackedTensor: Sendable {
     throw StorageError(
       .nonFinite,
       "the difference from the shared model is not finite at element \(index)"
-    ).with(.keepExactly)
-  }
-
-  static func refuseNonFinite(_ bytes: UnsafeRawBufferPointer, _ format: FloatFormat) throws(StorageError) {
-    guard let index = format.firstNonFinite(bytes) else { return }
-    throw StorageError(
-      .nonFinite,
-      "element \(index) (byte \(index * format.byteWidth) of the tensor) is NaN or infinite"
     ).with(.keepExactly)
   }
 }

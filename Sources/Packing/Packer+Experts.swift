@@ -39,13 +39,15 @@ extension Packer {
     let files = try placeFiles(of: expert, shared, in: writer)
     var entries: [ExpertEntry] = []
     var notes = NoteCounter()
+    // Records hold results.
+    let scratch = journal == nil ? writer.scratch() : nil
     try pipeline.runJobs(
       infos.count, journal, key: { .packing(number, $0) },
       subject: { ExpertTensor(infos[$0], in: manifest) }
     ) { index throws(StorageError) in
       let base = manifest.entry(named: infos[index].name)
-      return try packed(infos[index], of: expert, makeFactor, base: base) { () throws(StorageError) in
-        try shared.bytes(of: base!)
+      return try packed(infos[index], of: expert, makeFactor, base: base, scratch: scratch) { () throws(StorageError) in
+        try shared.opened(base!)
       }
     } consume: { index, result, _ throws(StorageError) in
       let packed = result.result
@@ -74,21 +76,20 @@ extension Packer {
   /// Packs a tensor of an expert.
   ///
   /// - Parameters:
-  ///   - base: the shared tensor of that name, if there is one; `baseBytes` its bytes.
+  ///   - base: the shared tensor of that name, if there is one; `openBase` opens it.
+  ///   - scratch: for large payloads; nil holds them.
   package func packed(
     _ info: TensorInfo, of expert: ExpertInput, _ makeFactor: NamedFactorMaker, base: SharedEntry?,
-    baseBytes: () throws(StorageError) -> TensorBytes
+    scratch: PayloadScratch? = nil, openBase: () throws(StorageError) -> OpenTensor
   ) throws(StorageError) -> AgainstShared<PackedTensor> {
     let source = expert.checkpoint.source
     let packed = try located(file: source.label, expert: expert.name, tensor: info.name) { () throws(StorageError) in
-      try source.bytes(of: info).withBytes { raw throws(StorageError) in
-        try expert.extended(
-          try PackedTensor(
-            info, raw, base: base, baseBytes: baseBytes, makeFactor: makeFactor(info.name),
-            ownQuantizer: ownQuantizer(of: info),
-            products: { () throws(StorageError) in try expert.products(of: info, against: base!) },
-            isCorrected: storesCorrections, level: level), info, level: level)
-      }
+      try expert.extended(
+        try PackedTensor(
+          info, try source.opened(info), base: base, openBase: openBase, makeFactor: makeFactor(info.name),
+          ownQuantizer: ownQuantizer(of: info),
+          products: { () throws(StorageError) in try expert.products(of: info, against: base!) },
+          isCorrected: storesCorrections, level: level, scratch: scratch), info, level: level)
     }
     return AgainstShared(result: packed, base: base?.digest)
   }

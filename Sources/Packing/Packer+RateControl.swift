@@ -89,7 +89,7 @@ extension Packer {
     ) { index throws(StorageError) in
       let base = manifest.entry(named: infos[index].name)
       return try analysed(infos[index], of: expert, demand, base: base) { () throws(StorageError) in
-        try shared.bytes(of: base!)
+        try shared.opened(base!)
       }
     } consume: { index, analysed, stored throws(StorageError) in
       switch analysed.result {
@@ -124,7 +124,7 @@ extension Packer {
       let base = manifest.entry(named: info.name)
       return try analysed(info, of: input, .atMost(ranks[ExactString(info.name)]!), base: base) {
         () throws(StorageError) in
-        try shared.bytes(of: base!)
+        try shared.opened(base!)
       }
     } consume: { index, analysed, stored throws(StorageError) in
       let name = places[index].element.name
@@ -141,10 +141,10 @@ extension Packer {
   ///
   /// - Parameters:
   ///   - demand: the most components that will be wanted.
-  ///   - base: the shared tensor of that name, if there is one; `baseBytes` its bytes.
+  ///   - base: the shared tensor of that name, if there is one; `openBase` opens it.
   package func analysed(
     _ info: TensorInfo, of expert: ExpertInput, _ demand: QuantizableMatrix.Demand, base: SharedEntry?,
-    baseBytes: () throws(StorageError) -> TensorBytes
+    openBase: () throws(StorageError) -> OpenTensor
   ) throws(StorageError) -> AgainstShared<AnalysedTensor> {
     let source = expert.checkpoint.source
     /// What is stored at every rate: further rows.
@@ -156,34 +156,34 @@ extension Packer {
     }
     let analysed = try located(file: source.label, expert: expert.name, tensor: info.name) {
       () throws(StorageError) -> AnalysedTensor in
-      try source.bytes(of: info).withBytes { raw throws(StorageError) in
-        if case .controlled = rules.treatment(of: info.name), let format = info.dtype.floatFormat, let base,
-          base.info.matches(info)
-        {
-          if info.byteCount == 0 || ContentDigest(of: raw) == base.digest { return try fixed() }
-          try PackedTensor.refuseNonFinite(raw, format)
-          var tensor = ExclusiveTensor(of: raw, against: try baseBytes(), format, shape: info.shape)
-          guard StackCandidates(info.shape).plain != nil else {
-            var vector = try tensor.vector()
-            let survey = vector.survey
-            if survey.isZero || survey.firstNonFinite != nil { return try fixed() }
-            vector.product = try expert.products(of: info, against: base)?.matrix
-            return .controlled(.one(try QuantizableMatrix(vector, shape: info.shape, demand)))
-          }
-          let survey = try tensor.surveyed()
+      let own = try source.opened(info)
+      if case .controlled = rules.treatment(of: info.name), let format = info.dtype.floatFormat, let base,
+        base.info.matches(info)
+      {
+        let scan = try TensorScan(own, format)
+        if info.byteCount == 0 || scan.digest == base.digest { return try fixed() }
+        try scan.refuseNonFinite(format)
+        var tensor = ExclusiveTensor(of: own, against: try openBase(), format, shape: info.shape)
+        guard StackCandidates(info.shape).plain != nil else {
+          var vector = try tensor.vector()
+          let survey = vector.survey
           if survey.isZero || survey.firstNonFinite != nil { return try fixed() }
-          tensor.products = try expert.products(of: info, against: base)
-          let stack = try rules.stacking(of: info.name).stack(for: tensor)
-          return .controlled(try QuantizableTensor(tensor, as: stack, demand))
+          vector.product = try expert.products(of: info, against: base)?.matrix
+          return .controlled(.one(try QuantizableMatrix(vector, shape: info.shape, demand)))
         }
-        let packed = try expert.extended(
-          try PackedTensor(
-            info, raw, base: base, baseBytes: baseBytes, makeFactor: maker(controlled: nil)(info.name),
-            ownQuantizer: ownQuantizer(of: info),
-            products: { () throws(StorageError) in try expert.products(of: info, against: base!) }, level: level), info,
-          level: level)
-        return packed.storedBytes <= EncodedPayload.pooledSize ? .small(packed) : .large(packed.storedBytes)
+        let survey = try tensor.surveyed()
+        if survey.isZero || survey.firstNonFinite != nil { return try fixed() }
+        tensor.products = try expert.products(of: info, against: base)
+        let stack = try rules.stacking(of: info.name).stack(for: tensor)
+        return .controlled(try QuantizableTensor(tensor, as: stack, demand))
       }
+      let packed = try expert.extended(
+        try PackedTensor(
+          info, own, base: base, openBase: openBase, makeFactor: maker(controlled: nil)(info.name),
+          ownQuantizer: ownQuantizer(of: info),
+          products: { () throws(StorageError) in try expert.products(of: info, against: base!) }, level: level), info,
+        level: level)
+      return packed.storedBytes <= EncodedPayload.pooledSize ? .small(packed) : .large(packed.storedBytes)
     }
     return AgainstShared(result: analysed, base: base?.digest)
   }

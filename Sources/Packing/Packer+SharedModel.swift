@@ -34,14 +34,14 @@ extension Packer {
     if let merged = source as? MergedOnDemand, !infos.indices.allSatisfy({ journal?.holds(.shared($0)) == true }) {
       try merged.prepare()
     }
+    // Records hold results.
+    let scratch = journal == nil ? writer.scratch() : nil
     var entries: [SharedEntry] = []
     var overflows = 0
     try pipeline.runJobs(infos.count, journal, key: { .shared($0) }, subject: { infos[$0] }) {
       index throws(StorageError) in
       let info = infos[index]
-      return try source.bytes(of: info).withBytes { raw throws(StorageError) in
-        try sharedTensor(info, raw, base: checkpoint.source, experts)
-      }
+      return try sharedTensor(info, try source.opened(info), base: checkpoint.source, experts, scratch: scratch)
     } consume: { index, result, _ throws(StorageError) in
       entries.append(
         try result.entry(infos[index]) { payload throws(StorageError) in try writer.place(payload) })
@@ -71,30 +71,36 @@ extension Packer {
 
   /// What becomes of a tensor of the shared model.
   package func sharedTensor(
-    _ info: TensorInfo, _ bytes: UnsafeRawBufferPointer, base: any TensorSource, _ experts: [ExpertInput]
+    _ info: TensorInfo, _ tensor: OpenTensor, base: any TensorSource, _ experts: [ExpertInput],
+    scratch: PayloadScratch? = nil
   ) throws(StorageError) -> SharedTensorResult {
     let sources = [(base, nil)] + experts.map { ($0.checkpoint.source, $0.name) }
-    if rules.treatment(of: info.name) != .exact { try refuseNonFinite(info, bytes, sources) }
-    let overflows = mergesExperts ? try info.overflowCount(of: bytes, mergedOf: sources.map(\.0)) : 0
-    return SharedTensorResult(info, bytes, overflows: overflows, embeddedAt: isDetached ? nil : level)
+    let isApproximated = rules.treatment(of: info.name) != .exact
+    let scan = try TensorScan(
+      tensor, isApproximated || mergesExperts ? info.dtype.floatFormat : nil, hasChecksum: isDetached)
+    var overflows = 0
+    if let first = scan.firstNonFinite {
+      if isApproximated { try refuseNonFinite(info, scan, sources) }
+      if mergesExperts { overflows = try info.overflowCount(of: tensor, from: first, mergedOf: sources.map(\.0)) }
+    }
+    return try SharedTensorResult(
+      info, tensor, scan, overflows: overflows, embeddedAt: isDetached ? nil : level, scratch: scratch)
   }
 
   /// Refuses a shared tensor that is not finite where factors are to be taken against it, naming the source at fault. One
   /// that all sources have alike needs no factor.
   private func refuseNonFinite(
-    _ info: TensorInfo, _ bytes: UnsafeRawBufferPointer, _ sources: [(any TensorSource, expert: String?)]
+    _ info: TensorInfo, _ scan: TensorScan, _ sources: [(any TensorSource, expert: String?)]
   ) throws(StorageError) {
-    guard let format = info.dtype.floatFormat, format.firstNonFinite(bytes) != nil else { return }
-    let digest = ContentDigest(of: bytes)
+    guard let format = info.dtype.floatFormat else { return }
     var isMerged = false
     for (source, expert) in sources {
-      guard let own = source.tensor(named: info.name), own.matches(info),
-        try source.bytes(of: own).withBytes({ ContentDigest(of: $0) }) != digest
-      else { continue }
+      guard let own = source.tensor(named: info.name), own.matches(info) else { continue }
+      let found = try TensorScan(source.opened(own), format)
+      guard found.digest != scan.digest else { continue }
       isMerged = true
       try located(file: source.label, expert: expert, tensor: info.name) { () throws(StorageError) in
-        try source.bytes(of: own).withBytes { raw throws(StorageError) in try PackedTensor.refuseNonFinite(raw, format)
-        }
+        try found.refuseNonFinite(format)
       }
     }
     guard isMerged else { return }

@@ -291,19 +291,24 @@ struct RateProbe {
   }
 }
 
-/// Read again where its elements are needed.
-private struct ProbedVector: VectorElements {
-  let source: any TensorSource
-  let info: TensorInfo
-  let base: SharedEntry
-  let format: FloatFormat
-  let shared: SharedTensors
+/// Opened again, once, where its elements are needed. For one thread.
+private final class ProbedVector: VectorElements {
+  private let open: () throws(StorageError) -> ExclusiveTensor
+  private var tensor: ExclusiveTensor?
+
+  init(
+    source: any TensorSource, info: TensorInfo, base: SharedEntry, format: FloatFormat, shared: SharedTensors
+  ) {
+    open = { () throws(StorageError) in
+      ExclusiveTensor(of: try source.opened(info), against: try shared.opened(base), format, shape: info.shape)
+    }
+  }
 
   func withElements(of part: MatrixPart?, _ body: (UnsafeBufferPointer<Float>) -> Void) throws(StorageError) {
-    try source.bytes(of: info).withBytes { raw throws(StorageError) in
-      try ExclusiveTensor(of: raw, against: try shared.bytes(of: base), format, shape: info.shape)
-        .withElements(of: part, body)
-    }
+    let tensor: ExclusiveTensor
+    if let opened = self.tensor { tensor = opened } else { tensor = try open() }
+    self.tensor = tensor
+    try tensor.withElements(of: part, body)
   }
 }
 

@@ -14,12 +14,22 @@ package struct SharedTensorResult: Sendable {
   package let overflows: Int
   package let content: Content
 
-  /// - Parameter embeddedAt: the level of compression; nil for a detached archive.
-  package init(_ info: TensorInfo, _ bytes: UnsafeRawBufferPointer, overflows: Int = 0, embeddedAt level: Int?) {
-    self.init(
-      digest: ContentDigest(of: bytes), overflows: overflows,
-      content: level.map { .embedded(EncodedPayload(tensor: bytes, dtype: info.dtype, level: $0)) }
-        ?? .detached(CRC32.of(bytes)))
+  /// - Parameters:
+  ///   - scan: of the tensor, with a checksum for a detached archive.
+  ///   - scratch: for large payloads; nil holds them.
+  ///   - level: of compression; nil for a detached archive.
+  package init(
+    _ info: TensorInfo, _ tensor: OpenTensor, _ scan: TensorScan, overflows: Int = 0, embeddedAt level: Int?,
+    scratch: PayloadScratch? = nil
+  ) throws(StorageError) {
+    let content: Content
+    if let level {
+      content = .embedded(try EncodedPayload(tensor: tensor, dtype: info.dtype, level: level, scratch: scratch))
+    } else {
+      guard let checksum = scan.checksum else { preconditionFailure("a detached tensor is bound by its checksum") }
+      content = .detached(checksum)
+    }
+    self.init(digest: scan.digest, overflows: overflows, content: content)
   }
 
   package init(digest: ContentDigest, overflows: Int, content: Content) {

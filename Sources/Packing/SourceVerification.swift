@@ -51,9 +51,7 @@ extension Verification {
       let info = infos[index]
       return errorThrown { () throws(StorageError) in
         try located(tensor: info.name) { () throws(StorageError) in
-          try source.bytes(of: info).withBytes { raw throws(StorageError) in
-            try prove(info, raw, manifest.entry(named: info.name), position, reconstructor)
-          }
+          try prove(info, source.opened(info), manifest.entry(named: info.name), position, reconstructor)
         }
       }
     } consume: { index, error in
@@ -65,17 +63,17 @@ extension Verification {
   }
 
   private func prove(
-    _ info: TensorInfo, _ raw: UnsafeRawBufferPointer, _ entry: ExpertEntry?, _ position: Int,
+    _ info: TensorInfo, _ own: OpenTensor, _ entry: ExpertEntry?, _ position: Int,
     _ reconstructor: Reconstructor
   ) throws(StorageError) {
-    let digest = ContentDigest(of: raw)
+    let digest = try ContentDigest(of: own)
     let base = reconstructor.shared.manifest.entry(named: info.name)
     guard let entry else {
       // Unchanged, or absent, which was reported already.
       guard let base, digest != base.digest else { return }
       // Lossy packing calls a tensor unchanged that differs in the sign of zeros only.
       if base.info.matches(info), let format = info.dtype.floatFormat,
-        try ExclusiveTensor(of: raw, against: try reconstructor.sharedBytes(base), format, shape: info.shape)
+        try ExclusiveTensor(of: own, against: try reconstructor.openedShared(base), format, shape: info.shape)
           .surveyed().isZero
       {
         return
@@ -88,13 +86,13 @@ extension Verification {
     guard let recorded = entry.measures, let format = info.dtype.floatFormat else { return }
     let actual: FactorMeasures
     if let factor = try reconstructor.ownFactor(entry, ofExpert: position) {
-      let zeros = try TensorBytes(zeros: raw.count)
-      actual = try ExclusiveTensor(of: raw, against: zeros, format, shape: info.shape).measures(of: factor)
+      actual = try ExclusiveTensor(of: own, against: .zeros(count: own.count), format, shape: info.shape)
+        .measures(of: factor)
     } else {
       guard let base else { return }
-      let common = UnsafeRawBufferPointer(rebasing: raw[..<base.info.byteCount])
+      // Without further rows.
       let vector = ExclusiveTensor(
-        of: common, against: try reconstructor.sharedBytes(base), format, shape: base.info.shape)
+        of: own, against: try reconstructor.openedShared(base), format, shape: base.info.shape)
       switch try reconstructor.part(entry, ofExpert: position) {
       case .factor(let factor): actual = try vector.measures(of: factor)
       case .nothing: actual = FactorMeasures(ofNothingInsteadOf: try vector.energy())

@@ -1,3 +1,4 @@
+import TMPackArchiveFormat
 import TMPackDigests
 import TMPackFactors
 import TMPackPacking
@@ -22,6 +23,14 @@ struct MemoryModel {
   private static let keptPerArena = 40.0 * 0x1p20
   private static let keptOfInput = 1.25
 
+  /// What reading a tensor holds of it: a few runs of a large one.
+  private func held(_ info: TensorInfo) -> Double {
+    Double(info.byteCount > OpenTensor.smallBytes ? 4 * OpenTensor.runBytes : info.byteCount)
+  }
+
+  /// What a payload of so many bytes holds until it is placed.
+  private func held(payload bytes: Double) -> Double { min(bytes, Double(PayloadScratch.heldBytes)) }
+
   /// What a job holds while it works, and what it leaves until it is written.
   struct Job {
     let working: Double
@@ -35,9 +44,9 @@ struct MemoryModel {
     let bytes = Double(info.byteCount)
     let all = 8 * Double(info.shape.elementCount)
     let sums = readsExperts && info.dtype.floatFormat != nil ? (isChunked ? min(all, 16 * 0x1p20) : all) : 0
-    let merged = readsExperts || !isMapped ? bytes : 0
-    let result = isDetached ? 0 : bytes
-    return Job(working: merged + max(sums + (isMapped ? 0 : bytes), result), result: result)
+    let result = isDetached ? 0 : held(payload: bytes)
+    guard readsExperts else { return Job(working: (isMapped ? 0 : held(info)) + result, result: result) }
+    return Job(working: bytes + max(sums + (isMapped ? 0 : held(info)), result), result: result)
   }
 
   /// Packing one tensor of an expert (`PackedTensor`).
@@ -48,10 +57,10 @@ struct MemoryModel {
   package func packing(_ info: TensorInfo, as matrices: ForeseenMatrices?, rank: Int?, isCorrected: Bool) -> Job {
     let bytes = Double(info.byteCount)
     let all = 4 * Double(info.shape.elementCount)
-    let own = isMapped ? 0 : bytes
-    // The shared tensor, the difference, and what of it is compressed while they are there.
-    let exact = 2.4 * bytes
-    guard let rank, info.dtype.floatFormat != nil else { return Job(working: own + exact, result: 0.8 * bytes) }
+    // The expert's tensor, and the shared one, which may come from the archive.
+    let both = (isMapped ? 0 : held(info)) + held(info)
+    let exact = held(payload: bytes)
+    guard let rank, info.dtype.floatFormat != nil else { return Job(working: both + exact, result: exact) }
     var (values, making, result) = (all, all, all)
     if let matrices, matrices.shortSide > 1 {
       let (rows, columns) = (matrices.rows, matrices.columns)
@@ -71,10 +80,8 @@ struct MemoryModel {
     }
     // The factor is measured a panel at a time.
     let encoding = 2 * result
-    let correction = isCorrected ? exact + all : 0
-    return Job(
-      working: own + bytes + values + max(making, encoding, correction),
-      result: result + (isCorrected ? bytes : 0))
+    let correction = isCorrected ? exact : 0
+    return Job(working: both + values + max(making, encoding, result + correction), result: result + correction)
   }
 
   /// The largest sum that jobs in this order can reach.

@@ -23,16 +23,21 @@ extension PlanningRun {
             $0, as: packer.rules.foreseenMatrices(of: $0), rank: rank(of: $0), isCorrected: packer.storesCorrections)
         })
     }
-    // Files are mapped while they are digested, whatever the mode.
-    let digesting = files.map(\.size).sorted(by: >).prefix(threads).reduce(0, +)
-    let mapped = isMapped ? input : 0
-    let peak = max(Double(mapped) + max(merging, packing.max() ?? 0), Double(digesting) + memory.peak([]))
+    let mapped = isMapped ? mappedBytes : 0
+    let peak = Double(mapped) + max(merging, packing.max() ?? 0)
     let time = TimeModel(threads: threads)
     let free = try output.map { path throws(StorageError) in try Resources.freeDiskBytes(at: FileTree.parent(path)) }
     return PackPlan.Cost(
       peakMemory: UInt64(min(peak, 0x1p62)), mappedMemory: mapped,
       seconds: time.digesting(files.map(\.size)) + seconds, inputBytes: input, scratchBytes: scratchBytes,
       sharedModelBytes: planner.writesSharedModel ? shared.byteCount : 0, freeDisk: free)
+  }
+
+  /// Of all tensors that are views of their files: not of those that are read in parts.
+  private var mappedBytes: UInt64 {
+    ([reference] + experts.map(\.checkpoint)).reduce(0) { sum, model in
+      model.source.tensors.reduce(sum) { $0 + UInt64($1.byteCount > OpenTensor.smallBytes ? 0 : $1.byteCount) }
+    }
   }
 
   /// Of the base or the given shared model and of all experts. One that is given twice is read, and mapped, twice.

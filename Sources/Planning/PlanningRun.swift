@@ -182,7 +182,9 @@ struct PlanningRun {
     try packer.pipeline.run(sample.members.count) { index throws(StorageError) -> (SharedTensorResult, Double) in
       let start = ContinuousClock.now
       let info = sample.members[index].info
-      let result = try shared.bytes(of: info).withBytes { SharedTensorResult(info, $0, embeddedAt: level) }
+      let tensor = try shared.opened(info)
+      let result = try SharedTensorResult(
+        info, tensor, TensorScan(tensor, hasChecksum: isDetached), embeddedAt: level)
       return (result, (ContinuousClock.now - start) / .seconds(1))
     } consume: { index, product throws(StorageError) in
       let (result, seconds) = product

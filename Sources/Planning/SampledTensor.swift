@@ -93,18 +93,18 @@ struct ExpertSampler: Sendable {
     let source = expert.checkpoint.source
     return try located(file: source.label, expert: expert.name, tensor: info.name) { () throws(StorageError) in
       let base = try sharedTensor(info)
-      return try source.bytes(of: info).withBytes { raw throws(StorageError) in try sample(info, raw, base) }
+      return try sample(info, source.opened(info), base)
     }
   }
 
-  private func sharedTensor(_ info: TensorInfo) throws(StorageError) -> (entry: SharedEntry, bytes: TensorBytes)? {
+  private func sharedTensor(_ info: TensorInfo) throws(StorageError) -> (entry: SharedEntry, tensor: OpenTensor)? {
     guard let own = shared.tensor(named: info.name), own.matches(info) else { return nil }
-    let bytes = try shared.bytes(of: own)
-    return (try bytes.withBytes { SharedEntry(detached: own, $0) }, bytes)
+    let tensor = try shared.opened(own)
+    return (try SharedEntry(detached: own, tensor), tensor)
   }
 
   private func sample(
-    _ info: TensorInfo, _ raw: UnsafeRawBufferPointer, _ base: (entry: SharedEntry, bytes: TensorBytes)?
+    _ info: TensorInfo, _ tensor: OpenTensor, _ base: (entry: SharedEntry, tensor: OpenTensor)?
   ) throws(StorageError) -> SampledTensor {
     let start = ContinuousClock.now
     func products(_ base: SharedEntry) throws(StorageError) -> KnownProducts? {
@@ -116,7 +116,7 @@ struct ExpertSampler: Sendable {
     ) throws(StorageError) -> PackedTensor {
       try expert.extended(
         try PackedTensor(
-          info, raw, base: base?.entry, baseBytes: { () throws(StorageError) in base!.bytes }, makeFactor: maker,
+          info, tensor, base: base?.entry, openBase: { () throws(StorageError) in base!.tensor }, makeFactor: maker,
           ownQuantizer: isOwn ? own : nil,
           products: { () throws(StorageError) in try products(base!.entry) }, isCorrected: isCorrected,
           level: packer.level), info, level: packer.level)
@@ -156,7 +156,7 @@ struct ExpertSampler: Sendable {
         seconds: seconds)
     }
     let lossless = packer.rules.standard == .exact ? packed! : try pack(nil, isCorrected: false)
-    var own = ExclusiveTensor(of: raw, against: base.bytes, format, shape: info.shape)
+    var own = ExclusiveTensor(of: tensor, against: base.tensor, format, shape: info.shape)
     let survey = try own.surveyed()
     if lossless.content.isUnchanged || survey.isZero || survey.firstNonFinite != nil {
       let packed = packed ?? lossless
@@ -167,14 +167,14 @@ struct ExpertSampler: Sendable {
     own.products = try products(base.entry)
     let preparing = ContinuousClock.now
     let stack = try packer.rules.stacking(of: info.name).stack(for: own)
-    let tensor = try QuantizableTensor(own, as: stack, .atMost(max(search?.rank ?? 1, frontier.last ?? 1)))
+    let quantizable = try QuantizableTensor(own, as: stack, .atMost(max(search?.rank ?? 1, frontier.last ?? 1)))
     var searchable: SearchableTensor?
     if let search {
-      searchable = try SearchableTensor(tensor, of: own, scratch: search.scratch)
+      searchable = try SearchableTensor(quantizable, of: own, scratch: search.scratch)
       seconds += (ContinuousClock.now - preparing) / .seconds(1)
     }
     return SampledTensor(
-      packed: packed, frontier: try quantized(tensor, own, info, lossless.source) + [lossless],
+      packed: packed, frontier: try quantized(quantizable, own, info, lossless.source) + [lossless],
       searchable: searchable,
       nonFinite: nil, isUnchanged: false, seconds: seconds)
   }

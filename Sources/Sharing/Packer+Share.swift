@@ -128,7 +128,7 @@ extension Packer {
 /// Does the jobs of a share.
 private struct ShareWorker: Sendable {
   private struct SharedTensor: Sendable {
-    let bytes: TensorBytes
+    let tensor: OpenTensor
     let entry: SharedEntry
   }
 
@@ -177,9 +177,7 @@ private struct ShareWorker: Sendable {
       let info = shared.source.tensors[key.index]
       defer { sharedTensors.giveBack(ExactString(info.name)) }
       let tensor = try sharedTensor(info)
-      let result = try tensor.bytes.withBytes { raw throws(StorageError) in
-        try packer.sharedTensor(info, raw, base: shared.source, experts)
-      }
+      let result = try packer.sharedTensor(info, tensor.tensor, base: shared.source, experts)
       return journal.record(result, of: key)
     case .analysis, .packing:
       let expert = experts[key.expert]
@@ -190,14 +188,14 @@ private struct ShareWorker: Sendable {
         try sharedTensor(base)
       }
       let base = tensor?.entry
-      let baseBytes = { () throws(StorageError) -> TensorBytes in tensor!.bytes }
+      let openBase = { () throws(StorageError) -> OpenTensor in tensor!.tensor }
       if key.kind == .packing {
         return journal.record(
-          try packer.packed(info, of: expert, makers[key.expert], base: base, baseBytes: baseBytes), of: key)
+          try packer.packed(info, of: expert, makers[key.expert], base: base, openBase: openBase), of: key)
       }
       let demand = packer.tripletDemand(infos, experts.count)
       return journal.record(
-        try packer.analysed(info, of: expert, demand, base: base, baseBytes: baseBytes), of: key)
+        try packer.analysed(info, of: expert, demand, base: base, openBase: openBase), of: key)
     case .probe: preconditionFailure("a search is of all tensors")
     }
   }
@@ -205,8 +203,8 @@ private struct ShareWorker: Sendable {
   /// To be given back.
   private func sharedTensor(_ info: TensorInfo) throws(StorageError) -> SharedTensor {
     try sharedTensors.borrow(ExactString(info.name)) { () throws(StorageError) in
-      let bytes = try source.bytes(of: info)
-      return SharedTensor(bytes: bytes, entry: try bytes.withBytes { SharedEntry(detached: info, $0) })
+      let tensor = try source.opened(info)
+      return SharedTensor(tensor: tensor, entry: try SharedEntry(detached: info, tensor))
     }
   }
 

@@ -127,6 +127,10 @@ package struct RenamedSource: TensorSource {
 
   package func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes { try source.bytes(of: original(info)) }
 
+  package func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
+    try source.piece(range, of: original(info))
+  }
+
   package func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? { try source.stored(original(info)) }
 
   package func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? { try source.spanned(original(info)) }

@@ -34,19 +34,27 @@ public struct SpannedTensor: Sendable {
   /// Makes ready what all spans need, such as a decoded factor, which is kept as long as the reader.
   public func open() throws(StorageError) -> Reader { try prepare(nil) }
 
+  /// The same for who fills memory with any bytes, in any order and as often as needed: see `fill`.
+  ///
+  /// - Parameter byteCount: of the tensor.
+  package func opened(of byteCount: Int) throws(StorageError) -> Reader { try prepare(0..<byteCount) }
+
   /// Fills `target` with the tensor's bytes from `first` on, by the spans that have any of them.
   ///
   /// Memory: what those spans need, and one of them.
-  /// - Parameter byteCount: of the tensor.
+  /// - Parameters:
+  ///   - byteCount: of the tensor.
+  ///   - reader: as `opened` gave it; nil for one that is made for these bytes.
   package func fill(
-    _ target: UnsafeMutableRawBufferPointer, from first: Int, of byteCount: Int
+    _ target: UnsafeMutableRawBufferPointer, from first: Int, of byteCount: Int, by reader: Reader? = nil
   ) throws(StorageError) {
     let end = first + target.count
     precondition(first >= 0 && end <= byteCount, "bytes of the tensor")
     guard !target.isEmpty else { return }
     let begin = first / granularity * granularity
     let stop = min(((end - 1) / granularity + 1) * granularity, byteCount)
-    let read = try prepare(begin..<stop)
+    let read: Reader
+    if let reader { read = reader } else { read = try prepare(begin..<stop) }
     for start in stride(from: begin, to: stop, by: length) {
       let span = start..<min(start + length, stop)
       let wanted = span.clamped(to: first..<end)

@@ -15,6 +15,9 @@ public struct StoredTensor: Sendable {
   /// Takes the CRC-32 of the bytes, and throws `digestMismatch` where the file says another; nil where it says none.
   public let check: (@Sendable (_ checksum: UInt32) throws(StorageError) -> Void)?
 
+  /// Whether the bytes are a tensor's, and may be used as they are.
+  func isPlain(_ info: TensorInfo) -> Bool { encoding == .plain && check == nil && range.count == info.byteCount }
+
   public init(
     _ range: FileRange, encoding: Encoding = .plain,
     check: (@Sendable (_ checksum: UInt32) throws(StorageError) -> Void)? = nil

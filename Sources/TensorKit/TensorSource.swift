@@ -64,7 +64,14 @@ extension TensorSource {
   public var ties: [String: String] { [:] }
   public var notes: [String] { [] }
 
-  public func piece(_: Range<Int>, of _: TensorInfo) throws(StorageError) -> [UInt8]? { nil }
+  /// Where the tensor's bytes lie in a file as they are, and nothing has to be checked before they are used, read there: even where it
+  /// is mapped, so that a tensor that is read in pieces does not come to lie in memory page by page.
+  public func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
+    guard let stored = try stored(info), stored.isPlain(info) else { return nil }
+    return try [UInt8](count: range.count) { target throws(StorageError) in
+      try stored.range.copy(from: range.lowerBound, into: target)
+    }
+  }
 
   public func stored(_: TensorInfo) throws(StorageError) -> StoredTensor? { nil }
 

@@ -107,9 +107,33 @@ import Testing
     // Gate, then up, of expert 1.
     #expect(Array(values[12..<24]) == [19, 20, 21, 22, 23, 24, 31, 32, 33, 34, 35, 36])
     let back = try #require(try stacked.aligned(to: source.tensors) as? AlignedSource)
+    for view in [stacked, back] {
+      for info in view.tensors { #expect(try hasParts(view, info) && hasSameParts(view, info), "\(info)") }
+    }
     for info in source.tensors {
       let (a, b) = (try source.bytes(of: info), try back.bytes(of: try #require(back.tensor(named: info.name))))
       #expect(try a.withBytes { x throws(StorageError) in try b.withBytes { x.elementsEqual($0) } })
+    }
+  }
+
+  @Test func piecesAreRoundedToTheOthersDTypeToo() throws {
+    let source = try MemoryTensorSource([try tensor("w", .f32, [3, 40], noise(120, seed: 1))])
+    let matched = try #require(
+      try MatchedDTypes(source, as: [TensorInfo(name: "w", dtype: .f16, shape: Shape([3, 40]))]))
+    let info = matched.tensors[0]
+    #expect(try info.dtype == .f16 && hasParts(matched, info) && hasSameParts(matched, info))
+  }
+
+  /// The error counts the numbers of the whole tensor, whichever piece is asked for.
+  @Test func aPieceOfNumbersThatAreTooLarge() throws {
+    let source = try MemoryTensorSource([try tensor("w", .f32, [6], [1, 1e6, 2, 3, -1e7, 4])])
+    let matched = try #require(try MatchedDTypes(source, as: [TensorInfo(name: "w", dtype: .f16, shape: Shape([6]))]))
+    #expect(try matched.piece(4..<8, of: matched.tensors[0])?.count == 4)
+    #expect {
+      try matched.piece(0..<4, of: matched.tensors[0])
+    } throws: {
+      let error = $0 as? StorageError
+      return error?.code == .nonFinite && error?.message.hasPrefix("2 of its numbers") == true
     }
   }
 

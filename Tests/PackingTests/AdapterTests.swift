@@ -18,6 +18,7 @@ import Testing
     let merged = try fixture.adapter().source
     #expect(merged.tensors == expected.tensors)
     #expect(try worstDifference(expected, merged) <= 4 * fixture.tolerance)
+    for info in merged.tensors { #expect(try hasSameParts(merged, info), "\(info)") }
     // And it is the adapter that does it.
     #expect(try worstDifference(expected, fixture.base().source) > 0.05)
   }

@@ -43,6 +43,7 @@ enum TodaysAdapter: String, CaseIterable, Sendable {
     let merged = try fixture.adapter()
     #expect(merged.source.tensors == expected.source.tensors)
     #expect(try worstDifference(expected.source, merged.source) <= 4e-6)
+    for info in merged.source.tensors { #expect(try hasSameParts(merged.source, info), "\(info)") }
     let base = try fixture.base()
     let isSame = try expected.source.tensors == base.source.tensors && Comparison(expected.source, base.source).isEqual
     #expect(!isSame)

@@ -31,7 +31,10 @@ package func bytes(of source: any TensorSource, _ name: String) throws -> [UInt8
   try source.bytes(of: source.tensor(named: name)!).withBytes { [UInt8]($0) }
 }
 
+/// Whether all tensors are the same, also where the first source is read in parts.
 package func hasSameTensors(_ left: any TensorSource, _ right: any TensorSource) throws -> Bool {
   guard left.tensors == right.tensors else { return false }
-  return try left.tensors.allSatisfy { try bytes(of: left, $0.name) == bytes(of: right, $0.name) }
+  return try left.tensors.allSatisfy {
+    try bytes(of: left, $0.name) == bytes(of: right, $0.name) && hasSameParts(left, $0)
+  }
 }

@@ -23,9 +23,14 @@ package struct SharedEntry: Sendable, Hashable {
     self.content = content
   }
 
-  /// The entry of a tensor with these bytes in a detached archive.
-  package init(detached info: TensorInfo, _ bytes: UnsafeRawBufferPointer) {
-    self.init(info: info, digest: ContentDigest(of: bytes), content: .detached(CRC32.of(bytes)))
+  /// The entry of a tensor in a detached archive.
+  package init(detached info: TensorInfo, _ tensor: OpenTensor) throws(StorageError) {
+    var (hash, checksum) = (RunningDigest(), CRC32())
+    try tensor.forEachRun { _, run in
+      hash.update(run)
+      checksum.update(run)
+    }
+    self.init(info: info, digest: hash.finish(), content: .detached(checksum))
   }
 
   package var payload: PayloadReference? {

@@ -103,6 +103,29 @@ package struct GGUFFile: TensorSource {
     }
   }
 
+  /// Blocks are decoded by themselves.
+  package func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
+    let entry = try entry(of: info)
+    guard entry.storedBytes > 0, !isBigEndian || info.dtype.planeWidth == 1 || entry.type.isQuantized else {
+      return nil
+    }
+    let stored = FileRange(file, at: dataStart + entry.offset, count: entry.storedBytes)
+    func bytes(_ range: Range<Int>) throws(StorageError) -> [UInt8] {
+      try [UInt8](count: range.count) { target throws(StorageError) in
+        try stored.copy(from: range.lowerBound, into: target)
+      }
+    }
+    guard let block = entry.type.block else { return try bytes(range) }
+    let width = block.elementCount * MemoryLayout<Float>.size
+    let blocks = range.lowerBound / width..<(range.upperBound + width - 1) / width
+    let own = try bytes(blocks.lowerBound * block.byteCount..<blocks.upperBound * block.byteCount)
+    let decoded = try [UInt8](count: blocks.count * width) { target in
+      own.withUnsafeBytes { block.dequantize($0, into: target) }
+    }
+    let first = range.lowerBound - blocks.lowerBound * width
+    return decoded.count == range.count ? decoded : Array(decoded[first..<first + range.count])
+  }
+
   package func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? {
     let entry = try entry(of: info)
     guard entry.storedBytes > 0, !isBigEndian || info.dtype.planeWidth == 1 else { return nil }

@@ -60,12 +60,12 @@ struct PipelineSource: TensorSource {
   }
 
   func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
-    let origin = origins[tensors.index(ofTensor: info.name)!]
+    let origin = origins[try place(of: info)]
     return try sources[origin.component].piece(range, of: origin.info)
   }
 
   func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? {
-    let origin = origins[tensors.index(ofTensor: info.name)!]
+    let origin = origins[try place(of: info)]
     return try sources[origin.component].spanned(origin.info)
   }
 

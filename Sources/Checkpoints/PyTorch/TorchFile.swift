@@ -141,6 +141,15 @@ struct TorchFile: TensorSource {
       }
     }
   }
+
+  func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
+    let place = places[try place(of: info)]
+    guard place.view.isContiguous, !(isBigEndian && info.dtype.planeWidth > 1) else { return nil }
+    let start = place.view.extent.lowerBound * info.dtype.torchWidth
+    return try located(file: label, tensor: info.name) { () throws(StorageError) in
+      try checked.piece(of: place.record, start + range.lowerBound..<start + range.upperBound)
+    }
+  }
 }
 
 extension TorchFile {
@@ -183,13 +192,30 @@ private final class CheckedRecords: Sendable {
           TensorBytes(viewing: UnsafeRawBufferPointer(rebasing: bytes[start..<start + count]), keeping: whole)
         }
       }
-      if archive.hasChecksums, !sound.withLock({ $0.contains(number) }) {
-        // Two threads may do it twice; that is better than one waiting for the other.
-        try archive.check(checksum(of: record), against: entry)
-        sound.withLock { _ = $0.insert(number) }
-      }
+      try check(number)
     }
     return try TensorBytes(of: file, at: record.offset + UInt64(start), count: count, alignment: alignment)
+  }
+
+  /// Some bytes of a record, read even where it is mapped; nil for one that is compressed.
+  func piece(of number: Int, _ range: Range<Int>) throws(StorageError) -> [UInt8]? {
+    let record = records[number]
+    if let entry = record.entry, entry.method == ZipFormat.deflated { return nil }
+    if !range.isEmpty { try check(number) }
+    return try [UInt8](count: range.count) { target throws(StorageError) in
+      try FileRange(file, at: record.offset, count: Int(record.byteCount)).copy(from: range.lowerBound, into: target)
+    }
+  }
+
+  /// Throws unless a record that is not compressed has its checksum.
+  private func check(_ number: Int) throws(StorageError) {
+    let record = records[number]
+    guard let entry = record.entry, let archive, archive.hasChecksums, !sound.withLock({ $0.contains(number) }) else {
+      return
+    }
+    // Two threads may do it twice; that is better than one waiting for the other.
+    try archive.check(checksum(of: record), against: entry)
+    sound.withLock { _ = $0.insert(number) }
   }
 
   /// The whole of a record that is not compressed; nil for other records, and unless it has `count` bytes.

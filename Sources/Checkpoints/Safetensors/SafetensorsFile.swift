@@ -59,10 +59,6 @@ package struct SafetensorsFile: TensorSource {
     }
   }
 
-  package func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
-    try file.bytes(at: begin(of: info) + UInt64(range.lowerBound), count: range.count)
-  }
-
   package func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? {
     StoredTensor(FileRange(file, at: try begin(of: info), count: info.byteCount))
   }

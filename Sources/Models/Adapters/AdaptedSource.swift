@@ -18,9 +18,9 @@ package struct AdaptedSource: TensorSource {
   package let tensors: [TensorInfo]
   package let label: String
   package let notes: [String]
-  private let base: any TensorSource
+  let base: any TensorSource
   private let adapter: LoRAAdapter
-  private let changes: [ExactString: AdaptedTensor]
+  let changes: [ExactString: AdaptedTensor]
   /// What the adapted model's `config.json` says otherwise than the base's.
   package let configurationChanges: ConfigurationChanges
   /// What was tied in the base and is not any more.
@@ -165,6 +165,13 @@ package struct AdaptedSource: TensorSource {
     return try bytes.withBytes { raw in TensorBytes(count: info.byteCount) { from.convert(raw, to: to, into: $0) } }
   }
 
+  /// The same for who reads it in parts.
+  package func openUnadapted(_ info: TensorInfo) throws(StorageError) -> OpenTensor {
+    let change = changes[ExactString(info.name)]
+    guard change?.whole == nil else { return OpenTensor(try unadapted(info)) }
+    return try base.opened(change?.origin ?? base.tensor(named: info.name)!)
+  }
+
   /// What is added to `unadapted`; nil where nothing is, or where the sum is no more than a part of it.
   package func product(of info: TensorInfo) throws(StorageError) -> LowRankProduct? {
     guard let change = changes[ExactString(info.name)], !change.updates.isEmpty, change.rows.isEmpty,
@@ -189,18 +196,29 @@ package struct AdaptedSource: TensorSource {
   /// The same of one of the matrices.
   package func product(of info: TensorInfo, matrix: Int) throws(StorageError) -> LowRankProduct? {
     guard let height = stackHeight(of: info), (0..<height).contains(matrix) else { return nil }
-    guard let updates = changes[ExactString(info.name)]?.updates else { throw unknown(info) }
-    let all = try updates.map { update throws(StorageError) in try product(update, matrix: matrix) }
+    let all = try products(of: info, matrix: matrix)
     return all.count == 1 ? all[0] : LowRankProduct(sumOf: all)
   }
 
+  /// Of each update.
+  func products(of info: TensorInfo, matrix: Int) throws(StorageError) -> [LowRankProduct] {
+    guard let updates = changes[ExactString(info.name)]?.updates else { throw unknown(info) }
+    return try updates.map { update throws(StorageError) in try product(update, matrix: matrix) }
+  }
+
   /// nil for a tensor to which something else is done.
-  private func stackHeight(of info: TensorInfo) -> Int? {
+  func stackHeight(of info: TensorInfo) -> Int? {
     guard let change = changes[ExactString(info.name)], let height = change.updates.first?.update.stackHeight,
       change.rows.isEmpty, change.summands.isEmpty,
       change.updates.allSatisfy({ $0.update.magnitude == nil && $0.update.stackHeight == height })
     else { return nil }
     return height
+  }
+
+  /// Whether no more than the updates is added to the base's own tensor.
+  func hasUpdatesAlone(_ info: TensorInfo) -> Bool {
+    guard let change = changes[ExactString(info.name)] else { return false }
+    return change.biases.isEmpty && change.rows.isEmpty && change.whole == nil
   }
 
   /// A's rows are those of matrix after matrix, B's columns those of component after component.

@@ -178,8 +178,47 @@ package struct AlignedSource: TensorSource {
   }
 
   package func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
-    guard let whole = original(of: info) else { return nil }
-    return try source.piece(range, of: whole)
+    let arrangement = arrangement(of: info)
+    if let whole = arrangement.whole { return try source.piece(range, of: whole) }
+    if range.isEmpty {
+      for copy in arrangement.copies where try source.piece(0..<0, of: copy.source) == nil { return nil }
+      return []
+    }
+    return try [UInt8](count: range.count) { target throws(StorageError) in
+      for copy in arrangement.copies { try fill(target, range, from: copy) }
+    }
+  }
+
+  /// Sets what one copy gives of a range of a tensor's bytes.
+  ///
+  /// Memory: what lies between the first and the last of them in the source.
+  private func fill(
+    _ target: UnsafeMutableRawBufferPointer, _ range: Range<Int>, from copy: TensorArrangement.Copy
+  ) throws(StorageError) {
+    let runs = copy.runs(touching: range)
+    guard !runs.isEmpty else { return }
+    func own(_ index: Int) -> Range<Int> {
+      let start = copy.start + index * copy.stride
+      return (start..<start + copy.run).clamped(to: range)
+    }
+    func place(_ index: Int) -> Range<Int> {
+      let (start, own) = (copy.start + index * copy.stride, own(index))
+      let first = copy.sourceStart + index * copy.sourceStride + own.lowerBound - start
+      return first..<first + own.count
+    }
+    let extent = place(runs.lowerBound).lowerBound..<place(runs.upperBound - 1).upperBound
+    guard let bytes = try source.piece(extent, of: copy.source) else {
+      preconditionFailure("pieces of a tensor that has some")
+    }
+    bytes.withUnsafeBytes { bytes in
+      for index in runs {
+        let (own, place) = (own(index), place(index))
+        let source = place.lowerBound - extent.lowerBound..<place.upperBound - extent.lowerBound
+        UnsafeMutableRawBufferPointer(
+          rebasing: target[own.lowerBound - range.lowerBound..<own.upperBound - range.lowerBound]
+        ).copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[source]))
+      }
+    }
   }
 
   package func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? {

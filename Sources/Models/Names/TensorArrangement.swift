@@ -12,6 +12,17 @@ package struct TensorArrangement: Sendable, Hashable {
     package let sourceStride: Int
     package let start: Int
     package let stride: Int
+
+    /// The runs that have any of some bytes of the tensor that is made, of which there are some.
+    func runs(touching bytes: Range<Int>) -> Range<Int> {
+      guard count > 1 else { return start < bytes.upperBound && bytes.lowerBound < start + run ? 0..<1 : 0..<0 }
+      guard start < bytes.upperBound else { return 0..<0 }
+      let before = max(0, bytes.lowerBound - start)
+      // The run that the first byte is in, or behind.
+      let first = before / stride + (before % stride < run ? 0 : 1)
+      let end = min(count, (bytes.upperBound - start - 1) / stride + 1)
+      return first < end ? first..<end : 0..<0
+    }
   }
 
   package let info: TensorInfo

@@ -84,6 +84,9 @@ enum CodePacking: Sendable, Hashable {
     return value
   }
 
+  /// Where the codes of a row lie together, and those of rows one after another: bytes of one.
+  var bytesPerRow: Int? { if case .rows(_, let bytes) = self { bytes } else { nil } }
+
   /// Bytes that all codes take.
   func byteCount(rows: Int, columns: Int) -> Int {
     switch self {

@@ -2,14 +2,15 @@ import TMPackByteIO
 import TMPackTensorKit
 
 /// The bytes of one weight's tensors, read.
-struct CodedBytes {
+struct CodedBytes: Sendable {
   let weight: CodedWeight
   private let bytes: [CodedWeight.Companion: TensorBytes]
-  let codes: TensorBytes
+  /// Read in parts where they are many.
+  let codes: OpenTensor
 
-  /// Memory: that of the tensors, if they are not mapped.
+  /// Memory: that of the tensors beside the codes, if they are not mapped.
   init(of weight: CodedWeight, in source: any TensorSource) throws(StorageError) {
-    try self.init(of: weight, in: source, only: CodedWeight.Companion.allCases, codes: source.bytes(of: weight.codes))
+    try self.init(of: weight, in: source, only: CodedWeight.Companion.allCases, codes: source.opened(weight.codes))
   }
 
   /// Some of the tensors beside the codes, and not the codes.
@@ -24,11 +25,11 @@ struct CodedBytes {
           info.byteCount, atMost: Limits.quantizationDescriptionBytes, "the size of a description in bytes")
       }
     }
-    try self.init(of: weight, in: source, only: companions, codes: TensorBytes([]))
+    try self.init(of: weight, in: source, only: companions, codes: OpenTensor(TensorBytes([])))
   }
 
   private init(
-    of weight: CodedWeight, in source: any TensorSource, only companions: [CodedWeight.Companion], codes: TensorBytes
+    of weight: CodedWeight, in source: any TensorSource, only companions: [CodedWeight.Companion], codes: OpenTensor
   ) throws(StorageError) {
     self.weight = weight
     self.codes = codes

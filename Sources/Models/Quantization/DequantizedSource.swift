@@ -65,4 +65,24 @@ package struct DequantizedSource: SourceView {
       try decoder.decode(CodedBytes(of: weight, in: source), into: destination)
     }
   }
+
+  /// Rows are decoded by themselves, and of transposed ones the matrices.
+  package func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? {
+    guard let (weight, decoder) = decoders[ExactString(info.name)] else { return try source.spanned(info) }
+    guard info.byteCount > 0 else { return nil }
+    let (source, label) = (source, label)
+    let unit = decoder.unitBytes
+    let length = max(unit, OpenTensor.runBytes / unit * unit)
+    return SpannedTensor(length: length, granularity: unit) { _ throws(StorageError) in
+      let bytes = try located(file: label, tensor: info.name) { () throws(StorageError) in
+        try CodedBytes(of: weight, in: source)
+      }
+      let decode = try decoder.prepared(bytes)
+      return { start, target throws(StorageError) in
+        try located(file: label, tensor: info.name) { () throws(StorageError) in
+          try decode(start / unit..<(start + target.count) / unit, target)
+        }
+      }
+    }
+  }
 }

@@ -25,44 +25,77 @@ struct WeightDecoder: Sendable {
     info.shape.dimensions.isEmpty ? 1 : info.shape.dimensions[info.shape.dimensions.count - (isTransposed ? 2 : 1)]
   }
 
+  /// Rows of codes whose numbers lie together: of transposed ones those of a matrix.
+  private var unitRows: Int { isTransposed ? info.shape.dimensions.last! : 1 }
+  /// Bytes of their numbers.
+  var unitBytes: Int { unitRows * columns * (info.dtype.bitWidth / 8) }
+
   /// Fills `destination` with the weight's numbers.
   ///
-  /// Memory: the scales in binary32 and a row.
+  /// Memory: the scales in binary32 and a row, and the codes where they are not mapped.
   /// - Throws: `malformed` where the tensors do not fit each other.
   func decode(_ bytes: CodedBytes, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
-    guard let format = info.dtype.floatFormat else { preconditionFailure("numbers are of a float dtype") }
-    let (rows, columns) = (rows, columns)
     guard rows > 0 else { return }
+    try prepared(bytes)(0..<rows / unitRows, destination)
+  }
+
+  /// What fills memory with the numbers of some units: see `unitBytes`.
+  ///
+  /// Memory: the scales in binary32, as long as it is kept; then a row, and the units' codes where those of a row lie together. Else
+  /// all codes, as long.
+  /// - Throws: `malformed` where the tensors do not fit each other.
+  func prepared(
+    _ bytes: CodedBytes
+  ) throws(StorageError) -> @Sendable (Range<Int>, UnsafeMutableRawBufferPointer) throws(StorageError) -> Void {
+    guard let format = info.dtype.floatFormat else { preconditionFailure("numbers are of a float dtype") }
     let steps = try steps(bytes)
     let group = try scales.groups(columns: columns, steps)
     let inputScales = try bytes.numbers(.inputScale)
     guard inputScales.isEmpty || inputScales.count == columns else { throw bytes.weight.mismatch(.inputScale) }
-    try bytes.codes.withBytes { raw throws(StorageError) in
-      guard raw.count >= packing.byteCount(rows: rows, columns: columns) else {
-        throw StorageError(.malformed, "has too few codes for \(info.shape)", tensor: bytes.weight.codes.name)
+    guard bytes.codes.count >= packing.byteCount(rows: rows, columns: columns) else {
+      throw StorageError(.malformed, "has too few codes for \(info.shape)", tensor: bytes.weight.codes.name)
+    }
+    let isByRows = packing.bytesPerRow != nil
+    let codes = isByRows ? bytes.codes : OpenTensor(try bytes.codes.bytes())
+    let (decoder, unitRows) = (self, unitRows)
+    return { units, destination throws(StorageError) in
+      let rows = units.lowerBound * unitRows..<units.upperBound * unitRows
+      let place = decoder.packing.bytesPerRow.map { rows.lowerBound * $0..<rows.upperBound * $0 } ?? 0..<codes.count
+      try codes.withBytes(place) { raw in
+        decoder.decode(
+          rows, raw, from: isByRows ? rows.lowerBound : 0, steps, group, inputScales, format, into: destination)
       }
-      withUnsafeTemporaryAllocation(of: UInt8.self, capacity: columns) { codes in
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: columns) { numbers in
-          for row in 0..<rows {
-            packing.read(row: row, of: raw, into: codes)
-            let first = scales.first(ofRow: row, columns: columns)
-            for column in 0..<columns {
-              let place = first + group.place(column, row: row, columns: columns)
-              var number = values[Int(codes[column])]
-              if !steps.zeros.isEmpty { number -= steps.zeros[place] }
-              number *= steps.scales[place]
-              if let factor = steps.factor { number *= factor }
-              if !steps.offsets.isEmpty { number = format.rounded(number) + steps.offsets[place] }
-              numbers[column] = number
-            }
-            for (column, scale) in inputScales.enumerated() { numbers[column] *= scale }
-            store(UnsafeBufferPointer(numbers), row: row, format, into: destination)
+    }
+  }
+
+  /// - Parameter first: the row that the codes begin with.
+  private func decode(
+    _ rows: Range<Int>, _ raw: UnsafeRawBufferPointer, from first: Int, _ steps: QuantizationSteps,
+    _ group: ScalePlacement.Groups, _ inputScales: [Float], _ format: FloatFormat, into destination: UnsafeMutableRawBufferPointer
+  ) {
+    let columns = columns
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: columns) { codes in
+      withUnsafeTemporaryAllocation(of: Float.self, capacity: columns) { numbers in
+        for row in rows {
+          packing.read(row: row - first, of: raw, into: codes)
+          let first = scales.first(ofRow: row, columns: columns)
+          for column in 0..<columns {
+            let place = first + group.place(column, row: row, columns: columns)
+            var number = values[Int(codes[column])]
+            if !steps.zeros.isEmpty { number -= steps.zeros[place] }
+            number *= steps.scales[place]
+            if let factor = steps.factor { number *= factor }
+            if !steps.offsets.isEmpty { number = format.rounded(number) + steps.offsets[place] }
+            numbers[column] = number
           }
+          for (column, scale) in inputScales.enumerated() { numbers[column] *= scale }
+          store(UnsafeBufferPointer(numbers), row: row - rows.lowerBound, format, into: destination)
         }
       }
     }
   }
 
+  /// - Parameter row: counted from the first whose numbers are in `destination`.
   private func store(
     _ numbers: UnsafeBufferPointer<Float>, row: Int, _ format: FloatFormat,
     into destination: UnsafeMutableRawBufferPointer
@@ -85,7 +118,7 @@ struct WeightDecoder: Sendable {
 }
 
 /// What codes are multiplied by and shifted by, a number for each group of them.
-struct QuantizationSteps {
+struct QuantizationSteps: Sendable {
   var scales: [Float]
   /// Taken from the value of a code before it is scaled; none where they are all 0.
   var zeros: [Float] = []
@@ -129,7 +162,7 @@ enum ScalePlacement: Sendable, Hashable {
   }
 
   /// From a column to its scale, counted from the row's first.
-  enum Groups {
+  enum Groups: Sendable {
     case one
     case runs(Int)
     case table([Int])

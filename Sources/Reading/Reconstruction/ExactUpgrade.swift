@@ -35,11 +35,29 @@ package struct ExactUpgrade {
   }
 
   /// What makes the approximation exact, encoded.
+  ///
+  /// Memory: a run of elements, and what is encoded.
   package func correction(
-    of own: UnsafeRawBufferPointer, shared: TensorBytes, _ factor: Factor?, level: Int
+    of own: OpenTensor, shared: OpenTensor, _ factor: Factor?, level: Int, scratch: PayloadScratch? = nil
   ) throws(StorageError) -> EncodedPayload {
-    try EncodedPayload(
-      differenceOf: own, against: try approximation(of: shared, factor), dtype: info.dtype, level: level)
+    let (sum, width, count) = (sum(factor), format.byteWidth, info.shape.elementCount)
+    let granularity = sum.granularity
+    let approximation = OpenTensor(count: info.byteCount) { range, target throws(StorageError) in
+      let first = range.lowerBound / width / granularity * granularity
+      // In this order, since a granularity may be that of the tensor's end.
+      let end = range.upperBound / width
+      let run = first..<min(end.isMultiple(of: granularity) ? end : (end / granularity + 1) * granularity, count)
+      try shared.withBytes(run.lowerBound * width..<run.upperBound * width) { raw throws(StorageError) in
+        if raw.count == target.count { return try sum.write(run, shared: raw, into: target) }
+        let bytes = try [UInt8](count: raw.count) { all throws(StorageError) in
+          try sum.write(run, shared: raw, into: all)
+        }
+        let skip = range.lowerBound - first * width
+        target.copyBytes(from: bytes[skip..<skip + range.count])
+      }
+    }
+    return try EncodedPayload(
+      differenceOf: own, against: approximation, dtype: info.dtype, level: level, scratch: scratch)
   }
 
   /// The expert's own tensor.
@@ -76,22 +94,42 @@ extension ExactDifference {
 extension EncodedPayload {
   /// The exact difference of a tensor to a reference of the same dtype and size (TMP-6-14).
   package init(
-    differenceOf own: UnsafeRawBufferPointer, against reference: TensorBytes, dtype: DType, level: Int
+    differenceOf own: OpenTensor, against reference: OpenTensor, dtype: DType, level: Int,
+    scratch: PayloadScratch? = nil
   ) throws(StorageError) {
-    var boundaries: [Int] = []
-    let difference = try TensorBytes(count: own.count) { target throws(StorageError) in
-      try reference.withBytes {
-        boundaries = ExactDifference.encode(own, against: $0, dtype: dtype, into: target)
+    // Frames are blocks of it.
+    let room = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: min(own.count, ExactDifference.blockSize), alignment: 64)
+    defer { room.deallocate() }
+    try self.init(size: own.count, .differences(width: dtype.planeWidth), level: level, scratch: scratch) {
+      range, encode throws(StorageError) in
+      let difference = UnsafeMutableRawBufferPointer(rebasing: room[..<range.count])
+      let boundaries = try own.withBytes(range) { own throws(StorageError) in
+        try reference.withBytes(range) { ExactDifference.encode(own, against: $0, dtype: dtype, into: difference) }
       }
-    }
-    self = try difference.withBytes {
-      EncodedPayload($0, .differences(width: dtype.planeWidth), boundaries: boundaries, level: level)
+      try encode(UnsafeRawBufferPointer(difference), boundaries)
     }
   }
 
   /// A tensor's own bytes.
+  package init(
+    tensor: OpenTensor, dtype: DType, level: Int, scratch: PayloadScratch? = nil
+  ) throws(StorageError) {
+    try self.init(size: tensor.count, .own(dtype), level: level, scratch: scratch) {
+      range, encode throws(StorageError) in
+      try tensor.withBytes(range) { bytes throws(StorageError) in try encode(bytes, []) }
+    }
+  }
+
+  /// The same of some of them.
   package init(tensor bytes: UnsafeRawBufferPointer, dtype: DType, level: Int) {
+    self.init(bytes, .own(dtype), level: level)
+  }
+}
+
+extension PayloadCoding {
+  fileprivate static func own(_ dtype: DType) -> PayloadCoding {
     let width = dtype.planeWidth
-    self.init(bytes, dtype.floatFormat == nil ? .elements(width: width) : .floats(width: width), level: level)
+    return dtype.floatFormat == nil ? .elements(width: width) : .floats(width: width)
   }
 }

@@ -120,6 +120,11 @@ public final class Reconstructor: Sendable {
     return bytes
   }
 
+  /// A shared tensor for who reads it in parts, each as often as needed.
+  package func openedShared(_ entry: SharedEntry) throws(StorageError) -> OpenTensor {
+    memoryLimit == 0 ? try shared.opened(entry) : OpenTensor(try sharedBytes(entry))
+  }
+
   /// A shared tensor that is read in parts; see `SharedTensors.open`.
   func openShared(_ entry: SharedEntry, isReadWhole: Bool) throws(StorageError) -> OpenSharedTensor {
     memoryLimit == 0

@@ -43,23 +43,54 @@ package struct SharedTensors: Sendable {
   package func bytes(of entry: SharedEntry) throws(StorageError) -> TensorBytes {
     switch entry.content {
     case .embedded:
-      if let original, let info = original.tensor(named: entry.info.name),
-        try original.stored(info)?.encoding == .plain
-      {
-        return try original.bytes(of: info)
-      }
-      let tensor = try open(entry, isReadWhole: true)
-      let count = entry.info.byteCount
-      return try TensorBytes(count: count) { buffer throws(StorageError) in try tensor.read(0..<count, into: buffer) }
-    case .detached(let checksum):
+      if let (original, info) = try original(of: entry) { return try original.bytes(of: info) }
+      return try bytes(ofEmbedded: entry)
+    case .detached:
       let source = try requiredSource()
       let bytes = try source.bytes(of: try matching(entry, in: source))
-      if let checksum {
-        try bind(entry, "checksum", expected: checksum, actual: try CRC32.concurrently(of: bytes))
-      } else {
-        try bind(entry, "digest", expected: entry.digest, actual: try bytes.withBytes { ContentDigest(of: $0) })
-      }
+      try bind(entry, OpenTensor(bytes))
       return bytes
+    }
+  }
+
+  /// A tensor for who reads it in parts, each as often as needed. One of a detached checkpoint is checked now, once.
+  package func opened(_ entry: SharedEntry) throws(StorageError) -> OpenTensor {
+    switch entry.content {
+    case .embedded:
+      if let (original, info) = try original(of: entry) { return try original.opened(info) }
+      guard entry.info.byteCount > OpenTensor.smallBytes else { return OpenTensor(try bytes(ofEmbedded: entry)) }
+      let tensor = try open(entry, isReadWhole: false)
+      return OpenTensor(count: entry.info.byteCount) { range, target throws(StorageError) in
+        try tensor.read(range, into: target)
+      }
+    case .detached:
+      let source = try requiredSource()
+      let tensor = try source.opened(try matching(entry, in: source))
+      try bind(entry, tensor)
+      return tensor
+    }
+  }
+
+  /// Where an embedded tensor was copied from, if it lies there as it is.
+  private func original(of entry: SharedEntry) throws(StorageError) -> (any TensorSource, TensorInfo)? {
+    guard let original, let info = original.tensor(named: entry.info.name),
+      try original.stored(info)?.encoding == .plain
+    else { return nil }
+    return (original, info)
+  }
+
+  private func bytes(ofEmbedded entry: SharedEntry) throws(StorageError) -> TensorBytes {
+    let tensor = try open(entry, isReadWhole: true)
+    let count = entry.info.byteCount
+    return try TensorBytes(count: count) { buffer throws(StorageError) in try tensor.read(0..<count, into: buffer) }
+  }
+
+  /// Checks a tensor of a detached checkpoint (TMP-6-4).
+  private func bind(_ entry: SharedEntry, _ tensor: OpenTensor) throws(StorageError) {
+    if case .detached(let checksum?) = entry.content {
+      try bind(entry, "checksum", expected: checksum, actual: try CRC32.concurrently(of: tensor))
+    } else {
+      try bind(entry, "digest", expected: entry.digest, actual: try ContentDigest(of: tensor))
     }
   }
 
@@ -151,10 +182,10 @@ extension CRC32 {
   private static let runLength = 4 << 20
 
   /// By all threads that are free: see `concurrently`.
-  fileprivate static func concurrently(of bytes: TensorBytes) throws(StorageError) -> CRC32 {
-    let runs = stride(from: 0, to: bytes.count, by: runLength).map { $0..<min($0 + runLength, bytes.count) }
+  fileprivate static func concurrently(of tensor: OpenTensor) throws(StorageError) -> CRC32 {
+    let runs = stride(from: 0, to: tensor.count, by: runLength).map { $0..<min($0 + runLength, tensor.count) }
     let checksums = try mappedConcurrently(runs.count) { index throws(StorageError) in
-      try bytes.withBytes { CRC32.of(UnsafeRawBufferPointer(rebasing: $0[runs[index]])) }
+      try tensor.withBytes(runs[index]) { CRC32.of($0) }
     }
     return zip(runs, checksums).reduce(CRC32()) { $0.followed(by: $1.1, count: $1.0.count) }
   }

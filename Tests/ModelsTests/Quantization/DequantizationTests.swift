@@ -26,6 +26,7 @@ import Testing
       let decoded = try #require(model.source.tensor(named: short))
       #expect(decoded.dtype == info.dtype && decoded.shape == info.shape, "\(decoded)")
       #expect(try model.source.bytes(of: decoded).hasSameBytes(as: expected.bytes(of: info)), "\(name)")
+      #expect(try hasParts(model.source, decoded) && hasSameParts(model.source, decoded), "\(name)")
     }
     let config = try #require(model.carriedFiles.first { $0.name.text == "config.json" })
     let text = String(decoding: try config.content.bytes(), as: UTF8.self)
