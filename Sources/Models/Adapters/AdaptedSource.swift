@@ -218,7 +218,7 @@ package struct AdaptedSource: TensorSource {
   /// Whether no more than the updates is added to the base's own tensor.
   func hasUpdatesAlone(_ info: TensorInfo) -> Bool {
     guard let change = changes[ExactString(info.name)] else { return false }
-    return change.biases.isEmpty && change.rows.isEmpty && change.whole == nil
+    return change.summands.isEmpty && change.rows.isEmpty && change.whole == nil
   }
 
   /// A's rows are those of matrix after matrix, B's columns those of component after component.

@@ -178,7 +178,7 @@ package struct AlignedSource: TensorSource {
   }
 
   package func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
-    let arrangement = arrangement(of: info)
+    guard let arrangement = arrangement(of: info) else { throw unknown(info) }
     if let whole = arrangement.whole { return try source.piece(range, of: whole) }
     if range.isEmpty {
       for copy in arrangement.copies where try source.piece(0..<0, of: copy.source) == nil { return nil }

@@ -61,7 +61,7 @@ package struct MatchedDTypes: SourceView {
   }
 
   package func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
-    let original = original(of: info)
+    let original = try original(of: info)
     guard original.dtype != info.dtype, let from = original.dtype.floatFormat, let to = info.dtype.floatFormat else {
       return try source.piece(range, of: original)
     }

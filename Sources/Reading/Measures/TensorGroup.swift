@@ -37,7 +37,7 @@ package struct TensorGroup: Sendable {
   }
 
   /// Layers by their numbers, kinds in the order of the tensors.
-  static func groups(of entries: [ExpertEntry], by grouping: TensorGrouping) -> [TensorGroup] {
+  static func groups(of entries: some Sequence<ExpertEntry>, by grouping: TensorGrouping) -> [TensorGroup] {
     var positions: [String?: Int] = [:]
     var groups: [TensorGroup] = []
     for entry in entries {
