@@ -88,7 +88,7 @@ extension EncodedFrame {
     guard let codec = FrameRecord.Codec(rawValue: codecNumber),
       let filter = FrameFilter(number: filterNumber, width: width), rawSize == expected,
       rawSize.isMultiple(of: max(1, width)), storedSize > 0,
-      codec == .raw ? storedSize == rawSize && filter == .none : storedSize < rawSize
+      codec == .zstd ? storedSize < rawSize : storedSize == rawSize && filter == .none
     else { throw StorageError(.malformed, "a frame is not such", offset: reader.offset) }
     self.codec = codec
     self.filter = filter
@@ -102,12 +102,14 @@ extension PayloadCoding {
     case .elements: 0
     case .floats: 1
     case .differences: 2
+    case .stored: 3
     }
   }
 
   fileprivate var width: Int {
     switch self {
     case .elements(let width), .floats(let width), .differences(let width): width
+    case .stored: 1
     }
   }
 
@@ -117,6 +119,7 @@ extension PayloadCoding {
     case 0: self = .elements(width: width)
     case 1: self = .floats(width: width)
     case 2: self = .differences(width: width)
+    case 3: self = .stored
     default: return nil
     }
   }

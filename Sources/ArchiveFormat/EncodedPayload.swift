@@ -26,12 +26,24 @@ struct EncodedFrame: Sendable {
     digest = ContentDigest(of: stored)
   }
 
-  /// What it takes to decode it, at some place in a file.
-  var record: FrameRecord {
-    FrameRecord(
-      extent: Extent(written: 0, storedSize: stored.count, digest: digest), rawSize: rawSize, codec: codec,
-      filter: filter)
+  /// As it is, to be mapped (TMP-5-12).
+  init(mappable raw: UnsafeRawBufferPointer) {
+    codec = .checked
+    filter = .none
+    stored = [UInt8](raw)
+    rawSize = raw.count
+    digest = ContentDigest(of: stored)
   }
+
+  /// What it takes to decode it, at some place in a file.
+  func record(at extent: Extent) -> FrameRecord {
+    FrameRecord(
+      extent: extent, rawSize: rawSize, codec: codec, filter: filter,
+      checksum: codec == .checked ? stored.withUnsafeBytes { CRC32.of($0) } : nil)
+  }
+
+  /// The same without a file.
+  var record: FrameRecord { record(at: Extent(written: 0, storedSize: stored.count, digest: digest)) }
 }
 
 /// A frame's bytes between filter and compressor.
@@ -117,6 +129,20 @@ package struct EncodedPayload: Sendable {
         return EncodedFrame(
           UnsafeRawBufferPointer(rebasing: bytes[start..<end]), coding,
           boundaries: boundaries.between(start, end).map { $0 - start }, level: level)
+      })
+  }
+
+  /// Bytes as they are, to be mapped (TMP-5-12).
+  ///
+  /// - Precondition: more than share frames.
+  package init(mappable bytes: UnsafeRawBufferPointer) {
+    precondition(bytes.count > Self.pooledSize, "a payload with frames of its own")
+    size = bytes.count
+    coding = .stored
+    content = .frames(
+      stride(from: 0, to: bytes.count, by: Self.frameSize).map { start in
+        EncodedFrame(
+          mappable: UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + Self.frameSize, bytes.count)]))
       })
   }
 

@@ -8,6 +8,8 @@ package enum PayloadCoding: Sendable, Hashable {
   case floats(width: Int)
   /// Differences (TMP-6-14) in lanes of that many bytes.
   case differences(width: Int)
+  /// Of any kind, and not to be compressed.
+  case stored
 
   /// zstd's, where the user asks for none.
   package static let defaultLevel = 3
@@ -21,7 +23,7 @@ package enum PayloadCoding: Sendable, Hashable {
     // Planes win where the low bytes repeat: where a factor that is the same for all weights made the difference.
     case .differences(let width) where BytePlanes.widths.contains(width):
       [.magnitudes(width: width), .bytePlanes(width: width)]
-    case .elements, .floats, .differences: [.none]
+    case .elements, .floats, .differences, .stored: [.none]
     }
   }
 
@@ -33,7 +35,7 @@ package enum PayloadCoding: Sendable, Hashable {
   /// - Parameter level: the one that the user asked for.
   func searches(level: Int) -> [Zstandard.Search] {
     switch self {
-    case .elements: [.level(level)]
+    case .elements, .stored: [.level(level)]
     case .floats, .differences: [.none, .quick, level > Self.defaultLevel ? .level(level) : .long]
     }
   }

@@ -76,7 +76,7 @@ extension Packer {
     let sources = [(base, nil)] + experts.map { ($0.checkpoint.source, $0.name) }
     if rules.treatment(of: info.name) != .exact { try refuseNonFinite(info, bytes, sources) }
     let overflows = mergesExperts ? try info.overflowCount(of: bytes, mergedOf: sources.map(\.0)) : 0
-    return SharedTensorResult(info, bytes, overflows: overflows, embeddedAt: isDetached ? nil : level)
+    return SharedTensorResult(info, bytes, overflows: overflows, as: sharedForm)
   }
 
   /// Refuses a shared tensor that is not finite where factors are to be taken against it, naming the source at fault. One
@@ -103,5 +103,9 @@ extension Packer {
 }
 
 extension Packer {
+  package var sharedForm: SharedForm {
+    isDetached ? .detached : isMappable ? .mappable(level: level) : .compressed(level: level)
+  }
+
   package var mergesExperts: Bool { if case .merged(let method) = sharedModel { method.readsExperts } else { false } }
 }

@@ -14,12 +14,15 @@ package struct SharedTensorResult: Sendable {
   package let overflows: Int
   package let content: Content
 
-  /// - Parameter embeddedAt: the level of compression; nil for a detached archive.
-  package init(_ info: TensorInfo, _ bytes: UnsafeRawBufferPointer, overflows: Int = 0, embeddedAt level: Int?) {
-    self.init(
-      digest: ContentDigest(of: bytes), overflows: overflows,
-      content: level.map { .embedded(EncodedPayload(tensor: bytes, dtype: info.dtype, level: $0)) }
-        ?? .detached(CRC32.of(bytes)))
+  package init(_ info: TensorInfo, _ bytes: UnsafeRawBufferPointer, overflows: Int = 0, as form: SharedForm) {
+    let content: Content =
+      switch form {
+      case .mappable where bytes.count > EncodedPayload.pooledSize: .embedded(EncodedPayload(mappable: bytes))
+      case .mappable(let level), .compressed(let level):
+        .embedded(EncodedPayload(tensor: bytes, dtype: info.dtype, level: level))
+      case .detached: .detached(CRC32.of(bytes))
+      }
+    self.init(digest: ContentDigest(of: bytes), overflows: overflows, content: content)
   }
 
   package init(digest: ContentDigest, overflows: Int, content: Content) {

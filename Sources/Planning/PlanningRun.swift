@@ -178,11 +178,11 @@ struct PlanningRun {
     var entries: [SharedEntry] = []
     var items = StratifiedSample(populations: sample.populations)
     var longest = 0.0
-    let (shared, level) = (shared, isDetached ? nil : packer.level)
+    let (shared, form) = (shared, packer.sharedForm)
     try packer.pipeline.run(sample.members.count) { index throws(StorageError) -> (SharedTensorResult, Double) in
       let start = ContinuousClock.now
       let info = sample.members[index].info
-      let result = try shared.bytes(of: info).withBytes { SharedTensorResult(info, $0, embeddedAt: level) }
+      let result = try shared.bytes(of: info).withBytes { SharedTensorResult(info, $0, as: form) }
       return (result, (ContinuousClock.now - start) / .seconds(1))
     } consume: { index, product throws(StorageError) in
       let (result, seconds) = product

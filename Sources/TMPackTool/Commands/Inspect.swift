@@ -76,7 +76,9 @@ struct Inspection {
     let parameters = manifest.tensors.reduce(0) { $0 + $1.info.shape.elementCount }
     let settings = archive.method.parameters.sorted { $0.key < $1.key }.map { "\($0.key) = \($0.value)" }.joined(
       separator: ", ")
-    let storage = archive.isDetached ? "detached" : "embedded, \(ByteSize.text(try content.sharedBytes()))"
+    let storage =
+      archive.isDetached
+      ? "detached" : "\(archive.isMappable ? "mappable" : "embedded"), \(ByteSize.text(try content.sharedBytes()))"
     var texts = [
       "\(archive.path)  \(ByteSize.text(archive.size))  format \(HeaderSlot.majorVersion).\(HeaderSlot.minorVersion), generation \(archive.file.slot.generation)",
       "root    \(archive.rootDigest)",

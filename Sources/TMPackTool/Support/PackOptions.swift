@@ -61,7 +61,8 @@ struct PackOptions: ParsableArguments {
     Packer(
       sharedModel: model, rules: try factors.rules().unified(over: experts.map(\.checkpoint.source)),
       rate: try factors.rateOptions.control(),
-      isDetached: shared.detached, storesCorrections: factors.exact, level: factors.level, pipeline: work.pipeline,
+      isDetached: shared.detached, isMappable: shared.mappable, storesCorrections: factors.exact, level: factors.level,
+      pipeline: work.pipeline,
       options: factors.record.merging(shared.record) { first, _ in first })
   }
 }
