@@ -431,6 +431,19 @@ let recipes: [Recipe] =
       _ = try Packer(sharedModel: .merged(BaseModel()), rules: rules, rate: RateControl(.quality(2)))
         .pack(base: shop.model("base", base), experts: [shop.expert("a", a), shop.expert("b", b)], to: shop.archive)
     },
+    // TMP-5-12
+    Recipe("mappable", mixes: ["", "a=1", "a=0.5"]) { shop in
+      func model(_ seed: UInt64) throws -> [SampleTensor] {
+        try [
+          tensor("large.weight", .bf16, [130, 300], noise(39_000, seed: seed)),
+          tensor("small.weight", .f32, [7, 5], noise(35, seed: seed + 1)),
+        ]
+      }
+      _ = try Packer(
+        sharedModel: .merged(BaseModel()), rules: factors(.lowRank(rank: 2), .int8), isMappable: true
+      ).pack(
+        base: shop.model("base", model(1)), experts: [shop.expert("a", model(3))], to: shop.archive)
+    },
     // TMP-11-6
     Recipe("router", mixes: ["", "code=0.5,math=0.5"], inputs: routerInputs) { shop in
       let (base, experts) = try lossyModels()

@@ -166,3 +166,19 @@ def test_commands_say_what_is_wrong(tmp_path, tool):
     assert tmpack.compare(f"{tmp_path / 'z.tmpack'}#b", f"{tmp_path / 'z.tmpack'}#a")
     tmpack.remove(tmp_path / "z.tmpack", "a")
     assert tmpack.open(tmp_path / "z.tmpack").experts == ["b"]
+
+
+def test_a_shared_model_that_is_stored_as_it_is(tmp_path, tool):
+    chance = np.random.default_rng(5)
+    base = {"w": chance.standard_normal((600, 500)).astype(np.float32)}
+    expert = {"w": base["w"] + np.outer(np.ones(600), np.arange(500)).astype(np.float32)}
+    paths = {is_mappable: tmp_path / f"{is_mappable}.tmpack" for is_mappable in (False, True)}
+    for is_mappable, path in paths.items():
+        tmpack.pack(base, {"a": expert}, path, shared="base", rank=2, mappable=is_mappable)
+    with tmpack.open(paths[True]) as archive, tmpack.open(paths[False]) as other:
+        assert archive.info["shared"]["mappable"] and "mappable" not in other.info["shared"]
+        assert archive.verify()
+        for weights in (None, "a", {"a": 0.5}):
+            assert archive.mix(weights).load()["w"].tobytes() == other.mix(weights).load()["w"].tobytes()
+        assert archive.shared["w"].tobytes() == base["w"].tobytes()
+    assert base["w"].tobytes() in paths[True].read_bytes()

@@ -48,7 +48,7 @@ extension ArchiveFile {
   package var paddings: [Range<UInt64>] {
     guard slot.generation == 1 else { return [] }
     let frames = readableParts().flatMap(\.frames)
-    let raw = Set(frames.lazy.filter { $0.codec == .raw }.map(\.extent.offset))
+    let raw = Set(frames.lazy.filter { $0.isRaw }.map(\.extent.offset))
     var end = Layout.contentStart
     var gaps: [Range<UInt64>] = []
     for extent in Set(frames.map(\.extent) + sectionExtents).sorted(by: { $0.offset < $1.offset }) {

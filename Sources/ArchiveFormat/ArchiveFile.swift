@@ -122,10 +122,7 @@ package final class ArchiveFile: Sendable {
     let section: Section<ExpertManifest> = try located(expert: expert.name) { () throws(StorageError) in
       let section: Section<ExpertManifest> = try readSection(
         expert.section, "the expert's section", context: shared)
-      for feature in section.manifest.required.subtracting(index.required) {
-        throw StorageError(
-          .malformed, "makes use of the feature \"\(feature.rawValue)\", which the index does not require", file: path)
-      }
+      try checkRequired(section.manifest.required)
       return section
     }
     cache.withLock { $0.experts[expert.section] = section }
@@ -148,13 +145,23 @@ package final class ArchiveFile: Sendable {
     try located(file: path) { () throws(StorageError) in
       let raw = try Self.raw(reference.extent, rawSize: reference.rawSize, what, of: file)
       do throws(StorageError) {
-        return try Section(parsing: raw, context: context, archiveEnd: slot.archiveEnd)
+        let section = try Section<Manifest>(parsing: raw, context: context, archiveEnd: slot.archiveEnd)
+        try checkRequired(Set(section.frames.compactMap(\.required)))
+        return section
       } catch {
         // Offsets inside a compressed section mean nothing in the file: name the section's place.
         throw StorageError(
           error.code, "\(what): \(error.message)", offset: reference.extent.offset, expert: error.expert,
           tensor: error.tensor)
       }
+    }
+  }
+
+  /// What a section makes use of is what the index requires (TMP-4-5).
+  private func checkRequired(_ features: Set<RequiredFeature>) throws(StorageError) {
+    for feature in features.subtracting(index.required) {
+      throw StorageError(
+        .malformed, "makes use of the feature \"\(feature.rawValue)\", which the index does not require", file: path)
     }
   }
 

@@ -50,7 +50,7 @@ package struct ArchiveVerifier: Sendable {
     for (_, frames) in parts {
       for frame in frames {
         extents.insert(frame.extent)
-        if frame.codec == .raw { raw.insert(frame.extent.offset) }
+        if frame.isRaw { raw.insert(frame.extent.offset) }
       }
     }
     let list = extents.sorted { ($0.offset, $0.end) < ($1.offset, $1.end) }

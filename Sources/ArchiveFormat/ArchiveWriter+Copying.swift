@@ -20,7 +20,7 @@ extension ArchiveWriter {
   {
     guard let shared = sharedSection else { preconditionFailure("the shared model comes first") }
     try checkName(archive.index.experts[index].name)
-    if !droppingCorrections, archive.index.required.isEmpty,
+    if !droppingCorrections, archive.index.required.isSubset(of: [.mappable]),
       let copied = try writeExpert(
         archive.unparsedExpertSection(index), archive.index.experts[index],
         moving: { frames throws(StorageError) in try copy(frames, of: archive) })
@@ -45,10 +45,10 @@ extension ArchiveWriter {
   }
 
   private func copy(_ frames: [FrameRecord], of archive: ArchiveFile) throws(StorageError) -> [FrameRecord] {
-    try frames.map { frame throws(StorageError) in
+    requireFeatures(of: frames)
+    return try frames.map { frame throws(StorageError) in
       let stored = try archive.payloads.storedBytes(of: frame)
-      let extent = try store(stored, digest: frame.extent.digest, aligned: frame.codec == .raw)
-      return FrameRecord(extent: extent, rawSize: frame.rawSize, codec: frame.codec, filter: frame.filter)
+      return frame.moved(to: try store(stored, digest: frame.extent.digest, aligned: frame.isRaw))
     }
   }
 }

@@ -122,8 +122,8 @@ package final class ArchiveWriter {
 
   func store(_ frame: EncodedFrame) throws(StorageError) -> FrameRecord {
     let extent = try store(
-      frame.stored.count, digest: frame.digest, aligned: frame.codec == .raw, frame.stored.loaded)
-    return FrameRecord(extent: extent, rawSize: frame.rawSize, codec: frame.codec, filter: frame.filter)
+      frame.stored.count, digest: frame.digest, aligned: frame.codec != .zstd, frame.stored.loaded)
+    return frame.record(at: extent)
   }
 
   /// Writes bytes, unless the archive has them already.
@@ -156,7 +156,10 @@ package final class ArchiveWriter {
     let section = try closed(manifest)
     shared = (try writeSection(section, context: storage).reference, storage, method)
     sharedSection = section
+    requireFeatures(of: section.frames)
   }
+
+  func requireFeatures(of frames: [FrameRecord]) { required.formUnion(frames.compactMap(\.required)) }
 
   /// Ends the section that is open as that of an expert.
   package func finishExpert(named name: String, _ manifest: ExpertManifest) throws(StorageError) {

@@ -89,11 +89,13 @@ extension EncodedFrame {
     guard let codec = FrameRecord.Codec(rawValue: codecNumber),
       let filter = FrameFilter(number: filterNumber, width: width), rawSize == expected,
       rawSize.isMultiple(of: max(1, width)), storedSize > 0,
-      codec == .raw ? storedSize == rawSize && filter == .none : storedSize < rawSize
+      codec == .zstd ? storedSize < rawSize : storedSize == rawSize && filter == .none
     else { throw StorageError(.malformed, "a frame is not such", offset: reader.offset) }
     self.codec = codec
     self.filter = filter
-    stored = StoredBytes([UInt8](try reader.take(storedSize)))
+    let bytes = [UInt8](try reader.take(storedSize))
+    stored = StoredBytes(bytes)
+    checksum = codec == .checked ? bytes.withUnsafeBytes { CRC32.of($0) } : nil
   }
 }
 

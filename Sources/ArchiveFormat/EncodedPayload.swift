@@ -9,6 +9,8 @@ struct EncodedFrame: Sendable {
   let rawSize: Int
   let codec: FrameRecord.Codec
   let filter: FrameFilter
+  /// Of a frame that is to be mapped.
+  let checksum: CRC32?
 
   /// Filters and compresses `raw` in the way of `coding` that makes it smallest; keeps it as it is when none makes it smaller.
   ///
@@ -25,6 +27,7 @@ struct EncodedFrame: Sendable {
     stored = StoredBytes(bytes)
     rawSize = raw.count
     digest = ContentDigest(of: bytes)
+    checksum = nil
   }
 
   /// One whose bytes are not held in memory.
@@ -35,12 +38,23 @@ struct EncodedFrame: Sendable {
     return moved
   }
 
-  /// What it takes to decode it, at some place in a file.
-  var record: FrameRecord {
-    FrameRecord(
-      extent: Extent(written: 0, storedSize: stored.count, digest: digest), rawSize: rawSize, codec: codec,
-      filter: filter)
+  /// As it is, to be mapped (TMP-5-12).
+  init(mappable raw: UnsafeRawBufferPointer) {
+    codec = .checked
+    filter = .none
+    stored = StoredBytes([UInt8](raw))
+    rawSize = raw.count
+    digest = ContentDigest(of: raw)
+    checksum = CRC32.of(raw)
   }
+
+  /// What it takes to decode it, at some place in a file.
+  func record(at extent: Extent) -> FrameRecord {
+    FrameRecord(extent: extent, rawSize: rawSize, codec: codec, filter: filter, checksum: checksum)
+  }
+
+  /// The same without a file.
+  var record: FrameRecord { record(at: Extent(written: 0, storedSize: stored.count, digest: digest)) }
 }
 
 /// A frame's bytes between filter and compressor.
@@ -134,10 +148,11 @@ package struct EncodedPayload: Sendable {
   /// Memory: a frame, and the payload compressed, as far as it is held.
   /// - Parameters:
   ///   - size: of all bytes.
+  ///   - isMappable: whether frames are left as they are (TMP-5-12).
   ///   - scratch: takes what is not held of a large payload; nil for all held.
   ///   - lend: calls its second argument with some of the bytes, and with the places in them where their statistics may change.
   package init(
-    size: Int, _ coding: PayloadCoding, level: Int, scratch: PayloadScratch? = nil,
+    size: Int, _ coding: PayloadCoding, level: Int, isMappable: Bool = false, scratch: PayloadScratch? = nil,
     lend: (
       Range<Int>, (UnsafeRawBufferPointer, _ boundaries: [Int]) throws(StorageError) -> Void
     ) throws(StorageError) -> Void
@@ -154,7 +169,8 @@ package struct EncodedPayload: Sendable {
     var held = 0
     for start in stride(from: 0, to: size, by: Self.frameSize) {
       try lend(start..<min(start + Self.frameSize, size)) { bytes, boundaries throws(StorageError) in
-        var frame = EncodedFrame(bytes, coding, boundaries: boundaries, level: level)
+        var frame =
+          isMappable ? EncodedFrame(mappable: bytes) : EncodedFrame(bytes, coding, boundaries: boundaries, level: level)
         held += frame.stored.count
         if let scratch, held > PayloadScratch.heldBytes { frame = try frame.moved(to: scratch) }
         frames.append(frame)

@@ -92,6 +92,10 @@ package struct PayloadReader: Sendable {
   private func decode(
     _ frame: FrameRecord, into raw: UnsafeMutableRawBufferPointer, checkingDigest: Bool
   ) throws(StorageError) {
+    if frame.canBeReadInPlace, !checkingDigest, !file.isFetched {
+      try FileRange(file, at: frame.extent.offset, count: raw.count).copy(from: 0, into: raw)
+      return try frame.checkChecksum(of: UnsafeRawBufferPointer(raw))
+    }
     try file.withBytes(at: frame.extent.offset, count: frame.extent.storedSize) { stored throws(StorageError) in
       // What is elsewhere may have changed since the index was read.
       try frame.decode(stored, into: raw, checkingDigest: checkingDigest || file.isFetched)

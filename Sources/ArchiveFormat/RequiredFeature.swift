@@ -6,4 +6,6 @@ package enum RequiredFeature: String, Sendable, CaseIterable {
   case stacks
   /// Tensors that only an expert has, quantised (TMP-6-34).
   case quantizedOwn = "quantized-own"
+  /// Tensors of the shared model as they are, with checksums (TMP-5-12).
+  case mappable
 }

@@ -182,19 +182,19 @@ void tmpack_pack_right(
 #if HAS_X86_VARIANTS
 #define DISPATCH(type, element) \
   switch (isa) { \
-    case TMPACK_ISA_AVX512: mix_##type##_avx512(shared, out, rows, columns, left, packed, rank); return; \
-    case TMPACK_ISA_AVX2: mix_##type##_avx2(shared, out, rows, columns, left, packed, rank); return; \
-    default: mix_##type##_portable(shared, out, rows, columns, left, packed, rank); return; \
+    case TMPACK_ISA_AVX512: mix_##type##_avx512(shared, out, first, rows, columns, products, count); return; \
+    case TMPACK_ISA_AVX2: mix_##type##_avx2(shared, out, first, rows, columns, products, count); return; \
+    default: mix_##type##_portable(shared, out, first, rows, columns, products, count); return; \
   }
 #else
 #define DISPATCH(type, element) \
   (void)isa; \
-  mix_##type##_portable(shared, out, rows, columns, left, packed, rank)
+  mix_##type##_portable(shared, out, first, rows, columns, products, count)
 #endif
 
 void tmpack_mix(
-    tmpack_isa isa, tmpack_mix_type type, const void *shared, void *out, size_t rows, size_t columns, const float *left,
-    const float *packed, size_t rank) {
+    tmpack_isa isa, tmpack_mix_type type, const void *shared, void *out, size_t first, size_t rows, size_t columns,
+    const tmpack_mix_product *products, size_t count) {
   switch (type) {
     case TMPACK_MIX_F32: DISPATCH(f32, uint32_t); return;
     case TMPACK_MIX_BF16: DISPATCH(bf16, uint16_t); return;

@@ -56,8 +56,8 @@ package enum Factor: Sendable, Hashable {
   /// `weight` times the tensor as the product that decoding makes of it; nil for factors that are not of low rank.
   package func product(weight: Float) -> LowRankProduct? {
     switch self {
-    case .lowRank(let factor): factor.product(weight: weight)
-    case .quantized(.lowRank(let factor)): factor.product(weight: weight)
+    case .lowRank(let factor): factor.prepared.weighted(weight).product
+    case .quantized(.lowRank(let factor)): factor.prepared.weighted(weight).product
     case .lowRankStack, .sparse, .dense, .quantized(.dense), .quantized(.layered), .quantized(.stack), .masked: nil
     }
   }
@@ -65,13 +65,13 @@ package enum Factor: Sendable, Hashable {
   /// The same of each matrix of a stack, nil for those to which nothing is added; nil for factors that are something else, too.
   package func stackedProducts(weight: Float) -> (stack: MatrixStack, products: [LowRankProduct?])? {
     switch self {
-    case .lowRankStack(let factor): return (factor.stack, factor.matrices.map { $0?.product(weight: weight) })
+    case .lowRankStack(let factor): return (factor.stack, factor.matrices.map { $0?.prepared.weighted(weight).product })
     case .quantized(.stack(let factor)):
       var products: [LowRankProduct?] = []
       for matrix in factor.matrices {
         switch matrix {
         case nil: products.append(nil)
-        case .lowRank(let own): products.append(own.product(weight: weight))
+        case .lowRank(let own): products.append(own.prepared.weighted(weight).product)
         default: return nil
         }
       }

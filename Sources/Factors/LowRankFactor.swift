@@ -78,41 +78,9 @@ extension LowRankFactor {
   /// Bytes of all arrays.
   package var byteCount: Int { left.count + right.count + scales.count }
 
-  private func scale(_ k: Int) -> Float {
+  func scale(_ k: Int) -> Float {
     scales.withUnsafeBytes {
       Float(bitPattern: UInt32(littleEndian: $0.loadUnaligned(fromByteOffset: 4 * k, as: UInt32.self)))
-    }
-  }
-}
-
-extension LowRankFactor {
-  /// `weight` times the matrix: aᵢₖ and rightₖⱼ.
-  package func product(weight: Float) -> LowRankProduct {
-    let rights = [Float](unsafeUninitializedCapacity: rank * columns) { values, initialized in
-      forEachRun(of: right) { k, bytes in dtype.widen(bytes, into: values.run(k, of: columns)) }
-      initialized = rank * columns
-    }
-    return LowRankProduct(
-      rows: rows, columns: columns, rank: rank, left: scaledLeft(weight: weight), right: rights, scale: 1)
-  }
-
-  /// aᵢₖ, row-major: the order in which the kernel reads them.
-  private func scaledLeft(weight: Float) -> [Float] {
-    var component = [Float](repeating: 0, count: rows)
-    return [Float](unsafeUninitializedCapacity: rows * rank) { values, initialized in
-      forEachRun(of: left) { k, bytes in
-        component.withUnsafeMutableBufferPointer { dtype.widen(bytes, into: $0) }
-        let gain = weight * scale(k)
-        for i in 0..<rows { values[i * rank + k] = gain * component[i] }
-      }
-      initialized = rows * rank
-    }
-  }
-
-  private func forEachRun(of bytes: [UInt8], _ body: (_ k: Int, _ bytes: UnsafeRawBufferPointer) -> Void) {
-    let run = bytes.count / rank
-    bytes.withUnsafeBytes { bytes in
-      for k in 0..<rank { body(k, UnsafeRawBufferPointer(rebasing: bytes[k * run..<(k + 1) * run])) }
     }
   }
 }

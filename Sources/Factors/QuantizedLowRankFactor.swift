@@ -296,21 +296,6 @@ extension QuantizedLowRankFactor {
   }
 }
 
-extension QuantizedLowRankFactor {
-  /// `weight` times the matrix: aᵢₖ and rightₖⱼ.
-  package func product(weight: Float) -> LowRankProduct {
-    let coefficients = [Float](unsafeUninitializedCapacity: rows * rank) { values, initialized in
-      for k in 0..<rank {
-        let gain = weight * scales[k]
-        for i in 0..<rows { values[i * rank + k] = gain * Float(left[k * rows + i]) }
-      }
-      initialized = rows * rank
-    }
-    return LowRankProduct(
-      rows: rows, columns: columns, rank: rank, left: coefficients, right: right.map(Float.init), scale: 1)
-  }
-}
-
 /// A unit vector times a factor, quantised.
 private struct QuantizedUnitVector {
   package let integers: [Int16]

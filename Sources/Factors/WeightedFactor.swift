@@ -5,12 +5,12 @@ import TMPackTensorKit
 /// Runs may be added in any order and from several threads: what each element becomes does not depend on it.
 package struct WeightedFactor: Sendable {
   private enum Form: Sendable {
-    case product(LowRankProduct)
-    case sparse(positions: [Int], values: [Float], gain: Float)
+    case product(WeightedProduct)
+    case sparse(SparseElements, gain: Float)
     case dense(DenseFactor)
     case quantizedDense(QuantizedDenseFactor)
     /// The one, then the other.
-    case layered(LowRankProduct, residual: QuantizedDenseFactor)
+    case layered(WeightedProduct, residual: QuantizedDenseFactor)
     case masked(MaskedFactor)
     /// nil for matrices to which nothing is added.
     indirect case stack(MatrixStack, [WeightedFactor?])
@@ -19,29 +19,27 @@ package struct WeightedFactor: Sendable {
   private let form: Form
   private let weight: Float
 
-  /// - Complexity: of a low-rank factor, holds rank · (rows + columns) floats; of a sparse one, 12 bytes an element.
-  package init(_ factor: Factor, weight: Float) {
+  /// - Complexity: see `PreparedFactor`.
+  package init(_ factor: Factor, weight: Float) { self.init(PreparedFactor(factor), weight: weight) }
+
+  /// - Complexity: of a low-rank factor, holds rank · rows floats more.
+  package init(_ factor: PreparedFactor, weight: Float) {
     self.weight = weight
     form =
-      switch factor {
-      case .lowRank(let factor): .product(factor.product(weight: weight))
-      case .quantized(.lowRank(let factor)): .product(factor.product(weight: weight))
-      case .quantized(.dense(let factor)): .quantizedDense(factor)
-      case .quantized(.layered(let factor)):
-        .layered(factor.lowRank.product(weight: weight), residual: factor.residual)
-      case .masked(let factor): .masked(factor)
-      case .lowRankStack(let factor):
-        .stack(factor.stack, factor.matrices.map { $0.map { WeightedFactor(.lowRank($0), weight: weight) } })
-      case .quantized(.stack(let factor)):
-        .stack(factor.stack, factor.matrices.map { $0.map { WeightedFactor(.quantized($0), weight: weight) } })
+      switch factor.form {
+      case .product(let product): .product(product.weighted(weight))
+      case .layered(let product, let residual): .layered(product.weighted(weight), residual: residual)
+      case .sparse(let elements): .sparse(elements, gain: weight * elements.scale)
       case .dense(let factor): .dense(factor)
-      case .sparse(let factor):
-        .sparse(positions: factor.allPositions, values: factor.allValues, gain: weight * factor.scale)
+      case .quantizedDense(let factor): .quantizedDense(factor)
+      case .masked(let factor): .masked(factor)
+      case .stack(let stack, let matrices):
+        .stack(stack, matrices.map { $0.map { WeightedFactor($0, weight: weight) } })
       }
   }
 
   /// The factor as a product; nil for one that is not of low rank.
-  package var product: LowRankProduct? { if case .product(let product) = form { product } else { nil } }
+  package var product: WeightedProduct? { if case .product(let product) = form { product } else { nil } }
 
   /// A good length for runs of a tensor of `count` elements: about `target`, and as many rows as the kernels like to
   /// work on at once, an even number, so that runs begin where any factor allows.
@@ -71,7 +69,8 @@ package struct WeightedFactor: Sendable {
     case .layered(let product, let residual):
       product.add(to: run, from: start, using: isa)
       residual.accumulate(weight: weight, into: run, from: start, using: isa)
-    case .sparse(let positions, let values, let gain):
+    case .sparse(let elements, let gain):
+      let (positions, values) = (elements.positions, elements.values)
       let begin = positions.partitioningIndex { $0 >= start }
       let end = positions.partitioningIndex { $0 >= start + run.count }
       guard begin < end else { return }
@@ -121,21 +120,6 @@ extension MatrixStack {
         }
       }
       place += count * rowStride
-    }
-  }
-}
-
-extension LowRankProduct {
-  /// Adds the elements from `start` on, whole rows, of a product of scale 1.
-  fileprivate func add<Scalar: FactorAccumulator>(
-    to run: UnsafeMutableBufferPointer<Scalar>, from start: Int, using isa: InstructionSet
-  ) {
-    let count = run.count / columns
-    precondition(count * columns == run.count && scale == 1, "a run has whole rows")
-    left.withUnsafeBufferPointer { left in
-      Scalar.accumulateLowRank(
-        isa, run.baseAddress!, rows: count, columns: columns, left: left.baseAddress! + start / columns * rank,
-        right: right, rank: rank)
     }
   }
 }

@@ -26,7 +26,13 @@ extension Packer {
       let start = info.byteCount / 2 / 64 * 64
       guard let piece = try source.piece(start..<start + Self.pieceBytes, of: info) else { return }
       guard seen.insert(piece).inserted else { continue }
-      let stored = piece.withUnsafeBytes { EncodedPayload(tensor: $0, dtype: info.dtype, level: level).storedSize }
+      let stored =
+        switch sharedForm {
+        case .compressed(let level):
+          piece.withUnsafeBytes { EncodedPayload(tensor: $0, dtype: info.dtype, level: level).storedSize }
+        case .mappable: piece.count
+        case .detached: 0
+        }
       let represented = large[index..<min(index + step, large.count)].reduce(0) { $0 + Double($1.byteCount) }
       bytes += represented * Double(stored) / Double(Self.pieceBytes)
     }

@@ -83,8 +83,7 @@ extension Packer {
       if isApproximated { try refuseNonFinite(info, scan, sources) }
       if mergesExperts { overflows = try info.overflowCount(of: tensor, from: first, mergedOf: sources.map(\.0)) }
     }
-    return try SharedTensorResult(
-      info, tensor, scan, overflows: overflows, embeddedAt: isDetached ? nil : level, scratch: scratch)
+    return try SharedTensorResult(info, tensor, scan, overflows: overflows, as: sharedForm, scratch: scratch)
   }
 
   /// Refuses a shared tensor that is not finite where factors are to be taken against it, naming the source at fault. One
@@ -109,5 +108,9 @@ extension Packer {
 }
 
 extension Packer {
+  package var sharedForm: SharedForm {
+    isDetached ? .detached : isMappable ? .mappable(level: level) : .compressed(level: level)
+  }
+
   package var mergesExperts: Bool { if case .merged(let method) = sharedModel { method.readsExperts } else { false } }
 }

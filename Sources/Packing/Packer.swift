@@ -28,6 +28,8 @@ public struct Packer: Sendable {
   package let rate: RateControl?
   /// Whether the shared model's tensors stay outside, bound by digest (TMP-6-4).
   package let isDetached: Bool
+  /// Whether they are stored as they are, where they do not stay outside (TMP-5-12).
+  package let isMappable: Bool
   /// Whether factors go with what makes them exact, apart (TMP-6-17).
   package let storesCorrections: Bool
   /// zstd's.
@@ -42,7 +44,7 @@ public struct Packer: Sendable {
 
   package init(
     sharedModel: SharedModel = .merged(TaskArithmetic()), rules: TensorRules, rate: RateControl? = nil,
-    isDetached: Bool = false, storesCorrections: Bool = false, level: Int = 3,
+    isDetached: Bool = false, isMappable: Bool = false, storesCorrections: Bool = false, level: Int = 3,
     pipeline: OrderedPipeline = .automatic, options: [String: String] = [:],
     expertOptions: [String: [String: String]] = [:]
   ) {
@@ -50,6 +52,7 @@ public struct Packer: Sendable {
     self.rules = rules
     self.rate = rate
     self.isDetached = isDetached
+    self.isMappable = isMappable
     self.storesCorrections = storesCorrections
     self.level = level
     self.pipeline = pipeline

@@ -17,15 +17,18 @@ package struct SharedTensorResult: Sendable {
   /// - Parameters:
   ///   - scan: of the tensor, with a checksum for a detached archive.
   ///   - scratch: for large payloads; nil holds them.
-  ///   - level: of compression; nil for a detached archive.
   package init(
-    _ info: TensorInfo, _ tensor: OpenTensor, _ scan: TensorScan, overflows: Int = 0, embeddedAt level: Int?,
+    _ info: TensorInfo, _ tensor: OpenTensor, _ scan: TensorScan, overflows: Int = 0, as form: SharedForm,
     scratch: PayloadScratch? = nil
   ) throws(StorageError) {
     let content: Content
-    if let level {
+    switch form {
+    case .compressed(let level):
       content = .embedded(try EncodedPayload(tensor: tensor, dtype: info.dtype, level: level, scratch: scratch))
-    } else {
+    case .mappable(let level):
+      content = .embedded(
+        try EncodedPayload(tensor: tensor, dtype: info.dtype, level: level, isMappable: true, scratch: scratch))
+    case .detached:
       guard let checksum = scan.checksum else { preconditionFailure("a detached tensor is bound by its checksum") }
       content = .detached(checksum)
     }

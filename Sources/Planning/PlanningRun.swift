@@ -178,13 +178,12 @@ struct PlanningRun {
     var entries: [SharedEntry] = []
     var items = StratifiedSample(populations: sample.populations)
     var longest = 0.0
-    let (shared, level) = (shared, isDetached ? nil : packer.level)
+    let (shared, form) = (shared, packer.sharedForm)
     try packer.pipeline.run(sample.members.count) { index throws(StorageError) -> (SharedTensorResult, Double) in
       let start = ContinuousClock.now
       let info = sample.members[index].info
       let tensor = try shared.opened(info)
-      let result = try SharedTensorResult(
-        info, tensor, TensorScan(tensor, hasChecksum: isDetached), embeddedAt: level)
+      let result = try SharedTensorResult(info, tensor, TensorScan(tensor, hasChecksum: isDetached), as: form)
       return (result, (ContinuousClock.now - start) / .seconds(1))
     } consume: { index, product throws(StorageError) in
       let (result, seconds) = product

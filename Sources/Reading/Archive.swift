@@ -62,6 +62,9 @@ public struct Archive: Sendable {
   /// Whether the shared model is a checkpoint elsewhere, bound by digest.
   public var isDetached: Bool { file.index.storage == .detached }
 
+  /// Whether its tensors are stored as they are (TMP-5-12).
+  package var isMappable: Bool { file.index.required.contains(.mappable) }
+
   /// The shared model's tensors, files, metadata and provenance.
   package func sharedManifest() throws(StorageError) -> SharedManifest { try file.sharedSection().manifest }
 

@@ -77,6 +77,7 @@ package struct ArchiveInspection: Sendable {
       "tensors": JSONValue(manifest.tensors.count),
       "files": .array(manifest.files.map { .string($0.name.text) }), "provenance": manifest.provenance.reportJSON,
     ]
+    if archive.isMappable { shared["mappable"] = .bool(true) }
     if listsTensors {
       shared["tensor_list"] = .array(
         manifest.tensors.map {

@@ -18,6 +18,7 @@ extension Packer {
       ],
     ]
     object["rate"] = rate?.json
+    if isMappable { object["mappable"] = .bool(true) }
     object["experts"] = .array(
       try inputs.experts.map { expert throws(StorageError) in
         var object: JSONObject = [

@@ -255,11 +255,12 @@ class Index:
         features = members(value.get("features"), "features", "TMP-4-4", {"optional": array, "required": array})
         for kind, names in features.items():  # before anything that a feature could change
             increasing(names, f"features.{kind}", "TMP-4-4")
-        unknown = [n for n in features["required"] if n not in ("router", "extra-rows", "stacks", "quantized-own")]
+        unknown = [n for n in features["required"] if n not in ("router", "extra-rows", "stacks", "quantized-own", "mappable")]
         require(not unknown, "TMP-4-5", f"unsupported: required features {unknown}")
         self.extra_rows = "extra-rows" in features["required"]  # TMP-6-27
         self.stacks = "stacks" in features["required"]  # TMP-6-32
         self.own = "quantized-own" in features["required"]  # TMP-6-34
+        self.mappable = "mappable" in features["required"]  # TMP-5-12
         members(value, "index", "TMP-4-4", {"experts": array, "features": anything, "shared": anything},
                 {"extensions": anything})
         extensions = value.get("extensions", {})
@@ -392,10 +393,11 @@ class Section:
         self.index.check_place(offset, stored, where)
         require(raw <= 4 * MIB, "TMP-9-6", f"raw bytes of {where}: {raw}, the limit is 4 MiB")
         require(raw >= 1, "TMP-5-3", f"{where} is empty")
-        require(codec < 2 and transform < 4, "TMP-5-2", f"{where}: codec {codec}, filter {transform}")
+        require(codec < 3 and transform < 4, "TMP-5-2", f"{where}: codec {codec}, filter {transform}")
         require(width in ((2, 4, 8) if transform else (0,)), "TMP-5-2", f"{where}: filter width {width}")
-        require(not any(reserved), "TMP-1-7", f"{where}: a reserved byte is not zero")
-        if codec == 0:
+        require(not any(reserved[:1] if codec == 2 else reserved), "TMP-1-7", f"{where}: a reserved byte is not zero")
+        require(codec != 2 or self.index.mappable, "TMP-5-12", f"{where}: the index does not require the feature of its codec")
+        if codec != 1:
             require(offset % 64 == 0 and stored == raw and transform == 0, "TMP-5-3", f"{where}: not a raw frame")
         else:
             require(stored < raw, "TMP-5-3", f"{where}: stored size {stored} is not less than raw size {raw}")
@@ -404,12 +406,15 @@ class Section:
     @functools.lru_cache(maxsize=8)
     def frame(self, number):
         """The raw bytes of a frame, its digest checked: TMP-5-6, TMP-5-7, TMP-5-10, TMP-5-11."""
-        offset, stored, raw, codec, transform, width, _, expected = self.records[number]
+        offset, stored, raw, codec, transform, width, reserved, expected = self.records[number]
         where = f"frame {number} of {self.where}, bytes {offset} to {offset + stored - 1}"
         data = self.index.file[offset:offset + stored]
         found = hashlib.sha256(data).digest()
         require(found == expected, "TMP-5-6", f"{where}: digest {found.hex()}, expected {expected.hex()}")
-        if codec == 0:
+        if codec == 2:  # TMP-5-12
+            found, expected = zlib.crc32(data), int.from_bytes(reserved[1:], "little")
+            require(found == expected, "TMP-5-12", f"{where}: checksum {found:08x}, expected {expected:08x}")
+        if codec != 1:
             return data
         data = zstd_frame(data, raw, where, exact=transform != 3)
         if transform == 3:
@@ -1402,7 +1407,7 @@ def check_extents(index, sections):
             where = f"frame {number} of {section.where}"
             known, raw, _ = extents.get((offset, stored), (expected, False, where))
             require(known == expected, "TMP-2-7", f"{where} shares an extent, not a digest, with another")
-            extents[offset, stored] = (expected, raw or codec == 0, where)
+            extents[offset, stored] = (expected, raw or codec != 1, where)
     end, before, faults = 8192, "the header", []
     for (offset, stored), (_, raw, where) in sorted(extents.items()):
         require(offset >= end, "TMP-2-7", f"{where} overlaps {before} at byte {offset}")

@@ -159,11 +159,13 @@ extension Attacks {
   private static let one = [UInt8](repeating: 9, count: 68)
 
   static let frames: [Attack] = [
-    Attack("TMP-5-2", "an unknown codec", .malformed, "codec 2", frame { $0.codec = 2 }),
+    Attack("TMP-5-2", "an unknown codec", .malformed, "codec 3", frame { $0.codec = 3 }),
+    Attack("TMP-5-12", "a frame to be mapped without the feature", .malformed, "mappable", frame { $0.codec = 2 }),
     Attack("TMP-5-2", "an unknown filter", .malformed, "filter 2", frame { $0.filter = 2 }),
     Attack("TMP-5-2", "planes of 3 bytes", .malformed, "width 3", zstd { ($0.filter, $0.width) = (1, 3) }),
     Attack("TMP-5-2", "a width without a filter", .malformed, "width 4", zstd { $0.width = 4 }),
-    Attack("TMP-5-2", "a reserved byte of a record", .malformed, "reserved", frame { $0.reserved[4] = 1 }),
+    Attack("TMP-5-2", "a reserved byte of a record", .malformed, "reserved", frame { $0.reserved[0] = 1 }),
+    Attack("TMP-5-2", "a checksum of a frame that has none", .malformed, "checksum", frame { $0.reserved[4] = 1 }),
     Attack("TMP-5-3", "an empty frame", .malformed, "empty", frame { ($0.rawSize, $0.storedSize) = (0, 1) }),
     Attack("TMP-3-4", "a frame stored in no bytes", .malformed, "outside", frame { $0.storedSize = 0 }),
     Attack("TMP-3-4", "a frame in the header", .malformed, "outside", frame { $0.offset = 64 }),

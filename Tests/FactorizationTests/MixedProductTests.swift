@@ -8,6 +8,8 @@ import Testing
   func givesTheBitsOfSeparateSteps(_ isa: InstructionSet, _ format: FloatFormat) throws {
     for (rows, columns, ranks) in [
       (6, 64, [3]), (1, 1, [1]), (25, 130, [4, 1]), (7, 63, [16]), (49, 200, [2, 2, 2]), (1, 300, [5]), (300, 1, [5]),
+      // Wider than what of the right sides stays in the cache.
+      (13, 700, [90, 70]),
     ] {
       let shared = elements(rows * columns, format)
       let products = ranks.enumerated().map { index, rank in
@@ -25,11 +27,21 @@ import Testing
       expected.withUnsafeMutableBytes { raw in sum.withUnsafeBufferPointer { format.round($0, into: raw) } }
 
       var found = [UInt8](repeating: 0xAA, count: shared.count)
-      let product = try #require(MixedProduct(products, for: format, using: isa))
+      let product = try #require(MixedProduct(products.map { WeightedProduct($0) }, for: format, using: isa))
       found.withUnsafeMutableBytes { target in
         shared.withUnsafeBytes { product.add(to: $0, into: target, rows: 0..<rows) }
       }
       #expect(found == expected, "\(rows) × \(columns), \(ranks)")
+
+      let part = rows / 3..<rows
+      let bytes = part.lowerBound * columns * format.byteWidth..<shared.count
+      var some = [UInt8](repeating: 0xAA, count: bytes.count)
+      some.withUnsafeMutableBytes { target in
+        shared.withUnsafeBytes {
+          product.add(to: UnsafeRawBufferPointer(rebasing: $0[bytes]), into: target, rows: part)
+        }
+      }
+      #expect(some == Array(expected[bytes]), "rows \(part) of \(rows) × \(columns), \(ranks)")
     }
   }
 

@@ -58,10 +58,14 @@ import Testing
       let streamed = try Reconstructor(archive, memoryLimit: 0).mix(weights(text), dtype: dtype)
       var inSpans: Set<String> = []
       for info in streamed.tensors {
-        #expect(try whole.spanned(info) == nil, "what is kept is whole")
+        let expected = try bytes(of: whole, info.name)
+        if let kept = try whole.spanned(info) {
+          let isSame = try Self.assembled(kept, count: info.byteCount) == expected
+          #expect(isSame, "\(info.name) of \(text), kept")
+        }
         guard let spanned = try streamed.spanned(info) else { continue }
         inSpans.insert(info.name)
-        let isSame = try Self.assembled(spanned, count: info.byteCount) == bytes(of: whole, info.name)
+        let isSame = try Self.assembled(spanned, count: info.byteCount) == expected
         #expect(isSame, "\(info.name) of \(text)")
       }
       // Exact experts that are mixed are the exception.

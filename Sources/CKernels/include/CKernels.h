@@ -51,13 +51,22 @@ void tmpack_pack_right(
 /// Rows that are best given to `tmpack_mix` together, or a multiple of so many.
 #define TMPACK_MIX_PANEL_ROWS 96
 
-/// What `tmpack_accumulate_low_rank_f32` makes of the shared tensor's elements, widened, then rounded to nearest even;
-/// a NaN becomes the one of TMP-7-13. The same bits, in one pass over memory.
+/// One matrix of low rank: `left`, rows x rank, with weight and scale already multiplied in, and the other side as
+/// `tmpack_pack_right` makes it.
+typedef struct tmpack_mix_product {
+  const float *left;
+  const float *packed;
+  size_t rank;
+} tmpack_mix_product;
+
+/// What `tmpack_accumulate_low_rank_f32` makes of the shared tensor's elements, widened, one product after the other, then
+/// rounded to nearest even; a NaN becomes the one of TMP-7-13. The same bits, in one pass over memory.
 ///
-/// shared, out: rows x columns, row-major, aligned for their elements; they may be the same. left: rows x rank.
+/// shared, out: rows x columns, row-major, aligned for their elements; they may be the same. The products' left sides are read
+/// from row `first` on.
 void tmpack_mix(
-    tmpack_isa isa, tmpack_mix_type type, const void *shared, void *out, size_t rows, size_t columns, const float *left,
-    const float *packed, size_t rank);
+    tmpack_isa isa, tmpack_mix_type type, const void *shared, void *out, size_t first, size_t rows, size_t columns,
+    const tmpack_mix_product *products, size_t count);
 
 /// Names of the vector extensions that the CPU and the operating system support, separated by spaces.
 const char *tmpack_cpu_features(void);

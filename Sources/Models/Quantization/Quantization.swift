@@ -7,40 +7,29 @@ import TMPackTensorKit
 /// Codes are no numbers: they are never averaged, added to, or converted. What works on numbers asks here first.
 package struct Quantization: Sendable {
   package let weights: CodedWeights
-  /// By the folder of the component in a pipeline; of other models, by the empty name.
-  private let configurations: [String: QuantizationConfiguration]
+  private let configurations: QuantizationConfigurations
   private let label: String
 
   /// - Parameter files: those that travel with the tensors.
   /// - Throws: what `QuantizationConfiguration` throws.
   package init(of source: any TensorSource, files: [CarriedContent] = []) throws(StorageError) {
+    self.init(of: source, try QuantizationConfigurations(in: files, label: source.label))
+  }
+
+  /// - Parameter configurations: what the files say that travel with the tensors.
+  package init(of source: any TensorSource, _ configurations: QuantizationConfigurations) {
     weights = CodedWeights(in: source.tensors)
-    var configurations: [String: QuantizationConfiguration] = [:]
-    for folder in Set(files.map { Self.folder($0.name.text) }) {
-      configurations[folder] = try located(file: source.label) { () throws(StorageError) in
-        try QuantizationConfiguration(in: files, folder: folder)
-      }
-    }
     self.configurations = configurations
     label = source.label
   }
 
   /// What the files say of a tensor's component.
   package func configuration(of tensor: String) -> QuantizationConfiguration? {
-    configurations[Self.folder(tensor)] ?? configurations[""]
-  }
-
-  private static func folder(_ name: String) -> String {
-    name.utf8.firstIndex(of: UInt8(ascii: "/")).map { String(name[..<$0]) } ?? ""
-  }
-
-  /// What the files say, if it is of no method that is known.
-  private var unknown: QuantizationConfiguration? {
-    configurations.sorted { $0.key.precedesInBytes($1.key) }.map(\.value).first { !$0.isKnown }
+    configurations[component: QuantizationConfigurations.folder(tensor)] ?? configurations[component: ""]
   }
 
   /// Whether the tensors or the files say that weights are kept as codes.
-  package var hasCodes: Bool { !weights.isEmpty || unknown != nil }
+  package var hasCodes: Bool { !weights.isEmpty || configurations.unknown != nil }
 
   /// Refuses a model with codes where only numbers will do.
   ///
@@ -66,7 +55,7 @@ package struct Quantization: Sendable {
         "is kept as codes (\(first.scheme.rawValue)\(others > 0 ? "; so are \(others) more" : "")), which cannot be \(purpose)",
         tensor: first.name)
     }
-    if let configuration = unknown {
+    if let configuration = configurations.unknown {
       throw refusal(
         "is quantised by \"\(configuration.method)\", as its configuration says, which is not known here, and so cannot be \(purpose)"
       )

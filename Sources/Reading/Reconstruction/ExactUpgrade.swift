@@ -112,10 +112,12 @@ extension EncodedPayload {
   }
 
   /// A tensor's own bytes.
+  ///
+  /// - Parameter isMappable: whether they are left as they are (TMP-5-12), unless they are few.
   package init(
-    tensor: OpenTensor, dtype: DType, level: Int, scratch: PayloadScratch? = nil
+    tensor: OpenTensor, dtype: DType, level: Int, isMappable: Bool = false, scratch: PayloadScratch? = nil
   ) throws(StorageError) {
-    try self.init(size: tensor.count, .own(dtype), level: level, scratch: scratch) {
+    try self.init(size: tensor.count, .own(dtype), level: level, isMappable: isMappable, scratch: scratch) {
       range, encode throws(StorageError) in
       try tensor.withBytes(range) { bytes throws(StorageError) in try encode(bytes, []) }
     }

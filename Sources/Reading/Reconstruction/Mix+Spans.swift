@@ -3,14 +3,14 @@ import TMPackByteIO
 import TMPackFactors
 import TMPackTensorKit
 
-/// How a mix is written in one pass: a span of a tensor's bytes at a time, from the frames to the output in a core's
-/// cache. A reconstructor that keeps what it decodes has whole tensors instead.
+/// How a mix is written in one pass: a span of a tensor's bytes at a time, from the frames, or from what is kept of them, to the output
+/// in a core's cache.
 extension Mix {
   /// Spans that would have to be longer are not worth it.
   private static let mostSpanBytes = 32 << 20
 
   public func spanned(_ info: TensorInfo) throws(StorageError) -> SpannedTensor? {
-    reconstructor.memoryLimit == 0 ? try spans(of: info) : nil
+    try spans(of: info)
   }
 
   /// Rebuilds some of a tensor's bytes in the caller's memory, such as one matrix of a stack, which is all that is decoded then.
@@ -52,6 +52,8 @@ extension Mix {
         return { range, target throws(StorageError) in try shared.read(range, into: target) }
       }
     case .exact(let expert, let entry, let own):
+      // What is decoded of it is kept as a whole.
+      guard reconstructor.memoryLimit == 0 else { return nil }
       switch entry.factor {
       case .replaced(_, _, let payload):
         return spans(of: own, as: info) { _ in
@@ -87,8 +89,7 @@ extension Mix {
       let output = info.dtype.floatFormat
     else { return nil }
     let granularity = addends.reduce(1) { leastCommonMultiple($0, $1.entry.factor.granularity(of: base.info.shape)) }
-    let run = WeightedFactor.runLength(
-      base.info.shape.elementCount, about: Reconstructor.spanBytes / format.byteWidth, granularity: granularity)
+    let run = reconstructor.runLength(of: base, format, granularity: granularity)
     guard run > 0, run * format.byteWidth <= Self.mostSpanBytes else { return nil }
     let mix = self
     return SpannedTensor(
@@ -154,6 +155,18 @@ extension StoredFactor {
 }
 
 extension Reconstructor {
+  /// A good length for runs of a sum: of a shared tensor in frames, what a frame has; of others, what stays in a core's cache
+  /// between the steps.
+  fileprivate func runLength(of base: SharedEntry, _ format: FloatFormat, granularity: Int) -> Int {
+    let frame = memoryLimit == 0 ? shared.frameBytes(of: base) : nil
+    if let frame, frame >= Self.cachedBytes, frame.isMultiple(of: granularity * format.byteWidth) {
+      return frame / format.byteWidth
+    }
+    return WeightedFactor.runLength(
+      base.info.shape.elementCount, about: (frame == nil ? Self.cachedBytes : Self.spanBytes) / format.byteWidth,
+      granularity: granularity)
+  }
+
   /// Fills `destination` with a part of a payload of an expert's entry.
   fileprivate func read(
     _ payload: PayloadReference, _ range: Range<Int>, of entry: ExpertEntry, ofExpert position: Int,

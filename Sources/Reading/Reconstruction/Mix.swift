@@ -18,6 +18,8 @@ public struct Mix: TensorSource {
   public let reconstructor: Reconstructor
   private let recipes: MixRecipes
   private let dtype: FloatFormat?
+  /// The expert whose files go with it; nil for the shared model's.
+  private let leading: Int?
   let overflows = OverflowCount()
 
   /// How one tensor comes about.
@@ -64,7 +66,8 @@ public struct Mix: TensorSource {
     let record = metadata.removeValue(forKey: NameRecord.key)
     self.metadata = metadata
     ownNames = selection.count == 1 ? record.map { NameRecord($0) } : nil
-    files = try MixFile.list(of: archive, expert: heaviest.map { selection[$0].position })
+    leading = heaviest.map { selection[$0].position }
+    files = try MixFile.list(of: archive, expert: leading)
     let names = selection.map { archive.experts[$0.position].name }
     label = names.isEmpty ? archive.path : "\(archive.path)#\(names.joined(separator: "+"))"
 
@@ -80,7 +83,7 @@ public struct Mix: TensorSource {
   ///
   /// - Throws: what `Quantization` throws.
   package func quantization() throws(StorageError) -> Quantization {
-    try Quantization(of: self, files: files.map(\.content))
+    Quantization(of: self, try reconstructor.facts.configurations(ofExpert: leading, files: files, label: label))
   }
 
   /// Weights that are kept as codes are given as they were stored, and no other way: no sum of codes means anything.
@@ -203,7 +206,7 @@ public struct Mix: TensorSource {
     let reconstructor = reconstructor
     let parts = try mappedConcurrently(addends.count) { index throws(StorageError) -> WeightedSum.Addend? in
       let (expert, entry) = addends[index]
-      return switch try reconstructor.part(entry, ofExpert: expert.position, touching: elements) {
+      return switch try reconstructor.preparedPart(entry, ofExpert: expert.position, touching: elements) {
       case .factor(let factor): .factor(WeightedFactor(factor, weight: expert.weight))
       case .nothing: nil
       case .bytes(let own): .difference(own: own, weight: expert.weight)

@@ -18,15 +18,33 @@ public final class Reconstructor: Sendable {
   public let memoryLimit: Int
   /// For what spans need of the shared model and of experts.
   package let scratch = PartMemory(partBytes: spanBytes)
-  private let decoded: Mutex<RecentlyUsed<PartName, DecodedPart>>
+  /// What mixes need to know of the models again and again.
+  let facts = MixingFacts()
+  private let decoded: Mutex<RecentlyUsed<PartName, Kept>>
 
   /// About the bytes of the shared model that a span needs (see `Mix.spanned`).
   static let spanBytes = 2 << 20
+  /// Half of a core's second-level cache.
+  static let cachedBytes = 512 << 10
 
   /// What the cache is keyed by.
   private enum PartName: Hashable {
     case shared(tensor: ExactString)
     case expert(Int, tensor: ExactString)
+    /// A lossy entry, for mixes.
+    case prepared(Int, tensor: ExactString)
+  }
+
+  private enum Kept: Sendable {
+    case part(DecodedPart)
+    case prepared(PreparedPart)
+
+    var byteCount: Int {
+      switch self {
+      case .part(let part): part.byteCount
+      case .prepared(let part): part.byteCount
+      }
+    }
   }
 
   /// - Parameters:
@@ -73,23 +91,24 @@ public final class Reconstructor: Sendable {
   package func decodedMix(_ weights: RouterWeights, dtype: FloatFormat? = nil) throws(StorageError) -> DecodedMix? {
     let entries = weights.entries.filter { $0.weight != 0 }
     guard dtype != nil || entries.count > 1 || entries.contains(where: { $0.weight != 1 }) else { return nil }
-    let shared = try mix(.shared)
-    var experts: [(weight: Float, mix: Mix)] = []
-    for (name, weight) in try selection(weights).map({ (archive.experts[$0.position].name, $0.weight) }) {
-      experts.append((weight, try mix(.expert(name))))
+    let selection = try selection(weights)
+    let isMixed = selection.count > 1 || selection.contains { $0.weight != 1 }
+    let models = [nil] + selection.map(\.position)
+    let untied = try isMixed ? facts.untied(models, of: self) : nil
+    var isNeeded = untied != nil
+    for model in models where !isNeeded {
+      isNeeded = try facts.mustBeDecoded(model, isMixed: isMixed, of: self)
     }
-    let isMixed = experts.count > 1 || experts.contains { $0.weight != 1 }
-    let untied = try isMixed ? UntiedModels([shared] + experts.map(\.mix)) : nil
-    func isNeeded(_ mix: Mix) throws(StorageError) -> Bool {
-      if try mix.quantization().hasCodes { return true }
-      guard isMixed else { return false }
-      if WidenedSource.isNeeded(for: mix) { return true }
-      if try MatchedDTypes(mix, as: shared.tensors) != nil { return true }
-      return try PaddedRows(mix, toRowsOf: shared) != nil
+    guard isNeeded else { return nil }
+    let experts = try selection.map { expert throws(StorageError) in
+      (expert.weight, try model(ofExpert: expert.position))
     }
-    var isAnyNeeded = untied != nil
-    for mix in [shared] + experts.map(\.mix) where !isAnyNeeded { isAnyNeeded = try isNeeded(mix) }
-    return isAnyNeeded ? try DecodedMix(shared, experts, untied: untied, dtype: dtype) : nil
+    return try DecodedMix(try mix(.shared), experts, untied: untied, dtype: dtype)
+  }
+
+  /// A model of the archive alone, as it is; nil for the shared one.
+  func model(ofExpert position: Int?) throws(StorageError) -> Mix {
+    try mix(position.map { .expert(archive.experts[$0].name) } ?? .shared)
   }
 
   private func mix(_ weights: RouterWeights, dtype: FloatFormat?, isExact: Bool) throws(StorageError) -> Mix {
@@ -113,10 +132,10 @@ public final class Reconstructor: Sendable {
 
   /// The bytes of a shared tensor.
   package func sharedBytes(_ entry: SharedEntry) throws(StorageError) -> TensorBytes {
-    let part = try keeping(.shared(tensor: ExactString(entry.info.name))) { () throws(StorageError) in
-      .bytes(try shared.bytes(of: entry))
+    let kept = try keeping(.shared(tensor: ExactString(entry.info.name))) { () throws(StorageError) in
+      .part(.bytes(try shared.bytes(of: entry)))
     }
-    guard case .bytes(let bytes) = part else { preconditionFailure("shared tensors are bytes") }
+    guard case .part(.bytes(let bytes)) = kept else { preconditionFailure("shared tensors are bytes") }
     return bytes
   }
 
@@ -138,21 +157,42 @@ public final class Reconstructor: Sendable {
   package func part(
     _ entry: ExpertEntry, ofExpert position: Int, touching elements: Range<Int>? = nil
   ) throws(StorageError) -> DecodedPart {
-    try keeping(.expert(position, tensor: ExactString(entry.name))) { () throws(StorageError) in
-      let section = try archive.file.expertSection(position)
-      let expert = archive.experts[position].name
-      return try located(file: archive.path, expert: expert, tensor: entry.name) { () throws(StorageError) in
-        let base = shared.manifest.entry(named: entry.name)
-        return try DecodedPart(
-          entry, info: base?.info, touching: memoryLimit > 0 ? nil : elements,
-          payloads: { payload, range throws(StorageError) in
-            let range = range ?? 0..<payload.size
-            return try [UInt8](count: range.count) { target throws(StorageError) in
-              try archive.file.payloads.read(payload, range, of: section, into: target)
-            }
-          },
-          shared: { () throws(StorageError) in try sharedBytes(base!) })
-      }
+    let kept = try keeping(.expert(position, tensor: ExactString(entry.name))) { () throws(StorageError) in
+      .part(try decode(entry, ofExpert: position, touching: elements))
+    }
+    guard case .part(let part) = kept else { preconditionFailure("kept under a name of parts") }
+    return part
+  }
+
+  /// The same for a sum, which needs of a factor no more than that.
+  func preparedPart(
+    _ entry: ExpertEntry, ofExpert position: Int, touching elements: Range<Int>? = nil
+  ) throws(StorageError) -> PreparedPart {
+    guard entry.factor.isLossy else { return PreparedPart(try part(entry, ofExpert: position, touching: elements)) }
+    let kept = try keeping(.prepared(position, tensor: ExactString(entry.name))) { () throws(StorageError) in
+      .prepared(
+        PreparedPart(try decode(entry, ofExpert: position, touching: elements)))
+    }
+    guard case .prepared(let part) = kept else { preconditionFailure("kept under a name of prepared parts") }
+    return part
+  }
+
+  private func decode(
+    _ entry: ExpertEntry, ofExpert position: Int, touching elements: Range<Int>?
+  ) throws(StorageError) -> DecodedPart {
+    let section = try archive.file.expertSection(position)
+    let expert = archive.experts[position].name
+    return try located(file: archive.path, expert: expert, tensor: entry.name) { () throws(StorageError) in
+      let base = shared.manifest.entry(named: entry.name)
+      return try DecodedPart(
+        entry, info: base?.info, touching: memoryLimit > 0 ? nil : elements,
+        payloads: { payload, range throws(StorageError) in
+          let range = range ?? 0..<payload.size
+          return try [UInt8](count: range.count) { target throws(StorageError) in
+            try archive.file.payloads.read(payload, range, of: section, into: target)
+          }
+        },
+        shared: { () throws(StorageError) in try sharedBytes(base!) })
     }
   }
 
@@ -217,8 +257,8 @@ public final class Reconstructor: Sendable {
   }
 
   private func keeping(
-    _ name: PartName, _ decode: () throws(StorageError) -> DecodedPart
-  ) throws(StorageError) -> DecodedPart {
+    _ name: PartName, _ decode: () throws(StorageError) -> Kept
+  ) throws(StorageError) -> Kept {
     guard memoryLimit > 0 else { return try decode() }
     if let part = decoded.withLock({ $0.value(for: name) }) { return part }
     let part = try decode()

@@ -118,6 +118,12 @@ package struct SharedTensors: Sendable {
     }
   }
 
+  /// Bytes that a tensor's first frame gives of it; nil for one that shares a frame, or is not in any.
+  func frameBytes(of entry: SharedEntry) -> Int? {
+    guard case .embedded(let payload) = entry.content, payload.skip == 0, payload.count > 0 else { return nil }
+    return section.frames[payload.first].rawSize
+  }
+
   /// Checks a tensor by digest (TMP-8-2, TMP-8-3).
   func verify(_ entry: SharedEntry) throws(StorageError) {
     let actual = try bytes(of: entry).withBytes { ContentDigest(of: $0) }

@@ -28,7 +28,7 @@ package struct WeightedSum: Sendable {
   /// About what a panel holds: half of a second-level cache.
   private static let panelBytes = 1 << 20
 
-  /// Memory: of low-rank factors, their right sides once more.
+  /// Memory: of low-rank factors, their right sides once more, which these keep.
   init(_ addends: [Addend], to format: FloatFormat, as output: FloatFormat, overflows: OverflowCount? = nil) {
     self.format = format
     self.output = output
@@ -39,8 +39,8 @@ package struct WeightedSum: Sendable {
   }
 
   /// The addends, if all are low-rank factors and there is one.
-  private static func products(_ addends: [Addend]) -> [LowRankProduct]? {
-    var products: [LowRankProduct] = []
+  private static func products(_ addends: [Addend]) -> [WeightedProduct]? {
+    var products: [WeightedProduct] = []
     for addend in addends {
       guard case .factor(let factor) = addend, let product = factor.product else { return nil }
       products.append(product)

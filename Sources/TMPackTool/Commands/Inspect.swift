@@ -92,7 +92,9 @@ struct Inspection {
     let parameters = manifest.infos.reduce(0) { $0 + $1.shape.elementCount }
     let settings = archive.method.parameters.sorted { $0.key < $1.key }.map { "\($0.key) = \($0.value)" }.joined(
       separator: ", ")
-    let storage = archive.isDetached ? "detached" : "embedded, \(ByteSize.text(try content.sharedBytes()))"
+    let storage =
+      archive.isDetached
+      ? "detached" : "\(archive.isMappable ? "mappable" : "embedded"), \(ByteSize.text(try content.sharedBytes()))"
     let format = "format \(HeaderSlot.majorVersion).\(HeaderSlot.minorVersion)"
     Console.result(
       "\(archive.path)  \(ByteSize.text(archive.size))  \(format), generation \(archive.file.slot.generation)")

@@ -63,8 +63,8 @@ struct PackOptions: ParsableArguments {
     Packer(
       sharedModel: model, rules: try factors.rules().unified(over: experts.map(\.checkpoint.source)),
       rate: try factors.rate(),
-      isDetached: shared.detached, storesCorrections: factors.exact, level: factors.level, pipeline: work.pipeline,
-      options: record, expertOptions: scores.mapValues { [ScoreCurve.option: $0.text] })
+      isDetached: shared.detached, isMappable: shared.mappable, storesCorrections: factors.exact, level: factors.level,
+      pipeline: work.pipeline, options: record, expertOptions: scores.mapValues { [ScoreCurve.option: $0.text] })
   }
 
   /// As provenance records them.

@@ -122,6 +122,9 @@ struct SharedModelOptions: ParsableArguments {
   @Flag(help: "Keep the shared model outside of the archive, bound by digest: the base, --shared-from or --shared-out.")
   var detached = false
 
+  @Flag(help: "Store the shared model as it is, at multiples of 64 bytes: larger, and faster to load.")
+  var mappable = false
+
   @Option(help: ArgumentHelp("With --detached: write the merged shared model here.", valueName: "path"))
   var sharedOut: OutputPath?
 
@@ -130,10 +133,16 @@ struct SharedModelOptions: ParsableArguments {
       throw ValidationError("--shared-from excludes --shared with its settings and --shared-out.")
     }
     do { _ = try method(for: []) } catch { throw ValidationError("\(error).") }
+    if mappable, detached { throw ValidationError("--mappable and --detached exclude each other.") }
     if sharedOut != nil, !detached { throw ValidationError("--shared-out belongs to --detached; see unpack --shared.") }
   }
 
-  var record: [String: String] { detached ? ["detached": "true"] : [:] }
+  var record: [String: String] {
+    var record: [String: String] = [:]
+    if detached { record["detached"] = "true" }
+    if mappable { record["mappable"] = "true" }
+    return record
+  }
 
   /// Whether the shared model is the base because some of the models keep weights as codes, which cannot be merged.
   func isBaseForCodes(in models: [Checkpoint]) throws(StorageError) -> Bool {
