@@ -73,6 +73,7 @@ public struct Checkpoint: Sendable {
       return Checkpoint(
         path: path, layout: .file, source: split.source, weightFiles: split.files, carriedFiles: [], skippedFiles: [])
     }
+    try TensorParallelPart.refuse(path)
     return Checkpoint(
       path: path, layout: .file, source: try CheckpointFormat.open(path, mode: mode), weightFiles: [path],
       carriedFiles: [], skippedFiles: [])

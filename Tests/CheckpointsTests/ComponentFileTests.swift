@@ -96,4 +96,21 @@ import Testing
     removeFile("\(root)/colbert_linear.pt")
     #expect(try Checkpoint.open(root).source.tensors.map(\.name) == ["value_head.safetensors/w", "w"])
   }
+
+  /// Meta's models of several parts: each has a share of every matrix, and looks whole.
+  @Test func partsOfATensorParallelCheckpointAreRefused() throws {
+    let folder = TemporaryFolder()
+    let part = folder("consolidated.00.pth")
+    try CheckpointDestination(part).write(source([info("output.weight", .f32, [2, 5])]))
+    #expect(try Checkpoint.open(part).source.tensors.count == 1)
+    let other = folder("consolidated.01.pth")
+    try CheckpointDestination(other).write(source([info("output.weight", .f32, [2, 5])]))
+    for path in [part, other] {
+      let error = failure { _ = try Checkpoint.open(path) }
+      #expect(error?.code == .unsupportedFeature && error?.file == path)
+      #expect(error?.message.contains("consolidated.00.pth, consolidated.01.pth") == true)
+    }
+    removeFile(part)
+    #expect(code { _ = try Checkpoint.open(other) } == .unsupportedFeature)
+  }
 }
