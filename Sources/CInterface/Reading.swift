@@ -148,7 +148,7 @@ private struct Filling {
 
   func run(_ pipeline: OrderedPipeline) throws(StorageError) {
     let (source, places, jobs) = (source, places, jobs)
-    let readers = Loans<Int, SpannedTensor.Reader>(uses: spanCounts)
+    let readers = UseCountedCache<Int, SpannedTensor.Reader>(uses: spanCounts)
     let isAwaited: @Sendable (Int) -> Bool = { if case .opening = jobs[$0] { false } else { true } }
     try pipeline.run(jobs.count, isAwaited: isAwaited) { number throws(StorageError) in
       switch jobs[number] {

@@ -114,7 +114,7 @@ struct RatedFactors: FactorMaker {
 
 /// As the search of a rate has decided.
 struct SearchedFactor: FactorMaker {
-  let kept: KeptFactor
+  let kept: SpilledFactor
 
   func stack(for _: ExclusiveTensor) -> MatrixStack? {
     if case .stack(let form) = kept.form { form.stack } else { nil }

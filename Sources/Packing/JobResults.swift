@@ -290,7 +290,7 @@ extension ProbedTensor: JobResult {
     writer.integer(point.quality.bitPattern)
     writer.integer(point.fineness.bitPattern)
     writer.integer(squaredError.bitPattern)
-    // The message comes last, as `KeptFactor` reads it.
+    // The message comes last, as `SpilledFactor` reads it.
     writer.optional(factor) { $1.write(to: &$0) }
   }
 }

@@ -46,7 +46,7 @@ extension Packer {
 
   private func multiTaskVectors(
     of experts: [ExpertInput], base: any TensorSource, _ scratch: ScratchFile, _ meter: inout ProgressMeter
-  ) throws(StorageError) -> [ExactString: KeptFactor] {
+  ) throws(StorageError) -> [ExactString: SpilledFactor] {
     let sources = MergeSources(
       base: base, experts: experts.map { MergeSources.Expert(name: $0.name, source: $0.checkpoint.source) })
     let rules = rules
@@ -54,14 +54,14 @@ extension Packer {
       guard case .tallMask = rules.treatment(of: info.name) else { return false }
       return info.shape.matrix != nil
     }
-    var vectors: [ExactString: KeptFactor] = [:]
-    try pipeline.run(infos.count) { index throws(StorageError) -> KeptFactor? in
+    var vectors: [ExactString: SpilledFactor] = [:]
+    try pipeline.run(infos.count) { index throws(StorageError) -> SpilledFactor? in
       let info = infos[index]
       return try located(tensor: info.name) { () throws(StorageError) in
         guard let group = try sources.group(for: info), try !group.equalsBase(),
           let vector = try TALLMaskPlan.vector(of: group)
         else { return nil }
-        return try KeptFactor(CodedFactor(.dense(vector)), or: scratch)
+        return try SpilledFactor(CodedFactor(.dense(vector)), or: scratch)
       }
     } consume: { index, vector in
       if let vector { vectors[ExactString(infos[index].name)] = vector }
@@ -75,7 +75,7 @@ extension Packer {
 private struct TALLMaskMakers: Sendable {
   package let rules: TensorRules
   /// By tensor name; without those that vanish.
-  package let vectors: [ExactString: KeptFactor]
+  package let vectors: [ExactString: SpilledFactor]
 
   package func maker(of name: String, otherwise make: NamedFactorMaker) -> (any FactorMaker)? {
     guard case .tallMask(let plan) = rules.treatment(of: name) else { return make(name) }
@@ -86,7 +86,7 @@ private struct TALLMaskMakers: Sendable {
 private struct TALLMaskFactors: FactorMaker {
   let plan: TALLMaskPlan
   /// nil where it vanishes.
-  let vector: KeptFactor?
+  let vector: SpilledFactor?
 
   /// Elements are selected one by one.
   func stack(for _: ExclusiveTensor) -> MatrixStack? { nil }

@@ -30,7 +30,7 @@ struct PreparedExpert: Sendable {
   }
 
   /// Whether a matrix makes use of all triplets that there are, and might of more.
-  func isExhausted(by factors: [ExactString: KeptFactor], _ setting: RateSetting, atMost limit: Int) -> Bool {
+  func isExhausted(by factors: [ExactString: SpilledFactor], _ setting: RateSetting, atMost limit: Int) -> Bool {
     tensors.contains { name, tensor in
       factors[name]?.form.map { tensor.isExhausted(by: $0, setting, atMost: limit) } ?? false
     }

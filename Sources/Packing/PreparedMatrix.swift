@@ -74,7 +74,7 @@ struct PreparedMatrix: Sendable {
   }
 
   /// With its singular vectors in memory again.
-  func loaded(from all: KeptNumbers<Float>?) throws(StorageError) -> QuantizableMatrix {
+  func loaded(from all: SpilledNumbers<Float>?) throws(StorageError) -> QuantizableMatrix {
     guard let singularValues, let all else {
       return QuantizableMatrix(rows: rows, columns: columns, energy: energy, vectors: nil)
     }

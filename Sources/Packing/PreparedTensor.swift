@@ -10,7 +10,7 @@ package struct PreparedTensor: Sendable {
   package let stack: MatrixStack?
   /// nil for matrices of a stack that are all zeros.
   private let matrices: [PreparedMatrix?]
-  private let vectors: KeptNumbers<Float>?
+  private let vectors: SpilledNumbers<Float>?
   package let energy: Double
 
   /// - Parameter record: an `AnalysedTensor`'s, which ends with the vectors; nil puts them into `scratch`.
@@ -31,7 +31,7 @@ package struct PreparedTensor: Sendable {
       start += vectors.left.count + vectors.right.count
     }
     self.matrices = matrices
-    vectors = parts.isEmpty ? nil : try KeptNumbers(parts, in: record, or: scratch)
+    vectors = parts.isEmpty ? nil : try SpilledNumbers(parts, in: record, or: scratch)
   }
 
   func knownQuality(_ rate: RateControl, atMost limit: Int) -> Double {

@@ -20,7 +20,7 @@ struct RateProbe {
   package typealias Expert = (number: Int, input: ExpertInput, prepared: PreparedExpert)
 
   /// Of one expert, by tensor name.
-  typealias Factors = [ExactString: KeptFactor]
+  typealias Factors = [ExactString: SpilledFactor]
 
   /// 3 % below the budget at most, with a little room for what is only estimated: digests that are not known yet compress
   /// by some bytes more or less.
@@ -143,14 +143,14 @@ struct RateProbe {
   ) throws(StorageError) -> [[ExactString: Int]] {
     let spectra = experts.map { $0.prepared.foreseenSpectra() }
     let (rate, codecs) = (rate, rate.quantizedCodecs)
-    func look(_ quality: Double) -> Double {
+    func foreseen(_ quality: Double) -> Double {
       estimate(
         zip(experts, spectra).map { $0.prepared.estimate(at: rate.setting(quality: quality), codecs, $1) })
     }
-    let factor = reached.value / max(look(reached.quality), .leastNonzeroMagnitude)
+    let factor = reached.value / max(foreseen(reached.quality), .leastNonzeroMagnitude)
     var beyond = search
     beyond.range = reached.quality...max(reached.quality, search.range.upperBound)
-    let likely = try beyond.run(estimate: look) { quality throws(StorageError) in (factor * look(quality), ()) }
+    let likely = try beyond.run(estimate: foreseen) { quality throws(StorageError) in (factor * foreseen(quality), ()) }
     let setting = rate.setting(quality: max(likely.nearest.quality, 1.02 * reached.quality))
     return experts.indices.map { experts[$0].prepared.foreseenRanks(at: setting, spectra[$0], atMost: limits[$0]) }
   }
@@ -164,11 +164,11 @@ struct RateProbe {
     // Nothing to decide on.
     if experts.allSatisfy({ $0.prepared.tensors.isEmpty }) { return (experts.map { _ in [:] }, (1, 0)) }
     let (rate, codecs) = (rate, rate.quantizedCodecs)
-    func look(_ look: (Int) -> Look) throws(StorageError) -> (value: Double, content: [Outcome]) {
+    func measured(_ trial: (Int) -> Trial) throws(StorageError) -> (value: Double, content: [Outcome]) {
       // Behind each other, since what an earlier expert has is not stored again.
       var writer = writer
       let outcomes = try experts.indices.map { index throws(StorageError) in
-        try outcome(experts[index], look(index), round: round, behind: &writer)
+        try outcome(experts[index], trial(index), round: round, behind: &writer)
       }
       round += 1
       return (measure(outcomes), outcomes)
@@ -176,7 +176,7 @@ struct RateProbe {
     let first = try search.run { quality in
       estimate(experts.map { $0.prepared.estimate(at: rate.setting(quality: quality), codecs) })
     } measure: { quality throws(StorageError) in
-      try look { _ in Look(setting: rate.setting(quality: quality)) }
+      try measured { _ in Trial(setting: rate.setting(quality: quality)) }
     }
     if case .none(let nearest) = first { return (nil, (nearest.quality, nearest.value)) }
     guard var best = first.measurement else { preconditionFailure("only `none` has none") }
@@ -191,7 +191,7 @@ struct RateProbe {
         let result = try finish.run(
           from: QualitySearch.Measurement(quality: 1, value: decided.value, content: decided.content)
         ) { fineness throws(StorageError) in
-          try look { Look(setting: setting, fineness: fineness, forms: decided.content[$0].forms) }
+          try measured { Trial(setting: setting, fineness: fineness, forms: decided.content[$0].forms) }
         }
         if let found = result.measurement, search.isNearer(found.value, than: best.value) { best = found }
         if case .within = result { break }
@@ -201,7 +201,7 @@ struct RateProbe {
   }
 
   /// What is tried.
-  fileprivate struct Look {
+  fileprivate struct Trial {
     let setting: RateSetting
     /// Steps are finer than the setting's by this factor.
     var fineness = 1.0
@@ -225,7 +225,7 @@ struct RateProbe {
   ///   - round: of the search: what a journal has of it is not done again.
   ///   - writer: stands behind the expert afterwards.
   private func outcome(
-    _ expert: Expert, _ look: Look, round: Int, behind writer: inout ArchiveWriter
+    _ expert: Expert, _ trial: Trial, round: Int, behind writer: inout ArchiveWriter
   ) throws(StorageError) -> Outcome {
     let codecs = rate.quantizedCodecs
     let source = expert.input.checkpoint.source
@@ -245,12 +245,12 @@ struct RateProbe {
           .malformed, "a record says that it can be approximated", expert: expert.input.name, tensor: info.name)
       }
       let point = ProbedPoint(
-        tensor: ExpertTensor(info, in: shared.manifest), quality: look.setting.quality, fineness: look.fineness)
+        tensor: ExpertTensor(info, in: shared.manifest), quality: trial.setting.quality, fineness: trial.fineness)
       let job = try FinishedJob(journal, .probe(round, expert.number, place), point) {
         () throws(StorageError) -> ProbedTensor in
         let tensor = try prepared.loaded()
         let vector = ProbedVector(source: source, info: info, base: base, format: format, shared: shared)
-        let encoding = try tensor.encoding(look, of: info, codecs, values: vector)
+        let encoding = try tensor.encoding(trial, of: info, codecs, values: vector)
         return ProbedTensor(
           point: point, squaredError: encoding.squaredError, factor: encoding.factor.map(CodedFactor.init))
       }
@@ -264,7 +264,7 @@ struct RateProbe {
       let (job, encoded, measures, extra) = result
       let name = infos[index].element.name
       lost += job.result.squaredError
-      factors[ExactString(name)] = try KeptFactor(job.result.factor, in: job.kept(in: journal), or: scratch)
+      factors[ExactString(name)] = try SpilledFactor(job.result.factor, in: job.kept(in: journal), or: scratch)
       let factor = StoredFactor.lossy(try dry.place(encoded))
       entries.append(
         ExpertEntry(
@@ -315,11 +315,11 @@ private final class ProbedVector: VectorElements {
 extension QuantizableTensor {
   /// What the tensor of that name becomes.
   fileprivate func encoding(
-    _ look: RateProbe.Look, of info: TensorInfo, _ codecs: Set<QuantizedFactor.Codec>,
+    _ trial: RateProbe.Trial, of info: TensorInfo, _ codecs: Set<QuantizedFactor.Codec>,
     values: some VectorElements
   ) throws(StorageError) -> QuantizedFactor.Encoding {
-    guard let forms = look.forms else { return try encoding(at: look.setting, codecs, values: values) }
+    guard let forms = trial.forms else { return try encoding(at: trial.setting, codecs, values: values) }
     return try encoding(
-      as: forms[ExactString(info.name)], at: look.setting, fineness: look.fineness, values: values)
+      as: forms[ExactString(info.name)], at: trial.setting, fineness: trial.fineness, values: values)
   }
 }

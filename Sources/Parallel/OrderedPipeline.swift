@@ -42,7 +42,7 @@ public struct OrderedPipeline: Sendable {
   ) throws(StorageError) {
     guard count > 0 else { return }
     func runHere() throws(StorageError) {
-      try Crew(threads: 0).asCurrent { () throws(StorageError) in
+      try ThreadTeam(threads: 0).asCurrent { () throws(StorageError) in
         for index in 0..<count where isAwaited(index) {
           try checkStop()
           try consume(index, try produce(index))
@@ -51,17 +51,17 @@ public struct OrderedPipeline: Sendable {
     }
     if threads == 1 || Fork.hasLostThreads { return try runHere() }
     let results = Results<Product>(window: window)
-    let crew = Crew(threads: threads, jobs: count, window: window) { index in
+    let team = ThreadTeam(threads: threads, jobs: count, window: window) { index in
       if isAwaited(index) { results.make(index, produce) } else { _ = try? produce(index) }
     }
-    guard crew.start() else { return try runHere() }
+    guard team.start() else { return try runHere() }
     // On an error, the workers stop before they are waited for.
-    defer { crew.stop() }
-    try crew.asCurrent { () throws(StorageError) in
+    defer { team.stop() }
+    try team.asCurrent { () throws(StorageError) in
       for index in 0..<count {
         try checkStop()
         if isAwaited(index) { try consume(index, try results.take(index)) }
-        crew.consumedOne()
+        team.consumedOne()
       }
     }
   }

@@ -24,13 +24,13 @@ struct SampledTensor: Sendable {
 /// A quantisable tensor and its exclusive vector in scratch space: what a rate is searched with.
 struct SearchableTensor: Sendable {
   private let prepared: PreparedTensor
-  private let values: KeptNumbers<Float>
+  private let values: SpilledNumbers<Float>
 
   package var energy: Double { prepared.energy }
 
   init(_ tensor: QuantizableTensor, of own: ExclusiveTensor, scratch: ScratchFile) throws(StorageError) {
     prepared = try PreparedTensor(tensor, in: nil, or: scratch)
-    values = try own.vector().withValues { values throws(StorageError) in try KeptNumbers(values, in: scratch) }
+    values = try own.vector().withValues { values throws(StorageError) in try SpilledNumbers(values, in: scratch) }
   }
 
   package func estimate(at setting: RateSetting, _ codecs: Set<QuantizedFactor.Codec>) -> RateEstimate {

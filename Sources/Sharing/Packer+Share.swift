@@ -139,7 +139,7 @@ private struct ShareWorker: Sendable {
   private let paths: [String]
   /// Of each expert.
   private let makers: [NamedFactorMaker]
-  private let sharedTensors: Loans<ExactString, SharedTensor>
+  private let sharedTensors: UseCountedCache<ExactString, SharedTensor>
   private let journal: JobJournal
   private let jobs: [PackJob]
 
@@ -153,7 +153,8 @@ private struct ShareWorker: Sendable {
     source = packer.sharedSource(shared, experts)
     paths = inputs.recordedFiles
     makers = experts.map { packer.maker(quality: packer.rate?.fixedQuality, for: $0) }
-    sharedTensors = Loans(for: jobs.compactMap { Self.tensorName(of: $0.key, shared, experts).map(ExactString.init) })
+    sharedTensors = UseCountedCache(
+      for: jobs.compactMap { Self.tensorName(of: $0.key, shared, experts).map(ExactString.init) })
   }
 
   /// What linear algebra needs, and what a merging method must know of whole models, with all threads, unless nothing is left to merge.

@@ -135,7 +135,7 @@ struct TensorStream {
     let (source, plan, jobs) = (source, plan, jobs)
     let tensors = plan.tensors
     let memory = PartMemory(partBytes: longestPart)
-    let readers = Loans<Int, SpannedTensor.Reader>(uses: spanCounts)
+    let readers = UseCountedCache<Int, SpannedTensor.Reader>(uses: spanCounts)
     var checksum = CRC32()
     let pipeline = OrderedPipeline(threads: threads, window: threads + 1 + jobsAhead)
     try pipeline.run(jobs.count, isAwaited: { !jobs[$0].isAhead }) { number throws(StorageError) -> [Piece] in

@@ -4,7 +4,7 @@ import TMPackByteIO
 /// Values that several jobs need: each is made once, by who needs it first, and let go after the last use.
 ///
 /// Memory: the values of the jobs that are being done.
-package final class Loans<Key: Hashable & Sendable, Value: Sendable>: Sendable {
+package final class UseCountedCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
   private final class Item: Sendable {
     let value = Mutex<Value?>(nil)
   }

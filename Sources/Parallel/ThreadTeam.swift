@@ -18,12 +18,12 @@ package func concurrently(
     return
   }
   let work = SharedWork(count, body)
-  if let crew = Crew.current { return try crew.share(work).get() }
-  let helpers = Fork.hasLostThreads ? 0 : Crew.reserveHelpers(atMost: count - 1)
-  defer { Crew.releaseHelpers(helpers) }
-  let crew = Crew(threads: helpers)
-  defer { crew.stop() }
-  try crew.asCurrent { () throws(StorageError) in try crew.share(work).get() }
+  if let team = ThreadTeam.current { return try team.share(work).get() }
+  let helpers = Fork.hasLostThreads ? 0 : ThreadTeam.reserveHelpers(atMost: count - 1)
+  defer { ThreadTeam.releaseHelpers(helpers) }
+  let team = ThreadTeam(threads: helpers)
+  defer { team.stop() }
+  try team.asCurrent { () throws(StorageError) in try team.share(work).get() }
 }
 
 /// `transform(i)` for every i in 0 ..< count, made as `concurrently` does it.
@@ -49,9 +49,9 @@ private final class Values<Value: Sendable>: Sendable {
 }
 
 /// Threads that do numbered jobs, and help each other when there is none to do.
-final class Crew: Sendable {
+final class ThreadTeam: Sendable {
   /// That of the job that runs on this thread.
-  @TaskLocal static var current: Crew?
+  @TaskLocal static var current: ThreadTeam?
 
   private enum Step {
     case job(Int)
@@ -108,7 +108,7 @@ final class Crew: Sendable {
     if state.withLock({ $0.serving > 0 }) { empty.wait() }
   }
 
-  /// Has the crew help with what `body` does on this thread.
+  /// Has the team help with what `body` does on this thread.
   func asCurrent<Value>(_ body: () throws(StorageError) -> Value) throws(StorageError) -> Value {
     let result: Result<Value, StorageError> = Self.$current.withValue(self) {
       do throws(StorageError) { return .success(try body()) } catch { return .failure(error) }
@@ -116,7 +116,7 @@ final class Crew: Sendable {
     return try result.get()
   }
 
-  /// Does some work on this thread and on those of the crew that have nothing to do.
+  /// Does some work on this thread and on those of the team that have nothing to do.
   func share(_ work: SharedWork) -> Result<Void, StorageError> {
     let fresh = state.withLock { state in
       state.calls.append(work)
@@ -133,7 +133,7 @@ final class Crew: Sendable {
 
   /// Those of `count` threads, counted as started, that the system gives.
   private func startThreads(_ count: Int) -> Int {
-    for index in 0..<count where !SystemThread.start({ Crew.$current.withValue(self) { self.serve() } }) {
+    for index in 0..<count where !SystemThread.start({ ThreadTeam.$current.withValue(self) { self.serve() } }) {
       state.withLock { $0.started -= count - index }
       return index
     }
@@ -186,7 +186,7 @@ final class Crew: Sendable {
   }
 }
 
-extension Crew {
+extension ThreadTeam {
   /// Threads that help outside pipelines, in the whole process.
   private static let busyHelpers = ForkSafe(0)
 

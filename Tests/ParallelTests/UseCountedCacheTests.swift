@@ -4,11 +4,11 @@ import TMPackParallel
 import TestSupport
 import Testing
 
-@Suite struct LoansTests {
+@Suite struct UseCountedCacheTests {
   private final class Value: Sendable {}
 
   @Test func eachValueIsMadeOnceAndLetGoAfterItsLastUse() throws {
-    let loans = Loans<String, Value>(for: ["a", "b", "a"])
+    let loans = UseCountedCache<String, Value>(for: ["a", "b", "a"])
     let made = Mutex<[String]>([])
     func borrow(_ key: String) throws -> Value {
       try loans.borrow(key) {
@@ -31,7 +31,7 @@ import Testing
   }
 
   @Test func aFailureIsForWhoeverMetIt() throws {
-    let loans = Loans<Int, Value>(uses: [1: 1])
+    let loans = UseCountedCache<Int, Value>(uses: [1: 1])
     #expect(
       code { _ = try loans.borrow(1) { () throws(StorageError) in throw StorageError(.malformed, "no") } } == .malformed
     )
@@ -40,7 +40,7 @@ import Testing
 
   /// What is made ahead waits for its uses, and is not made when they are over.
   @Test func preparingIsNoUse() throws {
-    let loans = Loans<Int, Value>(uses: [1: 1])
+    let loans = UseCountedCache<Int, Value>(uses: [1: 1])
     weak var ahead: Value?
     try loans.prepare(1) {
       let value = Value()
@@ -57,7 +57,7 @@ import Testing
   }
 
   @Test func othersWaitForWhoMakesIt() throws {
-    let loans = Loans<Int, Int>(uses: [0: 100])
+    let loans = UseCountedCache<Int, Int>(uses: [0: 100])
     let made = Atomic(0)
     try OrderedPipeline(threads: 4).run(100) { _ throws(StorageError) in
       let value = try loans.borrow(0) { made.add(1, ordering: .relaxed).newValue }

@@ -3,14 +3,14 @@ import TMPackFactors
 import TMPackJournal
 
 /// A quantised factor on disk; or none, of a tensor that is better left out.
-struct KeptFactor: Sendable {
+struct SpilledFactor: Sendable {
   private let stored: Stored?
 
   private struct Stored: Sendable {
     let form: QuantizedFactor.Form
     let rows: Int
     let columns: Int
-    let payload: KeptNumbers<UInt8>
+    let payload: SpilledNumbers<UInt8>
   }
 
   /// - Parameter record: a `ProbedTensor`'s, which ends with the message; nil puts it into `scratch`.
@@ -18,7 +18,7 @@ struct KeptFactor: Sendable {
     stored = try factor.map { factor throws(StorageError) in
       Stored(
         form: factor.form, rows: factor.rows, columns: factor.columns,
-        payload: try KeptNumbers([factor.payload], in: record, or: scratch))
+        payload: try SpilledNumbers([factor.payload], in: record, or: scratch))
     }
   }
 

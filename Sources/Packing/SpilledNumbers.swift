@@ -2,7 +2,7 @@ import TMPackByteIO
 import TMPackJournal
 
 /// Numbers on disk, to be read again when they are wanted: the end of a journal's record, or scratch space.
-package struct KeptNumbers<Number: BitwiseCopyable & Sendable>: Sendable {
+package struct SpilledNumbers<Number: BitwiseCopyable & Sendable>: Sendable {
   private let reader: any PositionalReader
   private let offset: UInt64
   private let count: Int
@@ -19,7 +19,7 @@ package struct KeptNumbers<Number: BitwiseCopyable & Sendable>: Sendable {
   package init(_ parts: [[Number]], in record: StoredJob?, or scratch: ScratchFile) throws(StorageError) {
     guard let record else {
       self = try Array(parts.joined()).withUnsafeBufferPointer { numbers throws(StorageError) in
-        try KeptNumbers(numbers, in: scratch)
+        try SpilledNumbers(numbers, in: scratch)
       }
       return
     }
