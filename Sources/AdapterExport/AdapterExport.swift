@@ -63,6 +63,7 @@ package struct AdapterExport: Sendable {
       case added = "absent from the shared model"
       case absent = "of the shared model, which the expert lacks"
       case tied = "tied to another, which an update of the one would not change"
+      case takenForExperts = "of a name that peft takes for the experts', or of a router that it does not update"
       case fused = "in memory a part of another tensor, which no module of an adapter is"
       case homeless = "without a place in an adapter of llama.cpp"
       case tiedOutput = "the embedding and the output in one, of which llama.cpp adapts neither"
@@ -140,12 +141,15 @@ package struct AdapterExport: Sendable {
     let ties = try TiedEmbeddings(of: AdapterBase(mix))
     let files = mix.files.map(\.content)
     places = options.target == .llamaCpp ? try AdapterPlaces(files: files) : nil
+    let taken = options.target == .peft && !options.isPerExpert ? architecture.takenForExperts(shared) : []
     var updates: [Update] = []
     var others: [LeftOut] = []
     for info in mix.tensors {
       let base = shared.index(ofTensor: info.name).map { shared[$0] }
       switch Self.content(of: info, base, in: mix, kinds, options, architecture, ties) {
       case .unchanged: break
+      case .update(let update) where taken.contains(update.module):
+        others.append(LeftOut(tensor: info.name, reason: .takenForExperts))
       case .update(let update) where places.map { $0.place(of: info.name) == nil } == true:
         others.append(LeftOut(tensor: update.info.name, reason: .homeless))
       case .update(let update) where update.kind == .embedding && places?.hasOutput(mix.tensors) == false:

@@ -116,6 +116,31 @@ import Testing
     }
   }
 
+  /// As of an adapter, which changes some of the matrices.
+  @Test func aStackWhoseMatricesDoNotAllHavePiecesHasNone() throws {
+    struct PartlyWhole: TensorSource {
+      let all: MemoryTensorSource
+      let whole: String
+      var tensors: [TensorInfo] { all.tensors }
+      var label: String { all.label }
+      func read(_ info: TensorInfo, into destination: UnsafeMutableRawBufferPointer) throws(StorageError) {
+        try all.read(info, into: destination)
+      }
+      func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {
+        info.name == whole ? nil : try all.piece(range, of: info)
+      }
+    }
+    let all = try MemoryTensorSource(try experts())
+    for whole in all.tensors {
+      let stacked = try #require(
+        try PartlyWhole(all: all, whole: whole.name).aligned(to: stacks()) as? AlignedSource)
+      for info in stacked.tensors where stacked.sources(of: info).contains(whole) {
+        #expect(try stacked.piece(0..<0, of: info) == nil && stacked.piece(0..<info.byteCount, of: info) == nil)
+        #expect(try stacked.bytes(of: info).count == info.byteCount)
+      }
+    }
+  }
+
   @Test func piecesAreRoundedToTheOthersDTypeToo() throws {
     let source = try MemoryTensorSource([try tensor("w", .f32, [3, 40], noise(120, seed: 1))])
     let matched = try #require(

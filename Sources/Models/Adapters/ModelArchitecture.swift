@@ -1,5 +1,6 @@
 import TMPackCheckpoints
 import TMPackJSON
+import TMPackTensorKit
 
 /// What a model's `config.json` tells of how `transformers` names its modules.
 package struct ModelArchitecture: Sendable {
@@ -107,6 +108,30 @@ package struct ModelArchitecture: Sendable {
   /// Modules that peft 0.21.2 refuses to update: their kernels pass over what is not the weight.
   package var unadaptable: Set<String> {
     ["falcon_h1", "mamba", "mamba2", "falcon_mamba", "nemotron_h"].contains(modelType) ? ["out_proj", "conv1d"] : []
+  }
+
+  /// Modules that peft 0.21.2 passes over or refuses as targets, in a model whose experts are one tensor in memory: they are called as
+  /// the experts' projections, which it takes them for, or are routers that are no Linear.
+  ///
+  /// - Parameter tensors: the model's.
+  /// - Returns: names as in memory.
+  package func takenForExperts(_ tensors: [TensorInfo]) -> Set<String> {
+    func isExpert(_ info: TensorInfo) -> Bool { info.name.contains(".experts.") }
+    guard
+      tensors.contains(where: { isExpert($0) && ($0.shape.dimensions.count == 3 || nameInMemory(of: $0.name) == nil) })
+    else { return [] }
+    let modules = tensors.filter { !isExpert($0) }
+      .compactMap { nameInMemory(of: $0.name).flatMap(AdaptableModules.module) }
+    // peft's own table of targets goes by these families of names.
+    let family = names.lazy.compactMap { NameTable.shared.namings[$0]?.first }.first?.key.split(separator: " ").first
+    return Set(
+      modules.filter { module in
+        switch AdaptableModules.lastComponent(module) {
+        case "gate", "router": family != "qwen2_moe" && family != "mixtral"
+        case "gate_proj", "up_proj", "down_proj": family == "qwen2_moe"
+        default: false
+        }
+      })
   }
 
   /// `base_model_prefix` of models whose checkpoints are often kept without it.

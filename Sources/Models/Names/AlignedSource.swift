@@ -184,19 +184,22 @@ package struct AlignedSource: TensorSource {
       for copy in arrangement.copies where try source.piece(0..<0, of: copy.source) == nil { return nil }
       return []
     }
-    return try [UInt8](count: range.count) { target throws(StorageError) in
-      for copy in arrangement.copies { try fill(target, range, from: copy) }
+    var isWhole = true
+    let bytes = try [UInt8](count: range.count) { target throws(StorageError) in
+      for copy in arrangement.copies where isWhole { isWhole = try fill(target, range, from: copy) }
     }
+    return isWhole ? bytes : nil
   }
 
   /// Sets what one copy gives of a range of a tensor's bytes.
   ///
   /// Memory: what lies between the first and the last of them in the source.
+  /// - Returns: whether the source has pieces of that tensor.
   private func fill(
     _ target: UnsafeMutableRawBufferPointer, _ range: Range<Int>, from copy: TensorArrangement.Copy
-  ) throws(StorageError) {
+  ) throws(StorageError) -> Bool {
     let runs = copy.runs(touching: range)
-    guard !runs.isEmpty else { return }
+    guard !runs.isEmpty else { return true }
     func own(_ index: Int) -> Range<Int> {
       let start = copy.start + index * copy.stride
       return (start..<start + copy.run).clamped(to: range)
@@ -207,9 +210,7 @@ package struct AlignedSource: TensorSource {
       return first..<first + own.count
     }
     let extent = place(runs.lowerBound).lowerBound..<place(runs.upperBound - 1).upperBound
-    guard let bytes = try source.piece(extent, of: copy.source) else {
-      preconditionFailure("pieces of a tensor that has some")
-    }
+    guard let bytes = try source.piece(extent, of: copy.source) else { return false }
     bytes.withUnsafeBytes { bytes in
       for index in runs {
         let (own, place) = (own(index), place(index))
@@ -219,6 +220,7 @@ package struct AlignedSource: TensorSource {
         ).copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[source]))
       }
     }
+    return true
   }
 
   package func stored(_ info: TensorInfo) throws(StorageError) -> StoredTensor? {
