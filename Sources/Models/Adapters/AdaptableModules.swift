@@ -31,8 +31,8 @@ package struct AdaptableModules: Sendable {
   /// Where `transformers` and `diffusers` have embeddings.
   package static let usualEmbeddings = [
     "*embed_tokens", "*embeddings", "*embedding", "*embed_in", "*wte", "*wpe", "*wtt", "*.shared", "shared",
-    "*relative_attention_bias", "*positions_embed", "*embed_global", "*segment_emb", "*column_embedder", "*row_embedder",
-    "*visual_embeddings_table", "*audio_bos_eos_token",
+    "*relative_attention_bias", "*positions_embed", "*embed_global", "*segment_emb", "*column_embedder",
+    "*row_embedder", "*visual_embeddings_table", "*audio_bos_eos_token",
   ]
 
   /// - Parameters:

@@ -71,7 +71,8 @@ struct WeightDecoder: Sendable {
   /// - Parameter first: the row that the codes begin with.
   private func decode(
     _ rows: Range<Int>, _ raw: UnsafeRawBufferPointer, from first: Int, _ steps: QuantizationSteps,
-    _ group: ScalePlacement.Groups, _ inputScales: [Float], _ format: FloatFormat, into destination: UnsafeMutableRawBufferPointer
+    _ group: ScalePlacement.Groups, _ inputScales: [Float], _ format: FloatFormat,
+    into destination: UnsafeMutableRawBufferPointer
   ) {
     let columns = columns
     withUnsafeTemporaryAllocation(of: UInt8.self, capacity: columns) { codes in
