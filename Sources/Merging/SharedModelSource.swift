@@ -32,9 +32,7 @@ package struct SharedModelSource: TensorSource {
 
   package func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
     if let own = try unmerged(info) { return try sources.base.bytes(of: own) }
-    return try located(file: label, tensor: info.name) { () throws(StorageError) in
-      try TensorBytes(count: info.byteCount) { memory throws(StorageError) in try read(info, into: memory) }
-    }
+    return try copy(of: info)
   }
 
   package func piece(_ range: Range<Int>, of info: TensorInfo) throws(StorageError) -> [UInt8]? {

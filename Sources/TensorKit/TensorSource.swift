@@ -102,7 +102,10 @@ extension TensorSource {
     tensors.index(ofTensor: name).map { tensors[$0] }
   }
 
-  public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes {
+  public func bytes(of info: TensorInfo) throws(StorageError) -> TensorBytes { try copy(of: info) }
+
+  /// The tensor in memory of its own, as `read` gives it: the default of `bytes(of:)`, for a source that has views of some.
+  package func copy(of info: TensorInfo) throws(StorageError) -> TensorBytes {
     try located(file: label, tensor: info.name) { () throws(StorageError) in
       try TensorBytes(count: info.byteCount) { buffer throws(StorageError) in try read(info, into: buffer) }
     }

@@ -59,9 +59,11 @@ package struct ModelArchitecture: Sendable {
     return (isOfNoClass ? [modelType, name] : [name, modelType]).filter { !$0.isEmpty }
   }
 
+  private var naming: NameTable.Naming? { names.lazy.compactMap { NameTable.shared.namings[$0]?.first }.first }
+
   /// A tensor as the model in memory names it, by its name on disk or in memory; nil for one that is only a part of a tensor there.
   package func nameInMemory(of tensor: String) -> String? {
-    guard let naming = names.lazy.compactMap({ NameTable.shared.namings[$0]?.first }).first else { return tensor }
+    guard let naming else { return tensor }
     guard case .whole(let name) = naming.role(of: tensor).role else { return nil }
     return name
   }
@@ -123,7 +125,7 @@ package struct ModelArchitecture: Sendable {
     let modules = tensors.filter { !isExpert($0) }
       .compactMap { nameInMemory(of: $0.name).flatMap(AdaptableModules.module) }
     // peft's own table of targets goes by these families of names.
-    let family = names.lazy.compactMap { NameTable.shared.namings[$0]?.first }.first?.key.split(separator: " ").first
+    let family = naming?.key.split(separator: " ").first
     return Set(
       modules.filter { module in
         switch AdaptableModules.lastComponent(module) {

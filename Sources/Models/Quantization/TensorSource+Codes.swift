@@ -14,9 +14,9 @@ extension TensorSource {
       !isSelection || weight.parts.contains { tensor(named: $0.name) != nil }
     }
     let kept = CodedWeights(in: tensors).weights
-    guard kept.count != wanted.count,
-      let first = wanted.first(where: { !kept.map(\.name).contains($0.name) }) ?? wanted.first
-    else { return }
+    guard kept.count != wanted.count else { return }
+    let names = Set(kept.map(\.name))
+    guard let first = wanted.first(where: { !names.contains($0.name) }) ?? wanted.first else { return }
     throw StorageError(
       .unsupportedFeature,
       "is kept as codes (\(first.scheme.rawValue)), which would be parted from their scales: decode them first (convert --dtype), or take both",

@@ -143,9 +143,7 @@ public struct Mix: TensorSource {
       case .corrected, .sum, .extended: break
       }
     }
-    return try located(file: label, tensor: info.name) { () throws(StorageError) in
-      try TensorBytes(count: info.byteCount) { buffer throws(StorageError) in try read(info, into: buffer) }
-    }
+    return try copy(of: info)
   }
 
   /// Rebuilds one tensor in the caller's memory.
